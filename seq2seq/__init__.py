@@ -1,0 +1,1 @@
+"""Three translation architectures through one pipeline, so that the difference can be measured."""

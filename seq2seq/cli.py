@@ -1,0 +1,170 @@
+"""seq2seq VERB …: the verbs, and the one place where an error becomes a line and an exit code.
+
+Imports nothing heavy: arguments are checked, and ``--help`` is answered, before torch or datasets is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seq2seq.errors import UserError
+
+USAGE = """seq2seq trains translation models, three architectures through one pipeline.
+
+  seq2seq train experiment=NAME [key=value …]       train, test, print the scores
+  seq2seq evaluate RUN [key=value …]                score a run on a split or on new files
+  seq2seq translate RUN [key=value …]               translate a file, a pipe, or what you type
+  seq2seq configs                                   list the experiments that ship
+  seq2seq completion                                print the completion script for bash
+
+seq2seq VERB --help explains the verb and every option with its default.
+A RUN is a run folder below outputs/, or one of its checkpoints; several are an ensemble.
+"""
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program on ``argv``; returns the exit code: 0, 2 for a mistake of the user's, 130 when stopped."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    verb, *rest = arguments
+    try:
+        if verb not in VERBS:
+            from seq2seq.validation import nearest
+
+            raise UserError(f"unknown verb {verb}{nearest(verb, list(VERBS))} (see: seq2seq --help)")
+        return VERBS[verb](rest)
+    except UserError as error:
+        print(f"seq2seq: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("seq2seq: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, `head` say, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its errors as ours."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raise ``UserError``."""
+        raise UserError(f"{message} (see: {self.prog} --help)")
+
+
+def _parser(verb: str, description: str, sections: Sequence[str]) -> Parser:
+    from seq2seq.reference import reference
+
+    return Parser(
+        prog=f"seq2seq {verb}",
+        description=description,
+        epilog=reference(sections),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _train(arguments: list[str]) -> int:
+    if "-h" in arguments or "--help" in arguments:
+        about = "Train a model, test it, and print what came out. The same command again goes on where it stopped."
+        _parser("train", about, ("data", "model", "trainer", "decode", "")).print_help()
+        return 0
+    from seq2seq.compose import compose
+
+    if not any(argument.partition("=")[0] in ("experiment", "model") for argument in arguments):
+        raise UserError(f"say what to train: experiment=NAME, where NAME is one of {', '.join(_experiments())}")
+    config = compose(arguments)
+
+    from seq2seq import commands
+    from seq2seq.training.trainer import Stopped
+
+    try:
+        commands.train(config)
+    except Stopped:
+        command = " ".join(["seq2seq train", *arguments])
+        print(f"stopped and saved; to go on, the same command again: {command}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _evaluate(arguments: list[str]) -> int:
+    parser = _parser("evaluate", "Score a trained run, or an ensemble of several.", ("data.split", "decode", "device"))
+    parser.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help="run folders or checkpoints, options")
+    parser.add_argument("--src", metavar="FILE", help="source text, one sentence a line, instead of the run's split")
+    parser.add_argument("--ref", metavar="FILE", help="its reference translations, line by line")
+    parser.add_argument("--ter", action="store_true", help="TER as well (slow)")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    parser.add_argument("--out", metavar="FOLDER", help="write scores and hypotheses there instead of into the run")
+    given = parser.parse_intermixed_args(arguments)
+    if bool(given.src) != bool(given.ref):
+        raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
+    runs, config = _runs_and_config(given.arguments)
+
+    from seq2seq import commands
+
+    loaded = commands.load(runs, config)
+    commands.evaluate_run(loaded, given.src, given.ref, given.ter, given.json, given.out)
+    return 0
+
+
+def _translate(arguments: list[str]) -> int:
+    parser = _parser("translate", "Translate with a trained run, or an ensemble of several.", ("decode", "device"))
+    parser.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help="run folders or checkpoints, options")
+    parser.add_argument("--in", dest="source", metavar="FILE", help="text, one sentence a line (default: stdin)")
+    parser.add_argument("--out", metavar="FILE", help="where to write, a line for every line (default: stdout)")
+    parser.add_argument("--attention", action="store_true", help="draw what each target piece looked at")
+    given = parser.parse_intermixed_args(arguments)
+    runs, config = _runs_and_config(given.arguments)
+
+    from seq2seq import commands
+
+    commands.translate(commands.load(runs, config), given.source, given.out, given.attention)
+    return 0
+
+
+def _runs_and_config(arguments: Sequence[str]):  # type: ignore[no-untyped-def]
+    from seq2seq.overrides import override
+    from seq2seq.runs import find
+
+    paths = [argument for argument in arguments if "=" not in argument]
+    if not paths:
+        raise UserError("give a run folder or a checkpoint, e.g. outputs/embedded/transformer/seed1")
+    runs = [find(Path(path)) for path in paths]
+    return runs, override(runs[0][0].load_config(), [argument for argument in arguments if "=" in argument])
+
+
+def _experiments() -> list[str]:
+    from seq2seq.compose import options_of
+
+    return options_of("experiment")
+
+
+def _configs(arguments: list[str]) -> int:
+    print("\n".join(_experiments()))
+    return 0
+
+
+def _completion(arguments: list[str]) -> int:
+    from seq2seq.completion import BASH, complete
+
+    print("\n".join(complete(arguments)) if arguments else BASH)
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "translate": _translate,
+    "configs": _configs,
+    "completion": _completion,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

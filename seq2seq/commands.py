@@ -1,0 +1,312 @@
+"""What the verbs do, once their arguments are known to be right. Heavy imports are welcome here, and only from here on."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq import tables
+from seq2seq.atomic import explained, write_atomically, write_json
+from seq2seq.config import Config
+from seq2seq.data import files
+from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.data.sources import open_source
+from seq2seq.data.subwords import Subwords
+from seq2seq.decoding.translator import Translation, Translator
+from seq2seq.devices import autocast, choose_device, choose_precision
+from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import Evaluation, evaluate
+from seq2seq.models.build import build, parameters_by_part
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.runs import Run, differences, run_of
+from seq2seq.training import checkpoint
+from seq2seq.training.logging import Display, RunLog
+from seq2seq.training.trainer import Trainer
+
+# ---------------------------------------------------------------------------------------------------------- train
+
+
+def train(config: Config) -> None:
+    """Train, test and say what came out; go on with an unfinished run, and only report a finished one.
+
+    Raises:
+        UserError: among others, a run of this name with another config.
+        Stopped: a signal came; the run can go on.
+    """
+    run = run_of(config)
+    _clear_or_check(run, config)
+    if run.finished:
+        print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
+        tables.print_result(run, run.load_summary())
+        return
+    device = choose_device(config.device)
+    choose_precision(config.trainer.precision, device)
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    corpus = prepare(config.data)
+    torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
+    model = build(config.model, *corpus.subwords.sizes)
+    tables.print_corpus(config, corpus)
+    tables.print_parameters(config.model.name, parameters_by_part(model))
+    with explained(run.folder):
+        run.folder.mkdir(parents=True, exist_ok=True)
+    corpus.subwords.save(run.subwords)
+    write_json(run.fingerprint_file, fingerprint(config, corpus))
+    run.save_config(config)
+    trainer = Trainer(config, corpus, model, run, device)
+    if trainer.at.step:
+        print(f"going on with {run.folder} at step {trainer.at.step}", file=sys.stderr)
+    print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
+    trainer.train()
+    finish(config, corpus, trainer, run)
+
+
+def _clear_or_check(run: Run, config: Config) -> None:
+    """Throw an existing run away where that was asked for; else make sure that it is the same run."""
+    if config.overwrite and run.config_file.exists():
+        shutil.rmtree(run.folder)
+    if not run.config_file.exists():
+        return
+    changed = differences(run.load_config(), config)
+    if changed:
+        raise UserError(
+            f"{run.folder} holds a run with another config ({'; '.join(changed[:5])}{'; …' if changed[5:] else ''}): "
+            "choose another name=… or throw it away with overwrite=true"
+        )
+
+
+def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
+    """Test the chosen weights, write everything down, print the table."""
+    name = "best"
+    if config.trainer.average and trainer.at.recent:
+        name = "averaged"
+        recent = [run.checkpoint(f"recent-{step}") for step in trainer.at.recent]
+        checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.at))
+    checkpoint.load_weights(run.checkpoint(name), trainer.model)
+    test = corpus.splits["test"]
+    src, references = test.lines(0), test.lines(1)
+    with progress("testing", len(src)) as done:
+        evaluation = evaluate(trainer.translator, src, references, config.data.tgt, config.decode, done=done)
+    save_evaluation(run, "test", evaluation, src, references)
+    summary = {
+        "checkpoint": name,
+        "steps": trainer.at.step,
+        "best_step": trainer.at.best_step,
+        "tokens": trainer.at.tokens,
+        "seconds": trainer.at.seconds,
+        "tokens_per_second": trainer.at.tokens / max(trainer.at.seconds, 1e-9),
+        "parameters": parameters_by_part(trainer.model),
+        "test": evaluation.scores,
+        "samples": sample_translations(src, references, evaluation),
+    }
+    log = RunLog(run, trainer.at.step)
+    figures = {f"test/{key}": evaluation.scores[key] for key in ("nll", "ppl", "bleu", "chrf", "token_accuracy")}
+    log.scalars(trainer.at.step, figures)
+    log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
+    log.close()
+    run.save_summary(summary)
+    tables.print_result(run, summary)
+
+
+def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:
+    """What the HParams page compares runs by."""
+    return {
+        "model": config.model.name,
+        "corpus": config.data.name,
+        "seed": config.seed,
+        "lr": config.trainer.optimizer.lr,
+        "batch_tokens": config.trainer.batch_tokens,
+        "dropout": config.model.dropout,
+        "label_smoothing": config.trainer.label_smoothing,
+        "parameters": parameters,
+    }
+
+
+def sample_translations(src: Sequence[str], references: Sequence[str], evaluation: Evaluation) -> list[dict[str, str]]:
+    """Three sentences, a short, a middling and a long one, with what the model made of them."""
+    by_length = sorted(range(len(src)), key=lambda n: len(src[n].split()))
+    chosen = [by_length[int(len(src) * share)] for share in (0.1, 0.5, 0.9)]
+    return [
+        {"src": src[n], "reference": references[n], "translation": evaluation.translations[n][0].text} for n in chosen
+    ]
+
+
+def fingerprint(config: Config, corpus: Corpus) -> dict[str, Any]:
+    """What a run's figures depend on. Two runs compare only where data, subwords and references agree."""
+    code = hashlib.sha256()
+    package = Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        code.update(path.read_bytes())
+    packages = ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
+    return {
+        "data": corpus.fingerprint,
+        "subwords": hashlib.sha256(b"".join(corpus.subwords.models)).hexdigest(),
+        "references": hashlib.sha256("\n".join(corpus.splits["test"].lines(1)).encode()).hexdigest(),
+        "code": code.hexdigest(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+    }
+
+
+# ------------------------------------------------------------------------------------------------------ evaluate
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Trained models that translate together, with the config and the run folder of the first."""
+
+    translator: Translator
+    config: Config
+    run: Run
+    checkpoint: str
+
+
+def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
+    """Load an ensemble of one or more checkpoints, onto whatever device there is.
+
+    Raises:
+        UserError: damaged or foreign weights, or runs that do not share their subwords.
+    """
+    device = choose_device(config.device)
+    models: list[Seq2Seq] = []
+    subwords = Subwords.load(runs[0][0].subwords)
+    for run, name in runs:
+        if Subwords.load(run.subwords).models != subwords.models:
+            raise UserError(f"{run.folder}: other subwords than {runs[0][0].folder}: an ensemble must share them")
+        model = build(run.load_config().model, *subwords.sizes)
+        checkpoint.load_weights(run.checkpoint(name), model)
+        models.append(model.to(device).eval())
+    precision = autocast(device, choose_precision(config.trainer.precision, device))
+    return Loaded(Translator(models, subwords, device, precision), config, *runs[0])
+
+
+def evaluate_run(
+    loaded: Loaded, src_file: str | None, ref_file: str | None, ter: bool, as_json: bool, out: str | None
+) -> None:
+    """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
+    config = loaded.config
+    if src_file and ref_file:
+        name = Path(src_file).name
+        src, references = unzip(files.text_files(src_file, ref_file).pairs())
+    else:
+        name = config.data.split
+        src, references = saved_split(loaded.run, name) or split_of_source(config, name)
+    metrics = ("bleu", "chrf", "ter") if ter else ("bleu", "chrf")
+    with progress("evaluating", len(src)) as done:
+        evaluation = evaluate(loaded.translator, src, references, config.data.tgt, config.decode, metrics, done=done)
+    folder = Path(out) if out else loaded.run.evaluation(f"{name}-{loaded.checkpoint}")
+    evaluation.save(folder)
+    tables.print_evaluation(evaluation.scores, folder, as_json)
+
+
+def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
+    """The text of a split, from where the corpus comes from."""
+    return unzip(open_source(config.data).pairs(split))
+
+
+def saved_split(run: Run, split: str) -> tuple[list[str], list[str]] | None:
+    """The text of a split that the run has kept beside its scores."""
+    src, ref = (run.evaluation(split) / f"{side}.txt" for side in ("src", "ref"))
+    if not (src.exists() and ref.exists()):
+        return None
+    return unzip(files.text_files(str(src), str(ref)).pairs())
+
+
+def unzip(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Pairs as two lists."""
+    both = list(pairs)
+    return [src for src, _ in both], [tgt for _, tgt in both]
+
+
+def save_evaluation(run: Run, name: str, evaluation: Evaluation, src: Sequence[str], references: Sequence[str]) -> None:
+    """Keep scores and hypotheses with the text they belong to, so that the run can be scored again anywhere."""
+    folder = run.evaluation(name)
+    write_atomically(folder / "src.txt", "".join(f"{line}\n" for line in src))
+    write_atomically(folder / "ref.txt", "".join(f"{line}\n" for line in references))
+    evaluation.save(folder)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr; yields the function that is told how many are done. Without a total it only counts."""
+    finished = 0
+    with Display() as display:
+        display.doing(what)
+
+        def done(count: int) -> None:
+            nonlocal finished
+            finished += count
+            display.update(finished / total if total else 0.0, f"{finished}/{total or '?'}")
+
+        yield done
+
+
+# ----------------------------------------------------------------------------------------------------- translate
+
+CHUNK = 2_000  # lines translated at once from a file or a pipe
+
+
+def translate(loaded: Loaded, source: str | None, out: str | None, attention: bool) -> None:
+    """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal."""
+    if source is None and sys.stdin.isatty():
+        _converse(loaded, attention)
+        return
+    total = files.measure(source)[0] if source else None
+    lines = files.lines(source) if source else stdin_lines()
+    texts: list[str] = []
+    number = 0
+    with progress("translating", total) as done:
+        while chunk := list(itertools.islice(lines, CHUNK)):
+            found = loaded.translator.translate(chunk, loaded.config.decode, attention, done)
+            written = [render(number + n, each, attention) for n, each in enumerate(found, start=1)]
+            number += len(chunk)
+            if out is None:
+                sys.stdout.write("".join(written))
+                sys.stdout.flush()
+            else:
+                texts += written
+    if out is not None:
+        write_atomically(Path(out), "".join(texts))
+
+
+def stdin_lines() -> Iterator[str]:
+    """Lines of standard input, split at the line feed alone. Raises ``UserError`` for one that is not UTF-8."""
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"standard input:{number}: not UTF-8: convert the text to UTF-8") from error
+
+
+def render(number: int, found: Sequence[Translation], attention: bool) -> str:
+    """The output for one line: its translation, or with n-best ``number<TAB>score<TAB>translation`` for each."""
+    if len(found) > 1:
+        return "".join(f"{number}\t{each.score:.4f}\t{each.text}\n" for each in found)
+    return f"{found[0].text}\n" + (tables.alignment(found[0]) if attention else "")
+
+
+def _converse(loaded: Loaded, attention: bool) -> None:
+    print("type a sentence; an empty line ends", file=sys.stderr)
+    number = 0
+    while True:
+        try:
+            line = input("> ")
+        except EOFError:
+            return
+        if not line.strip():
+            return
+        number += 1
+        sys.stdout.write(
+            render(number, loaded.translator.translate([line], loaded.config.decode, attention)[0], attention)
+        )

@@ -1,0 +1,48 @@
+"""Completion of verbs, keys and values in the shell. Knows the schema and the YAML files; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seq2seq.compose import GROUPS, options_of
+from seq2seq.reference import _options_of
+from seq2seq.validation import known_keys
+
+VERBS = ("train", "evaluate", "translate", "configs", "completion")
+
+BASH = r"""# bash completion of seq2seq; use it by:  eval "$(seq2seq completion)"
+_seq2seq() {
+    local cur="${COMP_LINE:0:COMP_POINT}"
+    local words; read -ra words <<< "$cur"
+    [[ "$cur" == *" " ]] && words+=("")
+    local last="${words[-1]}"
+    local IFS=$'\n'
+    COMPREPLY=($(seq2seq completion -- "${words[@]:1}" 2>/dev/null) $(compgen -f -- "$last"))
+    # Bash breaks words at "=": only what stands behind it may be inserted.
+    if [[ "$last" == *=* && "$COMP_WORDBREAKS" == *=* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${last%=*}="}")
+    fi
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *= ]] && compopt -o nospace
+}
+complete -o nospace -F _seq2seq seq2seq"""
+
+
+def complete(words: Sequence[str]) -> list[str]:
+    """What the last of ``words`` (the command's arguments so far) can become."""
+    words = [word for word in words if word != "--"]
+    if len(words) <= 1:
+        start = words[0] if words else ""
+        return [f"{verb} " for verb in VERBS if verb.startswith(start)]
+    last = words[-1]
+    key, sign, value = last.partition("=")
+    if not sign:
+        keys = (
+            [*(known_keys()), *GROUPS] if words[0] == "train" else [k for k in known_keys() if k.startswith("decode.")]
+        )
+        leaves = {name for name in keys if not any(other.startswith(f"{name}.") for other in keys)} | set(GROUPS)
+        return sorted(f"{name}=" for name in leaves if name.startswith(key))
+    if key in GROUPS:
+        choices = options_of(key)
+    else:
+        choices = next((list(f.metadata["choices"] or ()) for name, f, _ in _options_of(key) if name == key), [])
+    return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

@@ -1,0 +1,149 @@
+"""From the command line to a typed config, through Hydra. Knows the YAML files; no torch and no datasets.
+
+Hydra composes, ``validation`` checks. Hydra's compose API stands in for its decorator: no logging set-up, no change of
+folder, no time stamp in the run's name, and every error is a line of ours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seq2seq.config import DECODERS, ENCODERS, Config
+from seq2seq.errors import UserError
+from seq2seq.validation import explain, from_plain, known_keys, nearest
+
+ROOT = "train"
+GROUPS = ("data", "model", "trainer", "decode", "experiment")
+
+
+def register_schemas() -> None:
+    """Make the dataclasses known to Hydra under names that completion hides (a leading underscore)."""
+    store = ConfigStore.instance()
+    store.store(name="_schema", node=Config)
+    for group, kinds in (("model/encoder", ENCODERS), ("model/decoder", DECODERS)):
+        for name, node in kinds.items():
+            store.store(group=group, name=f"_{name}", node=node)
+
+
+def options_of(group: str) -> list[str]:
+    """The choices that a config group offers, e.g. ``multi30k/lstm`` of ``experiment``."""
+    return sorted(_yaml_files(files("seq2seq.configs") / group))
+
+
+def _yaml_files(folder: Traversable, prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _yaml_files(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".yaml"):
+            found.append(prefix + entry.name.removesuffix(".yaml"))
+    return found
+
+
+def compose(arguments: Sequence[str]) -> Config:
+    """The config of ``key=value`` arguments over the YAML files.
+
+    ``experiment=path/to/mine.yaml`` takes a file of the user's own.
+
+    Raises:
+        UserError: a mistyped key, group or value, in one line that offers the nearest name.
+    """
+    register_schemas()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
+        check_arguments(arguments, Path(folder))
+        search = [f"hydra.searchpath=[file://{folder}]"]
+        try:
+            with initialize_config_module("seq2seq.configs", version_base="1.3"):
+                composed = hydra_compose(ROOT, [*arguments, *search])
+            plain = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException as error:
+            raise UserError(explain(error)) from error
+        except HydraException as error:
+            cause = error.__cause__ or error
+            line = explain(cause) if isinstance(cause, OmegaConfBaseException) else _first_line(error)
+            raise UserError(line) from error
+    assert isinstance(plain, dict)
+    return from_plain({str(key): value for key, value in plain.items()}, "config")
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n")[0].split())
+
+
+def _own_experiment(argument: str, folder: Path) -> str:
+    """Copy a user's own YAML file to where Hydra finds it as an experiment."""
+    key, _, value = argument.partition("=")
+    if key != "experiment" or not value.endswith((".yaml", ".yml")):
+        return argument
+    path = Path(value)
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = OmegaConf.create(text)
+    except OSError as error:
+        raise UserError(f"{value}: cannot be read ({error.strerror}): give the path of a YAML file") from error
+    except Exception as error:  # YAML's errors have no common base that says more than "Exception"
+        raise UserError(f"{value}: not YAML ({_first_line(error)})") from error
+    if not isinstance(content, DictConfig):
+        raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
+    _check_own_keys(content, value)
+    header = "" if "@package" in text else "# @package _global_\n"
+    (folder / "experiment").mkdir(exist_ok=True)
+    (folder / "experiment" / f"{path.stem}.yaml").write_text(header + text, encoding="utf-8")
+    return f"experiment={path.stem}"
+
+
+def _check_own_keys(content: DictConfig, where: str) -> None:
+    known = known_keys()
+    flat = [(content, "")]
+    while flat:
+        node, prefix = flat.pop()
+        for key in node:
+            dotted = f"{prefix}{key}"
+            if dotted == "defaults":
+                continue
+            if dotted not in known:
+                raise UserError(f"{where}: unknown key {dotted}{nearest(dotted, known)}")
+            child = OmegaConf.to_container(node)[key]  # type: ignore[call-overload]
+            if isinstance(child, dict):
+                flat.append((OmegaConf.create(child), f"{dotted}."))
+
+
+def check_arguments(arguments: Sequence[str], own: Path) -> None:
+    """Check the names of keys and of group choices, before anything is composed.
+
+    Raises:
+        UserError: with the nearest name there is.
+    """
+    known = known_keys()
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
+        try:
+            override = OverridesParser.create().parse_override(argument)
+        except HydraException as error:
+            raise UserError(f"{argument!r} is not understood: {_first_line(error)}") from error
+        key = override.get_key_element().lstrip("+~")
+        if key in GROUPS:
+            _check_choice(key, str(override.value()), own)
+        elif key not in known:
+            raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
+
+
+def _check_choice(group: str, choice: str, own: Path) -> None:
+    choices = options_of(group)
+    if choice in choices or choice == "None" or (own / group / f"{choice}.yaml").exists():
+        return
+    raise UserError(f"unknown {group} {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")

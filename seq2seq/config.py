@@ -1,0 +1,319 @@
+"""Every option of the program: one dataclass a section, in the order of the pipeline.
+
+The dataclasses hold the defaults, their units and their limits; ``validation`` checks them; ``configs/`` holds the
+values that make up a preset. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+PAD, UNK, BOS, EOS = range(4)
+"""Ids of the marks, the same in every vocabulary: the one thing that data and models agree on."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field with its explanation and limits: ``low <= value <= high``, ``value > above``, one of ``choices``."""
+    metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+# ---------------------------------------------------------------------------------------------------------- data
+
+
+@dataclass
+class SplitConfig:
+    """Where one split's pairs are; which key is read depends on ``data.source``."""
+
+    src: Optional[str] = option(None, "text file of source sentences, one a line (source: text)")
+    tgt: Optional[str] = option(None, "text file of target sentences, line by line beside src (source: text)")
+    file: Optional[str] = option(None, "file with both sides (source: tsv, csv, jsonl, parquet)")
+    split: Optional[str] = option(None, "name of the split in the repository (source: hub)")
+
+
+@dataclass
+class HubConfig:
+    """A dataset repository on the Hugging Face hub (source: hub)."""
+
+    repo: Optional[str] = option(None, "repository, owner/name")
+    name: Optional[str] = option(None, "configuration of the repository, e.g. de-en")
+    revision: Optional[str] = option(None, "branch, tag or commit")
+    data_dir: Optional[str] = option(None, "folder inside the repository")
+
+
+@dataclass
+class GrammarConfig:
+    """The embedded English-German corpus, generated with its gold alignments (source: grammar)."""
+
+    pairs: int = option(100_000, "training pairs", low=1)
+    valid: int = option(500, "validation pairs", low=1)
+    test: int = option(1_000, "test pairs", low=1)
+    min_words: int = option(3, "shortest English sentence, in words", low=3)
+    max_words: int = option(60, "longest English sentence, in words", low=3)
+    seed: int = option(1, "seed of the generator", low=0)
+
+
+@dataclass
+class FilterConfig:
+    """What is dropped from the training split, always as a pair. Validation and test are never filtered."""
+
+    max_length: int = option(128, "longest training sentence, in pieces with the end mark, on either side", low=2)
+    max_ratio: Optional[float] = option(None, "largest length ratio of the two sides, in pieces", low=1)
+    deduplicate: bool = option(False, "keep only the first of identical pairs")
+
+
+@dataclass
+class SubwordConfig:
+    """SentencePiece, trained on the training split only."""
+
+    type: str = option("bpe", "algorithm", choices=("bpe", "unigram"))
+    vocab_size: int = option(8_000, "pieces (a side, when joint=false)", low=16)
+    joint: bool = option(True, "one vocabulary for both languages")
+    byte_fallback: bool = option(True, "spell unknown characters in bytes (costs 256 pieces)")
+    character_coverage: float = option(1.0, "share of the characters that get a piece of their own", above=0, high=1)
+    training_pairs: int = option(1_000_000, "pairs, taken evenly from the training split, that train it", low=1)
+    sampling: float = option(0.0, "subword regularisation: BPE dropout or unigram smoothing (0: off)", low=0, high=1)
+
+
+@dataclass
+class DataConfig:
+    """Which text, and how it becomes ids."""
+
+    name: str = option("embedded", "name of the corpus: first folder below outputs/")
+    source: str = option(
+        "grammar", "kind of source", choices=("grammar", "text", "tsv", "csv", "jsonl", "parquet", "hub")
+    )
+    src: str = option("en", "source language code")
+    tgt: str = option("de", "target language code")
+    src_column: Optional[str] = option(None, "column of the source side (default: the language code; in TSV, 1)")
+    tgt_column: Optional[str] = option(None, "column of the target side (default: the language code; in TSV, 2)")
+    train: SplitConfig = field(default_factory=SplitConfig)
+    valid: SplitConfig = field(default_factory=SplitConfig)
+    test: SplitConfig = field(default_factory=SplitConfig)
+    holdout: int = option(1_000, "pairs held out of train for each of valid and test that is not given", low=1)
+    take: Optional[int] = option(None, "use at most so many training pairs", low=1)
+    hub: HubConfig = field(default_factory=HubConfig)
+    grammar: GrammarConfig = field(default_factory=GrammarConfig)
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    subwords: SubwordConfig = field(default_factory=SubwordConfig)
+    split: str = option("test", "what evaluate scores; training ignores it", choices=("valid", "test"))
+    cache: str = option("data", "folder for generated, downloaded and encoded corpora")
+
+
+# --------------------------------------------------------------------------------------------------------- model
+
+
+@dataclass
+class EncoderConfig:
+    """Base of the encoders' options."""
+
+    type: str = "???"
+
+
+@dataclass
+class DecoderConfig:
+    """Base of the decoders' options."""
+
+    type: str = "???"
+
+
+@dataclass
+class RecurrentEncoderConfig(EncoderConfig):
+    """Recurrent encoder, in both directions or one (Bahdanau et al. 2014, section 3.2)."""
+
+    type: str = option("recurrent", "kind of encoder", choices=("recurrent",))
+    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
+    width: int = option(128, "units a direction", low=1)
+    layers: int = option(1, "layers", low=1)
+    bidirectional: bool = option(True, "read in both directions")
+    reverse_source: bool = option(False, "feed the source back to front (Sutskever et al. 2014)")
+
+
+@dataclass
+class RecurrentDecoderConfig(DecoderConfig):
+    """What the two recurrent decoders share; they differ in the context alone."""
+
+    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
+    width: int = option(256, "units", low=1)
+    layers: int = option(1, "layers", low=1)
+
+
+@dataclass
+class FixedContextDecoderConfig(RecurrentDecoderConfig):
+    """Recurrent decoder that knows the source through one vector (Cho et al. 2014)."""
+
+    type: str = option("fixed_context", "kind of decoder", choices=("fixed_context",))
+    context: str = option("every_step", "where the vector is read", choices=("every_step", "initial"))
+    context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1)
+
+
+@dataclass
+class AttentionDecoderConfig(RecurrentDecoderConfig):
+    """Recurrent decoder that looks back at every source position (Bahdanau et al. 2014)."""
+
+    type: str = option("attention", "kind of decoder", choices=("attention",))
+    score: str = option("additive", "energy of a position", choices=("additive", "dot", "general"))
+    attention_width: int = option(128, "units of the additive score", low=1)
+
+
+@dataclass
+class TransformerOptions:
+    """What a stack of Transformer layers needs to know, on either side (Vaswani et al. 2017, section 3)."""
+
+    width: int = option(128, "units of a position", low=1)
+    layers: int = option(2, "layers", low=1)
+    heads: int = option(4, "attention heads; must divide the width", low=1)
+    feed_forward: int = option(512, "units inside the feed-forward layer", low=1)
+    activation: str = option("relu", "inside the feed-forward layer", choices=("relu", "gelu"))
+    norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
+    positions: str = option("sinusoidal", "position signal", choices=("sinusoidal", "learned"))
+    max_positions: int = option(512, "longest sentence with learned positions, in pieces", low=2)
+
+
+@dataclass
+class TransformerEncoderConfig(TransformerOptions, EncoderConfig):
+    """Self-attention encoder."""
+
+    type: str = option("transformer", "kind of encoder", choices=("transformer",))
+
+
+@dataclass
+class TransformerDecoderConfig(TransformerOptions, DecoderConfig):
+    """Self- and cross-attention decoder."""
+
+    type: str = option("transformer", "kind of decoder", choices=("transformer",))
+
+
+ENCODERS: dict[str, type[EncoderConfig]] = {
+    "recurrent": RecurrentEncoderConfig,
+    "transformer": TransformerEncoderConfig,
+}
+DECODERS: dict[str, type[DecoderConfig]] = {
+    "fixed_context": FixedContextDecoderConfig,
+    "attention": AttentionDecoderConfig,
+    "transformer": TransformerDecoderConfig,
+}
+
+
+@dataclass
+class ModelConfig:
+    """An encoder, a decoder, and the embeddings between the ids and them."""
+
+    name: str = option("???", "name of the model: second folder below outputs/")
+    embedding: int = option(128, "units of a piece's embedding", low=1)
+    tie: str = option(
+        "all",
+        "shared tables: none; output = target embedding with output layer; all = source embedding too",
+        choices=("none", "output", "all"),
+    )
+    dropout: float = option(0.0, "probability of dropping a unit while training", low=0, high=0.95)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+
+# ------------------------------------------------------------------------------------------------------ training
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW and its learning rate."""
+
+    lr: float = option(1e-3, "peak learning rate", above=0)
+    beta1: float = option(0.9, "decay of the first moment", low=0, high=0.9999)
+    beta2: float = option(0.98, "decay of the second moment", low=0, high=0.99999)
+    eps: float = option(1e-9, "AdamW's epsilon", above=0)
+    weight_decay: float = option(0.0, "decoupled weight decay of the matrices", low=0)
+    schedule: str = option(
+        "inverse_sqrt", "learning rate after warm-up", choices=("inverse_sqrt", "cosine", "plateau", "constant")
+    )
+    warmup_steps: int = option(400, "updates of linear warm-up", low=0)
+    final_lr: float = option(0.02, "cosine: last rate as a share of lr", low=0, high=1)
+    plateau_factor: float = option(0.5, "plateau: factor after valid_patience", above=0, high=0.99)
+    plateau_patience: int = option(2, "plateau: validations without a better NLL before the rate falls", low=1)
+    clip_norm: float = option(1.0, "largest gradient norm (0: no clipping)", low=0)
+
+
+@dataclass
+class TrainerConfig:
+    """The training loop. It ends at the first limit that is reached."""
+
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    batch_tokens: int = option(2_000, "padded positions of a batch, on its longer side", low=8)
+    accumulate: int = option(1, "batches an update", low=1)
+    max_steps: Optional[int] = option(None, "limit, in updates", low=1)
+    max_epochs: Optional[int] = option(None, "limit, in passes over the training split", low=1)
+    max_tokens: Optional[int] = option(None, "limit, in target tokens", low=1)
+    max_hours: Optional[float] = option(None, "limit, in hours of training", above=0)
+    label_smoothing: float = option(
+        0.0, "share of the target's probability spread over the vocabulary", low=0, high=0.9
+    )
+    precision: str = option("auto", "arithmetic of the matrix products", choices=("auto", "fp32", "bf16", "fp16"))
+    log_every: int = option(25, "updates between two points in the curves", low=1)
+    valid_every: Optional[int] = option(
+        None, "updates between validations (default: twenty in the whole training)", low=1
+    )
+    valid_pairs: Optional[int] = option(None, "translate only the first so many validation pairs", low=1)
+    samples: int = option(3, "sentences shown at each validation", low=0)
+    save_every: int = option(500, "updates between checkpoints, beside those at validations", low=1)
+    metric: str = option("bleu", "what the best checkpoint is chosen by", choices=("bleu", "chrf", "nll"))
+    patience: Optional[int] = option(None, "validations without a better metric before training stops", low=1)
+    average: int = option(0, "average the last so many validations' weights for the test (0: use the best)", low=0)
+    max_skipped: int = option(20, "updates in a row that may be skipped for a non-finite gradient", low=1)
+    threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
+
+
+# ------------------------------------------------------------------------------------------------------ decoding
+
+
+@dataclass
+class DecodeConfig:
+    """The search, the same for all models."""
+
+    beam: int = option(1, "hypotheses kept (1: greedy)", low=1)
+    nbest: int = option(1, "hypotheses returned a sentence; at most the beam", low=1)
+    length_penalty: str = option("average", "score of a hypothesis by length", choices=("none", "average", "gnmt"))
+    alpha: float = option(0.6, "strength of the gnmt length penalty (Wu et al. 2016, equation 14)", low=0)
+    min_length: int = option(0, "shortest output, in pieces", low=0)
+    max_ratio: float = option(2.0, "longest output: max_ratio x source + max_extra pieces", above=0)
+    max_extra: int = option(10, "longest output: max_ratio x source + max_extra pieces", low=0)
+    no_repeat_ngram: int = option(0, "n-grams of this size occur once in an output (0: off)", low=0)
+    sample: bool = option(False, "draw tokens instead of searching; nbest independent draws")
+    temperature: float = option(1.0, "divides the logits when sampling", above=0)
+    top_k: int = option(0, "sample from the k likeliest (0: all)", low=0)
+    top_p: float = option(1.0, "sample from the likeliest that make up this probability", above=0, high=1)
+    batch_tokens: int = option(4_000, "source positions translated at once", low=1)
+
+
+# ---------------------------------------------------------------------------------------------------------- root
+
+
+@dataclass
+class Config:
+    """One training run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(beam=5))
+    seed: int = option(1, "seed of the weights, the batches and the dropout", low=0)
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    outputs: str = option("outputs", "folder of all runs")
+    name: Optional[str] = option(None, "run folder below outputs/ (default: data.name/model.name/seed<seed>)")
+    overwrite: bool = option(False, "throw away an existing run of this name")
+
+
+def memory_width(encoder: EncoderConfig) -> int:
+    """Units of one source position in the encoder's output."""
+    if isinstance(encoder, RecurrentEncoderConfig):
+        return encoder.width * (2 if encoder.bidirectional else 1)
+    assert isinstance(encoder, TransformerEncoderConfig)
+    return encoder.width

@@ -1,0 +1,118 @@
+"""Batches of padded ids. A pure function of (seed, epoch): the place in the data is two integers, so resuming is exact.
+
+Knows ids and lengths; no text (but for subword sampling), no model. Lengths are padded to multiples of 8 and sentences
+are taken in fours, because every new shape costs a new kernel in bf16 (18.1k against 13.5k tokens a second).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seq2seq.config import BOS, PAD
+from seq2seq.data.encoded import Flat, Split
+from seq2seq.data.subwords import Subwords
+
+MULTIPLE = 8
+Rows = NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS, ``tgt_out`` (B, T) ending with EOS; int64, PAD behind."""
+
+    src: Tensor
+    tgt_in: Tensor
+    tgt_out: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
+        return Batch(*(part.to(device, non_blocking=True) for part in self))
+
+    @property
+    def tokens(self) -> int:
+        """Target tokens without padding."""
+        return int((self.tgt_out != PAD).sum())
+
+
+def round_up(length: Rows) -> Rows:
+    """To the next multiple of ``MULTIPLE``."""
+    return -(-length // MULTIPLE) * MULTIPLE
+
+
+def plan(lengths: NDArray[np.int64], budget: int, seed: int, epoch: int) -> list[Rows]:
+    """The batches of one epoch in their order: rows of similar length, the batches shuffled.
+
+    Args:
+        lengths: (N, 2) pieces of source and target.
+        budget: padded positions of a batch on its longer side.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    rounded = round_up(lengths[order])
+    longer = rounded.max(1)
+    by_length = np.lexsort((rounded[:, 0], rounded[:, 1], longer))  # stable: ties stay in random order
+    order, longer = order[by_length], longer[by_length]
+    batches, start = [], 0
+    while start < len(order):
+        size = max(budget // int(longer[start]), 1)
+        while size > 1 and size * longer[min(start + size, len(order)) - 1] > budget:
+            size = max(budget // int(longer[min(start + size, len(order)) - 1]), 1)
+        if 4 < size < len(order) - start:
+            size -= size % 4
+        batches.append(order[start : start + size])
+        start += size
+    return [batches[n] for n in rng.permutation(len(batches))]
+
+
+class Batches:
+    """The training split, batch by batch."""
+
+    def __init__(self, split: Split, budget: int, seed: int, subwords: Subwords | None = None, sampling: float = 0.0):
+        """``subwords`` and ``sampling`` draw another segmentation for each batch of each epoch."""
+        self.split, self.budget, self.seed = split, budget, seed
+        self.subwords, self.sampling = subwords, sampling
+        self.lengths = np.stack([split.src.lengths, split.tgt.lengths], 1)
+
+    def epoch(self, epoch: int) -> list[Rows]:
+        """The rows of each batch of one epoch."""
+        return plan(self.lengths, self.budget, self.seed, epoch)
+
+    def load(self, rows: Rows, epoch: int, number: int) -> Batch:
+        """Batch ``number`` of an epoch, made of ``rows``."""
+        if self.sampling and self.subwords is not None:
+            seed = int(np.random.default_rng([self.seed, epoch, number]).integers(1 << 31))
+            texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
+            return collate(*self.subwords.sample(texts[0], texts[1], self.sampling, seed))
+        return _batch(gather(self.split.src, rows), gather(self.split.tgt, rows))
+
+
+def gather(flat: Flat, rows: Rows) -> NDArray[np.int64]:
+    """(B, L) ids of ``rows``, PAD behind, L a multiple of 8."""
+    starts, lengths = flat.offsets[rows], flat.offsets[rows + 1] - flat.offsets[rows]
+    places = np.arange(int(round_up(lengths.max())))
+    inside = places < lengths[:, None]
+    index = np.where(inside, starts[:, None] + places, 0)
+    return np.where(inside, flat.values[index], PAD).astype(np.int64)
+
+
+def pad(sequences: list[list[int]]) -> NDArray[np.int64]:
+    """(B, L) ids, PAD behind, L a multiple of 8."""
+    longest = np.array(max(map(len, sequences)))
+    padded = np.full((len(sequences), int(round_up(longest))), PAD, np.int64)
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return padded
+
+
+def collate(src: list[list[int]], tgt: list[list[int]]) -> Batch:
+    """A batch of sequences that end with EOS."""
+    return _batch(pad(src), pad(tgt))
+
+
+def _batch(src: NDArray[np.int64], tgt_out: NDArray[np.int64]) -> Batch:
+    tgt_in = np.concatenate([np.full((len(tgt_out), 1), BOS), tgt_out[:, :-1]], 1)
+    return Batch(torch.from_numpy(src), torch.from_numpy(tgt_in), torch.from_numpy(tgt_out))

@@ -1,0 +1,216 @@
+"""A corpus as ids on disk: prepared once, memory-mapped from then on. Knows sources, filters and subwords; no batches.
+
+A side of a split is two flat arrays, ``ids`` and ``offsets``, so that neither opening nor reading depends on how large
+the corpus is. The folder's name is a hash of the text and of everything that was done to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.atomic import explained, read_json, write_json
+from seq2seq.config import DataConfig
+from seq2seq.data import filters, subwords
+from seq2seq.data.filters import Pair
+from seq2seq.data.sources import Source, open_source
+from seq2seq.data.subwords import Subwords
+from seq2seq.errors import UserError
+
+VERSION = 1  # of the layout below: part of the folder's name
+CHUNK = 10_000  # pairs encoded at once
+SIDES = ("src", "tgt")
+
+
+class Flat:
+    """Sequences of one type, end to end in a file, written once and then read through a memory map."""
+
+    def __init__(self, folder: Path, name: str, dtype: str) -> None:
+        self.offsets: NDArray[np.int64] = np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
+        path = folder / f"{name}.{dtype}"
+        empty = self.offsets[-1] == 0
+        self.values: NDArray[Any] = np.zeros(0, dtype) if empty else np.memmap(path, dtype, mode="r")
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of each sequence."""
+        return np.diff(self.offsets)
+
+
+class FlatWriter:
+    """Writes a ``Flat``."""
+
+    def __init__(self, folder: Path, name: str, dtype: str) -> None:
+        self.path, self.dtype = folder / f"{name}.{dtype}", dtype
+        self.offsets_path = folder / f"{name}.offsets.npy"
+        self.file = self.path.open("wb")
+        self.lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+
+    def extend(self, sequences: Sequence[Sequence[int]] | Sequence[bytes]) -> None:
+        """Append sequences."""
+        self.lengths.append(np.fromiter(map(len, sequences), np.int64, len(sequences)))
+        flat = np.fromiter(itertools.chain.from_iterable(sequences), self.dtype)
+        self.file.write(flat.tobytes())
+
+    def close(self) -> None:
+        """Finish the file and write the offsets."""
+        self.file.close()
+        np.save(self.offsets_path, np.cumsum(np.concatenate(self.lengths)))
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: ids of both sides, and the text where it is needed later."""
+
+    src: Flat
+    tgt: Flat
+    text: tuple[Flat, Flat] | None
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+    def lines(self, side: int) -> list[str]:
+        """The untouched text of side 0 (source) or 1 (target)."""
+        assert self.text is not None
+        return [self.line(side, row) for row in range(len(self))]
+
+    def line(self, side: int, row: int) -> str:
+        """One line of text."""
+        assert self.text is not None
+        return self.text[side][row].tobytes().decode()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything that training needs of the data."""
+
+    folder: Path
+    subwords: Subwords
+    splits: dict[str, Split]
+    counts: dict[str, Any]  # pairs read, kept, and dropped by reason; test pairs that occur in train
+    fingerprint: str
+
+
+def prepare(data: DataConfig) -> Corpus:
+    """Open the prepared corpus, preparing it first where that has not been done.
+
+    Raises:
+        UserError: what the source, the subwords and the disk can do wrong; nothing half-written is left.
+    """
+    source = open_source(data)
+    fingerprint = source.fingerprint()
+    options = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
+    # How strongly segmentation is sampled later changes nothing here, only whether the text must be kept.
+    options["subwords"]["sampling"] = data.subwords.sampling > 0
+    name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
+    root = Path(data.cache) / "prepared"
+    folder = root / name
+    if not (folder / "counts.json").exists():
+        with explained(root):
+            root.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
+            try:
+                _write(source, data, temporary)
+                if not folder.exists():  # another process may have been faster
+                    temporary.replace(folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    return _open(folder, fingerprint)
+
+
+def _open(folder: Path, fingerprint: str) -> Corpus:
+    counts = read_json(folder / "counts.json", "prepared corpus")
+    splits = {}
+    for split in ("train", "valid", "test"):
+        sides = [Flat(folder, f"{split}.{side}", counts["dtype"]) for side in SIDES]
+        has_text = (folder / f"{split}.src.text.offsets.npy").exists()
+        text = [Flat(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
+        splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None)
+    return Corpus(folder, Subwords.load(folder), splits, counts, fingerprint)
+
+
+def _write(source: Source, data: DataConfig, folder: Path) -> None:
+    held_out = {filters.key(pair) for split in ("valid", "test") for pair in source.pairs(split)}
+    sample = thin(filters.clean(source.pairs("train"), data.filters, Counter()), data.subwords.training_pairs)
+    if not sample:
+        raise UserError(f"{source.describe('train')}: no pair is left to train on, every one has an empty side")
+    pieces = subwords.train((src for src, _ in sample), (tgt for _, tgt in sample), data.subwords)
+    del sample
+    pieces.save(folder)
+    dtype = "uint16" if max(pieces.sizes) <= 1 << 16 else "int32"
+    counts: dict[str, Any] = {"dtype": dtype}
+    for split in ("train", "valid", "test"):
+        counts[split] = _write_split(source, split, data, pieces, folder, dtype, held_out)
+        if counts[split]["kept"] == 0:
+            raise UserError(f"{source.describe(split)}: no pair is left after filtering: see data.filters")
+    write_json(folder / "counts.json", counts)
+
+
+def _write_split(
+    source: Source, split: str, data: DataConfig, pieces: Subwords, folder: Path, dtype: str, held_out: set[int]
+) -> dict[str, Any]:
+    """Encode one split; only the training split is filtered."""
+    training = split == "train"
+    dropped: Counter[str] = Counter()
+    read = kept = overlap = tokens = 0
+    writers = [FlatWriter(folder, f"{split}.{side}", dtype) for side in SIDES]
+    keep_text = not training or data.subwords.sampling > 0
+    texts = [FlatWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
+    pairs: Iterable[Pair] = source.pairs(split)
+    if training:
+        pairs = filters.clean(pairs, data.filters, dropped)
+    for chunk in chunks(pairs, CHUNK):
+        ids = (pieces.encode_src([src for src, _ in chunk]), pieces.encode_tgt([tgt for _, tgt in chunk]))
+        rows = range(len(chunk))
+        if training:
+            rows_kept = [row for row in rows if filters.fits(ids[0][row], ids[1][row], data.filters, dropped)]
+            overlap += sum(filters.key(chunk[row]) in held_out for row in rows_kept)
+        else:
+            rows_kept = list(rows)
+        for side in (0, 1):
+            writers[side].extend([ids[side][row] for row in rows_kept])
+            if texts:
+                texts[side].extend([chunk[row][side].encode() for row in rows_kept])
+        read += len(chunk)
+        kept += len(rows_kept)
+        tokens += sum(len(ids[1][row]) for row in rows_kept)
+    for writer in writers + texts:
+        writer.close()
+    counts = {"read": read + dropped["empty"] + dropped["duplicate"], "kept": kept, "target_tokens": tokens}
+    return counts | ({"dropped": {r: dropped[r] for r in filters.REASONS}, "overlap": overlap} if training else {})
+
+
+def chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
+    """Lists of ``size`` pairs, the last one shorter."""
+    iterator = iter(pairs)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def thin(pairs: Iterable[Pair], most: int) -> list[Pair]:
+    """At most ``most`` pairs, evenly spread, from a stream of unknown length."""
+    kept: list[Pair] = []
+    stride = 1
+    for n, pair in enumerate(pairs):
+        if n % stride == 0:
+            kept.append(pair)
+            if len(kept) > most:
+                kept, stride = kept[::2], stride * 2
+    return kept

@@ -1,0 +1,189 @@
+"""Reads files of parallel text exactly: text pairs and TSV line by line, and the shape of CSV.
+
+Knows bytes, lines and columns; knows nothing of splits. A line ends at ``\\n`` alone (not at U+2028, U+0085, ``\\x0b``
+or a lone ``\\r``, at which ready-made readers split, so that parallel files shift in silence); one ``\\r`` before it is
+dropped, as is a byte order mark at the start of the file. Everything is UTF-8; ``.gz`` is unpacked on the way.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from seq2seq.errors import UserError
+from seq2seq.validation import nearest
+
+Pair = tuple[str, str]
+CHUNK = 1 << 20
+
+
+# ------------------------------------------------------------------------------------------------------- lines
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked. Whatever goes wrong while they are read becomes one line for the user."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        raise UserError(f"{path} is a folder: name a file in it")
+    if not place.exists():
+        there = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
+        missing = "" if place.parent.is_dir() else f" (nor a folder {place.parent})"
+        raise UserError(f"{path}: no such file{missing}{nearest(place.name, there)}")
+    try:
+        with gzip.open(place) if place.suffix == ".gz" else place.open("rb") as stream:
+            yield cast(BinaryIO, stream)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def measure(path: str, text: bool = True) -> tuple[int, str]:
+    """The number of lines and the hash of a file's (unpacked) bytes; ``text`` must be UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    digest = hashlib.sha256()
+    count, last = 0, b"\n"
+    with _opened(path) as stream:
+        while True:
+            chunk = stream.read(CHUNK)
+            try:
+                if text:
+                    decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                line = count + error.object[: error.start].count(b"\n") + 1
+                byte = error.object[error.start]
+                raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{byte:02x}): convert the file to UTF-8") from error
+            if not chunk:
+                break
+            digest.update(chunk)
+            count += chunk.count(b"\n")
+            last = chunk
+    count += not last.endswith(b"\n")
+    if not count:
+        raise UserError(f"{path} is an empty corpus: it holds no pairs")
+    return count, digest.hexdigest()
+
+
+def lines(path: str) -> Iterator[str]:
+    """The lines of a file that ``measure`` has found to be UTF-8, without their ends."""
+    with _opened(path) as stream:
+        for number, line in enumerate(stream):  # bytes split at \n alone
+            if number == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+
+
+# -------------------------------------------------------------------------------------------------------- text
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """Two files, line by line beside each other."""
+
+    src: str
+    tgt: str
+    size: int
+    identity: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.src} + {self.tgt}"
+
+    def pairs(self) -> Iterator[Pair]:
+        return zip(lines(self.src), lines(self.tgt), strict=True)
+
+
+def text_files(src: str, tgt: str) -> TextFiles:
+    """Two files, if each has a line for each of the other's."""
+    (size, src_hash), (tgt_size, tgt_hash) = measure(src), measure(tgt)
+    if size != tgt_size:
+        raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
+    return TextFiles(src, tgt, size, f"text/{src_hash}/{tgt_hash}")
+
+
+# --------------------------------------------------------------------------------------------------------- tsv
+
+
+@dataclass(frozen=True)
+class TabbedFile:
+    """Columns between tabs. A quote is a character like any other."""
+
+    where: str
+    src: int
+    tgt: int
+    header: bool
+    size: int
+    identity: str
+
+    def pairs(self) -> Iterator[Pair]:
+        last = max(self.src, self.tgt)
+        for number, line in enumerate(lines(self.where), start=1):
+            if self.header and number == 1:
+                continue
+            cells = line.split("\t")
+            if len(cells) <= last:
+                raise UserError(
+                    f"{self.where}:{number}: {len(cells)} columns where at least {last + 1} are needed: "
+                    "mend the line, or set data.src_column and data.tgt_column"
+                )
+            yield cells[self.src], cells[self.tgt]
+
+
+def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> TabbedFile:
+    """Columns by number, from 1; or by name, and then the first line names them."""
+    count, digest = measure(path)
+    names = [src_column or "1", tgt_column or "2"]
+    header = not all(name.isdecimal() for name in names)
+    first = next(lines(path), "").split("\t") if header else []
+    places = []
+    for name, key in zip(names, ("src_column", "tgt_column"), strict=True):
+        if name in first:
+            places.append(first.index(name))
+        elif name.isdecimal() and int(name) >= 1:
+            places.append(int(name) - 1)
+        elif name.isdecimal():
+            raise UserError(f"data.{key}={name} is no column: columns count from 1")
+        else:
+            raise UserError(f"{path} has no column {name}; its first line names {', '.join(first)}: set data.{key}")
+    if places[0] == places[1]:
+        raise UserError(f"{path}: both sides are column {names[0]}: set data.src_column and data.tgt_column")
+    return TabbedFile(path, places[0], places[1], header, count - header, f"tsv/{digest}/{places}/{header}")
+
+
+# --------------------------------------------------------------------------------------------------------- csv
+
+
+def check_csv(path: str) -> tuple[list[str], int]:
+    """The column names and the number of rows, after a check of every row's width.
+
+    The library behind ``datasets`` fills short rows with empty text, and shifts the columns where each row has one
+    cell too many, as with commas that nobody quoted: both in silence.
+    """
+    rows, line = 0, 1
+    with _opened(path) as stream:
+        reader = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), strict=True)
+        try:
+            names = [name or f"column {place}" for place, name in enumerate(next(reader, []), start=1)]
+            line = reader.line_num + 1
+            for row in reader:
+                if row and len(row) != len(names):
+                    raise UserError(
+                        f"{path}:{line}: {len(row)} cells under {len(names)} column names: quote what holds commas"
+                    )
+                rows += bool(row)
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise UserError(f"{path}:{line}: {error}: mend the quotes") from error
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}:1: two columns have one name: rename one of them")
+    if not rows:
+        raise UserError(f"{path} is an empty corpus: it holds no pairs")
+    return names, rows

@@ -1,0 +1,46 @@
+"""Which training pairs are kept. A pair is kept or dropped as a pair, and every drop is counted by its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+from seq2seq.config import FilterConfig
+
+Pair = tuple[str, str]
+REASONS = ("empty", "duplicate", "too long", "length ratio")
+
+
+def key(pair: Pair) -> int:
+    """64 bits that stand for a pair, spaces at its ends aside."""
+    text = "\x00".join(side.strip() for side in pair)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def clean(pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str]) -> Iterator[Pair]:
+    """The pairs that need no subwords to be judged: not empty, and not there before where duplicates are dropped."""
+    seen: set[int] = set()
+    for pair in pairs:
+        if not (pair[0].strip() and pair[1].strip()):
+            dropped["empty"] += 1
+            continue
+        if options.deduplicate:
+            this = key(pair)
+            if this in seen:
+                dropped["duplicate"] += 1
+                continue
+            seen.add(this)
+        yield pair
+
+
+def fits(src: list[int], tgt: list[int], options: FilterConfig, dropped: Counter[str]) -> bool:
+    """Whether the lengths of an encoded pair are within the limits."""
+    longer, shorter = max(len(src), len(tgt)), min(len(src), len(tgt))
+    if longer > options.max_length:
+        dropped["too long"] += 1
+        return False
+    if options.max_ratio is not None and longer > options.max_ratio * shorter:
+        dropped["length ratio"] += 1
+        return False
+    return True

@@ -1,0 +1,189 @@
+"""Inflection: German articles, adjective endings, noun and verb forms; English plurals and verb forms.
+
+Knows the paradigms and nothing of the lexicon or of sentences: every function maps strings to strings. Cases are
+"nom", "acc", "dat", "gen"; genders "m", "f", "n" and, for every plural, "p"; persons "1s", "3s" and "pl" (the polite
+"Sie" inflects as a plural, so no other person is needed).
+"""
+
+from __future__ import annotations
+
+CASES = ("nom", "acc", "dat", "gen")
+GENDERS = ("m", "f", "n", "p")
+PERSONS = ("1s", "3s", "pl")
+
+
+def _table(rows: str) -> dict[str, dict[str, str]]:
+    """A paradigm from four lines (cases) of four cells (genders); "-" is the empty ending."""
+    return {
+        case: {gender: "" if cell == "-" else cell for gender, cell in zip(GENDERS, row.split())}
+        for case, row in zip(CASES, rows.strip().split("\n"))
+    }
+
+
+DEFINITE = _table("der die das die\nden die das die\ndem der dem den\ndes der des der")
+RELATIVE = _table("der die das die\nden die das die\ndem der dem denen\ndessen deren dessen deren")
+# Endings of ein, kein, mein and of dieser, jeder.
+EIN_ENDING = _table("- e - e\nen e - e\nem er em en\nes er es er")
+DER_ENDING = _table("er e es e\nen e es e\nem er em en\nes er es er")
+ADJECTIVE_ENDING = {
+    "weak": _table("e e e en\nen e e en\nen en en en\nen en en en"),
+    "mixed": _table("er e es en\nen e es en\nen en en en\nen en en en"),
+    "strong": _table("er e es e\nen e es e\nem er em en\nen er en er"),
+}
+CONTRACTED = {
+    ("in", "dem"): "im", ("an", "dem"): "am", ("zu", "dem"): "zum", ("zu", "der"): "zur",
+    ("in", "das"): "ins", ("an", "das"): "ans", ("bei", "dem"): "beim", ("von", "dem"): "vom",
+}  # fmt: skip
+PRONOUN = {
+    "hem": ("er", "ihn", "ihm"), "shef": ("sie", "sie", "ihr"), "itm": ("er", "ihn", "ihm"), "itf": ("sie", "sie", "ihr"),
+    "itn": ("es", "es", "ihm"), "theyp": ("sie", "sie", "ihnen"), "I": ("ich", "mich", "mir"), "we": ("wir", "uns", "uns"),
+    "you": ("Sie", "Sie", "Ihnen"),
+}  # fmt: skip
+ENGLISH_OBJECT = {"he": "him", "she": "her", "it": "it", "they": "them", "I": "me", "we": "us", "you": "you"}
+ENGLISH_POSSESSIVE = {"he": "his", "she": "her", "it": "its", "they": "their", "I": "my", "we": "our", "you": "your"}
+REFLEXIVE = {"I": "mich", "we": "uns"}
+
+
+def german_pronoun(pronoun: str, gender: str, case: str) -> str:
+    """The German for an English personal pronoun (in its subject form); "it" goes by the gender of its antecedent."""
+    if pronoun in ("I", "we", "you"):
+        key = pronoun
+    else:
+        key = pronoun + {"he": "m", "she": "f", "they": "p"}.get(pronoun, gender)
+    return PRONOUN[key][CASES.index(case)]
+
+
+def german_possessive(pronoun: str, gender: str) -> str:
+    """The stem of the possessive whose possessor is `pronoun`; "its" goes by the gender of its antecedent."""
+    fixed = {"he": "sein", "she": "ihr", "they": "ihr", "I": "mein", "we": "unser", "you": "Ihr"}
+    return fixed.get(pronoun) or ("ihr" if gender == "f" else "sein")
+
+
+def noun_forms(gender: str, nominative: str, genitive: str, plural: str | None, weak: bool) -> dict[str, str]:
+    """All forms of a noun, by case + "s" or "p": {"noms": "Hund", "datp": "Hunden", …}.
+
+    A weak noun has the form of its genitive in every case but the nominative ("den Studenten"); "Herr" and "Nachbar"
+    need no exception that way. The dative plural adds n, unless the plural ends in n or s.
+    """
+    oblique = genitive if weak else nominative
+    forms = {"noms": nominative, "accs": oblique, "dats": oblique, "gens": genitive}
+    if plural is not None:
+        dative = plural if plural[-1] in "ns" else plural + "n"
+        forms.update({"nomp": plural, "accp": plural, "datp": dative, "genp": plural})
+    return forms
+
+
+def german_verb(parts: str) -> dict[str, str]:
+    """The forms of a German verb from its principal parts.
+
+    `parts` is "prefix+infinitive present past participle" (third person singular), or an infinitive alone if regular.
+    Keys: prefix, infinitive, participle, zu ("aufzustehen"), and tense + person: present1s, present3s, presentpl, past….
+    """
+    infinitive, *rest = parts.split()
+    prefix, _, infinitive = infinitive.rpartition("+")
+    stem = infinitive[:-2] if infinitive.endswith("en") else infinitive[:-1]
+    soft = "e" if stem[-1] in "td" or stem.endswith(("ffn", "chn")) else ""
+    present, past, participle = rest or (f"{stem}{soft}t", f"{stem}{soft}te", f"ge{stem}{soft}t")
+    if not stem.endswith("el"):
+        first = f"{stem}e"
+    else:
+        first = f"{stem[:-2]}le"  # lächeln: ich lächle
+    if infinitive == "wissen":
+        first = present
+    plural_past = past + ("n" if past.endswith("e") else "en")
+    return {
+        "prefix": prefix,
+        "infinitive": prefix + infinitive,
+        "participle": prefix + participle,
+        "zu": f"{prefix}zu{infinitive}" if prefix else f"zu {infinitive}",
+        "present1s": first,
+        "present3s": present,
+        "presentpl": infinitive,
+        "past1s": past,
+        "past3s": past,
+        "pastpl": plural_past,
+    }
+
+
+def english_plural(noun: str) -> str:
+    """The regular plural."""
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
+
+
+def english_verb(parts: str) -> dict[str, str]:
+    """The forms of an English verb from "infinitive past participle" or the infinitive of a regular one.
+
+    Keys: base, third, past, participle.
+    """
+    base, *rest = parts.split()
+    if rest:
+        past, participle = rest
+    elif base.endswith("e"):
+        past = participle = base + "d"
+    elif base.endswith("y") and base[-2] not in "aeiou":
+        past = participle = base[:-1] + "ied"
+    elif base == "stop":
+        past = participle = "stopped"
+    else:
+        past = participle = base + "ed"
+    third = {"have": "has", "go": "goes"}.get(base) or english_plural(base)
+    return {"base": base, "third": third, "past": past, "participle": participle}
+
+
+def article_a(following: str) -> str:
+    """ "a" or "an", by the sound of the word that follows."""
+    vowel = (following[0] in "aeiou" and not following.startswith(("unusu",))) or following.startswith(("hour", "unusu"))
+    return "an" if vowel else "a"
+
+
+# The auxiliaries, by tense + person.
+ENGLISH_BE = {
+    "present1s": "am",
+    "present3s": "is",
+    "presentpl": "are",
+    "past1s": "was",
+    "past3s": "was",
+    "pastpl": "were",
+}
+SEIN = {
+    "present1s": "bin",
+    "present3s": "ist",
+    "presentpl": "sind",
+    "past1s": "war",
+    "past3s": "war",
+    "pastpl": "waren",
+}
+HABEN = {
+    "present1s": "habe",
+    "present3s": "hat",
+    "presentpl": "haben",
+    "past1s": "hatte",
+    "past3s": "hatte",
+    "pastpl": "hatten",
+}
+WERDEN = {
+    "present1s": "werde",
+    "present3s": "wird",
+    "presentpl": "werden",
+    "past1s": "wurde",
+    "past3s": "wurde",
+    "pastpl": "wurden",
+}
+# English words (3rd person, other persons), German singular and plural, and whether it can be negated: "must not" is not "muss nicht".
+MODALS = {
+    "modal": [
+        (("can",), ("can",), "kann", "können", True),
+        (("must",), ("must",), "muss", "müssen", False),
+        (("wants", "to"), ("want", "to"), "will", "wollen", True),
+        (("should",), ("should",), "sollte", "sollten", True),
+    ],
+    "modal_past": [
+        (("could",), ("could",), "konnte", "konnten", True),
+        (("had", "to"), ("had", "to"), "musste", "mussten", False),
+        (("wanted", "to"), ("wanted", "to"), "wollte", "wollten", True),
+    ],
+}

@@ -1,0 +1,309 @@
+"""Tables read through Hugging Face ``datasets``: CSV, JSONL and Parquet files, and repositories of the hub.
+
+Knows columns, configurations, commits and the cache; knows nothing of hold-outs or of what becomes of the text.
+``datasets`` (4 s to import) and ``huggingface_hub`` are imported where they are needed, after whatever can fail sooner.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config import DataConfig, HubConfig
+from seq2seq.errors import UserError
+
+Column = tuple[str, ...]  # ("de",), or ("translation", "de") inside a column of dictionaries
+
+BUILDERS = {"csv": "csv", "jsonl": "json", "parquet": "parquet"}
+TEXT = ("string", "large_string")
+DEFAULT_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+BATCH = 1_000  # rows taken from Arrow at once: one by one they come at 11,000 a second, in batches at 500,000
+PROBE_SECONDS = 5.0  # without a name server or a route the probe fails at once; this is for a network that swallows
+
+
+class _OutOfReach(Exception):
+    """The hub does not answer; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Two text columns of a ``datasets.Dataset``: one split of a corpus."""
+
+    rows: Any
+    src: Column
+    tgt: Column
+    where: str
+    identity: str
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        columns = list(dict.fromkeys((self.src[0], self.tgt[0])))
+        done = 0
+        for batch in self.rows.select_columns(columns).with_format("arrow").iter(batch_size=BATCH):
+            yield from zip(self._texts(batch, self.src, done), self._texts(batch, self.tgt, done), strict=True)
+            done += batch.num_rows
+
+    def _texts(self, batch: Any, column: Column, done: int) -> list[str]:
+        import pyarrow.compute as pc
+
+        cells = batch.column(column[0])
+        for name in column[1:]:
+            cells = pc.struct_field(cells, name)
+        texts: list[str] = cells.to_pylist()
+        if cells.null_count:
+            row = done + texts.index(None) + 1  # type: ignore[arg-type]
+            raise UserError(
+                f"{self.where}: row {row:,} has no text in column {'.'.join(column)}: fill it in or remove the row"
+            )
+        return texts
+
+
+# ------------------------------------------------------------------------------------------------------- files
+
+
+def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Table:
+    """The table in a CSV, JSONL or Parquet file that is known to exist. ``names`` are the columns of a CSV file."""
+    # The library knows a file again by its name and time stamp alone: a folder a content, so nothing stale is served.
+    cache = Path(data.cache) / "datasets" / "files" / digest[:12]
+    datasets = _quiet_datasets()
+    options: dict[str, Any] = {}
+    if data.source == "csv":
+        # Without these, pandas guesses types ("007" becomes 7) and takes "NA" and empty cells for missing ones.
+        features = datasets.Features({name: datasets.Value("string") for name in names})
+        options = {"features": features, "names": names, "header": 0, "keep_default_na": False, "na_filter": False}
+    try:
+        rows = datasets.load_dataset(
+            BUILDERS[data.source],
+            data_files={"train": glob.escape(str(Path(path).expanduser()))},  # corpus[de].csv is a name, not a pattern
+            split="train",
+            cache_dir=str(cache),
+            keep_in_memory=False,
+            **options,
+        )
+    except StopIteration:
+        raise UserError(f"{path} is an empty corpus: it holds no rows") from None
+    except Exception as error:
+        raise UserError(f"{path} cannot be read as {data.source}: {_why(error)}") from error
+    return _table(rows, data, path, f"{data.source}/{digest}")
+
+
+# --------------------------------------------------------------------------------------------------------- hub
+
+
+def open_repository(data: DataConfig) -> dict[str, Table]:
+    """The splits of a repository: train, and those of valid and test that are asked for or are there.
+
+    A copy of the same commit in the cache is used as it is; where the hub is out of reach, so is the newest copy
+    of what is asked for, with a line that says so.
+    """
+    hub = data.hub
+    if not hub.repo:
+        raise UserError("data.hub.repo is not set: name a repository, owner/name, for data.source=hub")
+    if Path(hub.repo).is_dir():  # the library would read the folder in silence
+        raise UserError(f"data.hub.repo={hub.repo} is also a folder here: start in another directory")
+    where = f"hub {hub.repo}" + (f"[{hub.name}]" if hub.name else "")
+    wanted = [hub.repo, hub.name, hub.revision, hub.data_dir]
+    cache = Path(data.cache) / "datasets"
+    record = cache / "hub" / f"{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.json"
+    try:
+        commit = _commit(hub.repo, hub.revision)
+    except _OutOfReach as reason:
+        known = _recall(record)
+        if known is None:
+            raise UserError(
+                f"{where}: the hub is out of reach ({reason}) and {data.cache} holds no copy: check the network or "
+                "take another data.source"
+            ) from reason
+        commit, splits = known
+        print(f"{where}: the hub is out of reach, taking the copy of commit {commit[:12]} in {cache}", file=sys.stderr)
+    else:
+        known = _recall(record)
+        splits = known[1] if known and known[0] == commit else _download(hub, hub.repo, commit, cache, where)
+        if not known or known[0] != commit:
+            _remember(record, commit, splits)
+    return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}")
+
+
+def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: str) -> dict[str, Table]:
+    tables = {}
+    for split, default in DEFAULT_SPLITS.items():
+        asked: str | None = getattr(data, split).split
+        name = asked or default
+        if name in splits:
+            tables[split] = _table(splits[name], data, f"{where} {name}", f"{identity}/{name}")
+        elif asked or split == "train":
+            raise UserError(f"{where} has no split {name}; it has {', '.join(splits)}: set data.{split}.split")
+    return tables
+
+
+def _commit(repo: str, revision: str | None) -> str:
+    """The commit that the revision stands for: also the cheapest question that shows whether the hub answers."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        sha = HfApi().dataset_info(repo, revision=revision, timeout=PROBE_SECONDS).sha
+    except GatedRepoError as error:
+        raise UserError(f"hub {repo} is gated: ask for access on its page, then run: hf auth login") from error
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            f"hub {repo}: no such dataset repository (or a private one): check data.hub.repo, or run: hf auth login"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"hub {repo} has no revision {revision}: check data.hub.revision") from error
+    except HFValidationError as error:
+        raise UserError(f"data.hub.repo={repo} is no repository name: it must be owner/name") from error
+    except Exception as error:  # the libraries underneath have changed their types from release to release
+        raise _OutOfReach(_why(error)) from error
+    if not sha:
+        raise _OutOfReach("it names no commit")
+    return sha
+
+
+def _download(hub: HubConfig, repo: str, commit: str, cache: Path, where: str) -> dict[str, Any]:
+    datasets = _quiet_datasets()
+    try:
+        if hub.name and not hub.data_dir:
+            # A repository without configurations would accept any name, and cache the same text under each.
+            names = datasets.get_dataset_config_names(repo, revision=commit)
+            if hub.name not in names:
+                raise UserError(f"{where}: no such configuration; it has {_listed(names)}: set data.hub.name")
+        loaded = datasets.load_dataset(
+            repo, hub.name, data_dir=hub.data_dir, revision=commit, cache_dir=str(cache), keep_in_memory=False
+        )
+    except UserError:
+        raise
+    except ValueError as error:
+        if not hub.name and "Config name is missing" in str(error):
+            names = datasets.get_dataset_config_names(repo, revision=commit)
+            raise UserError(f"{where} has several configurations, {_listed(names)}: set data.hub.name") from error
+        raise UserError(f"{where} cannot be read: {_why(error)}") from error
+    except RuntimeError as error:
+        if "scripts are no longer supported" in str(error):
+            raise UserError(
+                f"{where} is a script, which datasets no longer runs: try data.hub.revision=refs/convert/parquet "
+                "with data.hub.data_dir= the configuration"
+            ) from error
+        raise UserError(f"{where} cannot be read: {_why(error)}") from error
+    except Exception as error:
+        raise UserError(f"{where} cannot be read: {_why(error)}") from error
+    return dict(loaded)
+
+
+def _remember(record: Path, commit: str, splits: Mapping[str, Any]) -> None:
+    """Note where the library put the commit's splits, relative to the record, so that a moved cache still counts."""
+    files = {
+        name: [os.path.relpath(part["filename"], record.parent) for part in rows.cache_files]
+        for name, rows in splits.items()
+    }
+    record.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = record.with_suffix(f".{os.getpid()}.tmp")
+    unfinished.write_text(json.dumps({"commit": commit, "splits": files}, indent=1), encoding="utf-8")
+    unfinished.replace(record)
+
+
+def _recall(record: Path) -> tuple[str, dict[str, Any]] | None:
+    """The commit and the splits that ``_remember`` noted, or None where there is no whole copy."""
+    try:
+        noted = json.loads(record.read_text(encoding="utf-8"))
+        files = {name: [record.parent / part for part in parts] for name, parts in noted["splits"].items()}
+        commit = str(noted["commit"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not all(parts and all(part.is_file() for part in parts) for parts in files.values()):
+        return None
+    datasets = _quiet_datasets()
+    try:
+        return commit, {
+            name: datasets.concatenate_datasets([datasets.Dataset.from_file(str(part)) for part in parts])
+            for name, parts in files.items()
+        }
+    except Exception:  # a damaged copy is no copy
+        return None
+
+
+# ----------------------------------------------------------------------------------------------------- columns
+
+
+def _table(rows: Any, data: DataConfig, where: str, identity: str) -> Table:
+    kinds = dict(_kinds(rows.features))
+    src = _column(kinds, data.src_column, data.src, "src_column", where)
+    tgt = _column(kinds, data.tgt_column, data.tgt, "tgt_column", where)
+    if src == tgt:
+        raise UserError(f"{where}: both sides are column {'.'.join(src)}: set data.src_column and data.tgt_column")
+    return Table(rows, src, tgt, where, f"{identity}/{'.'.join(src)}/{'.'.join(tgt)}")
+
+
+def _kinds(features: Mapping[str, Any], above: Column = ()) -> Iterator[tuple[Column, str]]:
+    """What each column holds, those inside dictionaries included."""
+    for name, feature in features.items():
+        column = (*above, name)
+        kind = type(feature).__name__
+        if kind == "Value":
+            yield column, feature.dtype
+        elif kind == "Translation":
+            yield from (((*column, language), "string") for language in feature.languages)
+        elif isinstance(feature, dict):
+            yield from _kinds(feature, column)
+        else:
+            yield column, "mixed types" if kind == "Json" else kind
+
+
+def _column(kinds: Mapping[Column, str], named: str | None, language: str, key: str, where: str) -> Column:
+    tried: list[Column] = [(named,), tuple(named.split("."))] if named else [(language,), ("translation", language)]
+    column = next((column for column in tried if column in kinds), None)
+    if column is None:
+        if named is None and ("translation",) in kinds:
+            raise UserError(f"{where}: column translation holds {kinds[('translation',)]}, not one text a language")
+        there = ", ".join(".".join(known) for known in kinds)
+        raise UserError(f"{where} has no column {named or language}; it has {there}: set data.{key}")
+    if kinds[column] not in TEXT:
+        raise UserError(
+            f"{where}: column {'.'.join(column)} holds {kinds[column]}, not text: make every value of it a string, "
+            f"or set data.{key}"
+        )
+    return column
+
+
+# ----------------------------------------------------------------------------------------------------- manners
+
+
+def _quiet_datasets() -> Any:
+    """The ``datasets`` module without its log lines, and without progress bars where nobody watches."""
+    import datasets
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    for library in ("datasets", "huggingface_hub"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # what matters arrives as an exception
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        disable_progress_bars()
+    return datasets
+
+
+def _why(error: BaseException) -> str:
+    """The first line of the error at the bottom: the library wraps the cause in words that say nothing."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".:") if lines else type(error).__name__
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,244 @@
+"""Where parallel text comes from: text pairs, TSV, CSV, JSONL, Parquet, the hub, the embedded grammar.
+
+Knows files, lines and which pairs belong to which split; yields raw text, in order, as often as it is asked. Knows no
+subwords and no batches, and filters nothing: an empty line is an empty string. Text pairs and TSV are read by
+``files``, what has columns and types by ``hub``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from seq2seq.config import DataConfig
+from seq2seq.data import files, hub
+from seq2seq.data.files import Pair
+from seq2seq.errors import UserError
+
+__all__ = ["SPLITS", "Corpus", "Pair", "Source", "open_source"]
+
+SPLITS = ("train", "valid", "test")
+SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # of the others: file
+
+
+class Source(Protocol):
+    """A corpus in three splits."""
+
+    def pairs(self, split: str) -> Iterator[Pair]:
+        """The pairs of a split, in order; each call starts anew."""
+
+    def fingerprint(self) -> str:
+        """Changes if and only if the text, or how it is read, changes."""
+
+    def describe(self, split: str) -> str:
+        """Where the split is, for messages."""
+
+
+class Part(Protocol):
+    """The pairs of one file, of one pair of files, or of one split in a repository."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+    def pairs(self) -> Iterator[Pair]: ...
+
+
+def open_source(data: DataConfig) -> Corpus:
+    """The corpus that ``data`` names, after a look at everything it names.
+
+    Raises:
+        UserError: a file, split or column is missing, unreadable, empty, or does not fit beside its twin.
+    """
+    _check_keys(data)
+    if data.source == "grammar":
+        parts, alignments = _generate(data)
+        return Corpus(data, parts, alignments)
+    if data.source == "hub":
+        tables = hub.open_repository(data)
+        return Corpus(data, {split: tables[split] for split in SPLITS if split in tables})
+    read: Callable[[DataConfig, str], Part] = {"text": _text_part, "tsv": _tsv_part}.get(data.source, _table_part)
+    return Corpus(data, {split: read(data, split) for split in SPLITS if _is_given(data, split)})
+
+
+class Corpus:
+    """Parts as splits. Valid and test, where there is no part for them, are held out of train.
+
+    Held out are the line indices that a fixed stream of hashes names first: spread over the whole file, the same on
+    every machine, independent of ``take``, and never in train or in the other split.
+    """
+
+    def __init__(
+        self, data: DataConfig, parts: Mapping[str, Part], alignments: Mapping[str, Path] | None = None
+    ) -> None:
+        for part in parts.values():
+            if not part.size:
+                raise UserError(f"{part.where} is an empty corpus: it holds no pairs")
+        self._parts = parts
+        self._take = data.take
+        self._alignments = alignments or {}
+        missing = [split for split in SPLITS if split not in parts]
+        self._held = _hold_out(parts["train"], missing, data.holdout)
+        told = {split: part.identity for split, part in parts.items()}
+        whole = [told, data.take, data.holdout if missing else None]
+        self._fingerprint = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+    def pairs(self, split: str) -> Iterator[Pair]:
+        if split in self._held:
+            held = self._held[split]
+            found = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index in held)
+            return itertools.islice(found, len(held))  # no need to read on behind the last
+        if split != "train":
+            return self._parts[split].pairs()
+        out = frozenset[int]().union(*self._held.values())
+        left = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index not in out)
+        return itertools.islice(left, self._take)
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def describe(self, split: str) -> str:
+        if split in self._held:
+            return f"{len(self._held[split]):,} pairs held out of {self._parts['train'].where}"
+        return self._parts[split].where
+
+    def alignment_file(self, split: str) -> Path | None:
+        """The gold alignment of a split, one line a pair in Pharaoh format, where the corpus has one (the grammar)."""
+        return self._alignments.get(split)
+
+
+def _hold_out(train: Part, missing: list[str], count: int) -> dict[str, frozenset[int]]:
+    if train.size < 3 * count * len(missing):
+        most = train.size // (3 * len(missing))
+        lower = f"set data.holdout={most} or lower, or " if most else ""
+        keys = " and ".join(f"data.{split}" for split in missing)
+        raise UserError(
+            f"{train.where} has {train.size:,} pairs, too few to hold {count:,} out for each of {keys}: "
+            f"{lower}give {keys}"
+        )
+    order: dict[int, None] = {}
+    for draw in itertools.count():
+        if len(order) == count * len(missing):
+            break
+        order[int.from_bytes(hashlib.sha256(f"holdout {draw}".encode()).digest()[:8], "big") % train.size] = None
+    drawn = iter(order)
+    return {split: frozenset(itertools.islice(drawn, count)) for split in missing}
+
+
+# ------------------------------------------------------------------------------------------- options of a split
+
+
+def _check_keys(data: DataConfig) -> None:
+    """A key that the source does not read is a misunderstanding, and half a split is none."""
+    read = SPLIT_KEYS.get(data.source, ("file",))
+    for split in SPLITS:
+        for key, value in asdict(getattr(data, split)).items():
+            if value is not None and key not in read:
+                instead = " and ".join(f"data.{split}.{name}" for name in read)
+                raise UserError(
+                    f"data.{split}.{key}={value} is not read with data.source={data.source}: "
+                    + (f"give {instead}" if read else "leave it out")
+                )
+        if data.source in ("hub", "grammar"):
+            continue
+        if split == "train" or _is_given(data, split):
+            for key in read:
+                if getattr(getattr(data, split), key) is None:
+                    raise UserError(f"data.{split}.{key} is not set: data.source={data.source} needs a file there")
+
+
+def _is_given(data: DataConfig, split: str) -> bool:
+    return any(value is not None for value in asdict(getattr(data, split)).values())
+
+
+# ------------------------------------------------------------------------------------------------------- files
+
+
+def _text_part(data: DataConfig, split: str) -> Part:
+    given = getattr(data, split)
+    return files.text_files(given.src, given.tgt)
+
+
+def _tsv_part(data: DataConfig, split: str) -> Part:
+    return files.tabbed_file(getattr(data, split).file, data.src_column, data.tgt_column)
+
+
+def _table_part(data: DataConfig, split: str) -> Part:
+    path = getattr(data, split).file
+    _, digest = files.measure(path, text=data.source != "parquet")
+    names, rows = files.check_csv(path) if data.source == "csv" else ([], None)
+    table = hub.open_file(path, data, names, digest)
+    if rows is not None and rows != table.size:
+        raise UserError(f"{path} reads as {table.size:,} rows or as {rows:,}: mend its quotes and line ends")
+    return table
+
+
+# ----------------------------------------------------------------------------------------------------- grammar
+
+
+def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
+    """The embedded corpus: generated once into the cache, read from there as text ever after."""
+    from seq2seq.data import grammar
+
+    if {data.src, data.tgt} != {"en", "de"}:
+        raise UserError(
+            f"data.src={data.src} data.tgt={data.tgt}: the embedded corpus is English and German: "
+            "set en and de, or another data.source"
+        )
+    options = asdict(data.grammar)
+    identity = hashlib.sha256(json.dumps([grammar.fingerprint(), options], sort_keys=True).encode()).hexdigest()
+    folder = Path(data.cache) / "embedded" / identity[:12]
+    if not folder.is_dir():
+        print(f"generating the embedded corpus ({data.grammar.pairs:,} pairs) into {folder}", file=sys.stderr)
+        corpus = grammar.corpus(**options)
+        with _unfinished(folder) as place:
+            for split in SPLITS:
+                _write(place / f"{split}.en", (pair.src for pair in corpus[split]))
+                _write(place / f"{split}.de", (pair.tgt for pair in corpus[split]))
+                links = [sorted(pair.alignment) for pair in corpus[split]]
+                _write(place / f"{split}.align", (" ".join(f"{i}-{j}" for i, j in pair) for pair in links))
+                _write(place / f"{split}.align.de-en", (" ".join(f"{j}-{i}" for i, j in pair) for pair in links))
+    ending = "align" if data.src == "en" else "align.de-en"
+    parts: dict[str, Part] = {}
+    for split in SPLITS:
+        src, tgt = (str(folder / f"{split}.{language}") for language in (data.src, data.tgt))
+        # What the text is follows from the grammar and its options, not from where it was written.
+        size = files.text_files(src, tgt).size
+        parts[split] = files.TextFiles(src, tgt, size, f"grammar/{identity}/{data.src}/{data.tgt}")
+    return parts, {split: folder / f"{split}.{ending}" for split in SPLITS}
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` that takes its name when everything is in it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"{folder.parent}: {error.strerror}: set data.cache to a folder that can be written") from error
+    try:
+        yield place
+        place.chmod(0o755)  # mkdtemp keeps it to its owner
+        try:
+            place.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process was faster, with the same text
+                raise
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _write(path: Path, lines: Iterator[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,143 @@
+"""Text to pieces and back (SentencePiece). Knows text and ids; no files but its own models, no batches.
+
+The round trip is lossless: text is brought to NFC by us and SentencePiece then changes nothing, so that ``…`` or a
+no-break space can be produced. The marks are control symbols, which no text can spell.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from seq2seq.atomic import write_atomically
+from seq2seq.config import BOS, EOS, PAD, UNK, SubwordConfig
+from seq2seq.errors import UserError
+
+NAMES = ("src.model", "tgt.model")
+
+
+class Subwords:
+    """The vocabularies of both sides; with a joint vocabulary they are one and the same."""
+
+    def __init__(self, src_model: bytes, tgt_model: bytes) -> None:
+        self.models = (src_model, tgt_model)
+        self._src = sentencepiece.SentencePieceProcessor(model_proto=src_model)
+        self._tgt = self._src if tgt_model == src_model else sentencepiece.SentencePieceProcessor(model_proto=tgt_model)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Pieces of the source and of the target side."""
+        return self._src.vocab_size(), self._tgt.vocab_size()
+
+    def encode_src(self, lines: Sequence[str]) -> list[list[int]]:
+        """Ids of each line, with EOS at the end."""
+        return _encode(self._src, lines)
+
+    def encode_tgt(self, lines: Sequence[str]) -> list[list[int]]:
+        """Ids of each line, with EOS at the end."""
+        return _encode(self._tgt, lines)
+
+    def sample(self, src: Sequence[str], tgt: Sequence[str], alpha: float, seed: int) -> list[list[list[int]]]:
+        """Another segmentation of both sides at each seed: BPE dropout or unigram smoothing (subword regularisation).
+
+        SentencePiece's generator is global and cannot be saved, so it is seeded anew for every batch.
+        """
+        sentencepiece.set_random_generator_seed(seed)
+        options = {"out_type": int, "add_eos": True, "enable_sampling": True, "alpha": alpha, "nbest_size": -1}
+        options["num_threads"] = 1  # with several, the draws depend on the scheduling
+        return [
+            self._src.encode([normalise(line) for line in src], **options),
+            self._tgt.encode([normalise(line) for line in tgt], **options),
+        ]
+
+    def decode_tgt(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each sequence; marks are left out."""
+        return [self._tgt.decode([i for i in sequence if i not in (PAD, BOS, EOS)]) for sequence in ids]
+
+    def src_pieces(self, ids: Sequence[int]) -> list[str]:
+        """The pieces themselves, for people to look at."""
+        return [self._src.id_to_piece(int(i)) for i in ids]
+
+    def tgt_pieces(self, ids: Sequence[int]) -> list[str]:
+        """The pieces themselves, for people to look at."""
+        return [self._tgt.id_to_piece(int(i)) for i in ids]
+
+    def save(self, folder: Path) -> None:
+        """Write both models into ``folder``."""
+        for name, model in zip(NAMES, self.models, strict=True):
+            write_atomically(folder / name, model)
+
+    @classmethod
+    def load(cls, folder: Path) -> Subwords:
+        """Read what ``save`` wrote. Raises ``UserError`` where a model is missing or damaged."""
+        try:
+            return cls(*((folder / name).read_bytes() for name in NAMES))
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"{folder}: no whole subword model ({error}): prepare the data or copy the run again"
+            ) from error
+
+
+def normalise(line: str) -> str:
+    """NFC: one way to write each character."""
+    return unicodedata.normalize("NFC", line)
+
+
+def _encode(processor: sentencepiece.SentencePieceProcessor, lines: Sequence[str]) -> list[list[int]]:
+    encoded: list[list[int]] = processor.encode([normalise(line) for line in lines], out_type=int, add_eos=True)
+    return encoded
+
+
+def train(src: Iterable[str], tgt: Iterable[str], options: SubwordConfig) -> Subwords:
+    """Learn the vocabularies from training text.
+
+    Raises:
+        UserError: the text does not allow so large a vocabulary; the message names the largest it allows.
+    """
+    if options.joint:
+        both = _train_one((line for side in (src, tgt) for line in side), options, "both sides")
+        return Subwords(both, both)
+    return Subwords(_train_one(src, options, "the source side"), _train_one(tgt, options, "the target side"))
+
+
+def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(normalise(line) for line in lines if line.strip()),
+            model_writer=model,
+            model_type=options.type,
+            vocab_size=options.vocab_size,
+            byte_fallback=options.byte_fallback,
+            character_coverage=options.character_coverage,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=1 << 20,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            num_threads=2,  # a fixed number: another one is another unigram vocabulary
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        possible = re.search(r"<= (\d+)", str(error))
+        if possible:
+            raise UserError(
+                f"data.subwords.vocab_size={options.vocab_size} is more than the text of {what} allows: "
+                f"set it to {possible[1]} or less"
+            ) from error
+        if "smaller than required_chars" in str(error) or "Vocabulary size is smaller" in str(error):
+            raise UserError(
+                f"data.subwords.vocab_size={options.vocab_size} is less than the characters of {what} need: raise it, "
+                "or lower data.subwords.character_coverage"
+            ) from error
+        raise UserError(
+            f"SentencePiece could not learn a vocabulary from {what}: {str(error).splitlines()[0]}"
+        ) from error
+    return model.getvalue()

@@ -1,0 +1,1 @@
+"""From a model and source ids to target ids, and from text to text."""

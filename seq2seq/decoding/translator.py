@@ -1,0 +1,82 @@
+"""Text in, text out: a model with its subwords. Knows no file and no run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import DecodeConfig
+from seq2seq.data.batches import pad
+from seq2seq.data.subwords import Subwords
+from seq2seq.decoding.search import Hypothesis, search
+from seq2seq.models.interface import Seq2Seq
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One hypothesis as text, with the pieces it was made of and what it looked at.
+
+    ``attention`` (T, H, S): a row for each target piece, the end mark last; a column for each source piece likewise.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    src_pieces: list[str]
+    tgt_pieces: list[str]
+    attention: Tensor | None
+
+
+class Translator:
+    """One model, or an ensemble of models that share their subwords."""
+
+    def __init__(
+        self,
+        models: Sequence[Seq2Seq],
+        subwords: Subwords,
+        device: torch.device,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self.models, self.subwords, self.device, self.autocast = models, subwords, device, autocast
+
+    def translate(
+        self,
+        lines: Sequence[str],
+        options: DecodeConfig,
+        attention: bool = False,
+        done: Callable[[int], None] = lambda count: None,
+    ) -> list[list[Translation]]:
+        """The n-best translations of each line, in the order of the lines; an empty line gives an empty text.
+
+        Lines are batched by length; ``done`` is told how many are finished after each batch.
+        """
+        encoded = self.subwords.encode_src(lines)
+        results = [[Translation("", 0.0, 0.0, [], [], None)] * options.nbest for _ in lines]
+        todo = sorted((n for n, line in enumerate(lines) if line.strip()), key=lambda n: len(encoded[n]), reverse=True)
+        done(len(lines) - len(todo))
+        while todo:
+            size = max(options.batch_tokens // len(encoded[todo[0]]), 1)
+            batch, todo = todo[:size], todo[size:]
+            src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
+            with self.autocast():
+                found = search(self.models, src, options, attention)
+            texts = iter(self.subwords.decode_tgt([h.ids for hypotheses in found for h in hypotheses]))
+            for n, hypotheses in zip(batch, found, strict=True):
+                results[n] = [self._translation(next(texts), encoded[n], h) for h in hypotheses]
+            done(len(batch))
+        return results
+
+    def _translation(self, text: str, src: list[int], hypothesis: Hypothesis) -> Translation:
+        maps = hypothesis.attention
+        return Translation(
+            text=" ".join(text.split("\n")),  # byte pieces can spell a line end: one line in is one line out
+            score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
+            src_pieces=self.subwords.src_pieces(src),
+            tgt_pieces=[*self.subwords.tgt_pieces(hypothesis.ids), "</s>"],
+            attention=None if maps is None else maps[..., : len(src)].float().cpu(),
+        )

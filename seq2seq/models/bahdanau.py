@@ -1,0 +1,52 @@
+"""The attentive context: a look back at every source position, weighted by relevance (Bahdanau et al. 2014).
+
+Scores after Luong et al. 2015 are options. Shapes as in ``interface``; A units of the additive score.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2seq.config import AttentionDecoderConfig
+from seq2seq.models.interface import Memory
+from seq2seq.models.recurrent import Context
+
+
+class AttentiveContext(Context):
+    """c_i = Σ_j α_ij h_j, where α_i is the softmax over the source of the energies e_ij (section 3.1)."""
+
+    changes = True
+
+    def __init__(self, options: AttentionDecoderConfig, memory_width: int) -> None:
+        super().__init__()
+        self.width = memory_width
+        self.score = options.score
+        if options.score == "additive":  # e_ij = v·tanh(W s_{i-1} + U h_j), appendix A.1.2
+            self.query = nn.Linear(options.width, options.attention_width, bias=False)
+            self.key = nn.Linear(memory_width, options.attention_width)
+            self.energy = nn.Parameter(torch.empty(options.attention_width))
+            nn.init.uniform_(self.energy, -(options.attention_width**-0.5), options.attention_width**-0.5)
+        elif options.score == "general":  # e_ij = s_{i-1}·(U h_j)
+            self.key = nn.Linear(memory_width, options.width, bias=False)
+
+    def prepare(self, memory: Memory) -> Memory:
+        """U h_j is computed once a sentence."""
+        keys = memory.states if self.score == "dot" else self.key(memory.states)
+        padding = torch.zeros_like(memory.mask, dtype=torch.float32).masked_fill_(~memory.mask, float("-inf"))
+        return memory.with_keys(keys, padding[:, None])
+
+    def first(self, memory: Memory) -> Tensor:
+        return memory.summary
+
+    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Hypotheses (B, K, D) are so many queries against one set of keys (B, S, A): the keys are never repeated."""
+        keys, padding = memory.keys
+        if self.score == "additive":
+            mixed = torch.tanh(self.query(query)[:, :, None] + keys[:, None])  # (B, K, S, A)
+            energies = F.linear(mixed, self.energy[None]).squeeze(-1)
+        else:
+            energies = query @ keys.transpose(1, 2)
+        weights = torch.softmax(energies + padding, -1)
+        return weights.to(memory.states.dtype) @ memory.states, weights

@@ -1,0 +1,143 @@
+"""What every architecture offers to training and to search, and nothing about any of them.
+
+Shapes: B sentences, S source positions, T target positions, K hypotheses of a sentence, D units, H attention maps,
+V pieces. Masks are True at real positions.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2seq.config import PAD
+
+State = dict[str, Tensor]
+"""What a hypothesis has left behind in the decoder: tensors (B, K, …), so that any search can reorder or fork it."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder may know of the source. It depends on the sentence alone and is never repeated for the beam."""
+
+    states: Tensor  # (B, S, D)
+    mask: Tensor  # (B, S)
+    summary: Tensor  # (B, D'): the whole sentence in one vector
+    keys: tuple[Tensor, ...] = ()  # what a decoder has computed from the sentence once, each (B, …)
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of some of the sentences, ``rows`` (B',)."""
+        return Memory(self.states[rows], self.mask[rows], self.summary[rows], tuple(k[rows] for k in self.keys))
+
+    def with_keys(self, *keys: Tensor) -> Memory:
+        """The same memory with what the decoder computes once."""
+        return replace(self, keys=keys)
+
+
+def select(state: State, rows: Tensor, hypotheses: Tensor | None = None) -> State:
+    """Keep the sentences ``rows`` (B',) and, of each, the hypotheses (B', K'), which may repeat."""
+    if hypotheses is None:
+        return {name: tensor[rows] for name, tensor in state.items()}
+    return {name: tensor[rows[:, None], hypotheses] for name, tensor in state.items()}
+
+
+class DecoderOutput(NamedTuple):
+    """Teacher forcing: ``hidden`` (B, T, D) before the output layer, ``attention`` (B, H, T, S) where asked for."""
+
+    hidden: Tensor
+    attention: Tensor | None
+
+
+class Step(NamedTuple):
+    """One token further: ``hidden`` (B, K, D), the new state, ``attention`` (B, K, H, S) or None."""
+
+    hidden: Tensor
+    state: State
+    attention: Tensor | None
+
+
+class Encoder(nn.Module, ABC):
+    """Source ids to a memory."""
+
+    @abstractmethod
+    def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
+        """``src`` (B, S) ids, ``src_mask`` (B, S)."""
+
+
+class Decoder(nn.Module, ABC):
+    """Memory and target ids to hidden states: the whole target at once or token by token, with the same result."""
+
+    def prepare(self, memory: Memory) -> Memory:
+        """Add to the memory what the decoder needs of the sentence alone."""
+        return memory
+
+    @abstractmethod
+    def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
+        """Teacher forcing on ``tgt_in`` (B, T); attention maps are kept only when asked for."""
+
+    @abstractmethod
+    def start(self, memory: Memory) -> State:
+        """The state before the first token, with one hypothesis a sentence (K = 1)."""
+
+    @abstractmethod
+    def step(self, token: Tensor, state: State, memory: Memory) -> Step:
+        """Read ``token`` (B, K)."""
+
+
+class Embedding(nn.Embedding):
+    """Embeddings of variance 1/D scaled by √D, so that the same table serves as output layer (Vaswani, section 3.4)."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(…) ids to (…, D)."""
+        return F.embedding(ids, self.weight) * math.sqrt(self.embedding_dim)
+
+
+class Dropout(nn.Module):
+    """Inverted dropout whose mask costs an eighth of torch's on a CPU: one random 64-bit number serves eight units.
+
+    The probability is rounded to a multiple of 1/256.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.threshold = round(probability * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…) to (…)."""
+        if not self.training or self.threshold == 0:
+            return x
+        bounds = torch.iinfo(torch.int64)
+        draws = torch.randint(bounds.min, bounds.max, (x.numel() // 8 + 1,), device=x.device)
+        kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
+        return x * kept * (256 / (256 - self.threshold))
+
+
+class Seq2Seq(nn.Module):
+    """An encoder, a decoder and the output layer. Everything outside ``models/`` holds one of these."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.output = encoder, decoder, output
+
+    def encode(self, src: Tensor) -> Memory:
+        """``src`` (B, S) ids, PAD at the end, to the memory with all that depends on the sentence alone."""
+        memory: Memory = self.decoder.prepare(self.encoder(src, src != PAD))
+        return memory
+
+    def forward(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
+        """Teacher forcing: ``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS."""
+        output: DecoderOutput = self.decoder(self.encode(src), tgt_in, attention)
+        return output
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(…, D) to (…, V)."""
+        logits: Tensor = self.output(hidden)
+        return logits

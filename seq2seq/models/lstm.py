@@ -1,0 +1,32 @@
+"""The fixed context: the whole sentence in one vector, whatever its length (Cho et al. 2014)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config import FixedContextDecoderConfig
+from seq2seq.models.interface import Memory
+from seq2seq.models.recurrent import Context
+
+
+class FixedContext(Context):
+    """c = tanh(V h), read at every step (Cho et al. 2014) or only by the first state (Sutskever et al. 2014)."""
+
+    changes = False
+
+    def __init__(self, options: FixedContextDecoderConfig, summary_width: int) -> None:
+        super().__init__()
+        self.every_step = options.context == "every_step"
+        self.width = options.context_width if self.every_step else 0
+        self.compress = nn.Linear(summary_width, options.context_width)
+
+    def prepare(self, memory: Memory) -> Memory:
+        return memory.with_keys(torch.tanh(self.compress(memory.summary)))
+
+    def first(self, memory: Memory) -> Tensor:
+        return memory.keys[0]
+
+    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
+        context = memory.keys[0][:, None, : self.width]
+        return context.expand(-1, query.shape[1], -1), None

@@ -1,0 +1,193 @@
+"""The recurrent encoder, and the recurrent decoder but for its context: what it may know of the source at a step.
+
+``lstm`` and ``bahdanau`` are this decoder, given a different ``Context``. Shapes as in ``interface``; E units of an
+embedding, C of a context, G of a cell's gates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2seq.config import RecurrentDecoderConfig, RecurrentEncoderConfig
+from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+
+
+def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
+    """One layer in one direction. The forget gate begins open, so that gradients reach far from the first update on."""
+    layer = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](inputs, width, batch_first=True)
+    if cell == "lstm":
+        with torch.no_grad():
+            layer.bias_ih_l0[width : 2 * width] += 1
+    return layer
+
+
+def reverse(x: Tensor, mask: Tensor) -> Tensor:
+    """Turn each sequence of (B, S[, D]) around in place, its padding staying at the end."""
+    positions = torch.arange(x.shape[1], device=x.device)
+    lengths = mask.sum(1, keepdim=True)
+    index = torch.where(mask, lengths - 1 - positions, positions)
+    return x.gather(1, index if x.dim() == 2 else index[..., None].expand_as(x))
+
+
+class RecurrentEncoder(Encoder):
+    """Layers of recurrent cells, reading in both directions or one (Bahdanau et al. 2014, section 3.2).
+
+    Padded batches with a second cell over reversed input stand in for packed sequences, which are slower on a CPU.
+    """
+
+    def __init__(self, options: RecurrentEncoderConfig, embedding: Embedding, dropout: float) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.reverse_source = options.reverse_source
+        self.dropout = Dropout(dropout)
+        directions = 2 if options.bidirectional else 1
+        widths = [embedding.embedding_dim] + [options.width * directions] * (options.layers - 1)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(recurrent_layer(options.cell, width, options.width) for _ in range(directions))
+            for width in widths
+        )
+
+    def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
+        """The states are those of the last layer; the summary is the last state of each direction, side by side."""
+        # Reversing the source is reading with the two directions' roles exchanged; positions keep their places.
+        backwards = [False, True] if not self.reverse_source else [True, False]
+        last = (src_mask.sum(1) - 1)[:, None, None]
+        x = self.embedding(src)
+        ends: list[Tensor] = []
+        for layer in self.layers:
+            x = self.dropout(x)
+            outputs, ends = [], []
+            for direction, backward in zip(layer, backwards, strict=False):
+                read, _ = direction(reverse(x, src_mask) if backward else x)
+                ends.append(read.gather(1, last.expand(-1, 1, read.shape[2])).squeeze(1))
+                outputs.append(reverse(read, src_mask) if backward else read)
+            x = torch.cat(outputs, -1)
+        return Memory(x, src_mask, torch.cat(ends, -1))
+
+
+class Context(nn.Module, ABC):
+    """What a recurrent decoder may know of the source at a step."""
+
+    width: int  # C
+    changes: bool  # does it depend on the decoder's previous state?
+
+    @abstractmethod
+    def prepare(self, memory: Memory) -> Memory:
+        """Add what depends on the sentence alone."""
+
+    @abstractmethod
+    def first(self, memory: Memory) -> Tensor:
+        """(B, C'): what the decoder's first state is made of."""
+
+    @abstractmethod
+    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """From the previous state (B, K, D): the context (B, K, C), and the attention (B, K, S) if there is any."""
+
+
+class RecurrentDecoder(Decoder):
+    """y_{i-1}, s_{i-1} and c_i to s_i, and the readout of all three (Bahdanau et al. 2014, appendix A.2.2).
+
+    The order is RNNsearch's: the context is chosen by the previous state and enters the cell that makes the next one.
+    """
+
+    def __init__(
+        self, options: RecurrentDecoderConfig, embedding: Embedding, context: Context, first_width: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embedding, self.context = embedding, context
+        self.dropout = Dropout(dropout)
+        width, inputs = options.width, embedding.embedding_dim + context.width
+        self.layers = nn.ModuleList(
+            recurrent_layer(options.cell, inputs if n == 0 else width, width) for n in range(options.layers)
+        )
+        self.parts = ("h", "c") if options.cell == "lstm" else ("h",)
+        self.first = nn.Linear(first_width, width * options.layers * len(self.parts))
+        self.readout = nn.Linear(width + inputs, embedding.embedding_dim)
+
+    def prepare(self, memory: Memory) -> Memory:
+        return self.context.prepare(memory)
+
+    def start(self, memory: Memory) -> State:
+        first = torch.tanh(self.first(self.context.first(memory)))[:, None]
+        names = [f"{part}{n}" for n in range(len(self.layers)) for part in self.parts]
+        return dict(zip(names, first.chunk(len(names), -1), strict=True))
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> Step:
+        embedded = self.embedding(token)
+        state, context, weights = self._advance(self._embedded_gates(embedded), state, memory)
+        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context)
+        return Step(hidden, state, None if weights is None else weights[:, :, None])
+
+    def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
+        embedded = self.dropout(self.embedding(tgt_in))
+        if not self.context.changes:
+            return DecoderOutput(self._whole(memory, embedded), None)
+        # What does not depend on the previous state is computed for all steps at once: here, and in the readout.
+        gates = self._embedded_gates(embedded)
+        state, states, contexts, maps = self.start(memory), [], [], []
+        for t in range(tgt_in.shape[1]):
+            state, context, weights = self._advance(gates[:, t : t + 1], state, memory)
+            states.append(state[f"h{len(self.layers) - 1}"])
+            contexts.append(context)
+            maps.append(weights)
+        hidden = self._read_out(torch.cat(states, 1), embedded, torch.cat(contexts, 1))
+        kept = [weights for weights in maps if weights is not None] if attention else []
+        return DecoderOutput(hidden, torch.cat(kept, 1)[:, None] if kept else None)
+
+    def _whole(self, memory: Memory, embedded: Tensor) -> Tensor:
+        """All steps in one call of each layer, possible where the context never changes."""
+        state = self.start(memory)
+        context, _ = self.context(embedded[:, :1], memory)
+        context = context.expand(-1, embedded.shape[1], -1)
+        x = torch.cat([embedded, context], -1)
+        for n, layer in enumerate(self.layers):
+            first = tuple(state[f"{part}{n}"].transpose(0, 1).contiguous() for part in self.parts)
+            x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
+        return self._read_out(x, embedded, context)
+
+    def _embedded_gates(self, embedded: Tensor) -> Tensor:
+        """The embeddings' part of the first layer's gates, (B, T, E) to (B, T, G)."""
+        layer = self.layers[0]
+        return F.linear(embedded, layer.weight_ih_l0[:, : embedded.shape[-1]], layer.bias_ih_l0)
+
+    def _advance(self, gates: Tensor, state: State, memory: Memory) -> tuple[State, Tensor, Tensor | None]:
+        """One step of all layers from the embeddings' gates (B, K, G): new state, context, attention."""
+        new: State = {}
+        context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
+        embedding_width = self.embedding.embedding_dim
+        for n, layer in enumerate(self.layers):
+            if n == 0:
+                gates = gates + F.linear(context, layer.weight_ih_l0[:, embedding_width:])
+            else:
+                below = self.dropout(new[f"h{n - 1}"])
+                gates = F.linear(below, layer.weight_ih_l0, layer.bias_ih_l0)
+            recurrent = F.linear(state[f"h{n}"], layer.weight_hh_l0, layer.bias_hh_l0)
+            if len(self.parts) == 2:
+                new[f"h{n}"], new[f"c{n}"] = lstm_cell(gates + recurrent, state[f"c{n}"])
+            else:
+                new[f"h{n}"] = gru_cell(gates, recurrent, state[f"h{n}"])
+        return new, context, weights
+
+    def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
+        hidden: Tensor = torch.tanh(self.readout(torch.cat([state, embedded, context], -1)))
+        return self.dropout(hidden)
+
+
+def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Gates (…, 4D) in torch's order and the old cell (…, D) to the new state and cell."""
+    input_, forget, candidate, output = gates.chunk(4, -1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(input_) * torch.tanh(candidate)
+    return torch.sigmoid(output) * torch.tanh(cell), cell
+
+
+def gru_cell(gates: Tensor, recurrent: Tensor, state: Tensor) -> Tensor:
+    """The input's and the state's gates (…, 3D) in torch's order and the old state (…, D) to the new one."""
+    reset_x, update_x, candidate_x = gates.chunk(3, -1)
+    reset_h, update_h, candidate_h = recurrent.chunk(3, -1)
+    update = torch.sigmoid(update_x + update_h)
+    candidate = torch.tanh(candidate_x + torch.sigmoid(reset_x + reset_h) * candidate_h)
+    return update * state + (1 - update) * candidate

@@ -1,0 +1,193 @@
+"""The Transformer: built of attention and position-wise layers alone (Vaswani et al. 2017).
+
+Shapes as in ``interface``; W = D / heads units of a head, L layers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config import TransformerOptions
+from seq2seq.models.attention import CrossAttention, SelfAttention
+from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+
+
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """Position signals (…) to (…, D), sines in the first half and cosines in the second (section 3.5)."""
+    half = width // 2
+    rates = torch.exp(torch.arange(half, device=positions.device) * -(math.log(10_000) / max(half - 1, 1)))
+    angles = positions[..., None].float() * rates
+    return nn.functional.pad(torch.cat([angles.sin(), angles.cos()], -1), (0, width % 2))
+
+
+class Positions(nn.Module):
+    """Adds to each embedding a signal of its place."""
+
+    def __init__(self, options: TransformerOptions) -> None:
+        super().__init__()
+        self.width = options.width
+        self.learned = nn.Embedding(options.max_positions, options.width) if options.positions == "learned" else None
+        if self.learned is not None:
+            nn.init.normal_(self.learned.weight, std=0.02)
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """``x`` (B, T, D) at the ``places`` (T); one place serves for all of them, as with K hypotheses in step."""
+        if self.learned is None:
+            return x + sinusoids(places, self.width)
+        # Beyond the table every place is the last one: worse output, but no crash on a user's long sentence.
+        return x + self.learned(places.clamp(max=self.learned.num_embeddings - 1))
+
+
+class Residual(nn.Module):
+    """The path around a sub-layer: x + f(norm(x)), or norm(x + f(x)) as in the paper."""
+
+    def __init__(self, options: TransformerOptions, dropout: float) -> None:
+        super().__init__()
+        self.pre = options.norm == "pre"
+        self.norm = nn.LayerNorm(options.width)
+        self.dropout = Dropout(dropout)
+
+    def before(self, x: Tensor) -> Tensor:
+        """What the sub-layer reads."""
+        return self.norm(x) if self.pre else x
+
+    def after(self, x: Tensor, y: Tensor) -> Tensor:
+        """``x`` joined with what the sub-layer wrote."""
+        x = x + self.dropout(y)
+        return x if self.pre else self.norm(x)
+
+
+class FeedForward(nn.Sequential):
+    """Two products with a nonlinearity between them, at each position alone (section 3.3)."""
+
+    def __init__(self, options: TransformerOptions, dropout: float) -> None:
+        activation = {"relu": nn.ReLU, "gelu": nn.GELU}[options.activation]()
+        super().__init__(
+            nn.Linear(options.width, options.feed_forward),
+            activation,
+            Dropout(dropout),
+            nn.Linear(options.feed_forward, options.width),
+        )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(self, options: TransformerOptions, dropout: float) -> None:
+        super().__init__()
+        self.attention, self.around_attention = (
+            SelfAttention(options.width, options.heads),
+            Residual(options, dropout),
+        )
+        self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``x`` (B, S, D), ``mask`` (B, 1, 1, S)."""
+        x = self.around_attention.after(x, self.attention(self.around_attention.before(x), mask))
+        return self.around_feed_forward.after(x, self.feed_forward(self.around_feed_forward.before(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, cross-attention and feed-forward."""
+
+    def __init__(self, options: TransformerOptions, memory_width: int, dropout: float) -> None:
+        super().__init__()
+        self.attention, self.around_attention = (
+            SelfAttention(options.width, options.heads),
+            Residual(options, dropout),
+        )
+        self.cross = CrossAttention(options.width, options.heads, memory_width)
+        self.around_cross = Residual(options, dropout)
+        self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)
+
+    def forward(
+        self, x: Tensor, causal: Tensor, key: Tensor, value: Tensor, src_mask: Tensor, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: ``x`` (B, T, D), ``causal`` (T, T); the maps (B, H, T, S) where asked for."""
+        x = self.around_attention.after(x, self.attention(self.around_attention.before(x), causal))
+        return self._look(x, key, value, src_mask, weights)
+
+    def step(
+        self, x: Tensor, keys: Tensor, values: Tensor, key: Tensor, value: Tensor, src_mask: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """One token: ``x`` (B, K, D) and the layer's cache (B, K, H, T, W), which is returned longer."""
+        y, keys, values = self.attention.step(self.around_attention.before(x), keys, values)
+        x, maps = self._look(self.around_attention.after(x, y), key, value, src_mask, weights=True)
+        return x, maps, keys, values
+
+    def _look(
+        self, x: Tensor, key: Tensor, value: Tensor, src_mask: Tensor, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        y, maps = self.cross(self.around_cross.before(x), key, value, src_mask, weights)
+        x = self.around_cross.after(x, y)
+        return self.around_feed_forward.after(x, self.feed_forward(self.around_feed_forward.before(x))), maps
+
+
+def last_norm(options: TransformerOptions) -> nn.Module:
+    """Pre-norm leaves the residual path without a norm: one stands at its end."""
+    return nn.LayerNorm(options.width) if options.norm == "pre" else nn.Identity()
+
+
+class TransformerEncoder(Encoder):
+    """A stack of encoder layers. Its summary, for decoders that want one, is the mean of the states."""
+
+    def __init__(self, options: TransformerOptions, embedding: Embedding, dropout: float) -> None:
+        super().__init__()
+        self.embedding, self.positions, self.dropout = embedding, Positions(options), Dropout(dropout)
+        self.layers = nn.ModuleList(EncoderLayer(options, dropout) for _ in range(options.layers))
+        self.norm = last_norm(options)
+
+    def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
+        places = torch.arange(src.shape[1], device=src.device)
+        x = self.dropout(self.positions(self.embedding(src), places))
+        for layer in self.layers:
+            x = layer(x, src_mask[:, None, None, :])
+        x = self.norm(x)
+        share = src_mask / src_mask.sum(1, keepdim=True)
+        return Memory(x, src_mask, (x * share[..., None]).sum(1))
+
+
+class TransformerDecoder(Decoder):
+    """A stack of decoder layers. Its attention is the cross-attention of all heads of all layers, H = L × heads."""
+
+    def __init__(self, options: TransformerOptions, embedding: Embedding, memory_width: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = options.heads
+        self.embedding, self.positions, self.dropout = embedding, Positions(options), Dropout(dropout)
+        self.layers = nn.ModuleList(DecoderLayer(options, memory_width, dropout) for _ in range(options.layers))
+        self.norm = last_norm(options)
+
+    def prepare(self, memory: Memory) -> Memory:
+        return memory.with_keys(*(part for layer in self.layers for part in layer.cross.keys(memory.states)))
+
+    def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
+        places = torch.arange(tgt_in.shape[1], device=tgt_in.device)
+        causal = places[:, None] >= places
+        x = self.dropout(self.positions(self.embedding(tgt_in), places))
+        maps = []
+        for n, layer in enumerate(self.layers):
+            key, value = memory.keys[2 * n : 2 * n + 2]
+            x, weights = layer(x, causal, key, value, memory.mask, attention)
+            maps.append(weights)
+        return DecoderOutput(self.norm(x), torch.cat(maps, 1) if attention else None)
+
+    def start(self, memory: Memory) -> State:
+        key = memory.keys[0]  # (B, H, S, W)
+        empty = key.new_empty(key.shape[0], 1, self.heads, 0, key.shape[-1])
+        return {f"{part}{n}": empty for n in range(len(self.layers)) for part in ("keys", "values")}
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> Step:
+        place = torch.tensor([state["keys0"].shape[-2]], device=token.device)
+        x = self.positions(self.embedding(token), place)
+        new: State = {}
+        maps = []
+        for n, layer in enumerate(self.layers):
+            key, value = memory.keys[2 * n : 2 * n + 2]
+            x, weights, new[f"keys{n}"], new[f"values{n}"] = layer.step(
+                x, state[f"keys{n}"], state[f"values{n}"], key, value, memory.mask
+            )
+            maps.append(weights)
+        return Step(self.norm(x), new, torch.cat(maps, 1).transpose(1, 2))

@@ -1,0 +1,47 @@
+"""``key=value`` over the config that a run was saved with. Knows configs; no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from seq2seq.config import Config
+from seq2seq.errors import UserError
+from seq2seq.validation import check_decode, from_plain, known_keys, nearest, to_plain
+
+CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid.", "device", "trainer.precision")
+
+
+def override(config: Config, arguments: Sequence[str]) -> Config:
+    """The run's config with what may differ once it is trained: the search, the split, the device.
+
+    Raises:
+        UserError: an unknown key, a wrong value, or a key that only means something before training.
+    """
+    plain = to_plain(config)
+    for argument in arguments:
+        try:
+            parsed = OverridesParser.create().parse_override(argument)
+        except HydraException as error:
+            raise UserError(f"{argument!r} is not understood: {str(error).splitlines()[0]}") from error
+        key = parsed.get_key_element()
+        known = [name for name in known_keys() if name.startswith(CHANGEABLE)]
+        if not key.startswith(CHANGEABLE):
+            raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
+        if key not in known:
+            raise UserError(f"unknown key {key}{nearest(key, known)}")
+        node = plain
+        *path, last = key.split(".")
+        for name in path:
+            node = node[name]
+        node[last] = parsed.value()
+    decode = plain["decode"]
+    sampled, decode["sample"] = decode["sample"], False
+    nbest, decode["nbest"] = decode["nbest"], 1
+    changed = from_plain(plain, "options")
+    changed.decode = dataclasses.replace(changed.decode, sample=sampled, nbest=nbest)
+    check_decode(changed.decode)
+    return changed

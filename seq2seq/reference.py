@@ -1,0 +1,36 @@
+"""The explanation of every option, for ``--help``: made from the dataclasses, so that it cannot fall behind them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from seq2seq.config import DECODERS, ENCODERS, Config
+from seq2seq.validation import sections
+
+
+def reference(prefixes: Sequence[str]) -> str:
+    """Options by key, default, limits and explanation, of the sections named (``""``: the keys of no section)."""
+    lines = ["options, as key=value:"]
+    for prefix in prefixes:
+        lines += [""] + [_option(key, f.metadata, value) for key, f, value in _options_of(prefix)]
+    return "\n".join(lines)
+
+
+def _options_of(prefix: str) -> list[tuple[str, Any, Any]]:
+    found = list(sections(Config()))
+    for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        for kind in kinds.values():
+            found += [option for option in sections(kind(), f"model.{part}.") if option[0] not in {o[0] for o in found}]
+    found = [option for option in found if option[1].metadata]
+    if not prefix:
+        return [option for option in found if "." not in option[0]]
+    return [option for option in found if option[0] == prefix or option[0].startswith(f"{prefix}.")]
+
+
+def _option(key: str, metadata: Any, default: Any) -> str:
+    shown = {None: "none", True: "true", False: "false"}.get(default, default) if default != "???" else "required"
+    choices = f" [{', '.join(metadata['choices'])}]" if metadata["choices"] else ""
+    text = textwrap.fill(f"{metadata['help']}{choices}", 78, initial_indent="      ", subsequent_indent="      ")
+    return f"  {key}={shown}\n{text}"

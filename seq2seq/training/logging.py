@@ -1,0 +1,150 @@
+"""What is written down while training: TensorBoard, ``metrics.jsonl`` and the terminal. Knows figures, not the model.
+
+The tags are the same for every model, so that curves of several runs lie over each other.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from seq2seq.atomic import explained, write_atomically
+from seq2seq.decoding.translator import Translation
+from seq2seq.runs import Run
+
+LAYOUT = {
+    "comparison": {
+        "loss": ["Multiline", ["train/nll", "valid/nll"]],
+        "BLEU": ["Multiline", ["valid/bleu"]],
+        "chrF": ["Multiline", ["valid/chrf"]],
+        "speed": ["Multiline", ["train/tokens_per_s"]],
+    }
+}
+PLAIN_SECONDS = 30.0  # between two lines where the output is no terminal
+
+
+class RunLog:
+    """The curves of one run, in TensorBoard and as JSON lines; on resuming, what lies after ``step`` is forgotten."""
+
+    def __init__(self, run: Run, step: int) -> None:
+        self.run = run
+        with explained(run.tensorboard):
+            kept = _lines_until(run, step)
+            write_atomically(run.metrics_file, "".join(kept))
+            self.file = run.metrics_file.open("a", encoding="utf-8")
+            self.writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
+        if step == 0:
+            self.writer.add_custom_scalars(LAYOUT)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """One point of each curve."""
+        with explained(self.run.metrics_file):
+            for tag, value in values.items():
+                self.writer.add_scalar(tag, value, step)
+            self.file.write(json.dumps({"step": step, **values}) + "\n")
+            self.file.flush()
+
+    def samples(self, step: int, src: Sequence[str], references: Sequence[str], found: Sequence[Translation]) -> None:
+        """Translations beside their sources and references, and the attention of each as a picture."""
+        rows = [
+            f"**{source}**  \n{translation.text}  \n*{reference}*"
+            for source, reference, translation in zip(src, references, found, strict=True)
+        ]
+        self.writer.add_text("samples", "\n\n---\n\n".join(rows), step)
+        for n, translation in enumerate(found):
+            if translation.attention is not None:
+                picture = attention_picture(translation)
+                self.writer.add_image(f"attention/{n + 1}", picture, step, dataformats="HWC")
+
+    def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
+        """The run's row of the HParams page, in the run's own event file."""
+        for summary in hparams(chosen, results):
+            self.writer.file_writer.add_summary(summary)
+
+    def close(self) -> None:
+        """Flush and close the files."""
+        self.writer.close()
+        self.file.close()
+
+
+def _lines_until(run: Run, step: int) -> list[str]:
+    """The whole lines of the metrics so far that belong to updates up to ``step``."""
+    if not run.metrics_file.exists():
+        return []
+    lines = run.metrics_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
+
+
+def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The mean of all heads as a heat map (height, width, 3), pieces along the axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    assert translation.attention is not None
+    weights: Tensor = translation.attention.mean(1)  # (T, S)
+    rows, columns = weights.shape
+    figure = Figure(figsize=(min(1.5 + 0.25 * columns, 20), min(1.2 + 0.22 * rows, 20)), dpi=80, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(columns), _labels(translation.src_pieces), rotation=90, fontsize=8)
+    axes.set_yticks(range(rows), _labels(translation.tgt_pieces), fontsize=8)
+    canvas = FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    canvas.print_rgba(buffer)
+    width, height = canvas.get_width_height()
+    return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def _labels(pieces: Sequence[str]) -> list[str]:
+    return [piece.replace("▁", " ").replace("$", r"\$") or " " for piece in pieces]
+
+
+class Display:
+    """The training in the terminal: a bar where there is one, else a plain line every half minute. Writes to stderr."""
+
+    def __init__(self, total: float = 1.0) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.live = self.console.is_terminal
+        self.said = time.monotonic()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
+        )
+        self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
+        self.task = self.progress.add_task("", total=total, figures="")
+
+    def __enter__(self) -> Display:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def update(self, share: float, figures: str) -> None:
+        """Show how far the training is (0 to 1), and its figures."""
+        self.progress.update(self.task, completed=share, figures=figures)
+        if not self.live and time.monotonic() - self.said >= PLAIN_SECONDS:
+            self.said = time.monotonic()
+            print(f"{share:5.1%}  {figures}", file=sys.stderr, flush=True)
+
+    def doing(self, what: str) -> None:
+        """Say what holds the training up."""
+        self.progress.update(self.task, description=what)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(line, markup=False, soft_wrap=True)

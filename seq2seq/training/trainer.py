@@ -1,0 +1,333 @@
+"""The training loop. It reads in the order in which training happens, and asks no model what it is."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import Config, DecodeConfig
+from seq2seq.data.batches import Batch, Batches, Rows
+from seq2seq.data.encoded import Corpus
+from seq2seq.decoding.translator import Translator
+from seq2seq.devices import autocast, choose_precision
+from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import evaluate
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.loss import sequence_loss
+from seq2seq.runs import Run
+from seq2seq.training import checkpoint
+from seq2seq.training.logging import Display, RunLog
+from seq2seq.training.optimizer import Plateau, build_optimizer, learning_rate
+
+VALIDATIONS = 20  # in the whole training, unless told otherwise
+HIGHER_IS_BETTER = {"bleu": True, "chrf": True, "nll": False}
+
+
+class Stopped(Exception):
+    """Training was asked to stop and has saved its state."""
+
+
+@dataclass
+class Position:
+    """How far the training is: all of its state that is not a tensor. Saved and restored as it stands."""
+
+    step: int = 0  # updates made
+    epoch: int = 0
+    batch: int = 0  # batches of this epoch that were trained on
+    tokens: int = 0  # target tokens trained on
+    seconds: float = 0.0  # spent training, validations aside
+    validations: int = 0
+    validated: int = 0  # step of the last validation
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0  # validations since the best
+    skipped: int = 0  # updates in a row with a non-finite gradient
+    plateau: Plateau = field(default_factory=Plateau)
+    recent: list[int] = field(default_factory=list)  # steps of the checkpoints to average
+
+    @classmethod
+    def restore(cls, plain: dict[str, Any]) -> Position:
+        """From ``asdict``."""
+        return cls(**{**plain, "plateau": Plateau(**plain["plateau"])})
+
+
+@dataclass
+class Window:
+    """What is summed between two points of the curves; on the device, so that no step waits for a figure."""
+
+    loss: Tensor
+    nll: Tensor
+    norm: Tensor
+    tokens: int = 0
+    positions: int = 0
+    updates: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def empty(cls, device: torch.device) -> Window:
+        """Nothing summed yet."""
+        return cls(*(torch.zeros((), device=device) for _ in range(3)))
+
+    def plain(self) -> dict[str, Any]:
+        """The sums as plain data, so that a curve goes on where a stop cut its window."""
+        sums = {name: float(getattr(self, name)) for name in ("loss", "nll", "norm")}
+        return {**sums, "tokens": self.tokens, "positions": self.positions, "updates": self.updates}
+
+    @classmethod
+    def restore(cls, plain: dict[str, Any], device: torch.device) -> Window:
+        """From ``plain``."""
+        sums = {name: torch.tensor(plain[name], device=device) for name in ("loss", "nll", "norm")}
+        return cls(**{**plain, **sums})
+
+
+class Trainer:
+    """Trains one model on one corpus into one run folder."""
+
+    def __init__(self, config: Config, corpus: Corpus, model: Seq2Seq, run: Run, device: torch.device) -> None:
+        self.config, self.options = config, config.trainer
+        self.corpus, self.model, self.run, self.device = corpus, model.to(device), run, device
+        precision = choose_precision(self.options.precision, device)
+        self.autocast = autocast(device, precision)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+        self.optimizer = build_optimizer(model, self.options.optimizer)
+        self.translator = Translator([model], corpus.subwords, device, self.autocast)
+        self.batches = Batches(
+            corpus.splits["train"],
+            self.options.batch_tokens,
+            config.seed,
+            corpus.subwords,
+            config.data.subwords.sampling,
+        )
+        self.plan: list[Rows] = []
+        self.at = Position()
+        self.window = Window.empty(device)
+        self.stop_asked = False
+        if run.checkpoint("last").exists():
+            self._restore()
+
+    def train(self) -> None:
+        """Go on until a limit is reached.
+
+        Raises:
+            Stopped: a signal came; the state is saved.
+            UserError: the loss is not finite, however often the update is skipped.
+        """
+        self.log = RunLog(self.run, self.at.step)
+        self.window.started = time.perf_counter()
+        self.model.train()
+        with Display() as self.display, self._signals():
+            self.plan = self.batches.epoch(self.at.epoch)
+            self.display.doing("training")
+            try:
+                if self._validation_due():  # a stop fell into the validation
+                    self._validate()
+                while self.share_done() < 1 and not self._out_of_patience():
+                    self._update(self._next_batches())
+                    if self.at.step % self.options.log_every == 0:
+                        self._log_training()
+                    if self._validation_due():
+                        self._validate()
+                    elif self.at.step % self.options.save_every == 0:
+                        self._save()
+                    self._stop_if_asked()
+                self._save()
+            finally:
+                self.log.close()
+
+    # ------------------------------------------------------------------------------------------------ one update
+
+    def _next_batches(self) -> list[Batch]:
+        """The batches of one update; their place in the data is two integers."""
+        batches = []
+        for _ in range(self.options.accumulate):
+            if self.at.batch == len(self.plan):
+                self.at.epoch, self.at.batch = self.at.epoch + 1, 0
+                self.plan = self.batches.epoch(self.at.epoch)
+            batches.append(self.batches.load(self.plan[self.at.batch], self.at.epoch, self.at.batch))
+            self.at.batch += 1
+        return batches
+
+    def _update(self, batches: list[Batch]) -> None:
+        """Forward, backward, clip, step."""
+        started = time.perf_counter()
+        tokens = sum(batch.tokens for batch in batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.options.optimizer, self.at.step, self._schedule_share(), self.at.plateau)
+        for batch in batches:
+            self.window.positions += batch.tgt_out.numel()
+            batch = batch.to(self.device)
+            with self.autocast():
+                hidden = self.model(batch.src, batch.tgt_in).hidden
+                loss, nll = sequence_loss(self.model, hidden, batch.tgt_out, self.options.label_smoothing)
+            self.scaler.scale(loss / tokens).backward()
+            self.window.loss += loss.detach()
+            self.window.nll += nll
+        self.scaler.unscale_(self.optimizer)
+        most = self.options.optimizer.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
+        self._step_if_finite(norm)
+        self.optimizer.zero_grad()
+        self.at.step += 1
+        self.at.tokens += tokens
+        self.window.norm += norm
+        self.window.tokens += tokens
+        self.window.updates += 1
+        self.at.seconds += time.perf_counter() - started
+
+    def _step_if_finite(self, norm: Tensor) -> None:
+        """Skip an update whose gradient is not finite; many in a row mean that nothing is learned any more."""
+        if torch.isfinite(norm):
+            self.scaler.step(self.optimizer)
+            self.at.skipped = 0
+        else:
+            self.at.skipped += 1
+        self.scaler.update()
+        if self.at.skipped >= self.options.max_skipped:
+            raise UserError(
+                f"the gradient was not finite in {self.at.skipped} updates in a row, up to step {self.at.step}: lower "
+                f"trainer.optimizer.lr, or set trainer.precision=fp32; the last good state is in {self.run.folder}"
+            )
+
+    # -------------------------------------------------------------------------------------------- how far it is
+
+    def share_done(self) -> float:
+        """0 to 1: by the limit that comes first."""
+        hours = self.at.seconds / 3600
+        limit = self.options.max_hours
+        return min(max(self._schedule_share(), hours / limit if limit else 0.0), 1.0)
+
+    def _schedule_share(self) -> float:
+        """As ``share_done``, but without the clock: the learning rate must not depend on how fast the machine is."""
+        options, epoch = self.options, self.at.epoch + self.at.batch / max(len(self.plan), 1)
+        limits = ((self.at.step, options.max_steps), (epoch, options.max_epochs), (self.at.tokens, options.max_tokens))
+        return max((done / limit for done, limit in limits if limit), default=0.0)
+
+    def _validation_due(self) -> bool:
+        if self.at.step == self.at.validated:
+            return False
+        if self.options.valid_every:
+            return self.at.step >= self.at.validated + self.options.valid_every or self.share_done() >= 1
+        return int(self.share_done() * VALIDATIONS) > self.at.validations
+
+    def _out_of_patience(self) -> bool:
+        return self.options.patience is not None and self.at.waited >= self.options.patience
+
+    # ----------------------------------------------------------------------------------------------- validation
+
+    def _validate(self) -> None:
+        """Score the validation split; keep the weights if they are the best so far."""
+        self.display.doing("validating")
+        valid = self.corpus.splits["valid"]
+        src, references = valid.lines(0), valid.lines(1)
+        greedy = DecodeConfig(max_ratio=self.config.decode.max_ratio, max_extra=self.config.decode.max_extra)
+        evaluation = evaluate(
+            self.translator,
+            src,
+            references,
+            self.config.data.tgt,
+            greedy,
+            translate_first=self.options.valid_pairs,
+            done=lambda count: self._stop_if_asked(),
+        )
+        scores = evaluation.scores
+        self.at.validated = self.at.step
+        self.at.validations += 1
+        self.at.plateau.observe(scores["nll"], self.options.optimizer)
+        self._keep_if_best(scores[self.options.metric])
+        if self.options.average:
+            self._keep_recent()
+        names = ("nll", "ppl", "bleu", "chrf", "token_accuracy", "length_ratio")
+        self.log.scalars(self.at.step, {f"valid/{name}": scores[name] for name in names})
+        self._show_samples(src, references)
+        self.display.say(
+            f"step {self.at.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "
+            f"BLEU {scores['bleu']:.1f}  chrF {scores['chrf']:.1f}"
+        )
+        self.display.doing("training")
+        self._save()
+
+    def _keep_if_best(self, value: float) -> None:
+        best = self.at.best
+        if best is None or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best):
+            self.at.best, self.at.best_step, self.at.waited = value, self.at.step, 0
+            path = self.run.checkpoint("best")
+            checkpoint.save_weights(path, checkpoint.weights_of(self.model), asdict(self.at))
+        else:
+            self.at.waited += 1
+
+    def _keep_recent(self) -> None:
+        path = self.run.checkpoint(f"recent-{self.at.step}")
+        checkpoint.save_weights(path, checkpoint.weights_of(self.model), asdict(self.at))
+        self.at.recent.append(self.at.step)
+        while len(self.at.recent) > self.options.average:
+            self.run.checkpoint(f"recent-{self.at.recent.pop(0)}").unlink(missing_ok=True)
+
+    def _show_samples(self, src: list[str], references: list[str]) -> None:
+        count = min(self.options.samples, len(src))
+        if count:
+            self.model.eval()
+            found = self.translator.translate(src[:count], self.config.decode, attention=True)
+            self.model.train()
+            self.log.samples(self.at.step, src[:count], references[:count], [best[0] for best in found])
+
+    # ------------------------------------------------------------------------------------- figures, state, stops
+
+    def _log_training(self) -> None:
+        window = self.window
+        seconds = time.perf_counter() - window.started
+        nll = float(window.nll) / window.tokens
+        figures = {
+            "train/loss": float(window.loss) / window.tokens,
+            "train/nll": nll,
+            "train/ppl": math.exp(min(nll, 100.0)),
+            "train/grad_norm": float(window.norm) / window.updates,
+            "train/lr": self.optimizer.param_groups[0]["lr"],
+            "train/tokens_per_s": window.tokens / seconds,
+            "train/padding": 1 - window.tokens / window.positions,
+        }
+        self.log.scalars(self.at.step, figures)
+        best = "" if self.at.best is None else f"  best {self.options.metric} {self.at.best:.1f}"
+        self.display.update(
+            self.share_done(), f"loss {figures['train/loss']:.3f}  {figures['train/tokens_per_s']:,.0f} tok/s{best}"
+        )
+        self.window = Window.empty(self.device)
+
+    def _save(self) -> None:
+        state = {"position": asdict(self.at), "window": self.window.plain(), "scaler": self.scaler.state_dict()}
+        checkpoint.save_training(self.run.checkpoint("last"), self.model, self.optimizer, state)
+
+    def _restore(self) -> None:
+        state = checkpoint.load_training(self.run.checkpoint("last"), self.model, self.optimizer)
+        self.at = Position.restore(state["position"])
+        self.window = Window.restore(state["window"], self.device)
+        self.scaler.load_state_dict(state["scaler"])
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM ask for a stop after the step; a second SIGINT stops at once."""
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.stop_asked = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop_if_asked(self) -> None:
+        if self.stop_asked:
+            self.model.train()
+            self._save()
+            raise Stopped

@@ -1,0 +1,100 @@
+"""A dataset hub on this machine: the few routes of huggingface.co that ``datasets`` asks for, served from memory.
+
+``Hub().publish("owner/name", {"train.jsonl": b"..."})``, then point HF_ENDPOINT (read at import) to ``Hub.address``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+class Hub:
+    """A server on a free port of the loopback; a context manager."""
+
+    def __init__(self) -> None:
+        self.repos: dict[str, dict[str, bytes]] = {}
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                hub.answer(self)
+
+            do_HEAD = do_POST = do_GET
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Hub:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def publish(self, repo: str, files: dict[str, bytes]) -> None:
+        self.repos[repo] = files
+
+    def commit(self, repo: str) -> str:
+        """As on the hub, the commit changes with the content."""
+        content = [(path, hashlib.sha1(body).hexdigest()) for path, body in sorted(self.repos[repo].items())]
+        return hashlib.sha1(json.dumps(content).encode()).hexdigest()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        length = int(request.headers.get("Content-Length") or 0)
+        asked = json.loads(request.rfile.read(length) or b"{}") if length else {}
+        parts = [unquote(part) for part in urlsplit(request.path).path.strip("/").split("/")]
+        api = parts[:2] == ["api", "datasets"]
+        parts = parts[2:] if api else parts[1:]
+        repo, route = "/".join(parts[:2]), parts[2:]
+        if repo not in self.repos:
+            return self._send(request, 404, b"{}", {"X-Error-Code": "RepoNotFound"})
+        files, sha = self.repos[repo], self.commit(repo)
+        if len(route) > 1 and route[1] not in ("main", sha):
+            return self._send(request, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        if not api:  # resolve/REVISION/PATH
+            path = "/".join(route[2:])
+            if path not in files:
+                return self._send(request, 404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": sha})
+            etag = hashlib.sha1(files[path]).hexdigest()
+            return self._send(request, 200, files[path], {"ETag": f'"{etag}"', "X-Repo-Commit": sha})
+        if not route or route[0] == "revision":
+            reply: Any = {"id": repo, "sha": sha, "siblings": [{"rfilename": path} for path in files]}
+        elif route[0] == "paths-info":
+            reply = [self._entry(path, body) for path, body in files.items() if path in asked.get("paths", [])]
+        elif route[0] == "tree":
+            folder = "".join(f"{part}/" for part in route[2:])
+            below = {path: body for path, body in files.items() if path.startswith(folder)}
+            if not below:
+                return self._send(request, 404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            folders = {folder + path[len(folder) :].split("/")[0] for path in below if "/" in path[len(folder) :]}
+            reply = [{"type": "directory", "path": path, "size": 0, "oid": sha} for path in sorted(folders)]
+            reply += [self._entry(path, body) for path, body in below.items() if "/" not in path[len(folder) :]]
+        else:
+            return self._send(request, 404, b"{}", {})
+        return self._send(request, 200, json.dumps(reply).encode(), {"Content-Type": "application/json"})
+
+    @staticmethod
+    def _entry(path: str, body: bytes) -> dict[str, Any]:
+        return {"type": "file", "path": path, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}
+
+    @staticmethod
+    def _send(request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(body)
