@@ -1,4 +1,4 @@
-"""What the verbs do, once their arguments are known to be right. Heavy imports are welcome here, and only from here on."""
+"""What the verbs do, once their arguments are known to be right. From here on heavy imports are welcome."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
     with progress("testing", len(src)) as done:
         evaluation = evaluate(trainer.translator, src, references, config.data.tgt, config.decode, done=done)
     save_evaluation(run, "test", evaluation, src, references)
-    summary = {
+    summary: dict[str, Any] = {
         "checkpoint": name,
         "steps": trainer.at.step,
         "best_step": trainer.at.best_step,

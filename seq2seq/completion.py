@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seq2seq.compose import GROUPS, options_of
-from seq2seq.reference import _options_of
+from seq2seq.reference import options_below
 from seq2seq.validation import known_keys
 
 VERBS = ("train", "evaluate", "translate", "configs", "completion")
@@ -44,5 +44,5 @@ def complete(words: Sequence[str]) -> list[str]:
     if key in GROUPS:
         choices = options_of(key)
     else:
-        choices = next((list(f.metadata["choices"] or ()) for name, f, _ in _options_of(key) if name == key), [])
+        choices = next((list(f.metadata["choices"] or ()) for name, f, _ in options_below(key) if name == key), [])
     return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

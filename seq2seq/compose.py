@@ -9,8 +9,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
@@ -42,7 +42,7 @@ def options_of(group: str) -> list[str]:
     return sorted(_yaml_files(files("seq2seq.configs") / group))
 
 
-def _yaml_files(folder: Traversable, prefix: str = "") -> list[str]:
+def _yaml_files(folder: Any, prefix: str = "") -> list[str]:
     found: list[str] = []
     for entry in folder.iterdir():
         if entry.is_dir():
@@ -98,27 +98,23 @@ def _own_experiment(argument: str, folder: Path) -> str:
         raise UserError(f"{value}: not YAML ({_first_line(error)})") from error
     if not isinstance(content, DictConfig):
         raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
-    _check_own_keys(content, value)
+    _check_own_keys(OmegaConf.to_container(content), value)
     header = "" if "@package" in text else "# @package _global_\n"
     (folder / "experiment").mkdir(exist_ok=True)
     (folder / "experiment" / f"{path.stem}.yaml").write_text(header + text, encoding="utf-8")
     return f"experiment={path.stem}"
 
 
-def _check_own_keys(content: DictConfig, where: str) -> None:
+def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
     known = known_keys()
-    flat = [(content, "")]
-    while flat:
-        node, prefix = flat.pop()
-        for key in node:
-            dotted = f"{prefix}{key}"
-            if dotted == "defaults":
-                continue
-            if dotted not in known:
-                raise UserError(f"{where}: unknown key {dotted}{nearest(dotted, known)}")
-            child = OmegaConf.to_container(node)[key]  # type: ignore[call-overload]
-            if isinstance(child, dict):
-                flat.append((OmegaConf.create(child), f"{dotted}."))
+    for key, child in node.items():
+        dotted = f"{prefix}{key}"
+        if dotted == "defaults":
+            continue
+        if dotted not in known:
+            raise UserError(f"{where}: unknown key {dotted}{nearest(dotted, known)}")
+        if isinstance(child, dict):
+            _check_own_keys(child, where, f"{dotted}.")
 
 
 def check_arguments(arguments: Sequence[str], own: Path) -> None:

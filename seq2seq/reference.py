@@ -14,11 +14,11 @@ def reference(prefixes: Sequence[str]) -> str:
     """Options by key, default, limits and explanation, of the sections named (``""``: the keys of no section)."""
     lines = ["options, as key=value:"]
     for prefix in prefixes:
-        lines += [""] + [_option(key, f.metadata, value) for key, f, value in _options_of(prefix)]
+        lines += [""] + [_option(key, f.metadata, value) for key, f, value in options_below(prefix)]
     return "\n".join(lines)
 
 
-def _options_of(prefix: str) -> list[tuple[str, Any, Any]]:
+def options_below(prefix: str) -> list[tuple[str, Any, Any]]:
     found = list(sections(Config()))
     for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
         for kind in kinds.values():

@@ -113,7 +113,7 @@ def duration(seconds: float) -> str:
 
 
 def alignment(translation: Translation, width: int = 80) -> str:
-    """What a sentence's pieces looked at: a shaded grid, or, where the source is too wide, the places looked at most."""
+    """What a sentence's pieces looked at: a shaded grid, or the three places looked at most where that is too wide."""
     if translation.attention is None:
         return "(no attention: this model sees the source through one fixed vector)\n"
     weights = translation.attention.mean(1).tolist()  # (T, S), the mean of all heads

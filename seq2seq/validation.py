@@ -89,8 +89,11 @@ def _fit_together(config: Config) -> None:
                     "a Transformer adds its layers to the embedding, so make them equal"
                 )
     decoder = model.decoder
-    dot = isinstance(decoder, AttentionDecoderConfig) and decoder.score == "dot"
-    if dot and decoder.width != memory_width(model.encoder):
+    if (
+        isinstance(decoder, AttentionDecoderConfig)
+        and decoder.score == "dot"
+        and decoder.width != memory_width(model.encoder)
+    ):
         raise UserError(
             f"model.decoder.score=dot needs model.decoder.width={memory_width(model.encoder)}, the encoder's "
             f"output width, not {decoder.width}: change it, or take score=general"

@@ -116,7 +116,7 @@ def prepare(data: DataConfig) -> Corpus:
     """
     source = open_source(data)
     fingerprint = source.fingerprint()
-    options = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
+    options: dict[str, Any] = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
     # How strongly segmentation is sampled later changes nothing here, only whether the text must be kept.
     options["subwords"]["sampling"] = data.subwords.sampling > 0
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]

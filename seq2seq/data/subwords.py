@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
@@ -48,7 +49,8 @@ class Subwords:
         SentencePiece's generator is global and cannot be saved, so it is seeded anew for every batch.
         """
         sentencepiece.set_random_generator_seed(seed)
-        options = {"out_type": int, "add_eos": True, "enable_sampling": True, "alpha": alpha, "nbest_size": -1}
+        options: dict[str, Any] = {"out_type": int, "add_eos": True, "enable_sampling": True, "alpha": alpha}
+        options["nbest_size"] = -1  # unigram: all segmentations
         options["num_threads"] = 1  # with several, the draws depend on the scheduling
         return [
             self._src.encode([normalise(line) for line in src], **options),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
-from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from seq2seq.errors import UserError
 
@@ -33,7 +35,11 @@ def score(
         raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} references: give one for each")
     if not references:
         raise UserError("nothing to score: the references are empty")
-    metrics = {"bleu": lambda: BLEU(tokenize=bleu_tokenizer(language)), "chrf": CHRF, "ter": TER}
+    metrics: dict[str, Callable[[], BLEU | CHRF | TER]] = {
+        "bleu": lambda: BLEU(tokenize=bleu_tokenizer(language)),
+        "chrf": CHRF,
+        "ter": TER,
+    }
     scores: dict[str, float | str] = {}
     for name in names:
         metric = metrics[name]()

@@ -25,6 +25,12 @@ def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
     return layer
 
 
+def weights_of(layer: nn.Module) -> list[Tensor]:
+    """Input weights (G, I), recurrent weights (G, D), and the bias of each (G)."""
+    assert isinstance(layer, nn.RNNBase)
+    return [*layer.all_weights[0]]
+
+
 def reverse(x: Tensor, mask: Tensor) -> Tensor:
     """Turn each sequence of (B, S[, D]) around in place, its padding staying at the end."""
     positions = torch.arange(x.shape[1], device=x.device)
@@ -61,7 +67,7 @@ class RecurrentEncoder(Encoder):
         for layer in self.layers:
             x = self.dropout(x)
             outputs, ends = [], []
-            for direction, backward in zip(layer, backwards, strict=False):
+            for direction, backward in zip(layer.children(), backwards, strict=False):
                 read, _ = direction(reverse(x, src_mask) if backward else x)
                 ends.append(read.gather(1, last.expand(-1, 1, read.shape[2])).squeeze(1))
                 outputs.append(reverse(read, src_mask) if backward else read)
@@ -151,8 +157,8 @@ class RecurrentDecoder(Decoder):
 
     def _embedded_gates(self, embedded: Tensor) -> Tensor:
         """The embeddings' part of the first layer's gates, (B, T, E) to (B, T, G)."""
-        layer = self.layers[0]
-        return F.linear(embedded, layer.weight_ih_l0[:, : embedded.shape[-1]], layer.bias_ih_l0)
+        weight, _, bias, _ = weights_of(self.layers[0])
+        return F.linear(embedded, weight[:, : embedded.shape[-1]], bias)
 
     def _advance(self, gates: Tensor, state: State, memory: Memory) -> tuple[State, Tensor, Tensor | None]:
         """One step of all layers from the embeddings' gates (B, K, G): new state, context, attention."""
@@ -160,12 +166,12 @@ class RecurrentDecoder(Decoder):
         context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
         embedding_width = self.embedding.embedding_dim
         for n, layer in enumerate(self.layers):
+            weight, recurrent_weight, bias, recurrent_bias = weights_of(layer)
             if n == 0:
-                gates = gates + F.linear(context, layer.weight_ih_l0[:, embedding_width:])
+                gates = gates + F.linear(context, weight[:, embedding_width:])
             else:
-                below = self.dropout(new[f"h{n - 1}"])
-                gates = F.linear(below, layer.weight_ih_l0, layer.bias_ih_l0)
-            recurrent = F.linear(state[f"h{n}"], layer.weight_hh_l0, layer.bias_hh_l0)
+                gates = F.linear(self.dropout(new[f"h{n - 1}"]), weight, bias)
+            recurrent = F.linear(state[f"h{n}"], recurrent_weight, recurrent_bias)
             if len(self.parts) == 2:
                 new[f"h{n}"], new[f"c{n}"] = lstm_cell(gates + recurrent, state[f"c{n}"])
             else:

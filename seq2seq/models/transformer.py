@@ -160,18 +160,22 @@ class TransformerDecoder(Decoder):
         self.layers = nn.ModuleList(DecoderLayer(options, memory_width, dropout) for _ in range(options.layers))
         self.norm = last_norm(options)
 
+    @property
+    def _layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
     def prepare(self, memory: Memory) -> Memory:
-        return memory.with_keys(*(part for layer in self.layers for part in layer.cross.keys(memory.states)))
+        return memory.with_keys(*(part for layer in self._layers for part in layer.cross.keys(memory.states)))
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         places = torch.arange(tgt_in.shape[1], device=tgt_in.device)
         causal = places[:, None] >= places
         x = self.dropout(self.positions(self.embedding(tgt_in), places))
-        maps = []
-        for n, layer in enumerate(self.layers):
+        maps: list[Tensor] = []
+        for n, layer in enumerate(self._layers):
             key, value = memory.keys[2 * n : 2 * n + 2]
             x, weights = layer(x, causal, key, value, memory.mask, attention)
-            maps.append(weights)
+            maps += [] if weights is None else [weights]
         return DecoderOutput(self.norm(x), torch.cat(maps, 1) if attention else None)
 
     def start(self, memory: Memory) -> State:
@@ -183,11 +187,11 @@ class TransformerDecoder(Decoder):
         place = torch.tensor([state["keys0"].shape[-2]], device=token.device)
         x = self.positions(self.embedding(token), place)
         new: State = {}
-        maps = []
-        for n, layer in enumerate(self.layers):
+        maps: list[Tensor] = []
+        for n, layer in enumerate(self._layers):
             key, value = memory.keys[2 * n : 2 * n + 2]
             x, weights, new[f"keys{n}"], new[f"values{n}"] = layer.step(
                 x, state[f"keys{n}"], state[f"values{n}"], key, value, memory.mask
             )
-            maps.append(weights)
+            maps += [] if weights is None else [weights]
         return Step(self.norm(x), new, torch.cat(maps, 1).transpose(1, 2))

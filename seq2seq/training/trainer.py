@@ -70,17 +70,19 @@ class Window:
     tokens: int = 0
     positions: int = 0
     updates: int = 0
-    started: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
 
     @classmethod
     def empty(cls, device: torch.device) -> Window:
         """Nothing summed yet."""
-        return cls(*(torch.zeros((), device=device) for _ in range(3)))
+        zero = torch.zeros((), device=device)
+        return cls(zero, zero.clone(), zero.clone())
 
     def plain(self) -> dict[str, Any]:
         """The sums as plain data, so that a curve goes on where a stop cut its window."""
         sums = {name: float(getattr(self, name)) for name in ("loss", "nll", "norm")}
-        return {**sums, "tokens": self.tokens, "positions": self.positions, "updates": self.updates}
+        counts = {"tokens": self.tokens, "positions": self.positions, "updates": self.updates}
+        return {**sums, **counts, "seconds": self.seconds}
 
     @classmethod
     def restore(cls, plain: dict[str, Any], device: torch.device) -> Window:
@@ -122,7 +124,6 @@ class Trainer:
             UserError: the loss is not finite, however often the update is skipped.
         """
         self.log = RunLog(self.run, self.at.step)
-        self.window.started = time.perf_counter()
         self.model.train()
         with Display() as self.display, self._signals():
             self.plan = self.batches.epoch(self.at.epoch)
@@ -181,7 +182,9 @@ class Trainer:
         self.window.norm += norm
         self.window.tokens += tokens
         self.window.updates += 1
-        self.at.seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self.at.seconds += seconds
+        self.window.seconds += seconds
 
     def _step_if_finite(self, norm: Tensor) -> None:
         """Skip an update whose gradient is not finite; many in a row mean that nothing is learned any more."""
@@ -283,7 +286,6 @@ class Trainer:
 
     def _log_training(self) -> None:
         window = self.window
-        seconds = time.perf_counter() - window.started
         nll = float(window.nll) / window.tokens
         figures = {
             "train/loss": float(window.loss) / window.tokens,
@@ -291,7 +293,7 @@ class Trainer:
             "train/ppl": math.exp(min(nll, 100.0)),
             "train/grad_norm": float(window.norm) / window.updates,
             "train/lr": self.optimizer.param_groups[0]["lr"],
-            "train/tokens_per_s": window.tokens / seconds,
+            "train/tokens_per_s": window.tokens / window.seconds,
             "train/padding": 1 - window.tokens / window.positions,
         }
         self.log.scalars(self.at.step, figures)

@@ -6,127 +6,19 @@ generating a sentence only looks up. Weights follow Zipf: 1 / (rank + offset) **
 
 from __future__ import annotations
 
-import bisect
 import functools
 import hashlib
 import importlib.resources
-import random
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from seq2seq.data.grammar import morphology
+from seq2seq.data.grammar.entries import Adjective, LexiconError, Noun, Pool, Verb, phrase
 
 FILES = ("nouns", "verbs", "adjectives", "function_words", "rules")
 T = TypeVar("T")
-
-
-class LexiconError(ValueError):
-    """A file of the lexicon contradicts itself; the message names the entry."""
-
-
-class Pool(Generic[T]):
-    """Items to draw from by weight."""
-
-    __slots__ = ("cumulative", "items", "total")
-
-    def __init__(self, items: list[T], weights: list[float]) -> None:
-        self.items = items
-        self.cumulative: list[float] = []
-        total = 0.0
-        for weight in weights:
-            total += weight
-            self.cumulative.append(total)
-        self.total = total
-
-    def draw(self, rng: random.Random) -> T:
-        """One item; uses `rng.random()` only, whose sequence is the same on every platform and version."""
-        return self.items[bisect.bisect_right(self.cumulative, rng.random() * self.total, 0, len(self.items) - 1)]
-
-
-@dataclass(frozen=True, eq=False)
-class Noun:
-    """A noun with its forms in both languages."""
-
-    en: str
-    en_plural: str | None
-    gender: str
-    de: dict[str, str]
-    kind: str
-    kinds: frozenset[str]
-    weight: float
-    mass: bool = False
-    pronoun: str = "it"
-    at: tuple[str, str] | None = None
-    to: tuple[str, str] | None = None
-    source: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Adjective:
-    """An adjective: the German predicative form and the stem before endings."""
-
-    en: str
-    de: str
-    stem: str
-    attributive: bool
-    predicative: bool
-    kinds: frozenset[str]
-    weight: float
-
-
-@dataclass(frozen=True, eq=False)
-class Verb:
-    """A verb in one frame and one sense; see the head of verbs.yaml for the options."""
-
-    frame: str
-    en: dict[str, str]
-    de: dict[str, str]
-    weight: float
-    haben: bool
-    by: frozenset[str]
-    nouns: Pool[Noun] | None
-    lemmas: frozenset[str]
-    agents: Pool[Noun]  # whom a passive can name
-    parts: bool
-    how: Pool[tuple[str, str]] | None
-    up: str
-    to: str
-    case: str
-    reflexive: bool
-    prep: tuple[str, str, str] | None
-    predicate: str
-    place: bool
-    when: bool
-    company: bool
-    conjunction: str
-    options: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """A fixed phrase: the words of both sides and the links between them."""
-
-    en: tuple[str, ...]
-    de: tuple[str, ...]
-    links: tuple[tuple[int, int], ...]
-    tense: tuple[str, ...] | None
-    options: dict[str, Any] = field(repr=False, hash=False, compare=False)
-
-
-def phrase(entry: dict[str, Any]) -> Phrase:
-    """A fixed phrase from its YAML entry; without `links` the two sides run in parallel."""
-    en, de = tuple(entry["en"].split()), tuple(entry["de"].split())
-    if "links" in entry:
-        links = tuple((int(i), int(j)) for i, j in (link.split("-") for link in entry["links"].split()))
-    elif len(en) == len(de):
-        links = tuple((i, i) for i in range(len(en)))
-    else:
-        raise LexiconError(f"{entry['en']!r}: both sides differ in length, so it needs links")
-    tense = entry.get("tense")
-    return Phrase(en, de, links, None if tense is None else tuple(tense), entry)
 
 
 class Lexicon:
@@ -162,6 +54,7 @@ class Lexicon:
     def _read_nouns(self, data: dict[str, Any]) -> None:
         self.names: dict[str, Pool[str]] = {sex: self._zipf(names) for sex, names in data.pop("names").items()}
         parts, plurals = data.pop("part"), data.pop("part_plurals")
+        self.manifold = frozenset(data.pop("manifold"))
         self.relational = frozenset(data.pop("relational"))
         self.owned: tuple[str, ...] = tuple(data.pop("owned"))
         self.bare = frozenset(data.pop("bare"))
@@ -246,6 +139,8 @@ class Lexicon:
                     frozenset(entry["of"]), self._weight(rank, "adjectives"),
                 )
             )  # fmt: skip
+        opposites = self.rules["opposites"]
+        self.opposites = {(one, other) for pair in opposites for one, other in (pair, pair[::-1])}
         self._adjectives: dict[tuple[str, str, bool], Pool[Adjective] | None] = {}
 
     def adjectives_of(self, kind: str, lemma: str, attributive: bool) -> Pool[Adjective] | None:
@@ -271,7 +166,7 @@ class Lexicon:
             ]
         self.verbs["passive"] = [
             self._verb("passive", entry, verb.weight)
-            for entry, verb in zip(data["object"], self.verbs["object"])
+            for entry, verb in zip(data["object"], self.verbs["object"], strict=True)
             if entry.get("passive")
         ]
         self.matrix = {
@@ -357,7 +252,7 @@ class Lexicon:
     # ----------------------------------------------------------------------------------------------------- checks
 
     def _check(self) -> None:
-        """What would make a translation ambiguous is refused: two German words for one English one in the same place."""
+        """Refuses what would make a translation ambiguous: two German words for one English in one place."""
         seen: dict[tuple[str, str], str] = {}
         for adjective in self.adjectives:
             for kind in adjective.kinds:

@@ -15,8 +15,8 @@ PERSONS = ("1s", "3s", "pl")
 def _table(rows: str) -> dict[str, dict[str, str]]:
     """A paradigm from four lines (cases) of four cells (genders); "-" is the empty ending."""
     return {
-        case: {gender: "" if cell == "-" else cell for gender, cell in zip(GENDERS, row.split())}
-        for case, row in zip(CASES, rows.strip().split("\n"))
+        case: {gender: "" if cell == "-" else cell for gender, cell in zip(GENDERS, row.split(), strict=True)}
+        for case, row in zip(CASES, rows.split("\n"), strict=True)
     }
 
 
@@ -35,8 +35,10 @@ CONTRACTED = {
     ("in", "das"): "ins", ("an", "das"): "ans", ("bei", "dem"): "beim", ("von", "dem"): "vom",
 }  # fmt: skip
 PRONOUN = {
-    "hem": ("er", "ihn", "ihm"), "shef": ("sie", "sie", "ihr"), "itm": ("er", "ihn", "ihm"), "itf": ("sie", "sie", "ihr"),
-    "itn": ("es", "es", "ihm"), "theyp": ("sie", "sie", "ihnen"), "I": ("ich", "mich", "mir"), "we": ("wir", "uns", "uns"),
+    "hem": ("er", "ihn", "ihm"), "shef": ("sie", "sie", "ihr"), "itm": ("er", "ihn", "ihm"),
+    "itf": ("sie", "sie", "ihr"),
+    "itn": ("es", "es", "ihm"), "theyp": ("sie", "sie", "ihnen"), "I": ("ich", "mich", "mir"),
+    "we": ("wir", "uns", "uns"),
     "you": ("Sie", "Sie", "Ihnen"),
 }  # fmt: skip
 ENGLISH_OBJECT = {"he": "him", "she": "her", "it": "it", "they": "them", "I": "me", "we": "us", "you": "you"}
@@ -77,17 +79,14 @@ def german_verb(parts: str) -> dict[str, str]:
     """The forms of a German verb from its principal parts.
 
     `parts` is "prefix+infinitive present past participle" (third person singular), or an infinitive alone if regular.
-    Keys: prefix, infinitive, participle, zu ("aufzustehen"), and tense + person: present1s, present3s, presentpl, past….
+    Keys: prefix, infinitive, participle, zu ("aufzustehen"), and tense + person (present1s, past3s, …).
     """
     infinitive, *rest = parts.split()
     prefix, _, infinitive = infinitive.rpartition("+")
     stem = infinitive[:-2] if infinitive.endswith("en") else infinitive[:-1]
     soft = "e" if stem[-1] in "td" or stem.endswith(("ffn", "chn")) else ""
     present, past, participle = rest or (f"{stem}{soft}t", f"{stem}{soft}te", f"ge{stem}{soft}t")
-    if not stem.endswith("el"):
-        first = f"{stem}e"
-    else:
-        first = f"{stem[:-2]}le"  # lächeln: ich lächle
+    first = f"{stem[:-2]}le" if infinitive.endswith("eln") else f"{stem}e"  # lächeln: ich lächle
     if infinitive == "wissen":
         first = present
     plural_past = past + ("n" if past.endswith("e") else "en")
@@ -136,7 +135,9 @@ def english_verb(parts: str) -> dict[str, str]:
 
 def article_a(following: str) -> str:
     """ "a" or "an", by the sound of the word that follows."""
-    vowel = (following[0] in "aeiou" and not following.startswith(("unusu",))) or following.startswith(("hour", "unusu"))
+    vowel = (following[0] in "aeiou" and not following.startswith(("unusu",))) or following.startswith(
+        ("hour", "unusu")
+    )
     return "an" if vowel else "a"
 
 
@@ -173,7 +174,8 @@ WERDEN = {
     "past3s": "wurde",
     "pastpl": "wurden",
 }
-# English words (3rd person, other persons), German singular and plural, and whether it can be negated: "must not" is not "muss nicht".
+# English words (3rd person, other persons), German singular and plural, and whether it can be negated ("must not" is
+# not "muss nicht").
 MODALS = {
     "modal": [
         (("can",), ("can",), "kann", "können", True),

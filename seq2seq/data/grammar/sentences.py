@@ -9,12 +9,14 @@ import random
 import re
 from dataclasses import dataclass
 
-from seq2seq.data.grammar.clauses import Clauses, Plan
-from seq2seq.data.grammar.lexicon import Lexicon, Phrase, Verb
-from seq2seq.data.grammar.nominal import COMMA, NoFit, NounPhrase, Token
+from seq2seq.data.grammar.clauses import Sides
+from seq2seq.data.grammar.core import COMMA, NoFit, NounPhrase, Token
+from seq2seq.data.grammar.entries import Phrase, Verb
+from seq2seq.data.grammar.lexicon import Lexicon
+from seq2seq.data.grammar.predicates import Plan
+from seq2seq.data.grammar.relatives import Relatives
 
 LONGEST_PLAIN = 13  # words of a clause that has none beside it
-Sides = tuple[list[Token], list[Token]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-class Sentences(Clauses):
+class Sentences(Relatives):
     """Writes sentences."""
 
     def __init__(self, lexicon: Lexicon, rng: random.Random) -> None:
@@ -186,7 +188,7 @@ class Sentences(Clauses):
             raise NoFit
         else:
             plan.sizes["subject"] = rest
-        sides = self._write(plan, size, subject, self.persons.draw(self.rng), False, 0)
+        sides = self._write(plan, size, subject, self.persons.draw(self.rng), 0)
         assert self.subject is not None
         return verb, sides, self._silent(self.subject)
 

@@ -1,0 +1,50 @@
+# make help says what there is. Everything runs in .venv, which is made when it is missing.
+
+.DEFAULT_GOAL := help
+.PHONY: help train evaluate translate tensorboard test lint clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUTPUTS ?= outputs
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml   ARGS="key=value …"   RUN=outputs/…'
+
+# Made anew whenever the dependencies change; the stamp is written only after everything is installed.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train: $(VENV)/installed ## train CONFIG, test it, print the scores; ARGS="key=value …" overrides
+ifeq ($(strip $(CONFIG)),)
+	@echo 'say what to train: make train CONFIG=NAME, or CONFIG=path/to/mine.yaml, where NAME is one of'
+	@$(BIN)/seq2seq configs | sed 's/^/  /'
+	@exit 2
+else
+	@$(BIN)/seq2seq train experiment=$(CONFIG) outputs=$(OUTPUTS) $(ARGS)
+endif
+
+evaluate: $(VENV)/installed ## score RUN=outputs/…; ARGS="decode.beam=1 --ter" and the like
+	@$(BIN)/seq2seq evaluate $(RUN) $(ARGS)
+
+translate: $(VENV)/installed ## translate with RUN=outputs/… what you type or pipe in
+	@$(BIN)/seq2seq translate $(RUN) $(ARGS)
+
+tensorboard: $(VENV)/installed ## the curves of all runs in the browser
+	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)
+
+test: $(VENV)/installed ## the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## remove caches and build leftovers; runs and the environment stay
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

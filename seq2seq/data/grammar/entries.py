@@ -1,0 +1,119 @@
+"""The entries of the lexicon, with all their forms, and the pools they are drawn from.
+
+Knows what a noun, an adjective, a verb, a fixed phrase is; not where they are read from.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class LexiconError(ValueError):
+    """A file of the lexicon contradicts itself; the message names the entry."""
+
+
+class Pool(Generic[T]):
+    """Items to draw from by weight."""
+
+    __slots__ = ("cumulative", "items", "total")
+
+    def __init__(self, items: list[T], weights: list[float]) -> None:
+        self.items = items
+        self.cumulative: list[float] = []
+        total = 0.0
+        for weight in weights:
+            total += weight
+            self.cumulative.append(total)
+        self.total = total
+
+    def draw(self, rng: random.Random) -> T:
+        """One item; uses `rng.random()` only, whose sequence is the same on every platform and version."""
+        return self.items[bisect.bisect_right(self.cumulative, rng.random() * self.total, 0, len(self.items) - 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Noun:
+    """A noun with its forms in both languages."""
+
+    en: str
+    en_plural: str | None
+    gender: str
+    de: dict[str, str]
+    kind: str
+    kinds: frozenset[str]
+    weight: float
+    mass: bool = False
+    pronoun: str = "it"
+    at: tuple[str, str] | None = None
+    to: tuple[str, str] | None = None
+    source: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Adjective:
+    """An adjective: the German predicative form and the stem before endings."""
+
+    en: str
+    de: str
+    stem: str
+    attributive: bool
+    predicative: bool
+    kinds: frozenset[str]
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Verb:
+    """A verb in one frame and one sense; see the head of verbs.yaml for the options."""
+
+    frame: str
+    en: dict[str, str]
+    de: dict[str, str]
+    weight: float
+    haben: bool
+    by: frozenset[str]
+    nouns: Pool[Noun] | None
+    lemmas: frozenset[str]
+    agents: Pool[Noun]  # whom a passive can name
+    parts: bool
+    how: Pool[tuple[str, str]] | None
+    up: str
+    to: str
+    case: str
+    reflexive: bool
+    prep: tuple[str, str, str] | None
+    predicate: str
+    place: bool
+    when: bool
+    company: bool
+    conjunction: str
+    options: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A fixed phrase: the words of both sides and the links between them."""
+
+    en: tuple[str, ...]
+    de: tuple[str, ...]
+    links: tuple[tuple[int, int], ...]
+    tense: tuple[str, ...] | None
+    options: dict[str, Any] = field(repr=False, hash=False, compare=False)
+
+
+def phrase(entry: dict[str, Any]) -> Phrase:
+    """A fixed phrase from its YAML entry; without `links` the two sides run in parallel."""
+    en, de = tuple(entry["en"].split()), tuple(entry["de"].split())
+    if "links" in entry:
+        links = tuple((int(i), int(j)) for i, j in (link.split("-") for link in entry["links"].split()))
+    elif len(en) == len(de):
+        links = tuple((i, i) for i in range(len(en)))
+    else:
+        raise LexiconError(f"{entry['en']!r}: both sides differ in length, so it needs links")
+    tense = entry.get("tense")
+    return Phrase(en, de, links, None if tense is None else tuple(tense), entry)

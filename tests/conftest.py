@@ -1,0 +1,123 @@
+"""What tests of all storeys share: every architecture, tiny, and random sentences as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq2seq.config import (
+    BOS,
+    EOS,
+    PAD,
+    AttentionDecoderConfig,
+    FixedContextDecoderConfig,
+    ModelConfig,
+    RecurrentEncoderConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from seq2seq.models.build import build
+from seq2seq.models.interface import Seq2Seq
+
+VOCAB = 20
+E = 8  # units of an embedding
+
+READER = RecurrentEncoderConfig(width=6)
+FIXED = FixedContextDecoderConfig(width=10, context_width=9)
+ATTENTION = AttentionDecoderConfig(width=10, attention_width=7)
+SELF = TransformerEncoderConfig(width=E, heads=2, feed_forward=16)
+CROSS = TransformerDecoderConfig(width=E, heads=2, feed_forward=16)
+
+
+def _model(encoder: object, decoder: object, **options: object) -> ModelConfig:
+    return ModelConfig(name="tiny", embedding=E, encoder=encoder, decoder=decoder, **options)  # type: ignore[arg-type]
+
+
+TINY = {
+    "lstm": _model(READER, FIXED),
+    "lstm-initial": _model(READER, replace(FIXED, context="initial"), tie="output"),
+    "lstm-reverse": _model(replace(READER, reverse_source=True), FIXED),
+    "lstm-one-direction": _model(replace(READER, bidirectional=False, reverse_source=True), FIXED, tie="none"),
+    "lstm-two-layers": _model(replace(READER, layers=2), replace(FIXED, layers=2)),
+    "gru": _model(replace(READER, cell="gru"), replace(FIXED, cell="gru")),
+    "bahdanau": _model(READER, ATTENTION),
+    "bahdanau-dot": _model(READER, replace(ATTENTION, score="dot", width=12)),
+    "bahdanau-general": _model(READER, replace(ATTENTION, score="general")),
+    "bahdanau-gru": _model(replace(READER, cell="gru"), replace(ATTENTION, cell="gru")),
+    "bahdanau-two-layers": _model(replace(READER, layers=2), replace(ATTENTION, layers=2), tie="none"),
+    "transformer": _model(SELF, CROSS),
+    "transformer-post": _model(
+        replace(SELF, norm="post", activation="gelu"), replace(CROSS, norm="post", activation="gelu")
+    ),
+    "transformer-learned": _model(
+        replace(SELF, positions="learned"), replace(CROSS, positions="learned", layers=1), tie="output"
+    ),
+    "hybrid": _model(SELF, ATTENTION),
+    "transformer-fixed": _model(SELF, FIXED),
+    "recurrent-transformer": _model(READER, CROSS),
+}
+
+Build = Callable[..., Seq2Seq]
+Sentences = Callable[..., Tensor]
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> dict[str, ModelConfig]:
+    """The options of every architecture and of its variants, by name."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def build_tiny() -> Build:
+    """``build_tiny(name, seed=1, vocab=VOCAB, **options)``: a tiny model in evaluation mode, no parameter at 0 or 1."""
+
+    def build_one(name: str, seed: int = 1, vocab: int = VOCAB, **options: object) -> Seq2Seq:
+        torch.manual_seed(seed)
+        model = build(replace(TINY[name], **options), vocab, vocab)  # type: ignore[arg-type]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+        return model.eval()
+
+    return build_one
+
+
+@pytest.fixture(params=TINY)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each architecture in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def model(name: str, build_tiny: Build) -> Seq2Seq:
+    """Each architecture in turn."""
+    return build_tiny(name)
+
+
+@pytest.fixture(scope="session")
+def sentences() -> Sentences:
+    """``sentences(lengths, seed=0, vocab=VOCAB)``: random ids (B, S), each row ending with EOS, PAD behind."""
+
+    def draw(lengths: Sequence[int], seed: int = 0, vocab: int = VOCAB) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        ids = torch.full((len(lengths), max(lengths)), PAD)
+        for row, length in zip(ids, lengths, strict=True):
+            row[: length - 1] = torch.randint(4, vocab, (length - 1,), generator=generator)
+            row[length - 1] = EOS
+        return ids
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def shift() -> Callable[[Tensor], Tensor]:
+    """Targets (B, T) that end with EOS to the decoder's input, which begins with BOS."""
+
+    def shifted(tgt_out: Tensor) -> Tensor:
+        return torch.cat([torch.full((len(tgt_out), 1), BOS), tgt_out[:, :-1]], 1)
+
+    return shifted

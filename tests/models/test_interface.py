@@ -1,0 +1,249 @@
+"""What every architecture promises to training and to search; each test runs for all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import seq2seq
+from seq2seq.config import PAD
+from seq2seq.models.interface import Dropout, Memory, Seq2Seq, Step, select
+from seq2seq.models.loss import sequence_loss
+
+Sentences = Callable[..., Tensor]
+Shift = Callable[[Tensor], Tensor]
+
+close = torch.testing.assert_close
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture
+def src(sentences: Sentences) -> Tensor:
+    return sentences([6, 3, 5], seed=1)
+
+
+@pytest.fixture
+def tgt(sentences: Sentences) -> Tensor:
+    return sentences([4, 7, 2], seed=2)
+
+
+def steps(model: Seq2Seq, src: Tensor, tgt_in: Tensor) -> list[Step]:
+    """The step path, with one hypothesis a sentence."""
+    memory = model.encode(src)
+    state = model.decoder.start(memory)
+    found = []
+    for token in tgt_in.unbind(1):
+        found.append(model.decoder.step(token[:, None], state, memory))
+        state = found[-1].state
+    return found
+
+
+def pad_more(ids: Tensor, columns: int) -> Tensor:
+    return torch.nn.functional.pad(ids, (0, columns), value=PAD)
+
+
+def test_step_gives_the_logits_of_teacher_forcing(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    stepped = torch.cat([step.hidden for step in steps(model, src, shift(tgt))], 1)
+    forced = model(src, shift(tgt)).hidden
+    real = tgt != PAD
+    close(model.logits(stepped)[real], model.logits(forced)[real], **CLOSE)
+
+
+def test_step_and_teacher_forcing_attend_alike(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    forced = model(src, shift(tgt), attention=True).attention
+    stepped = [step.attention for step in steps(model, src, shift(tgt))]
+    if forced is None:
+        assert stepped == [None] * tgt.shape[1]
+        return
+    maps = torch.cat([weights for weights in stepped if weights is not None], 1).transpose(1, 2)
+    assert maps.shape == forced.shape
+    close(maps, forced, **CLOSE)
+
+
+def test_only_the_fixed_context_has_no_attention(name: str, model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
+    fixed = name.startswith(("lstm", "gru")) or name == "transformer-fixed"
+    assert (model(src, tgt, attention=True).attention is None) == fixed
+
+
+def test_attention_is_kept_only_when_asked_for(model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
+    assert model(src, tgt).attention is None
+
+
+def test_asking_for_attention_changes_no_state(model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
+    close(model(src, tgt, attention=True).hidden, model(src, tgt).hidden)
+
+
+def test_attention_rows_sum_to_one_and_are_zero_on_padding(model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
+    attention = model(src, tgt, attention=True).attention
+    if attention is None:
+        return
+    assert attention.shape[0] == 3 and attention.shape[2:] == (tgt.shape[1], src.shape[1])
+    close(attention.sum(-1), torch.ones(attention.shape[:-1]))
+    padding = (src == PAD)[:, None, None].expand_as(attention)
+    assert padding.any() and torch.equal(attention[padding], torch.zeros(int(padding.sum())))
+
+
+def test_source_padding_changes_nothing(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    wide = model(pad_more(src, 5), shift(tgt)).hidden
+    close(wide, model(src, shift(tgt)).hidden, **CLOSE)
+
+
+def test_target_padding_changes_nothing(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    wide = model(src, shift(pad_more(tgt, 4))).hidden
+    close(wide[:, : tgt.shape[1]], model(src, shift(tgt)).hidden, **CLOSE)
+
+
+def test_padding_changes_no_loss(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    wide_src, wide_tgt = pad_more(src, 3), pad_more(tgt, 4)
+    wide = sequence_loss(model, model(wide_src, shift(wide_tgt)).hidden, wide_tgt, 0.1)
+    close(wide, sequence_loss(model, model(src, shift(tgt)).hidden, tgt, 0.1), **CLOSE)
+
+
+def test_sentences_do_not_see_each_other(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    together = model(src, shift(tgt)).hidden
+    for b in range(3):
+        s, t = src[b : b + 1, : int((src[b] != PAD).sum())], tgt[b : b + 1, : int((tgt[b] != PAD).sum())]
+        close(together[b, : t.shape[1]], model(s, shift(t)).hidden[0], **CLOSE)
+
+
+def test_order_in_the_batch_does_not_matter(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    order = torch.tensor([2, 0, 1])
+    hidden, permuted = model(src, shift(tgt)).hidden, model(src[order], shift(tgt[order])).hidden
+    close(permuted, hidden[order], **CLOSE)
+    losses = [sequence_loss(model, h, t, 0.1) for h, t in ((hidden, tgt), (permuted, tgt[order]))]
+    close(losses[0], losses[1], **CLOSE)
+
+
+def test_no_position_sees_a_later_target(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    changed = shift(tgt)
+    changed[:, 3:] = 9
+    close(model(src, changed).hidden[:, :3], model(src, shift(tgt)).hidden[:, :3], **CLOSE)
+
+
+def test_every_source_position_matters(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    hidden = model(src, shift(tgt)).hidden
+    for position in range(5):
+        changed = src.clone()
+        changed[0, position] = 4 + (changed[0, position] - 3) % 16
+        assert not torch.allclose(model(changed, shift(tgt)).hidden[0], hidden[0], atol=1e-6)
+
+
+def test_every_parameter_gets_a_gradient(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    sequence_loss(model.train(), model(src, shift(tgt)).hidden, tgt, 0.1).loss.backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_hypotheses_are_queries_against_one_memory(model: Seq2Seq, src: Tensor, sentences: Sentences) -> None:
+    """K hypotheses of a sentence in one step give what each gives alone, also after they were forked and reordered."""
+    memory = model.encode(src)
+    tokens = sentences([4] * 6, seed=3).view(3, 2, 4)
+    state = select(model.decoder.start(memory), torch.arange(3), torch.zeros(3, 2, dtype=torch.long))
+    for t in range(2):
+        state = model.decoder.step(tokens[:, :, t], state, memory).state
+    swapped = select(state, torch.arange(3), torch.tensor([[1, 0]] * 3))
+    together = model.decoder.step(tokens[:, :, 2], swapped, memory)
+    for k in range(2):
+        prefix = torch.cat([tokens[:, 1 - k, :2], tokens[:, k, 2:3]], 1)
+        close(together.hidden[:, k], model(src, prefix).hidden[:, -1], **CLOSE)
+
+
+def test_states_begin_with_sentence_and_hypothesis(model: Seq2Seq, src: Tensor) -> None:
+    memory = model.encode(src)
+    state = model.decoder.step(src[:, :1], model.decoder.start(memory), memory).state
+    assert {tuple(tensor.shape[:2]) for tensor in state.values()} == {(3, 1)}
+
+
+def test_memory_select_keeps_whole_sentences() -> None:
+    states, rows = torch.randn(3, 4, 2), torch.tensor([2, 0])
+    memory = Memory(states, states[..., 0] > 0, states[:, 0], (states[:, 1],)).select(rows)
+    assert torch.equal(memory.states, states[rows])
+    assert torch.equal(memory.mask, states[rows][..., 0] > 0)
+    assert torch.equal(memory.summary, states[rows][:, 0])
+    assert torch.equal(memory.keys[0], states[rows][:, 1])
+
+
+def test_select_takes_sentences_and_forks_hypotheses() -> None:
+    state = {"h": torch.arange(6).view(3, 2)}
+    assert select(state, torch.tensor([2, 0]))["h"].tolist() == [[4, 5], [0, 1]]
+    forked = select(state, torch.tensor([2, 0]), torch.tensor([[1, 1, 0], [0, 0, 1]]))
+    assert forked["h"].tolist() == [[5, 5, 4], [0, 0, 1]]
+
+
+# ------------------------------------------------------------------------------------------------------ dropout
+
+
+def test_dropout_drops_its_share_and_scales_the_rest() -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(0.25)(torch.ones(100_000))
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    close(dropped.unique(), torch.tensor([0, 1 / 0.75]))
+
+
+def test_dropout_is_off_in_evaluation_and_at_zero() -> None:
+    x = torch.randn(50)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+
+
+def test_dropout_repeats_under_a_seed_and_differs_between_calls() -> None:
+    x, dropout = torch.ones(4, 50), Dropout(0.5)
+    torch.manual_seed(7)
+    first, second = dropout(x), dropout(x)
+    torch.manual_seed(7)
+    assert torch.equal(dropout(x), first)
+    assert not torch.equal(first, second)
+
+
+def test_dropout_treats_units_apart() -> None:
+    """One random number serves eight units: they must not fall together."""
+    torch.manual_seed(0)
+    dropped = (Dropout(0.5)(torch.ones(20_000, 8)) == 0).float()
+    correlation = torch.corrcoef(dropped.T) - torch.eye(8)
+    assert correlation.abs().max() < 0.05
+
+
+def test_dropout_passes_the_gradient_of_what_is_kept() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(64, requires_grad=True)
+    y = Dropout(0.5)(x)
+    y.sum().backward()
+    assert torch.equal(x.grad, y)
+
+
+def test_models_drop_in_training_alone(name: str, build_tiny: Callable[..., Seq2Seq], src: Tensor, tgt: Tensor) -> None:
+    model = build_tiny(name, dropout=0.3)
+    without = build_tiny(name)(src, tgt).hidden
+    assert torch.equal(model(src, tgt).hidden, without)
+    model.train()
+    torch.manual_seed(0)
+    first, second = model(src, tgt).hidden, model(src, tgt).hidden
+    torch.manual_seed(0)
+    assert torch.equal(model(src, tgt).hidden, first)
+    assert not torch.allclose(first, second)
+
+
+# --------------------------------------------------------------------------------------------------- the house
+
+
+def test_only_build_names_architectures() -> None:
+    """Search, training and evaluation never ask which architecture they hold."""
+    root = Path(seq2seq.__file__).parent
+    asks = re.compile(r"\b(transformer|bahdanau|lstm|gru|isinstance\(.*(Encoder|Decoder))\b", re.IGNORECASE)
+    for folder in ("decoding", "training", "evaluation", "data"):
+        for path in (root / folder).rglob("*.py"):
+            code = re.sub(r'""".*?"""|#.*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+            assert not asks.search(code), path
+
+
+def test_models_import_torch_and_config_alone() -> None:
+    for path in (Path(seq2seq.__file__).parent / "models").glob("*.py"):
+        imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        allowed = {"__future__", "abc", "collections", "dataclasses", "math", "typing", "torch"}
+        rest = {name for name in imported if name.split(".")[0] not in allowed}
+        assert all(name in ("seq2seq", "seq2seq.config") or name.startswith("seq2seq.models.") for name in rest), path
