@@ -97,7 +97,9 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
     test = corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
     with progress("testing", len(src)) as done:
-        evaluation = evaluate(trainer.translator, src, references, config.data.tgt, config.decode, done=done)
+        evaluation = evaluate(
+            trainer.translator, src, references, config.data.tgt, config.decode, by_length=True, done=done
+        )
     save_evaluation(run, "test", evaluation, src, references)
     summary: dict[str, Any] = {
         "checkpoint": name,
@@ -204,7 +206,9 @@ def evaluate_run(
         src, references = saved_split(loaded.run, name) or split_of_source(config, name)
     metrics = ("bleu", "chrf", "ter") if ter else ("bleu", "chrf")
     with progress("evaluating", len(src)) as done:
-        evaluation = evaluate(loaded.translator, src, references, config.data.tgt, config.decode, metrics, done=done)
+        evaluation = evaluate(
+            loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done
+        )
     folder = Path(out) if out else loaded.run.evaluation(f"{name}-{loaded.checkpoint}")
     evaluation.save(folder)
     tables.print_evaluation(evaluation.scores, folder, as_json)

@@ -62,6 +62,7 @@ def print_result(run: Run, summary: dict[str, Any]) -> None:
     table.add_row("loss (nats a token)", f"{test['nll']:.3f}")
     table.add_row("perplexity", f"{test['ppl']:.2f}")
     table.add_row("BLEU", f"{test['bleu']:.2f}")
+    _add_lengths(table, test)
     table.add_row("chrF", f"{test['chrf']:.2f}")
     table.add_row("training time", duration(summary["seconds"]))
     table.add_row("target tokens", f"{summary['tokens']:,}")
@@ -89,6 +90,7 @@ def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> Non
     for key, name in names.items():
         if key in scores:
             table.add_row(name, f"{scores[key]:.2f}")
+    _add_lengths(table, scores)
     table.add_row("loss (nats a token)", f"{scores['nll']:.3f}")
     table.add_row("perplexity", f"{scores['ppl']:.2f}")
     table.add_row("bits a character", f"{scores['bits_per_character']:.3f}")
@@ -101,6 +103,12 @@ def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> Non
         if key in scores:
             _line(f"{name} signature  {scores[f'{key}_signature']}")
     _line(f"scores and hypotheses in {folder}")
+
+
+def _add_lengths(table: Table, scores: dict[str, Any]) -> None:
+    for row in scores.get("by_length", []):
+        words = f"{row['from_words']}–{row['to_words']} words"
+        table.add_row(f"  BLEU, {row['third']} third ({words})", f"{row['bleu']:.2f}")
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from seq2seq.config import PAD, DecodeConfig
 from seq2seq.data.batches import collate
 from seq2seq.decoding.search import force
 from seq2seq.decoding.translator import Translation, Translator
+from seq2seq.evaluation.lengths import by_thirds
 from seq2seq.evaluation.scores import score
 
 SCORED_POSITIONS = 4_000  # of a batch of forced scoring
@@ -58,6 +59,7 @@ def evaluate(
     options: DecodeConfig,
     metrics: Sequence[str] = ("bleu", "chrf"),
     translate_first: int | None = None,
+    by_length: bool = False,
     done: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
     """Teacher-forced likelihood of all references, and translations scored against them.
@@ -65,6 +67,7 @@ def evaluate(
     Args:
         language: of the references; it decides BLEU's tokeniser.
         translate_first: translate and score only so many sentences.
+        by_length: BLEU of the shortest, middle and longest third of the sentences as well.
         done: told how many sentences are finished.
     """
     most = len(src) if translate_first is None else min(translate_first, len(src))
@@ -80,6 +83,8 @@ def evaluate(
         **likelihood,
     }
     scores["length_ratio"] = sum(map(len, hypotheses)) / max(sum(map(len, references[:most])), 1)
+    if by_length:
+        scores["by_length"] = by_thirds(src[:most], hypotheses, references[:most], language)
     scores |= {"seconds": seconds, "sentences_per_second": most / max(seconds, 1e-9)}
     return Evaluation(scores, translations, log_probability)
 

@@ -116,7 +116,7 @@ class Clauses(Planning):
         return en, de
 
     def _parts(self, plan: Plan, words: VerbWords, subject: NounPhrase, negation: int, depth: int) -> Parts:
-        """Objects and adverbials. Only what ends the English clause may hold a relative clause, so that none is torn."""
+        """Objects and adverbials. Only what ends the English clause may hold a relative clause: none is torn."""
         verb, sizes, parts = plan.verb, plan.sizes, Parts()
         last = self._last_of(plan)
         owner = subject if subject.noun is None or subject.noun.kind in ("person", "animal") else None

@@ -1,0 +1,30 @@
+"""BLEU by the length of the source: what the fixed-context bottleneck is seen by. Knows texts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seq2seq.evaluation.scores import score
+
+THIRDS = ("shortest", "middle", "longest")
+
+
+def by_thirds(
+    src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str
+) -> list[dict[str, Any]]:
+    """BLEU of the shortest, the middle and the longest third of the sentences, by words of the source.
+
+    Fewer than three sentences have no thirds: the list is then empty.
+    """
+    if len(src) < len(THIRDS):
+        return []
+    words = [len(line.split()) for line in src]
+    order = sorted(range(len(src)), key=lambda n: words[n])
+    rows = []
+    for part, name in enumerate(THIRDS):
+        chosen = order[len(order) * part // 3 : len(order) * (part + 1) // 3]
+        bleu = score([hypotheses[n] for n in chosen], [references[n] for n in chosen], language, ["bleu"])["bleu"]
+        least, most = words[chosen[0]], words[chosen[-1]]
+        rows.append({"third": name, "from_words": least, "to_words": most, "sentences": len(chosen), "bleu": bleu})
+    return rows
