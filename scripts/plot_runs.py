@@ -1,0 +1,71 @@
+"""Draw finished runs beside each other: validation BLEU while training, and test BLEU by source length.
+
+    python scripts/plot_runs.py outputs/embedded/*/seed1 --out docs/three-models.svg
+
+Every figure comes from what the runs left behind (metrics.jsonl and evaluations/test/scores.json).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from seq2seq.errors import UserError
+from seq2seq.runs import Run
+
+MARKERS = "osD^v"
+
+
+def curve(run: Run) -> tuple[list[int], list[float]]:
+    """Steps and validation BLEU."""
+    points = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
+    points = [point for point in points if "valid/bleu" in point]
+    return [point["step"] for point in points], [point["valid/bleu"] for point in points]
+
+
+def thirds(run: Run) -> list[dict[str, Any]]:
+    """Test BLEU of each third of the sentences."""
+    rows: list[dict[str, Any]] = run.load_summary()["test"]["by_length"]
+    return rows
+
+
+def draw(runs: list[Run], out: Path) -> None:
+    """Two panels: how BLEU grew, and how it depends on the length of the source."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for run, marker in zip(runs, MARKERS, strict=False):
+        name = run.load_config().model.name
+        left.plot(*curve(run), label=name, marker=marker, markersize=3)
+        rows = thirds(run)
+        labels = [f"{row['third']}\n{row['from_words']}–{row['to_words']} words" for row in rows]
+        right.plot(labels, [row["bleu"] for row in rows], label=name, marker=marker)
+    left.set(xlabel="updates", ylabel="validation BLEU (greedy)", ylim=(0, 100))
+    right.set(xlabel="third of the test sentences, by source length", ylabel="test BLEU (beam 5)", ylim=(0, 100))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
+
+
+def main() -> int:
+    """Read the command line, draw, say where."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
+    parser.add_argument("--out", type=Path, default=Path("runs.svg"), help="picture, SVG or PNG")
+    given = parser.parse_args()
+    try:
+        draw([Run(folder) for folder in given.runs], given.out)
+    except UserError as error:
+        print(f"plot_runs: error: {error}", file=sys.stderr)
+        return 2
+    print(given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
