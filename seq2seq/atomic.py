@@ -19,15 +19,15 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise UserError(f"{path}: cannot be written ({error.strerror}): choose another folder") from error
-        raise
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}): choose another place") from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replace ``path`` by ``content`` at once: a reader, or a power cut, sees the old file or the new one.
+
+    A device or a pipe, such as /dev/stdout, is not replaced but written to.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; nothing half-written is left.
@@ -35,6 +35,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(data)
+            return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:

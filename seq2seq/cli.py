@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"unknown verb {verb}{nearest(verb, list(VERBS))} (see: seq2seq --help)")
         return VERBS[verb](rest)
     except UserError as error:
-        print(f"seq2seq: error: {error}", file=sys.stderr)
+        print(f"seq2seq: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("seq2seq: stopped", file=sys.stderr)
@@ -50,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # what the machine can answer where nobody expected it: a full disk behind stdout, say
+        print(f"seq2seq: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,11 +90,13 @@ def _train(arguments: list[str]) -> int:
     from seq2seq import commands
     from seq2seq.training.trainer import Stopped
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside the training loop too, both stop tidily
     try:
         commands.train(config)
-    except Stopped:
-        command = " ".join(["seq2seq train", *arguments])
-        print(f"stopped and saved; to go on, the same command again: {command}", file=sys.stderr)
+    except (Stopped, KeyboardInterrupt) as stop:
+        again = [argument for argument in arguments if not argument.startswith("overwrite=")]
+        done = "stopped and saved" if isinstance(stop, Stopped) else "stopped"
+        print(f"{done}; to go on, the same command again: {shlex.join(['seq2seq', 'train', *again])}", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -133,11 +140,12 @@ def _runs_and_config(arguments: Sequence[str]):  # type: ignore[no-untyped-def]
     from seq2seq.overrides import override
     from seq2seq.runs import find
 
-    paths = [argument for argument in arguments if "=" not in argument]
+    options = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
+    paths = [argument for argument in arguments if argument not in options]
     if not paths:
         raise UserError("give a run folder or a checkpoint, e.g. outputs/embedded/transformer/seed1")
     runs = [find(Path(path)) for path in paths]
-    return runs, override(runs[0][0].load_config(), [argument for argument in arguments if "=" in argument])
+    return runs, override(runs[0][0].load_config(), options)
 
 
 def _experiments() -> list[str]:

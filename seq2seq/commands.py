@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from seq2seq import tables
-from seq2seq.atomic import explained, write_atomically, write_json
+from seq2seq.atomic import explained, read_json, write_atomically, write_json
 from seq2seq.config import Config
 from seq2seq.data import files
 from seq2seq.data.encoded import Corpus, prepare
@@ -45,8 +45,10 @@ def train(config: Config) -> None:
         Stopped: a signal came; the run can go on.
     """
     run = run_of(config)
-    _clear_or_check(run, config)
-    if run.finished:
+    goes_on = run.config_file.exists() and not config.overwrite
+    if goes_on:
+        _check_config(run, config)
+    if goes_on and run.finished:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         tables.print_result(run, run.load_summary())
         return
@@ -59,10 +61,15 @@ def train(config: Config) -> None:
     model = build(config.model, *corpus.subwords.sizes)
     tables.print_corpus(config, corpus)
     tables.print_parameters(config.model.name, parameters_by_part(model))
+    prints = fingerprint(config, corpus)
+    if goes_on:
+        _check_data(run, prints)
     with explained(run.folder):
+        if run.config_file.exists() and not goes_on:  # only now: whatever could be wrong with the new run is not
+            shutil.rmtree(run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
     corpus.subwords.save(run.subwords)
-    write_json(run.fingerprint_file, fingerprint(config, corpus))
+    write_json(run.fingerprint_file, prints)
     run.save_config(config)
     trainer = Trainer(config, corpus, model, run, device)
     if trainer.at.step:
@@ -72,18 +79,23 @@ def train(config: Config) -> None:
     finish(config, corpus, trainer, run)
 
 
-def _clear_or_check(run: Run, config: Config) -> None:
-    """Throw an existing run away where that was asked for; else make sure that it is the same run."""
-    if config.overwrite and run.config_file.exists():
-        shutil.rmtree(run.folder)
-    if not run.config_file.exists():
-        return
+def _check_config(run: Run, config: Config) -> None:
     changed = differences(run.load_config(), config)
     if changed:
         raise UserError(
             f"{run.folder} holds a run with another config ({'; '.join(changed[:5])}{'; …' if changed[5:] else ''}): "
             "choose another name=… or throw it away with overwrite=true"
         )
+
+
+def _check_data(run: Run, prints: dict[str, Any]) -> None:
+    """A training that goes on with other text or other pieces would end as a mixture that nobody can repeat."""
+    before = read_json(run.fingerprint_file, "fingerprint")
+    for what in ("data", "subwords", "references"):
+        if before.get(what) != prints[what]:
+            raise UserError(
+                f"{run.folder} was begun with other {what}: put them back, or start it anew with overwrite=true"
+            )
 
 
 def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
@@ -203,7 +215,9 @@ def evaluate_run(
         src, references = unzip(files.text_files(src_file, ref_file).pairs())
     else:
         name = config.data.split
-        src, references = saved_split(loaded.run, name) or split_of_source(config, name)
+        asked = getattr(config.data, name) != getattr(loaded.run.load_config().data, name)  # for other files
+        saved = None if asked else saved_split(loaded.run, name)
+        src, references = saved or split_of_source(config, name)
     metrics = ("bleu", "chrf", "ter") if ter else ("bleu", "chrf")
     with progress("evaluating", len(src)) as done:
         evaluation = evaluate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seq2seq.compose import GROUPS, options_of
+from seq2seq.overrides import CHANGEABLE
 from seq2seq.reference import options_below
 from seq2seq.validation import known_keys
 
@@ -36,13 +37,16 @@ def complete(words: Sequence[str]) -> list[str]:
     last = words[-1]
     key, sign, value = last.partition("=")
     if not sign:
-        keys = (
-            [*(known_keys()), *GROUPS] if words[0] == "train" else [k for k in known_keys() if k.startswith("decode.")]
-        )
-        leaves = {name for name in keys if not any(other.startswith(f"{name}.") for other in keys)} | set(GROUPS)
+        keys = known_keys()
+        leaves = {name for name in keys if not any(other.startswith(f"{name}.") for other in keys)}
+        if words[0] == "train":
+            leaves |= set(GROUPS)
+        else:
+            leaves = {name for name in leaves if name.startswith(CHANGEABLE)}
         return sorted(f"{name}=" for name in leaves if name.startswith(key))
     if key in GROUPS:
         choices = options_of(key)
     else:
-        choices = next((list(f.metadata["choices"] or ()) for name, f, _ in options_below(key) if name == key), [])
+        offered = (limits["choices"] or () for name, limits, *_ in options_below(key) if name == key)
+        choices = list(dict.fromkeys(choice for choices in offered for choice in choices))
     return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

@@ -25,6 +25,7 @@ from seq2seq.errors import UserError
 from seq2seq.validation import explain, from_plain, known_keys, nearest
 
 ROOT = "train"
+OWN = "_own"
 GROUPS = ("data", "model", "trainer", "decode", "experiment")
 
 
@@ -80,7 +81,11 @@ def compose(arguments: Sequence[str]) -> Config:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n")[0].split())
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    if lines[0].endswith(":"):  # Hydra says where, and what in the lines below
+        key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+        return f"{lines[0]} {key and f'{key}: '}{lines[1]}"
+    return lines[0]
 
 
 def _own_experiment(argument: str, folder: Path) -> str:
@@ -99,10 +104,11 @@ def _own_experiment(argument: str, folder: Path) -> str:
     if not isinstance(content, DictConfig):
         raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
     _check_own_keys(OmegaConf.to_container(content), value)
+    # Under a name that no shipped experiment has: the user's file may be called lstm.yaml, or what Hydra cannot parse.
     header = "" if "@package" in text else "# @package _global_\n"
     (folder / "experiment").mkdir(exist_ok=True)
-    (folder / "experiment" / f"{path.stem}.yaml").write_text(header + text, encoding="utf-8")
-    return f"experiment={path.stem}"
+    (folder / "experiment" / f"{OWN}.yaml").write_text(header + text, encoding="utf-8")
+    return f"experiment={OWN}"
 
 
 def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
@@ -125,7 +131,7 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
     """
     known = known_keys()
     for argument in arguments:
-        if "=" not in argument:
+        if "=" not in argument or argument.startswith("~"):
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
         try:
             override = OverridesParser.create().parse_override(argument)

@@ -18,10 +18,15 @@ CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid."
 def override(config: Config, arguments: Sequence[str]) -> Config:
     """The run's config with what may differ once it is trained: the search, the split, the device.
 
+    A run translates on whatever machine it is on: the device that it was trained on is not asked for again.
+
     Raises:
         UserError: an unknown key, a wrong value, or a key that only means something before training.
     """
     plain = to_plain(config)
+    plain["device"] = "auto"
+    if plain["trainer"]["precision"] == "fp16":  # which needs a GPU
+        plain["trainer"]["precision"] = "auto"
     for argument in arguments:
         try:
             parsed = OverridesParser.create().parse_override(argument)

@@ -14,23 +14,24 @@ def reference(prefixes: Sequence[str]) -> str:
     """Options by key, default, limits and explanation, of the sections named (``""``: the keys of no section)."""
     lines = ["options, as key=value:"]
     for prefix in prefixes:
-        lines += [""] + [_option(key, f.metadata, value) for key, f, value in options_below(prefix)]
+        lines += [""] + [_option(*option) for option in options_below(prefix)]
     return "\n".join(lines)
 
 
-def options_below(prefix: str) -> list[tuple[str, Any, Any]]:
-    found = list(sections(Config()))
+def options_below(prefix: str) -> list[tuple[str, Any, Any, str]]:
+    """(key, limits and explanation, default, the kind of encoder or decoder that has the option) below ``prefix``."""
+    found = [(key, f.metadata, value, "") for key, f, value in sections(Config()) if f.metadata]
     for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        for kind in kinds.values():
-            found += [option for option in sections(kind(), f"model.{part}.") if option[0] not in {o[0] for o in found}]
-    found = [option for option in found if option[1].metadata]
+        for name, kind in kinds.items():
+            found += [(key, f.metadata, value, name) for key, f, value in sections(kind(), f"model.{part}.")]
     if not prefix:
         return [option for option in found if "." not in option[0]]
     return [option for option in found if option[0] == prefix or option[0].startswith(f"{prefix}.")]
 
 
-def _option(key: str, metadata: Any, default: Any) -> str:
-    shown = {None: "none", True: "true", False: "false"}.get(default, default) if default != "???" else "required"
+def _option(key: str, metadata: Any, default: Any, kind: str) -> str:
+    plain = default is None or isinstance(default, bool)  # by type: 1 == True
+    shown = "required" if default == "???" else str(default).lower() if plain else default
     choices = f" [{', '.join(metadata['choices'])}]" if metadata["choices"] else ""
     text = textwrap.fill(f"{metadata['help']}{choices}", 78, initial_indent="      ", subsequent_indent="      ")
-    return f"  {key}={shown}\n{text}"
+    return f"  {key}={shown}{kind and f'   (type={kind})'}\n{text}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,7 +25,9 @@ from seq2seq.errors import UserError
 
 def nearest(word: str, known: list[str]) -> str:
     """``; did you mean X?`` for the known word nearest to ``word``, or an empty string where none is near."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    last = word.rsplit(".", 1)[-1]
+    same_end = [name for name in known if "." in name and name.rsplit(".", 1)[-1] == last]  # trainer.lr
+    close = same_end if len(same_end) == 1 else difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -71,6 +74,8 @@ def _within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
         raise UserError(f"{key}={value} is too small: it must be above {limits['above']} ({limits['help']})")
     if limits["high"] is not None and not value <= limits["high"]:
         raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
 
 
 def _fit_together(config: Config) -> None:
@@ -147,20 +152,35 @@ def from_plain(plain: Mapping[str, Any], where: str) -> Config:
     if "${" in str(plain):
         raise UserError(f"{where}: interpolations (${{…}}) are not allowed in a saved config")
     schema = Config()
-    try:
-        model = plain["model"]
-        schema.model.encoder = ENCODERS[model["encoder"]["type"]]()
-        schema.model.decoder = DECODERS[model["decoder"]["type"]]()
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{where}: model.encoder.type and model.decoder.type must name known parts ({error})"
-        ) from error
+    for key, f in _sections_of(schema):
+        if not isinstance(plain.get(key), Mapping):
+            raise UserError(f"{where}: {key} must be a section of keys, as in {key}.{f}")
+    if not isinstance(plain["trainer"].get("optimizer"), Mapping):
+        raise UserError(f"{where}: trainer.optimizer must be a section of keys, as in trainer.optimizer.lr")
+    schema.model.encoder = _part(plain["model"], "encoder", ENCODERS, where)()
+    schema.model.decoder = _part(plain["model"], "decoder", DECODERS, where)()
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(plain))))
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {explain(error)}") from error
     assert isinstance(config, Config)
     return validate(config)
+
+
+def _sections_of(schema: Config) -> list[tuple[str, str]]:
+    """Names of the sections, each with one of its keys."""
+    found = [(f.name, getattr(schema, f.name)) for f in dataclasses.fields(schema)]
+    return [(name, dataclasses.fields(value)[0].name) for name, value in found if dataclasses.is_dataclass(value)]
+
+
+def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:
+    """The options' class of an encoder or decoder, by its type."""
+    options = model.get(part)
+    kind = options.get("type") if isinstance(options, Mapping) else None
+    if kind not in kinds:
+        hint = nearest(str(kind), list(kinds))
+        raise UserError(f"{where}: model.{part}.type={kind} is not one of {', '.join(kinds)}{hint}")
+    return kinds[kind]
 
 
 def explain(error: Any) -> str:
@@ -174,4 +194,4 @@ def explain(error: Any) -> str:
         return f"unknown key {key}{nearest(key, known)}"
     if "Missing mandatory value" in message:
         return f"{key} has no value: set it"
-    return f"{key}: {message[:1].lower()}{message[1:]}"
+    return f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}"

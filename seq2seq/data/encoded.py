@@ -41,6 +41,8 @@ class Flat:
         path = folder / f"{name}.{dtype}"
         empty = self.offsets[-1] == 0
         self.values: NDArray[Any] = np.zeros(0, dtype) if empty else np.memmap(path, dtype, mode="r")
+        if len(self.values) != self.offsets[-1]:
+            raise ValueError(f"{path.name} holds {len(self.values):,} values, not {self.offsets[-1]:,}")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -122,7 +124,7 @@ def prepare(data: DataConfig) -> Corpus:
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
     root = Path(data.cache) / "prepared"
     folder = root / name
-    if not (folder / "counts.json").exists():
+    if not folder.exists():
         with explained(root):
             root.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
@@ -132,7 +134,12 @@ def prepare(data: DataConfig) -> Corpus:
                     temporary.replace(folder)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-    return _open(folder, fingerprint)
+    try:
+        return _open(folder, fingerprint)
+    except (OSError, ValueError, KeyError, UserError) as error:
+        raise UserError(
+            f"{folder} is no whole prepared corpus ({error}): delete it and start the same command again"
+        ) from error
 
 
 def _open(folder: Path, fingerprint: str) -> Corpus:
@@ -140,7 +147,7 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
     splits = {}
     for split in ("train", "valid", "test"):
         sides = [Flat(folder, f"{split}.{side}", counts["dtype"]) for side in SIDES]
-        has_text = (folder / f"{split}.src.text.offsets.npy").exists()
+        has_text = split != "train" or (folder / f"{split}.src.text.offsets.npy").exists()
         text = [Flat(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
         splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None)
     return Corpus(folder, Subwords.load(folder), splits, counts, fingerprint)

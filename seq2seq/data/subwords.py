@@ -1,7 +1,8 @@
 """Text to pieces and back (SentencePiece). Knows text and ids; no files but its own models, no batches.
 
 The round trip is lossless: text is brought to NFC by us and SentencePiece then changes nothing, so that ``…`` or a
-no-break space can be produced. The marks are control symbols, which no text can spell.
+no-break space can be produced. The marks are control symbols, which no text can spell. The one exception is ``▁``
+(U+2581), with which SentencePiece writes a space: it comes back as one.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ class Subwords:
     def load(cls, folder: Path) -> Subwords:
         """Read what ``save`` wrote. Raises ``UserError`` where a model is missing or damaged."""
         try:
-            return cls(*((folder / name).read_bytes() for name in NAMES))
+            src, tgt = ((folder / name).read_bytes() for name in NAMES)
+            if not (src and tgt):  # SentencePiece takes an empty model for none and says nothing
+                raise RuntimeError("an empty file")
+            return cls(src, tgt)
         except (OSError, RuntimeError) as error:
             raise UserError(
                 f"{folder}: no whole subword model ({error}): prepare the data or copy the run again"
@@ -134,10 +138,11 @@ def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes
                 f"data.subwords.vocab_size={options.vocab_size} is more than the text of {what} allows: "
                 f"set it to {possible[1]} or less"
             ) from error
-        if "smaller than required_chars" in str(error) or "Vocabulary size is smaller" in str(error):
+        needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
+        if needed:
             raise UserError(
-                f"data.subwords.vocab_size={options.vocab_size} is less than the characters of {what} need: raise it, "
-                "or lower data.subwords.character_coverage"
+                f"data.subwords.vocab_size={options.vocab_size} is less than the characters of {what} need: "
+                f"set it to {needed[1]} or more, or lower data.subwords.character_coverage"
             ) from error
         raise UserError(
             f"SentencePiece could not learn a vocabulary from {what}: {str(error).splitlines()[0]}"

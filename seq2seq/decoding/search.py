@@ -88,8 +88,9 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Translate ``src`` (B, S) ids: for each sentence its ``options.nbest`` hypotheses, the best first.
 
-    A sentence is done when as many hypotheses as the beam is wide have ended, and then leaves the batch.
-    Sampling draws from torch's global generator.
+    A sentence is done when as many hypotheses as the beam is wide have ended, or when nothing may follow any that is
+    left; it then leaves the batch. Where none could end (the options allow none, or the model gives NaN), the answer
+    is one empty hypothesis of score -inf. Sampling draws from torch's global generator.
     """
     sentences = list(range(len(src)))  # the number of each open sentence
     limits = ((src != PAD).sum(1) * options.max_ratio + options.max_extra).long().clamp_(min=options.min_length)
@@ -107,9 +108,10 @@ def search(
         constrain(log_probabilities, tokens, limits, options)
         choice = (sample if options.sample else extend)(scores, log_probabilities, width, options)
         collect(choice, history, sentences, finished, options)
-        open_ = [n for n, sentence in enumerate(sentences) if len(finished[sentence]) < width]
-        rows = torch.tensor(open_, dtype=torch.long, device=src.device)
         choice = survivors(choice, width, options.sample)
+        goes_on = choice.scores.isfinite().any(1).tolist()
+        open_ = [n for n, sentence in enumerate(sentences) if goes_on[n] and len(finished[sentence]) < width]
+        rows = torch.tensor(open_, dtype=torch.long, device=src.device)
         left, sentences = len(open_) < len(sentences), [sentences[n] for n in open_]
         if width > 1 or left:
             history = select(history, rows, choice.parents[rows])
@@ -117,7 +119,8 @@ def search(
             limits = limits[rows]
         history["tokens"] = torch.cat([history["tokens"], choice.tokens[rows][:, :, None]], 2)
         scores = choice.scores[rows]
-    return [sorted(found, key=lambda h: -h.score)[: options.nbest] for found in finished]
+    nothing = Hypothesis([], float("-inf"), float("-inf"))
+    return [sorted(found, key=lambda h: -h.score)[: options.nbest] or [nothing] for found in finished]
 
 
 def constrain(log_probabilities: Tensor, tokens: Tensor, limits: Tensor, options: DecodeConfig) -> None:
@@ -159,6 +162,8 @@ def sample(scores: Tensor, log_probabilities: Tensor, width: int, options: Decod
     else:
         parents = torch.arange(width, device=scores.device).expand(scores.shape)
     logits = truncate(log_probabilities / options.temperature, options)
+    stuck = ~logits.isfinite().any(-1, keepdim=True)  # a dead place, or no way on: whatever is drawn has score -inf
+    logits = logits.masked_fill(stuck, 0.0)
     tokens = torch.multinomial(logits.softmax(-1).flatten(0, 1), 1).view(scores.shape)
     totals = scores + log_probabilities.gather(-1, tokens[..., None]).squeeze(-1)
     return Choice(parents, tokens, totals, (tokens == EOS) & totals.isfinite())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ class RunLog:
     def __init__(self, run: Run, step: int) -> None:
         self.run = run
         with explained(run.tensorboard):
+            if step == 0:  # an earlier attempt was killed before its first checkpoint
+                shutil.rmtree(run.tensorboard, ignore_errors=True)
             kept = _lines_until(run, step)
             write_atomically(run.metrics_file, "".join(kept))
             self.file = run.metrics_file.open("a", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import itertools
 import random
 import re
 
@@ -137,7 +138,7 @@ def test_articles_and_nouns_agree(sample: list[AlignedPair]) -> None:
     seen = 0
     for pair in sample:
         german = words(pair.tgt)
-        for at, (article, noun) in enumerate(zip(german, german[1:], strict=False)):
+        for at, (article, noun) in enumerate(itertools.pairwise(german)):
             relative = "," in german[max(at - 2, 0) : at]  # ", den Mütter sahen"
             if article.lower() in ARTICLES and noun in forms and not relative:
                 assert forms[noun] & set(ARTICLES[article.lower()].split()), f"{article} {noun}: {pair.tgt}"

@@ -1,0 +1,158 @@
+"""Batches: what they hold, and that they depend on seed and epoch alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from seq2seq.config import BOS, EOS, PAD
+from seq2seq.data.batches import MULTIPLE, Batches, collate, gather, pad, plan, round_up
+from seq2seq.data.encoded import Flat, FlatWriter, Split
+from seq2seq.data.subwords import Subwords
+
+Pairs = list[tuple[str, str]]
+BUDGETS = [64, 200, 1_000]
+
+
+@pytest.fixture
+def lengths() -> NDArray[np.int64]:
+    rng = np.random.default_rng(0)
+    return np.stack([rng.integers(1, 60, 500), rng.integers(1, 60, 500)], 1)
+
+
+def as_lists(batches: list[NDArray[np.int64]]) -> list[list[int]]:
+    return [rows.tolist() for rows in batches]
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_an_epoch_holds_every_sentence_once(lengths: NDArray[np.int64], budget: int) -> None:
+    rows = np.concatenate(plan(lengths, budget, seed=1, epoch=0))
+    assert sorted(rows.tolist()) == list(range(500))
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_no_batch_is_over_the_budget(lengths: NDArray[np.int64], budget: int) -> None:
+    for rows in plan(lengths, budget, seed=1, epoch=0):
+        assert len(rows) * round_up(lengths[rows]).max() <= budget
+
+
+def test_batches_use_most_of_the_budget(lengths: NDArray[np.int64]) -> None:
+    batches = plan(lengths, 1_000, seed=1, epoch=0)
+    positions = sum(len(rows) * int(round_up(lengths[rows]).max()) for rows in batches)
+    assert positions / len(batches) > 700
+
+
+def test_sentences_of_a_batch_are_of_similar_length(lengths: NDArray[np.int64]) -> None:
+    padded = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in plan(lengths, 1_000, seed=1, epoch=0))
+    unsorted = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in np.array_split(np.arange(500), 25))
+    assert padded < 0.85 * unsorted
+
+
+def test_a_sentence_over_the_budget_gets_a_batch_of_its_own() -> None:
+    lengths = np.array([[5, 5], [90, 3], [6, 6], [3, 200]])
+    batches = as_lists(plan(lengths, 64, seed=1, epoch=0))
+    assert [1] in batches and [3] in batches
+    assert sorted(row for rows in batches for row in rows) == [0, 1, 2, 3]
+
+
+def test_a_plan_is_a_function_of_seed_and_epoch(lengths: NDArray[np.int64]) -> None:
+    first = as_lists(plan(lengths, 200, seed=3, epoch=2))
+    np.random.default_rng().random()
+    torch.rand(3)
+    assert as_lists(plan(lengths, 200, seed=3, epoch=2)) == first
+    for seed, epoch in ((3, 3), (4, 2), (2, 3)):
+        other = as_lists(plan(lengths, 200, seed, epoch))
+        assert other != first
+        assert {frozenset(rows) for rows in other} != {frozenset(rows) for rows in first}
+
+
+def test_batches_come_in_no_order_of_length(lengths: NDArray[np.int64]) -> None:
+    longest = [int(lengths[rows].max()) for rows in plan(lengths, 200, seed=1, epoch=0)]
+    assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_few_sentences_make_few_batches(count: int) -> None:
+    batches = plan(np.full((count, 2), 3), 1_000, seed=1, epoch=0)
+    assert [len(rows) for rows in batches] == [count]
+
+
+def test_padding_reaches_the_next_multiple() -> None:
+    assert MULTIPLE == 8
+    assert round_up(np.array([1, 7, 8, 9, 16, 17])).tolist() == [8, 8, 8, 16, 16, 24]
+    assert pad([[4, EOS], [5] * 8 + [EOS]]).tolist() == [[4, EOS] + [PAD] * 14, [5] * 8 + [EOS] + [PAD] * 7]
+
+
+def test_a_batch_shifts_the_target_by_one() -> None:
+    batch = collate([[7, 8, EOS]], [[5, 6, EOS]])
+    assert batch.src.tolist() == [[7, 8, EOS] + [PAD] * 5]
+    assert batch.tgt_out.tolist() == [[5, 6, EOS] + [PAD] * 5]
+    assert batch.tgt_in.tolist() == [[BOS, 5, 6, EOS] + [PAD] * 4]
+    assert batch.tokens == 3
+    assert {part.dtype for part in batch} == {torch.int64}
+
+
+def test_a_target_that_fills_its_row_loses_nothing() -> None:
+    batch = collate([[EOS]], [[*range(4, 11), EOS]])
+    assert batch.tgt_out.tolist() == [[*range(4, 11), EOS]]
+    assert batch.tgt_in.tolist() == [[BOS, *range(4, 11)]]
+
+
+def flat(folder: Path, name: str, dtype: str, sequences: list[list[int]] | list[bytes]) -> Flat:
+    writer = FlatWriter(folder, name, dtype)
+    writer.extend(sequences)
+    writer.close()
+    return Flat(folder, name, dtype)
+
+
+@pytest.fixture
+def split(tmp_path: Path, pairs: Pairs, tiny_subwords: Subwords) -> Split:
+    src, tgt = ([pair[side] for pair in pairs] for side in (0, 1))
+    return Split(
+        flat(tmp_path, "src", "uint16", tiny_subwords.encode_src(src)),
+        flat(tmp_path, "tgt", "uint16", tiny_subwords.encode_tgt(tgt)),
+        (
+            flat(tmp_path, "src.text", "uint8", [line.encode() for line in src]),
+            flat(tmp_path, "tgt.text", "uint8", [line.encode() for line in tgt]),
+        ),
+    )
+
+
+def test_gathered_rows_are_padded_sequences(split: Split) -> None:
+    rows = np.array([39, 0, 7])  # the last one too, behind which the file ends
+    expected = pad([split.src[row].tolist() for row in rows])
+    assert np.array_equal(gather(split.src, rows), expected)
+
+
+def test_a_loaded_batch_is_the_collated_pairs(split: Split) -> None:
+    batches = Batches(split, budget=150, seed=1)
+    for number, rows in enumerate(batches.epoch(0)):
+        expected = collate([split.src[r].tolist() for r in rows], [split.tgt[r].tolist() for r in rows])
+        batch = batches.load(rows, 0, number)
+        assert all(torch.equal(part, whole) for part, whole in zip(batch, expected, strict=True))
+        assert batch.src.shape[1] % MULTIPLE == batch.tgt_out.shape[1] % MULTIPLE == 0
+
+
+def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_subwords: Subwords, pairs: Pairs) -> None:
+    def loaded(epoch: int, number: int, seed: int = 1) -> list[list[int]]:
+        batches = Batches(split, 150, seed, tiny_subwords, sampling=0.5)
+        batch = batches.load(np.arange(6), epoch, number)
+        assert tiny_subwords.decode_tgt(batch.tgt_out.tolist()) == [tgt for _, tgt in pairs[:6]]
+        return batch.tgt_out.tolist()
+
+    first = loaded(0, 3)
+    assert loaded(0, 3) == first
+    assert first not in (loaded(1, 3), loaded(0, 4), loaded(0, 3, seed=2))
+
+
+def test_resuming_in_the_middle_gives_the_batches_that_were_left(split: Split, tiny_subwords: Subwords) -> None:
+    batches = Batches(split, 150, 1, tiny_subwords, sampling=0.5)
+    whole = [batches.load(rows, 2, n).src for n, rows in enumerate(batches.epoch(2))]
+    again = Batches(split, 150, 1, tiny_subwords, sampling=0.5)
+    left = [again.load(rows, 2, n).src for n, rows in enumerate(again.epoch(2)) if n >= 3]
+    assert len(left) == len(whole) - 3
+    assert all(torch.equal(a, b) for a, b in zip(left, whole[3:], strict=True))

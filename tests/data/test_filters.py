@@ -1,0 +1,59 @@
+"""Which training pairs are kept, and how drops are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from seq2seq.config import FilterConfig
+from seq2seq.data.filters import Pair, clean, fits, key
+
+PAIRS = [("a", "b"), ("", "b"), ("a", " \t"), ("a", "b"), (" a", "b "), ("b", "a"), ("a", "c")]
+
+
+def test_a_pair_with_an_empty_side_is_dropped_as_a_pair() -> None:
+    dropped: Counter[str] = Counter()
+    assert list(clean(PAIRS, FilterConfig(), dropped)) == [PAIRS[n] for n in (0, 3, 4, 5, 6)]
+    assert dropped == {"empty": 2}
+
+
+def test_of_identical_pairs_the_first_is_kept() -> None:
+    dropped: Counter[str] = Counter()
+    assert list(clean(PAIRS, FilterConfig(deduplicate=True), dropped)) == [("a", "b"), ("b", "a"), ("a", "c")]
+    assert dropped == {"empty": 2, "duplicate": 2}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("a b", "c"), ("a", "b c")), (("ab", ""), ("a", "b")), (("a", "b"), ("b", "a"))]
+)
+def test_pairs_that_differ_have_keys_that_differ(one: Pair, other: Pair) -> None:
+    assert key(one) != key(other)
+
+
+def test_spaces_around_do_not_make_another_pair() -> None:
+    assert key((" a ", "b\u3000")) == key(("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt", "reason"),
+    [
+        (5, 5, None),
+        (6, 5, "too long"),
+        (5, 6, "too long"),
+        (4, 2, None),
+        (2, 4, None),
+        (5, 2, "length ratio"),
+        (2, 5, "length ratio"),
+        (9, 1, "too long"),
+    ],
+)
+def test_lengths_at_and_beyond_the_limits(src: int, tgt: int, reason: str | None) -> None:
+    dropped: Counter[str] = Counter()
+    kept = fits([4] * src, [4] * tgt, FilterConfig(max_length=5, max_ratio=2.0), dropped)
+    assert kept == (reason is None)
+    assert dropped == ({reason: 1} if reason else {})
+
+
+def test_without_a_ratio_any_ratio_fits() -> None:
+    assert fits([4] * 100, [4], FilterConfig(), Counter())

@@ -1,0 +1,194 @@
+"""Text to pieces and back."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seq2seq.config import BOS, EOS, PAD, UNK, SubwordConfig
+from seq2seq.data import subwords
+from seq2seq.data.subwords import Subwords
+from seq2seq.errors import UserError
+
+Pairs = list[tuple[str, str]]
+
+NASTY = {
+    "ellipsis": "wait… what",
+    "no-break space": "a\u00a0b",
+    "half": "½ cup",
+    "full width": "ｆｕｌｌ １２",
+    "ligature": "ﬁne",
+    "emoji": "😀 👩‍👩‍👧 🇩🇪",
+    "another script": "한국어 тест 中文",
+    "several spaces": "a   b",
+    "spaces around": "  a b  ",
+    "only spaces": "   ",
+    "nothing": "",
+    "tab and line ends": "a\tb\u2028c\x0bd\r",
+    "zero width": "a\u200bb\ufeff",
+    "sentencepiece's own unknown sign": "▅ ⁇",
+    "begin and end marks": "<s> a </s> b",
+    "other marks": "<pad><unk> <0x41>",
+}
+
+
+def train(pairs: Pairs, **options: object) -> Subwords:
+    return subwords.train((s for s, _ in pairs), (t for _, t in pairs), SubwordConfig(**options))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", params=[("bpe", True), ("bpe", False), ("unigram", True), ("unigram", False)])
+def vocabulary(request: pytest.FixtureRequest, pairs: Pairs) -> Subwords:
+    """Both algorithms, joint and a side each."""
+    kind, joint = request.param
+    return train(pairs, type=kind, joint=joint, vocab_size=290)
+
+
+@pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
+def test_the_round_trip_is_lossless(vocabulary: Subwords, text: str) -> None:
+    ids = vocabulary.encode_tgt([text])
+    assert vocabulary.decode_tgt(ids) == [text]
+
+
+@pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
+def test_no_text_spells_a_mark(vocabulary: Subwords, text: str) -> None:
+    for encode in (vocabulary.encode_src, vocabulary.encode_tgt):
+        *ids, end = encode([text])[0]
+        assert end == EOS
+        assert not {PAD, UNK, BOS, EOS} & set(ids)
+
+
+def test_text_that_holds_marks_is_learned_as_text(pairs: Pairs) -> None:
+    line = "<s> hello </s> <pad> <unk>\t▅"
+    vocabulary = train(pairs + [(line, line)] * 20, vocab_size=330)
+    ids = vocabulary.encode_tgt([line])
+    assert vocabulary.decode_tgt(ids) == [line]
+    assert not {PAD, UNK, BOS, EOS} & set(ids[0][:-1])
+
+
+def test_decomposed_text_is_composed(vocabulary: Subwords) -> None:
+    decomposed = unicodedata.normalize("NFD", "läuft é")
+    assert vocabulary.encode_src([decomposed]) == vocabulary.encode_src(["läuft é"])
+    assert vocabulary.decode_tgt(vocabulary.encode_tgt([decomposed])) == ["läuft é"]
+
+
+def test_decomposed_training_text_gives_the_same_vocabulary(pairs: Pairs) -> None:
+    decomposed = [(unicodedata.normalize("NFD", s), unicodedata.normalize("NFD", t)) for s, t in pairs]
+    assert train(decomposed, vocab_size=300).models == train(pairs, vocab_size=300).models
+
+
+def test_sentencepieces_space_is_the_one_character_that_is_lost(vocabulary: Subwords) -> None:
+    assert vocabulary.decode_tgt(vocabulary.encode_tgt(["a▁b"])) == ["a b"]
+
+
+def test_without_bytes_an_unknown_character_is_unknown(pairs: Pairs) -> None:
+    vocabulary = train(pairs, vocab_size=60, byte_fallback=False)
+    assert UNK in vocabulary.encode_tgt(["a ½ b"])[0]
+    assert "⁇" in vocabulary.decode_tgt(vocabulary.encode_tgt(["½"]))[0]
+
+
+def test_marks_keep_their_ids_and_are_left_out_of_text(tiny_subwords: Subwords) -> None:
+    assert tiny_subwords.tgt_pieces([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
+    ids = tiny_subwords.encode_tgt(["the cat"])[0]
+    assert tiny_subwords.decode_tgt([[BOS, *ids, PAD, PAD], []]) == ["the cat", ""]
+
+
+def test_joint_is_one_vocabulary_and_separate_two(pairs: Pairs) -> None:
+    joint, separate = train(pairs, vocab_size=300), train(pairs, vocab_size=290, joint=False)
+    assert joint.models[0] == joint.models[1] and joint.sizes == (300, 300)
+    assert separate.models[0] != separate.models[1] and separate.sizes == (290, 290)
+    assert joint.encode_src(["die cat"]) == joint.encode_tgt(["die cat"])
+    assert separate.encode_src(["die cat"]) != separate.encode_tgt(["die cat"])
+
+
+def test_pieces_spell_the_line(tiny_subwords: Subwords) -> None:
+    line = "the cat läuft"
+    assert "".join(tiny_subwords.src_pieces(tiny_subwords.encode_src([line])[0])) == "▁the▁cat▁läuft</s>"
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize(("size", "limit"), [(4_000, r"set it to (\d+) or less"), (20, r"set it to (\d+) or more")])
+def test_an_impossible_size_is_answered_with_the_possible_one(pairs: Pairs, kind: str, size: int, limit: str) -> None:
+    with pytest.raises(UserError, match=f"data.subwords.vocab_size={size} .* both sides") as error:
+        train(pairs, type=kind, vocab_size=size)
+    possible = re.search(limit, str(error.value))
+    assert possible, error.value
+    assert train(pairs, type=kind, vocab_size=int(possible[1])).sizes[0] == int(possible[1])
+
+
+def test_an_impossible_size_names_the_side(pairs: Pairs) -> None:
+    with pytest.raises(UserError, match="the source side"):
+        train(pairs, joint=False, vocab_size=4_000)
+    with pytest.raises(UserError, match="the target side"):
+        train([(s, "ja") for s, _ in pairs], joint=False, vocab_size=290)
+
+
+def test_no_text_to_learn_from_is_an_error() -> None:
+    with pytest.raises(UserError, match="SentencePiece"):
+        train([(" ", "")], vocab_size=300)
+
+
+def test_unigram_does_not_depend_on_the_cores(pairs: Pairs) -> None:
+    cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(cores)})
+        one = train(pairs, type="unigram", vocab_size=300)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert train(pairs, type="unigram", vocab_size=300).models == one.models
+
+
+def test_the_number_of_threads_is_fixed(pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another number is another unigram vocabulary, so it must not be asked of the machine."""
+    seen: list[int] = []
+    trainer = subwords.sentencepiece.SentencePieceTrainer
+    learn = trainer.train
+    monkeypatch.setattr(trainer, "train", lambda **options: seen.append(options["num_threads"]) or learn(**options))
+    for cpus in (1, 64):
+        monkeypatch.setattr(os, "cpu_count", lambda cpus=cpus: cpus)
+        train(pairs, vocab_size=300)
+    assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_sampling_repeats_under_its_seed_alone(pairs: Pairs, kind: str) -> None:
+    vocabulary = train(pairs, type=kind, vocab_size=300)
+    src, tgt = zip(*pairs, strict=True)
+    first = vocabulary.sample(src, tgt, 0.3, seed=1)
+    other = vocabulary.sample(src, tgt, 0.3, seed=2)
+    assert vocabulary.sample(src, tgt, 0.3, seed=1) == first
+    assert other != first
+    assert vocabulary.decode_tgt(first[1]) == list(tgt) == vocabulary.decode_tgt(other[1])
+    assert all(ids[-1] == EOS for side in first for ids in side)
+
+
+def test_a_saved_vocabulary_is_the_same_vocabulary(tiny_subwords: Subwords, tmp_path: Path) -> None:
+    tiny_subwords.save(tmp_path)
+    loaded = Subwords.load(tmp_path)
+    assert loaded.models == tiny_subwords.models
+    assert loaded.encode_src(["the cat"]) == tiny_subwords.encode_src(["the cat"])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+def test_a_damaged_vocabulary_is_named(tiny_subwords: Subwords, tmp_path: Path, damage: str) -> None:
+    tiny_subwords.save(tmp_path)
+    path = tmp_path / "tgt.model"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 300 if damage == "cut" else 0])
+    with pytest.raises(UserError, match=re.escape(str(tmp_path))):
+        Subwords.load(tmp_path)
+
+
+def test_options_of_the_other_kind_are_other_vocabularies(pairs: Pairs) -> None:
+    base = SubwordConfig(vocab_size=290)
+    models = {
+        subwords.train((s for s, _ in pairs), (t for _, t in pairs), options).models
+        for options in (base, replace(base, type="unigram"), replace(base, vocab_size=295))
+    }
+    assert len(models) == 3

@@ -1,0 +1,124 @@
+"""Text in, text out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from seq2seq.config import DecodeConfig
+from seq2seq.data.subwords import Subwords
+from seq2seq.decoding import translator as module
+from seq2seq.decoding.search import Hypothesis
+from seq2seq.decoding.translator import Translation, Translator
+from seq2seq.models.interface import Seq2Seq
+
+LINES = ["the cat sees a dog", "", "home", "  ", "our old house runs home quickly and sees a small cat", "the dog"]
+OPTIONS = DecodeConfig(beam=2, nbest=2, max_ratio=1.0, max_extra=3)
+
+
+@pytest.fixture
+def make(build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords) -> Callable[..., Translator]:
+    def build(*names: str) -> Translator:
+        return Translator([build_tiny(name, vocab=320) for name in names], tiny_subwords, torch.device("cpu"))
+
+    return build
+
+
+def texts(found: list[list[Translation]]) -> list[list[str]]:
+    return [[t.text for t in translations] for translations in found]
+
+
+def test_translations_come_in_the_order_of_the_lines(name: str, make: Callable[..., Translator]) -> None:
+    translator = make(name)
+    found = translator.translate(LINES, OPTIONS)
+    assert texts(found) == [texts(translator.translate([line], OPTIONS))[0] for line in LINES]
+
+
+def test_an_empty_line_gives_an_empty_text_without_search(
+    make: Callable[..., Translator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "search", lambda *_: pytest.fail("searched"))
+    found = make("lstm").translate(["", " \u3000", "\t"], OPTIONS)
+    assert texts(found) == [["", ""]] * 3
+
+
+def test_no_lines_give_no_translations(make: Callable[..., Translator]) -> None:
+    assert make("lstm").translate([], OPTIONS) == []
+
+
+def test_batch_size_changes_nothing(make: Callable[..., Translator]) -> None:
+    translator = make("bahdanau")
+    found = [
+        texts(translator.translate(LINES, DecodeConfig(beam=2, nbest=2, max_extra=2, batch_tokens=tokens)))
+        for tokens in (1, 16, 4_000)
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_batches_hold_their_source_positions(
+    make: Callable[..., Translator], tiny_subwords: Subwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    search = module.search
+
+    def watched(models: list[Seq2Seq], src: torch.Tensor, *rest: object) -> list[list[Hypothesis]]:
+        sizes.append((len(src), int((src != 0).sum(1).max())))
+        return search(models, src, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "search", watched)
+    make("lstm").translate(LINES, DecodeConfig(batch_tokens=20, max_ratio=0.1, max_extra=1))
+    assert sum(count for count, _ in sizes) == 4
+    assert all(count == 1 or count * longest <= 20 for count, longest in sizes)
+    assert any(count > 1 for count, _ in sizes)
+    assert [longest for _, longest in sizes] == sorted((longest for _, longest in sizes), reverse=True)
+
+
+def test_done_counts_every_line_once(make: Callable[..., Translator]) -> None:
+    counts: list[int] = []
+    make("lstm").translate(LINES, DecodeConfig(batch_tokens=16), done=counts.append)
+    assert sum(counts) == len(LINES)
+    assert len(counts) > 2
+
+
+@pytest.mark.parametrize("architecture", ["bahdanau", "transformer"])
+def test_attention_has_a_row_a_piece_and_a_column_a_source_piece(
+    architecture: str, make: Callable[..., Translator]
+) -> None:
+    found = make(architecture).translate(LINES, OPTIONS, attention=True)
+    for t in (found[n][k] for n in (0, 2, 4, 5) for k in (0, 1)):
+        assert t.attention is not None
+        assert t.src_pieces[-1] == t.tgt_pieces[-1] == "</s>"
+        assert t.attention.shape[0] == len(t.tgt_pieces)
+        assert t.attention.shape[2] == len(t.src_pieces)
+        torch.testing.assert_close(t.attention.sum(-1), torch.ones(t.attention.shape[:2]))
+
+
+def test_attention_is_none_where_nothing_is_attended_to_or_asked_for(make: Callable[..., Translator]) -> None:
+    assert all(t.attention is None for t in itertools.chain(*make("lstm").translate(LINES, OPTIONS, attention=True)))
+    assert all(t.attention is None for t in itertools.chain(*make("bahdanau").translate(LINES, OPTIONS)))
+
+
+def test_one_line_in_is_one_line_out(
+    make: Callable[..., Translator], tiny_subwords: Subwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte pieces can spell a line end."""
+    ids = tiny_subwords.encode_tgt(["a\nb"])[0][:-1]
+    monkeypatch.setattr(module, "search", lambda *_: [[Hypothesis(ids, -1.0, -0.5)]])
+    assert texts(make("lstm").translate(["x"], DecodeConfig())) == [["a b"]]
+
+
+def test_autocast_is_entered_around_the_search(name: str, make: Callable[..., Translator]) -> None:
+    translator = make(name)
+    seen: list[bool] = []
+    translator.models[0].output.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    translator.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
+    found = translator.translate(LINES, OPTIONS, attention=True)
+    assert seen and all(seen)
+    assert [len(translations) for translations in found] == [2] * len(LINES)
+
+
+def test_an_ensemble_of_one_model_twice_translates_as_the_model(make: Callable[..., Translator]) -> None:
+    assert texts(make("lstm", "lstm").translate(LINES, OPTIONS)) == texts(make("lstm").translate(LINES, OPTIONS))
