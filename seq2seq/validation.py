@@ -152,13 +152,10 @@ def from_plain(plain: Mapping[str, Any], where: str) -> Config:
     if "${" in str(plain):
         raise UserError(f"{where}: interpolations (${{…}}) are not allowed in a saved config")
     schema = Config()
-    for key, f in _sections_of(schema):
-        if not isinstance(plain.get(key), Mapping):
-            raise UserError(f"{where}: {key} must be a section of keys, as in {key}.{f}")
-    if not isinstance(plain["trainer"].get("optimizer"), Mapping):
-        raise UserError(f"{where}: trainer.optimizer must be a section of keys, as in trainer.optimizer.lr")
-    schema.model.encoder = _part(plain["model"], "encoder", ENCODERS, where)()
-    schema.model.decoder = _part(plain["model"], "decoder", DECODERS, where)()
+    _check_sections(plain, schema, where)
+    model = plain.get("model", {})
+    schema.model.encoder = _part(model, "encoder", ENCODERS, where)()
+    schema.model.decoder = _part(model, "decoder", DECODERS, where)()
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(plain))))
     except OmegaConfBaseException as error:
@@ -167,10 +164,15 @@ def from_plain(plain: Mapping[str, Any], where: str) -> Config:
     return validate(config)
 
 
-def _sections_of(schema: Config) -> list[tuple[str, str]]:
-    """Names of the sections, each with one of its keys."""
-    found = [(f.name, getattr(schema, f.name)) for f in dataclasses.fields(schema)]
-    return [(name, dataclasses.fields(value)[0].name) for name, value in found if dataclasses.is_dataclass(value)]
+def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> None:
+    """Refuse a plain value where the schema has a section."""
+    if not isinstance(plain, Mapping):
+        first = dataclasses.fields(schema)[0].name
+        raise UserError(f"{where}: {prefix[:-1] or 'this'} must be a section of keys, as in {prefix}{first}")
+    for f in dataclasses.fields(schema):
+        section = getattr(schema, f.name)
+        if dataclasses.is_dataclass(section) and f.name in plain:
+            _check_sections(plain[f.name], section, where, f"{prefix}{f.name}.")
 
 
 def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:

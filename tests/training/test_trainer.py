@@ -1,0 +1,376 @@
+"""The loop: it learns, it repeats itself to the bit, it goes on where it stopped, and it ends where it should."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from seq2seq.config import (
+    AttentionDecoderConfig,
+    Config,
+    DataConfig,
+    DecodeConfig,
+    FixedContextDecoderConfig,
+    ModelConfig,
+    RecurrentEncoderConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import evaluate
+from seq2seq.training import checkpoint, trainer
+from seq2seq.training.trainer import Stopped, Trainer
+
+MakeConfig = Callable[..., Config]
+Start = Callable[[Config, Path], Trainer]
+
+READER = RecurrentEncoderConfig(width=32)
+SELF = TransformerEncoderConfig(width=32, heads=2, layers=1, feed_forward=64)
+CROSS = TransformerDecoderConfig(width=32, heads=2, layers=1, feed_forward=64)
+FIXED = FixedContextDecoderConfig(width=48, context_width=48)
+ATTENTION = AttentionDecoderConfig(width=48, attention_width=32)
+MODELS = {
+    "lstm": (READER, FIXED),
+    "lstm-initial": (READER, replace(FIXED, context="initial")),
+    "bahdanau": (READER, ATTENTION),
+    "transformer": (SELF, CROSS),
+    "hybrid": (SELF, ATTENTION),
+}
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """What was logged, the figures that hang on the clock aside."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "train/tokens_per_s"} for line in lines]
+
+
+def tensors(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / f"{name}.safetensors")
+
+
+def state(folder: Path, name: str = "last") -> dict[str, Any]:
+    """The plain state, what hangs on the clock aside."""
+    _, plain = checkpoint.read(folder / "checkpoints" / f"{name}.safetensors")
+    return json.loads(json.dumps(plain), object_hook=lambda o: {k: v for k, v in o.items() if k != "seconds"})
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in ("last", "best"):
+        ours, theirs = tensors(one, name), tensors(other, name)
+        assert ours.keys() == theirs.keys()
+        assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+        assert state(one, name) == state(other, name)
+    assert metrics(one) == metrics(other)
+
+
+def stop_after(trainer: Trainer, updates: int) -> None:
+    """Ask for a stop in the middle of update number ``updates``, as a signal would."""
+    update = trainer._update
+
+    def counted(batches: list[Any]) -> None:
+        update(batches)
+        if trainer.at.step == updates:
+            trainer.stop_asked = True
+
+    trainer._update = counted  # type: ignore[method-assign]
+
+
+def train_with_stops(start: Start, config: Config, folder: Path, stops: list[int]) -> Trainer:
+    for updates in stops:
+        stopped = start(config, folder)
+        stop_after(stopped, updates)
+        with pytest.raises(Stopped):
+            stopped.train()
+        assert stopped.at.step == updates
+    last = start(config, folder)
+    last.train()
+    return last
+
+
+# ------------------------------------------------------------------------------------------------------- learning
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ten_sentences_are_learned_by_heart(
+    name: str, ten: DataConfig, toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    encoder, decoder = MODELS[name]
+    options = {"batch_tokens": 512, "max_steps": 120, "valid_every": 120, "lr": 0.01, "warmup_steps": 10}
+    config = toy_config(data=ten, schedule="constant", **options)
+    config.model = ModelConfig(name=name, embedding=32, encoder=encoder, decoder=decoder)
+    learner = start(config, tmp_path)
+    learner.train()
+    assert metrics(tmp_path)[-2]["train/loss"] < 0.05
+    split = learner.corpus.splits["train"]
+    src, references = ((Path(path).read_text().splitlines()) for path in (ten.train.src or "", ten.train.tgt or ""))
+    found = evaluate(learner.translator, src, references, "de", DecodeConfig())
+    assert len(split) == 10
+    assert [best[0].text for best in found.translations] == references
+    assert found.scores["bleu"] == pytest.approx(100)
+
+
+# ------------------------------------------------------------------------------------------------ the same bits
+
+
+def awkward(toy_config: MakeConfig, toy_data: DataConfig, model: str, sampling: float = 0.0, **options: Any) -> Config:
+    """Everything that a resume could forget: dropout, accumulation, sampled pieces, a plateau, patience, averaging."""
+    data = replace(toy_data, subwords=replace(toy_data.subwords, sampling=sampling))
+    kept = {"accumulate": 2, "max_steps": 11, "valid_every": 4, "save_every": 3, "log_every": 3, "average": 2}
+    rate = {"lr": 0.02, "warmup_steps": 2, "schedule": "plateau", "plateau_patience": 1, "patience": 50}
+    config = toy_config(model, data, **{**kept, **rate, **options})
+    config.model = replace(config.model, dropout=0.2)
+    return config
+
+
+@pytest.mark.parametrize(("model", "sampling"), [("bahdanau", 0.0), ("transformer", 0.2)])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    model: str, sampling: float, toy_config: MakeConfig, toy_data: DataConfig, start: Start, tmp_path: Path
+) -> None:
+    config = awkward(toy_config, toy_data, model, sampling)
+    straight = start(config, tmp_path / "straight")
+    assert len(straight.batches.epoch(0)) > 2 * 2, "step 2 must lie inside the first epoch"
+    straight.train()
+    train_with_stops(start, config, tmp_path / "stopped", [2, 7])
+    assert straight.at.epoch > 0
+    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
+    for step in straight.at.recent:
+        ours, theirs = (tensors(tmp_path / name, f"recent-{step}") for name in ("straight", "stopped"))
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("phase", ["forced", "translate"])
+def test_a_stop_inside_a_validation_repeats_the_validation(
+    phase: str, toy_config: MakeConfig, toy_data: DataConfig, start: Start, tmp_path: Path, monkeypatch: Any
+) -> None:
+    config = awkward(toy_config, toy_data, "lstm")
+    start(config, tmp_path / "straight").train()
+    stopped = start(config, tmp_path / "stopped")
+    real, calls = trainer.evaluate, 0
+
+    def interrupted(*arguments: Any, done: Callable[[int], None], **options: Any) -> Any:
+        def told(count: int) -> None:
+            nonlocal calls
+            calls += 1
+            stopped.stop_asked = calls == {"forced": 1, "translate": 2}[phase]
+            done(count)
+
+        return real(*arguments, done=told, **options)
+
+    monkeypatch.setattr(trainer, "evaluate", interrupted)
+    with pytest.raises(Stopped):
+        stopped.train()
+    assert stopped.at.step == 4
+    assert stopped.at.validations == 0
+    monkeypatch.setattr(trainer, "evaluate", real)
+    start(config, tmp_path / "stopped").train()
+    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
+
+
+def test_a_resume_keeps_the_plateau_and_the_patience(
+    toy_config: MakeConfig, toy_data: DataConfig, start: Start, tmp_path: Path
+) -> None:
+    """A rate of nearly nothing never improves BLEU: the counters alone decide where both runs end."""
+    config = awkward(toy_config, toy_data, "lstm", lr=1e-7, valid_every=1, patience=4, metric="bleu", max_steps=50)
+    straight = start(config, tmp_path / "straight")
+    straight.train()
+    stopped = train_with_stops(start, config, tmp_path / "stopped", [2, 3])
+    assert straight.at.step == stopped.at.step == 5  # the first validation is the best, four more wait
+    assert straight.at.plateau == stopped.at.plateau
+    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
+
+
+def test_one_seed_repeats_itself_and_another_does_not(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
+    config = toy_config(max_steps=3, valid_every=3)
+    config.model = replace(config.model, dropout=0.1)
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        start(replace(config, seed=seed), tmp_path / name).train()
+    assert_same_run(tmp_path / "one", tmp_path / "again")
+    assert not torch.equal(
+        *(tensors(tmp_path / name)["model/encoder.embedding.weight"] for name in ("one", "other"))
+    )
+
+
+def test_the_seed_decides_the_initial_weights(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
+    config = toy_config(max_steps=1)
+    vectors = [
+        nn.utils.parameters_to_vector(start(replace(config, seed=seed), tmp_path / str(n)).model.parameters())
+        for n, seed in enumerate((1, 1, 2))
+    ]
+    assert torch.equal(vectors[0], vectors[1])
+    assert not torch.equal(vectors[0], vectors[2])
+
+
+# ------------------------------------------------------------------------------------------------------ one update
+
+
+def prepared(config: Config, folder: Path, start: Start) -> Trainer:
+    """A trainer whose ``_update`` can be called by hand."""
+    ready = start(config, folder)
+    ready.plan = ready.batches.epoch(0)
+    return ready
+
+
+def vector(learner: Trainer) -> torch.Tensor:
+    return nn.utils.parameters_to_vector(learner.model.parameters()).detach().clone()
+
+
+@pytest.mark.parametrize("model", ["lstm", "bahdanau", "transformer"])
+def test_two_half_batches_make_the_update_of_one(
+    model: str, toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    config = toy_config(model, max_steps=10, batch_tokens=256, eps=1e-3, warmup_steps=0)
+    whole, halves = (prepared(config, tmp_path / name, start) for name in ("whole", "halves"))
+    rows = whole.plan[0]
+    whole._update([whole.batches.load(rows, 0, 0)])
+    half = len(rows) // 3  # of different numbers of tokens, so that a mean of means would show
+    halves._update([halves.batches.load(part, 0, 0) for part in (rows[:half], rows[half:])])
+    assert halves.at.tokens == whole.at.tokens
+    torch.testing.assert_close(vector(halves), vector(whole), rtol=0, atol=1e-6)
+
+
+def test_the_gradient_is_clipped_to_its_bound(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: Any
+) -> None:
+    norms = {}
+    for bound in (0.01, 0.0):
+        learner = prepared(toy_config(max_steps=10, clip_norm=bound), tmp_path, start)
+        step = learner.optimizer.step
+
+        def seen(bound: float = bound, learner: Trainer = learner, step: Any = step) -> None:
+            norms[bound] = nn.utils.get_total_norm([p.grad for p in learner.model.parameters() if p.grad is not None])
+            step()
+
+        monkeypatch.setattr(learner.optimizer, "step", seen)
+        learner._update(learner._next_batches())
+        norms[f"logged {bound}"] = learner.window.norm
+    assert norms[0.01] == pytest.approx(0.01, rel=1e-3)
+    assert norms[0.0] == pytest.approx(float(norms["logged 0.0"]), rel=1e-5)
+    assert norms["logged 0.01"] == norms["logged 0.0"]  # what is logged is the norm before clipping
+
+
+def test_an_update_without_a_finite_gradient_changes_no_weight(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = prepared(toy_config(max_steps=10, max_skipped=3), tmp_path, start)
+    learner._update(learner._next_batches())
+    before = vector(learner)
+    bias = learner.model.output.bias
+    hook = bias.register_hook(lambda grad: grad * math.nan)
+    learner._update(learner._next_batches())
+    assert torch.equal(vector(learner), before)
+    assert learner.at.skipped == 1
+    hook.remove()
+    learner._update(learner._next_batches())
+    assert not torch.equal(vector(learner), before)
+    assert learner.at.skipped == 0
+
+
+def test_many_skipped_updates_in_a_row_end_the_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
+    learner = start(toy_config(max_steps=50, max_skipped=3, valid_every=50), tmp_path)
+    learner.model.output.bias.register_hook(lambda grad: grad * math.inf)
+    with pytest.raises(UserError, match=r"not finite in 3 updates.*trainer\.optimizer\.lr") as caught:
+        learner.train()
+    assert "\n" not in str(caught.value)
+    assert learner.at.skipped == 3
+
+
+def test_smoothing_changes_the_loss_and_not_what_is_called_nll(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    """Before the first update both runs have the same weights, so one window compares what is reported."""
+    windows = {}
+    for smoothing in (0.0, 0.2):
+        learner = prepared(toy_config(max_steps=10, label_smoothing=smoothing), tmp_path, start)
+        learner._update(learner._next_batches())
+        windows[smoothing] = learner.window
+    assert windows[0.0].nll == windows[0.2].nll == windows[0.0].loss
+    assert windows[0.2].loss != windows[0.2].nll
+
+
+# ---------------------------------------------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reached"),
+    [
+        ("max_steps", 3, lambda at, epoch: at.step == 3),
+        ("max_epochs", 1, lambda at, epoch: at.step == epoch),
+        ("max_tokens", 300, lambda at, epoch: at.tokens >= 300 > at.tokens - 128),
+        ("max_hours", 1e-9, lambda at, epoch: at.step == 1),
+    ],
+)
+def test_training_ends_at_each_limit(
+    limit: str,
+    value: float,
+    reached: Callable[[Any, int], bool],
+    toy_config: MakeConfig,
+    start: Start,
+    tmp_path: Path,
+) -> None:
+    learner = start(toy_config(**{limit: value}, valid_every=1_000), tmp_path)
+    learner.train()
+    assert reached(learner.at, len(learner.batches.epoch(0))), learner.at
+    assert learner.at.validated == learner.at.step, "the last weights are validated"
+    assert learner.run.checkpoint("best").exists()
+
+
+def test_the_first_limit_that_is_reached_ends_the_training(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = start(toy_config(max_steps=2, max_epochs=50, max_tokens=10**6, valid_every=1_000), tmp_path)
+    learner.train()
+    assert learner.at.step == 2
+
+
+def test_patience_ends_a_training_that_no_longer_gets_better(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = start(toy_config(max_steps=40, valid_every=1, patience=2, lr=1e-9, metric="bleu"), tmp_path)
+    learner.train()
+    assert learner.at.step == 3
+    assert learner.at.best_step == 1
+
+
+def test_validations_are_spread_over_the_whole_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
+    learner = start(toy_config("lstm", max_steps=40), tmp_path)
+    learner.train()
+    steps = [line["step"] for line in metrics(tmp_path) if "valid/nll" in line]
+    assert steps == list(range(2, 41, 2))
+
+
+@pytest.mark.parametrize(("metric", "pick"), [("nll", min), ("chrf", max)])
+def test_the_best_checkpoint_is_that_of_the_best_validation(
+    metric: str, pick: Callable[..., Any], toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = start(toy_config(max_steps=8, valid_every=1, lr=0.05, warmup_steps=0, metric=metric), tmp_path)
+    learner.train()
+    values = {line["step"]: line[f"valid/{metric}"] for line in metrics(tmp_path) if f"valid/{metric}" in line}
+    assert len(values) == 8
+    assert learner.at.best == pick(values.values())
+    assert values[learner.at.best_step] == learner.at.best
+    assert state(tmp_path, "best")["step"] == learner.at.best_step
+
+
+def test_only_the_last_k_validations_are_kept_for_averaging(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = start(toy_config(max_steps=5, valid_every=1, average=3, lr=0.01), tmp_path)
+    learner.train()
+    assert learner.at.recent == [3, 4, 5]
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("recent-*"))
+    assert kept == [f"recent-{step}.safetensors" for step in (3, 4, 5)]
+    mean = checkpoint.average([learner.run.checkpoint(f"recent-{step}") for step in learner.at.recent])
+    parts = [tensors(tmp_path, f"recent-{step}") for step in (3, 4, 5)]
+    for name, tensor in mean.items():
+        by_hand = (parts[0][f"model/{name}"] + parts[1][f"model/{name}"] + parts[2][f"model/{name}"]) / 3
+        torch.testing.assert_close(tensor, by_hand, rtol=1e-5, atol=1e-7)
+        assert tensor.dtype == torch.float32
