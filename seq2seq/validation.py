@@ -179,7 +179,7 @@ def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: 
     """The options' class of an encoder or decoder, by its type."""
     options = model.get(part)
     kind = options.get("type") if isinstance(options, Mapping) else None
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         hint = nearest(str(kind), list(kinds))
         raise UserError(f"{where}: model.{part}.type={kind} is not one of {', '.join(kinds)}{hint}")
     return kinds[kind]
