@@ -282,12 +282,13 @@ def translate(loaded: Loaded, source: str | None, out: str | None, attention: bo
         return
     total = files.measure(source)[0] if source else None
     lines = files.lines(source) if source else stdin_lines()
+    options = loaded.config.decode
     texts: list[str] = []
     number = 0
     with progress("translating", total) as done:
         while chunk := list(itertools.islice(lines, CHUNK)):
-            found = loaded.translator.translate(chunk, loaded.config.decode, attention, done)
-            written = [render(number + n, each, attention) for n, each in enumerate(found, start=1)]
+            found = loaded.translator.translate(chunk, options, attention, done)
+            written = [render(number + n, each, options.nbest, attention) for n, each in enumerate(found, start=1)]
             number += len(chunk)
             if out is None:
                 sys.stdout.write("".join(written))
@@ -307,9 +308,9 @@ def stdin_lines() -> Iterator[str]:
             raise UserError(f"standard input:{number}: not UTF-8: convert the text to UTF-8") from error
 
 
-def render(number: int, found: Sequence[Translation], attention: bool) -> str:
+def render(number: int, found: Sequence[Translation], nbest: int, attention: bool) -> str:
     """The output for one line: its translation, or with n-best ``number<TAB>score<TAB>translation`` for each."""
-    if len(found) > 1:
+    if nbest > 1:
         return "".join(f"{number}\t{each.score:.4f}\t{each.text}\n" for each in found)
     return f"{found[0].text}\n" + (tables.alignment(found[0]) if attention else "")
 
@@ -325,6 +326,6 @@ def _converse(loaded: Loaded, attention: bool) -> None:
         if not line.strip():
             return
         number += 1
-        sys.stdout.write(
-            render(number, loaded.translator.translate([line], loaded.config.decode, attention)[0], attention)
-        )
+        options = loaded.config.decode
+        [found] = loaded.translator.translate([line], options, attention)
+        sys.stdout.write(render(number, found, options.nbest, attention))

@@ -11,11 +11,15 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
@@ -43,6 +47,7 @@ class RunLog:
         with explained(run.tensorboard):
             if step == 0:  # an earlier attempt was killed before its first checkpoint
                 shutil.rmtree(run.tensorboard, ignore_errors=True)
+            _forget_events(run.tensorboard, step)
             kept = _lines_until(run, step)
             write_atomically(run.metrics_file, "".join(kept))
             self.file = run.metrics_file.open("a", encoding="utf-8")
@@ -87,6 +92,17 @@ def _lines_until(run: Run, step: int) -> list[str]:
         return []
     lines = run.metrics_file.read_text(encoding="utf-8").splitlines(keepends=True)
     return [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
+
+
+def _forget_events(folder: Path, step: int) -> None:
+    """Take what lies after ``step`` out of the event files: purge marks alone leave texts, and not all readers heed them."""
+    for path in folder.glob("events.out.tfevents.*"):
+        kept = io.BytesIO()
+        writer = RecordWriter(kept)
+        for record in RawEventFileLoader(str(path)).Load():
+            if Event.FromString(record).step <= step:
+                writer.write(record)
+        write_atomically(path, kept.getvalue())
 
 
 def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.uint8]]:

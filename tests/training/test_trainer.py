@@ -194,9 +194,7 @@ def test_one_seed_repeats_itself_and_another_does_not(toy_config: MakeConfig, st
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         start(replace(config, seed=seed), tmp_path / name).train()
     assert_same_run(tmp_path / "one", tmp_path / "again")
-    assert not torch.equal(
-        *(tensors(tmp_path / name)["model/encoder.embedding.weight"] for name in ("one", "other"))
-    )
+    assert not torch.equal(*(tensors(tmp_path / name)["model/encoder.embedding.weight"] for name in ("one", "other")))
 
 
 def test_the_seed_decides_the_initial_weights(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""The layout is the architecture: who may import whom, who may know what, and how large anything grows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import seq2seq
+
+PACKAGE = Path(seq2seq.__file__).parent
+MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+STOREYS = [
+    {"errors"},
+    {"config"},
+    {"atomic", "devices", "validation"},
+    {"overrides", "reference", "runs"},
+    {"data", "models"},
+    {"decoding"},
+    {"evaluation"},
+    {"training"},
+    {"compose", "completion", "tables"},
+    {"comparison"},
+    {"commands"},
+    {"cli"},
+]
+BELOW = {part: level for level, parts in enumerate(STOREYS) for part in parts}
+LIGHT = ("cli", "compose", "completion", "config", "validation", "overrides", "reference", "runs", "errors", "atomic")
+HEAVY = {"torch", "datasets", "numpy", "sentencepiece", "sacrebleu", "tensorboard", "matplotlib", "safetensors"}
+ARCHITECTURES = ("lstm", "bahdanau", "transformer", "hybrid", "recurrent", "fixed_context")
+
+
+def part_of(module: str) -> str:
+    return module.split("/")[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_on_loading(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        yield from imported(node)
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "__init__.py"])
+def test_imports_run_downwards(module: str) -> None:
+    part = part_of(module)
+    assert part in BELOW, f"{part} has no storey: give it one here and in the design"
+    for name in imported(parsed(module)):
+        if name.startswith("seq2seq."):
+            other = name.split(".")[1]
+            if other in ("grammar", "configs"):  # folders of data
+                continue
+            assert other == part or BELOW[other] <= BELOW[part], f"{module} imports {name}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Storeys let neighbours see each other; circles would still be wrong."""
+    edges = {
+        part_of(module): {name.split(".")[1] for name in imported(parsed(module)) if name.startswith("seq2seq.")}
+        for module in MODULES
+        if "/" not in module
+    }
+    for part, others in edges.items():
+        for other in others - {part}:
+            assert part not in edges.get(other, set()) or (part, other) == (other, part), f"{part} and {other}"
+
+
+@pytest.mark.parametrize(("room", "other"), [("data", "models"), ("models", "data")])
+def test_data_and_models_do_not_know_each_other(room: str, other: str) -> None:
+    for module in MODULES:
+        if part_of(module) == room:
+            assert not [name for name in imported(parsed(module)) if name.startswith(f"seq2seq.{other}")], module
+
+
+def test_models_import_torch_and_config_alone() -> None:
+    allowed = ("torch", "seq2seq.models", "seq2seq.config", "__future__", "abc", "collections", "dataclasses", "math")
+    for module in MODULES:
+        if part_of(module) == "models":
+            for name in imported(parsed(module)):
+                ours = name == "seq2seq.config" or name.startswith("seq2seq")
+                assert name.split(".")[0] in (*allowed, "typing") if not ours else name.startswith(allowed), (
+                    f"{module} imports {name}"
+                )
+
+
+@pytest.mark.parametrize("part", LIGHT)
+def test_the_door_loads_nothing_heavy(part: str) -> None:
+    loaded = {name.split(".")[0] for name in imported_on_loading(parsed(f"{part}.py"))}
+    assert not loaded & HEAVY
+
+
+OUTSIDE = [m for m in MODULES if part_of(m) not in ("models", "config", "validation")]
+
+
+@pytest.mark.parametrize("module", OUTSIDE)
+def test_nobody_outside_the_models_asks_which_architecture_it_is(module: str) -> None:
+    for node in ast.walk(parsed(module)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass", "type"):
+            asked = ast.unparse(node)
+            assert not re.search(r"Encoder|Decoder|LSTM|Bahdanau|Transformer|Recurrent|Context|Attenti", asked), asked
+        if isinstance(node, (ast.Compare, ast.Match)):
+            constants = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant)}
+            assert not constants & set(ARCHITECTURES), ast.unparse(node)
+
+
+def test_only_build_names_the_architectures_to_the_rest_of_the_house() -> None:
+    inner = {"lstm", "bahdanau", "transformer", "recurrent", "attention"}
+    for module in MODULES:
+        if part_of(module) != "models":
+            for name in imported(parsed(module)):
+                assert not (name.startswith("seq2seq.models.") and name.split(".")[2] in inner), f"{module}: {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_is_long_and_none_is_a_drawer(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+    assert not {"utils", "util", "helpers", "common", "misc"} & set(Path(module).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_file_says_what_it_knows(module: str) -> None:
+    assert ast.get_docstring(parsed(module))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_that_is_loaded_can_run_code(module: str) -> None:
+    tree = parsed(module)
+    names = {name.split(".")[0] for name in imported(tree)}
+    assert not names & {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("eval", "exec", "compile", "__import__", "torch.load", "torch.jit.load"), called
+            assert called not in ("yaml.unsafe_load", "yaml.full_load", "instantiate"), called
+            if called == "yaml.load":
+                assert "SafeLoader" in MODULES[module].read_text(encoding="utf-8"), ast.unparse(node)
+            assert "allow_pickle" not in {keyword.arg for keyword in node.keywords}, ast.unparse(node)
+            assert "trust_remote_code" not in {keyword.arg for keyword in node.keywords}, ast.unparse(node)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.count(" "):
+            assert node.value != "_target_"

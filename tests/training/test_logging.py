@@ -1,0 +1,179 @@
+"""What is written while training: the same curves for every model, in TensorBoard and as JSON lines."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seq2seq import commands
+from seq2seq.config import Config
+from seq2seq.errors import UserError
+from seq2seq.runs import Run
+from seq2seq.training.logging import Display, RunLog
+from seq2seq.training.trainer import Stopped, Trainer
+
+TRAIN = {"loss", "nll", "ppl", "grad_norm", "lr", "tokens_per_s", "padding"}
+VALID = {"nll", "ppl", "bleu", "chrf", "token_accuracy"}
+TAGS = {f"train/{tag}" for tag in TRAIN} | {f"valid/{tag}" for tag in VALID} | {f"test/{tag}" for tag in VALID}
+MODELS = ("lstm", "bahdanau", "transformer", "hybrid")
+ATTENTIVE = ("bahdanau", "transformer", "hybrid")
+
+
+def events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0, "tensors": 0, "images": 0})
+    return accumulator.Reload()
+
+
+def steps(accumulator: EventAccumulator, tag: str) -> list[int]:
+    return [event.step for event in accumulator.Scalars(tag)]
+
+
+def train_to_the_end(config: Config, folder: Path, start: Callable[..., Trainer]) -> None:
+    learner = start(config, folder)
+    learner.train()
+    commands.finish(config, learner.corpus, learner, learner.run)
+
+
+@pytest.fixture(scope="module")
+def runs(
+    toy_config: Callable[..., Config], start: Callable[..., Trainer], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A short run of each model that died once, after more curves than its last checkpoint knew of."""
+    folders = {}
+    for model in MODELS:
+        folder = folders[model] = tmp_path_factory.mktemp(model)
+        config = toy_config(model, max_steps=5, valid_every=2, save_every=3, samples=2, average=2)
+        first = start(config, folder)
+        save = first._save
+
+        def die_at_four(first: Trainer = first, save: Callable[[], None] = save) -> None:
+            if first.at.step == 4:
+                raise Stopped
+            save()
+
+        first._save = die_at_four  # type: ignore[method-assign]
+        with pytest.raises(Stopped):
+            first.train()
+        assert steps(events(folder), "valid/bleu") == [2, 4]
+        train_to_the_end(config, folder, start)
+    return folders
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_has_the_same_tags(model: str, runs: dict[str, Path]) -> None:
+    tags = set(events(runs[model]).Tags()["scalars"])
+    assert tags >= TAGS
+    assert tags == set(events(runs["lstm"]).Tags()["scalars"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_point_is_there_twice_after_a_resume(model: str, runs: dict[str, Path]) -> None:
+    accumulator = events(runs[model])
+    assert steps(accumulator, "train/loss") == [1, 2, 3, 4, 5]
+    assert steps(accumulator, "valid/bleu") == [2, 4, 5]
+    assert steps(accumulator, "test/bleu") == [5]
+    lines = [json.loads(line) for line in (runs[model] / "metrics.jsonl").read_text().splitlines()]
+    points = [(line["step"], tag) for line in lines for tag in line if tag != "step"]
+    assert len(points) == len(set(points))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_json_lines_are_the_events(model: str, runs: dict[str, Path]) -> None:
+    lines = [json.loads(line) for line in (runs[model] / "metrics.jsonl").read_text().splitlines()]
+    written = {(line["step"], tag): value for line in lines for tag, value in line.items() if tag != "step"}
+    accumulator = events(runs[model])
+    tags = {tag for _, tag in written}
+    drawn = {(event.step, tag): event.value for tag in tags for event in accumulator.Scalars(tag)}
+    assert written == pytest.approx(drawn, rel=1e-6)
+
+
+def test_a_run_killed_before_its_first_checkpoint_leaves_no_curves(
+    toy_config: Callable[..., Config], start: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    config = toy_config("lstm", max_steps=2, valid_every=2)
+    killed = RunLog(Run(tmp_path), 0)
+    killed.scalars(1, {"train/loss": 9.0})
+    killed.close()
+    train_to_the_end(config, tmp_path, start)
+    assert steps(events(tmp_path), "train/loss") == [1, 2]
+    assert events(tmp_path).Scalars("train/loss")[0].value < 9
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_attention_is_drawn_where_there_is_any(model: str, runs: dict[str, Path]) -> None:
+    accumulator = events(runs[model])
+    images = accumulator.Tags()["images"]
+    assert images == (["attention/1", "attention/2"] if model in ATTENTIVE else [])
+    for tag in images:
+        assert [event.step for event in accumulator.Images(tag)] == [2, 4, 5]
+        picture = Image.open(io.BytesIO(accumulator.Images(tag)[0].encoded_image_string))
+        assert 100 < picture.width <= 1600
+        assert 80 < picture.height <= 1600
+        assert len(picture.convert("L").getcolors() or []) > 10  # not a blank sheet
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_samples_show_source_translation_and_reference(
+    model: str, runs: dict[str, Path], toy_config: Callable[..., Config]
+) -> None:
+    data = toy_config(model).data
+    accumulator = events(runs[model])
+    shown = accumulator.Tensors("samples/text_summary")
+    assert [event.step for event in shown] == [2, 4, 5]
+    text = shown[-1].tensor_proto.string_val[0].decode()
+    for path in (data.valid.src, data.valid.tgt):
+        first, second, third = Path(path or "").read_text().splitlines()[:3]
+        assert first in text
+        assert second in text
+        assert third not in text
+
+
+def test_a_layout_puts_the_curves_on_one_page(runs: dict[str, Path]) -> None:
+    layout = events(runs["lstm"]).Tensors("custom_scalars__config__")
+    assert len(layout) == 1
+    text = layout[0].tensor_proto.string_val[0].decode("latin-1")
+    assert "valid/bleu" in text
+    assert "train/nll" in text
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_hyperparameters_stand_in_the_run_itself(model: str, runs: dict[str, Path]) -> None:
+    folders = {path.parent for path in runs[model].rglob("events.out.tfevents.*")}
+    assert folders == {runs[model] / "tensorboard"}, "a second folder would be a second run in TensorBoard"
+    content = events(runs[model]).PluginTagToContent("hparams")
+    assert set(content) == {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"}
+    assert b"batch_tokens" in content["_hparams_/session_start_info"]
+    assert b"test/bleu" in content["_hparams_/experiment"]
+
+
+def test_resuming_forgets_later_and_broken_lines(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "a": 1}\n{"step": 2, "a": 2}\n{"step": 3, "a": 3}\n{"step": 2')
+    log = RunLog(run, 2)
+    log.scalars(3, {"a": 4.0})
+    log.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{"step": 1, "a": 1}, {"step": 2, "a": 2}, {"step": 3, "a": 4.0}]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        RunLog(Run(tmp_path / "file" / "run"), 0)
+
+
+def test_without_a_terminal_the_display_says_plain_lines(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("seq2seq.training.logging.PLAIN_SECONDS", 0.0)
+    with Display() as display:
+        display.update(0.5, "loss 1.0")
+        display.say("step [1] done")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "50.0%  loss 1.0\nstep [1] done\n"
