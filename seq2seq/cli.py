@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,14 +18,15 @@ from seq2seq.errors import UserError
 
 USAGE = """seq2seq trains translation models, three architectures through one pipeline.
 
-  seq2seq train experiment=NAME [key=value …]       train, test, print the scores
-  seq2seq evaluate RUN [key=value …]                score a run on a split or on new files
-  seq2seq translate RUN [key=value …]               translate a file, a pipe, or what you type
-  seq2seq configs                                   list the experiments that ship
-  seq2seq completion                                print the completion script for bash
+  seq2seq train experiment=NAME [key=value …]  train, test, print the scores
+  seq2seq evaluate RUN [key=value …]           score a split or new files
+  seq2seq translate RUN [key=value …]          translate a file or what you type
+  seq2seq configs                              list the experiments that ship
+  seq2seq completion                           print the completion for bash
 
 seq2seq VERB --help explains the verb and every option with its default.
-A RUN is a run folder below outputs/, or one of its checkpoints; several are an ensemble.
+A RUN is a run folder below outputs/, or one of its checkpoints; several are an
+ensemble.
 """
 
 INTERRUPTED = 130
@@ -90,6 +92,7 @@ def _train(arguments: list[str]) -> int:
     from seq2seq import commands
     from seq2seq.training.trainer import Stopped
 
+    threading.excepthook = _leave_it_to_the_main_thread
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside the training loop too, both stop tidily
     try:
         commands.train(config)
@@ -99,6 +102,12 @@ def _train(arguments: list[str]) -> int:
         print(f"{done}; to go on, the same command again: {shlex.join(['seq2seq', 'train', *again])}", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _leave_it_to_the_main_thread(told: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer hands a full disk on to whoever writes next, so its thread need not print a traceback."""
+    if not isinstance(told.exc_value, OSError):
+        threading.__excepthook__(told)
 
 
 def _evaluate(arguments: list[str]) -> int:

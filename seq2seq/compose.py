@@ -63,6 +63,7 @@ def compose(arguments: Sequence[str]) -> Config:
     """
     register_schemas()
     with tempfile.TemporaryDirectory() as folder:
+        own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
         arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
         check_arguments(arguments, Path(folder))
         search = [f"hydra.searchpath=[file://{folder}]"]
@@ -75,7 +76,7 @@ def compose(arguments: Sequence[str]) -> Config:
         except HydraException as error:
             cause = error.__cause__ or error
             line = explain(cause) if isinstance(cause, OmegaConfBaseException) else _first_line(error)
-            raise UserError(line) from error
+            raise UserError(line.replace(f"experiment/{OWN}", own)) from error
     assert isinstance(plain, dict)
     return from_plain({str(key): value for key, value in plain.items()}, "config")
 
@@ -119,6 +120,8 @@ def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
             continue
         if dotted not in known:
             raise UserError(f"{where}: unknown key {dotted}{nearest(dotted, known)}")
+        if dotted in GROUPS and not isinstance(child, dict):
+            raise UserError(f"{where}: to choose a {dotted}, write under `defaults:` - override /{dotted}: {child}")
         if isinstance(child, dict):
             _check_own_keys(child, where, f"{dotted}.")
 

@@ -69,21 +69,24 @@ class RunLog:
             f"**{source}**  \n{translation.text}  \n*{reference}*"
             for source, reference, translation in zip(src, references, found, strict=True)
         ]
-        self.writer.add_text("samples", "\n\n---\n\n".join(rows), step)
-        for n, translation in enumerate(found):
-            if translation.attention is not None:
-                picture = attention_picture(translation)
-                self.writer.add_image(f"attention/{n + 1}", picture, step, dataformats="HWC")
+        with explained(self.run.tensorboard):
+            self.writer.add_text("samples", "\n\n---\n\n".join(rows), step)
+            for n, translation in enumerate(found):
+                if translation.attention is not None:
+                    picture = attention_picture(translation)
+                    self.writer.add_image(f"attention/{n + 1}", picture, step, dataformats="HWC")
 
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
-        for summary in hparams(chosen, results):
-            self.writer.file_writer.add_summary(summary)
+        with explained(self.run.tensorboard):
+            for summary in hparams(chosen, results):
+                self.writer.file_writer.add_summary(summary)
 
     def close(self) -> None:
         """Flush and close the files."""
-        self.writer.close()
-        self.file.close()
+        with explained(self.run.tensorboard):
+            self.writer.close()
+            self.file.close()
 
 
 def _lines_until(run: Run, step: int) -> list[str]:
@@ -95,7 +98,7 @@ def _lines_until(run: Run, step: int) -> list[str]:
 
 
 def _forget_events(folder: Path, step: int) -> None:
-    """Take what lies after ``step`` out of the event files: purge marks alone leave texts, and not all readers heed them."""
+    """Take what lies after ``step`` out of the event files: TensorBoard's purge marks leave the texts there."""
     for path in folder.glob("events.out.tfevents.*"):
         kept = io.BytesIO()
         writer = RecordWriter(kept)
