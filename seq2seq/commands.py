@@ -112,6 +112,7 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
         evaluation = evaluate(
             trainer.translator, src, references, config.data.tgt, config.decode, by_length=True, done=done
         )
+    evaluation.scores["decode"] = asdict(config.decode)
     save_evaluation(run, "test", evaluation, src, references)
     summary: dict[str, Any] = {
         "checkpoint": name,
@@ -224,6 +225,7 @@ def evaluate_run(
             loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done
         )
     folder = Path(out) if out else loaded.run.evaluation(f"{name}-{loaded.checkpoint}")
+    evaluation.scores["decode"] = asdict(config.decode)
     evaluation.save(folder)
     tables.print_evaluation(evaluation.scores, folder, as_json)
 

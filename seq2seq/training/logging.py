@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import sys
 import time
@@ -58,9 +59,11 @@ class RunLog:
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One point of each curve."""
         with explained(self.run.metrics_file):
+            # JSON has no NaN, and strict readers refuse the file for one.
+            plain = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
             for tag, value in values.items():
                 self.writer.add_scalar(tag, value, step)
-            self.file.write(json.dumps({"step": step, **values}) + "\n")
+            self.file.write(json.dumps({"step": step, **plain}) + "\n")
             self.file.flush()
 
     def samples(self, step: int, src: Sequence[str], references: Sequence[str], found: Sequence[Translation]) -> None:
