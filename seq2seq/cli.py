@@ -30,6 +30,8 @@ ensemble.
 """
 
 INTERRUPTED = 130
+TRANSLATION = ("decode", "device", "seed", "trainer.precision")
+EVALUATION = ("data.split", "data.valid", "data.test", "data.cache", *TRANSLATION)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,7 +113,7 @@ def _leave_it_to_the_main_thread(told: threading.ExceptHookArgs) -> None:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    parser = _parser("evaluate", "Score a trained run, or an ensemble of several.", ("data.split", "decode", "device"))
+    parser = _parser("evaluate", "Score a trained run, or an ensemble of several.", EVALUATION)
     parser.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help="run folders or checkpoints, options")
     parser.add_argument("--src", metavar="FILE", help="source text, one sentence a line, instead of the run's split")
     parser.add_argument("--ref", metavar="FILE", help="its reference translations, line by line")
@@ -131,7 +133,7 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _translate(arguments: list[str]) -> int:
-    parser = _parser("translate", "Translate with a trained run, or an ensemble of several.", ("decode", "device"))
+    parser = _parser("translate", "Translate with a trained run, or an ensemble of several.", TRANSLATION)
     parser.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help="run folders or checkpoints, options")
     parser.add_argument("--in", dest="source", metavar="FILE", help="text, one sentence a line (default: stdin)")
     parser.add_argument("--out", metavar="FILE", help="where to write, a line for every line (default: stdout)")
@@ -163,12 +165,24 @@ def _experiments() -> list[str]:
     return options_of("experiment")
 
 
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    return list(arguments) in (["-h"], ["--help"])
+
+
 def _configs(arguments: list[str]) -> int:
-    print("\n".join(_experiments()))
+    if _asks_for_help(arguments):
+        print(
+            "seq2seq configs\n\nList the experiments that ship: what experiment=NAME and make train CONFIG=NAME can be."
+        )
+    else:
+        print("\n".join(_experiments()))
     return 0
 
 
 def _completion(arguments: list[str]) -> int:
+    if _asks_for_help(arguments):
+        print('seq2seq completion\n\nPrint the completion script for bash. Use it by: eval "$(seq2seq completion)"')
+        return 0
     from seq2seq.completion import BASH, complete
 
     print("\n".join(complete(arguments)) if arguments else BASH)

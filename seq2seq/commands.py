@@ -65,8 +65,11 @@ def train(config: Config) -> None:
     if goes_on:
         _check_data(run, prints)
     with explained(run.folder):
-        if run.config_file.exists() and not goes_on:  # only now: whatever could be wrong with the new run is not
-            shutil.rmtree(run.folder)
+        if not goes_on and run.folder.exists():  # only now: whatever could be wrong with the new run is not
+            for folder in (run.checkpoint("last").parent, run.tensorboard):  # first what a cut removal must not leave
+                shutil.rmtree(folder, ignore_errors=True)
+            if run.config_file.exists():
+                shutil.rmtree(run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
     corpus.subwords.save(run.subwords)
     write_json(run.fingerprint_file, prints)
@@ -104,7 +107,8 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
     if config.trainer.average and trainer.at.recent:
         name = "averaged"
         recent = [run.checkpoint(f"recent-{step}") for step in trainer.at.recent]
-        checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.at))
+        if all(path.exists() for path in recent):  # else this has been done, and only the test was cut
+            checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.at))
     checkpoint.load_weights(run.checkpoint(name), trainer.model)
     test = corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
@@ -131,6 +135,8 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
     log.close()
     run.save_summary(summary)
+    for step in trainer.at.recent:
+        run.checkpoint(f"recent-{step}").unlink(missing_ok=True)
     tables.print_result(run, summary)
 
 
@@ -185,6 +191,7 @@ class Loaded:
     config: Config
     run: Run
     checkpoint: str
+    models: list[str]  # the checkpoints' files
 
 
 def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
@@ -203,7 +210,9 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
         checkpoint.load_weights(run.checkpoint(name), model)
         models.append(model.to(device).eval())
     precision = autocast(device, choose_precision(config.trainer.precision, device))
-    return Loaded(Translator(models, subwords, device, precision), config, *runs[0])
+    torch.manual_seed(config.seed)  # of sampling
+    names = [str(run.checkpoint(name)) for run, name in runs]
+    return Loaded(Translator(models, subwords, device, precision), config, *runs[0], names)
 
 
 def evaluate_run(
@@ -224,7 +233,9 @@ def evaluate_run(
         evaluation = evaluate(
             loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done
         )
-    folder = Path(out) if out else loaded.run.evaluation(f"{name}-{loaded.checkpoint}")
+    models = "ensemble" if len(loaded.models) > 1 else loaded.checkpoint
+    folder = Path(out) if out else loaded.run.evaluation(f"{name}-{models}")
+    evaluation.scores["models"] = loaded.models
     evaluation.scores["decode"] = asdict(config.decode)
     evaluation.save(folder)
     tables.print_evaluation(evaluation.scores, folder, as_json)
@@ -282,8 +293,7 @@ def translate(loaded: Loaded, source: str | None, out: str | None, attention: bo
     if source is None and sys.stdin.isatty():
         _converse(loaded, attention)
         return
-    total = files.measure(source)[0] if source else None
-    lines = files.lines(source) if source else stdin_lines()
+    total, lines = _opened(source) if source else (None, stdin_lines())
     options = loaded.config.decode
     texts: list[str] = []
     number = 0
@@ -299,6 +309,16 @@ def translate(loaded: Loaded, source: str | None, out: str | None, attention: bo
                 texts += written
     if out is not None:
         write_atomically(Path(out), "".join(texts))
+
+
+def _opened(source: str) -> tuple[int, Iterator[str]]:
+    """The number of lines of a file, and the lines; an empty file has none."""
+    path = Path(source)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{source}: not a regular file: pipe it into standard input instead")
+    if path.is_file() and path.stat().st_size == 0:
+        return 0, iter(())
+    return files.measure(source)[0], files.lines(source)
 
 
 def stdin_lines() -> Iterator[str]:
@@ -322,7 +342,8 @@ def _converse(loaded: Loaded, attention: bool) -> None:
     number = 0
     while True:
         try:
-            line = input("> ")
+            print("> ", end="", file=sys.stderr, flush=True)
+            line = input()
         except EOFError:
             return
         if not line.strip():

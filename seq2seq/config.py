@@ -252,7 +252,7 @@ class TrainerConfig:
     max_steps: Optional[int] = option(None, "limit, in updates", low=1)
     max_epochs: Optional[int] = option(None, "limit, in passes over the training split", low=1)
     max_tokens: Optional[int] = option(None, "limit, in target tokens", low=1)
-    max_hours: Optional[float] = option(None, "limit, in hours of training", above=0)
+    max_hours: Optional[float] = option(None, "limit, in hours of updates; validations are not counted", above=0)
     label_smoothing: float = option(
         0.0, "share of the target's probability spread over the vocabulary", low=0, high=0.9
     )

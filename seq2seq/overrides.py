@@ -12,7 +12,7 @@ from seq2seq.config import Config
 from seq2seq.errors import UserError
 from seq2seq.validation import check_decode, from_plain, known_keys, nearest, to_plain
 
-CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid.", "device", "trainer.precision")
+CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid.", "device", "trainer.precision", "seed")
 
 
 def override(config: Config, arguments: Sequence[str]) -> Config:

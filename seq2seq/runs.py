@@ -113,7 +113,7 @@ def find(path: Path) -> tuple[Run, str]:
         UserError: neither of the two is there, or the run has no checkpoint yet.
     """
     if path.is_file() and path.suffix == ".safetensors":
-        return Run(path.parent.parent), path.stem
+        return Run(path.parent.parent if len(path.parts) > 2 else path.resolve().parent.parent), path.stem
     if not path.is_dir():
         raise UserError(f"{path}: no run folder and no checkpoint (.safetensors) there")
     run = Run(path)

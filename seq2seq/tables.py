@@ -40,8 +40,8 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
     _line(f"training pairs read {train['read']:,}, dropped: {dropped}; pieces {corpus.subwords.sizes[1]:,}")
     if train["overlap"]:
         _line(
-            f"warning: {train['overlap']:,} training pairs also occur in the validation or test split, "
-            "so scores flatter the model"
+            f"warning: {train['test_in_train']:,} test pairs and {train['valid_in_train']:,} validation pairs occur "
+            f"in train ({train['overlap']:,} training pairs): their scores flatter the model"
         )
 
 
@@ -58,7 +58,8 @@ def print_parameters(name: str, counts: dict[str, int]) -> None:
 def print_result(run: Run, summary: dict[str, Any]) -> None:
     """What a finished run came to, three translations, and what to type next."""
     test = summary["test"]
-    table = _table(f"test of {run.folder} ({summary['checkpoint']} weights)", "figure", "value")
+    table = _table(f"test of {run.folder}", "figure", "value")
+    table.add_row("weights", summary["checkpoint"])
     table.add_row("loss (nats a token)", f"{test['nll']:.3f}")
     table.add_row("perplexity", f"{test['ppl']:.2f}")
     table.add_row("BLEU", f"{test['bleu']:.2f}")

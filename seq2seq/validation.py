@@ -88,6 +88,11 @@ def _fit_together(config: Config) -> None:
                     f"model.{part}.heads={options.heads} does not divide model.{part}.width={options.width}: "
                     "choose a number of heads that does"
                 )
+            if options.positions == "learned" and options.max_positions < config.data.filters.max_length:
+                raise UserError(
+                    f"model.{part}.max_positions={options.max_positions} is below data.filters.max_length="
+                    f"{config.data.filters.max_length}: raise the one or lower the other"
+                )
             if options.width != model.embedding:
                 raise UserError(
                     f"model.{part}.width={options.width} differs from model.embedding={model.embedding}: "

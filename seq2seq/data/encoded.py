@@ -28,7 +28,7 @@ from seq2seq.data.sources import Source, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 
-VERSION = 1  # of the layout below: part of the folder's name
+VERSION = 2  # of the layout below: part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
 SIDES = ("src", "tgt")
 
@@ -68,8 +68,10 @@ class FlatWriter:
     def extend(self, sequences: Sequence[Sequence[int]] | Sequence[bytes]) -> None:
         """Append sequences."""
         self.lengths.append(np.fromiter(map(len, sequences), np.int64, len(sequences)))
-        flat = np.fromiter(itertools.chain.from_iterable(sequences), self.dtype)
-        self.file.write(flat.tobytes())
+        if self.dtype == "uint8":
+            self.file.write(b"".join(map(bytes, sequences)))
+        else:
+            self.file.write(np.fromiter(itertools.chain.from_iterable(sequences), self.dtype).tobytes())
 
     def close(self) -> None:
         """Finish the file and write the offsets."""
@@ -130,8 +132,12 @@ def prepare(data: DataConfig) -> Corpus:
             temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
             try:
                 _write(source, data, temporary)
-                if not folder.exists():  # another process may have been faster
+                temporary.chmod(0o755)  # mkdtemp keeps it to its owner
+                try:
                     temporary.replace(folder)
+                except OSError:
+                    if not folder.is_dir():  # otherwise another process was faster, with the same content
+                        raise
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -154,7 +160,7 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
 
 
 def _write(source: Source, data: DataConfig, folder: Path) -> None:
-    held_out = {filters.key(pair) for split in ("valid", "test") for pair in source.pairs(split)}
+    held_out = {split: Counter(map(filters.key, source.pairs(split))) for split in ("valid", "test")}
     sample = thin(filters.clean(source.pairs("train"), data.filters, Counter()), data.subwords.training_pairs)
     if not sample:
         raise UserError(f"{source.describe('train')}: no pair is left to train on, every one has an empty side")
@@ -171,12 +177,19 @@ def _write(source: Source, data: DataConfig, folder: Path) -> None:
 
 
 def _write_split(
-    source: Source, split: str, data: DataConfig, pieces: Subwords, folder: Path, dtype: str, held_out: set[int]
+    source: Source,
+    split: str,
+    data: DataConfig,
+    pieces: Subwords,
+    folder: Path,
+    dtype: str,
+    held_out: dict[str, Counter[int]],
 ) -> dict[str, Any]:
     """Encode one split; only the training split is filtered."""
     training = split == "train"
     dropped: Counter[str] = Counter()
     read = kept = overlap = tokens = 0
+    known: set[int] = set()  # held-out pairs that were met in train
     writers = [FlatWriter(folder, f"{split}.{side}", dtype) for side in SIDES]
     keep_text = not training or data.subwords.sampling > 0
     texts = [FlatWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
@@ -188,7 +201,13 @@ def _write_split(
         rows = range(len(chunk))
         if training:
             rows_kept = [row for row in rows if filters.fits(ids[0][row], ids[1][row], data.filters, dropped)]
-            overlap += sum(filters.key(chunk[row]) in held_out for row in rows_kept)
+            met = [
+                key
+                for key in (filters.key(chunk[row]) for row in rows_kept)
+                if any(key in k for k in held_out.values())
+            ]
+            overlap += len(met)
+            known.update(met)
         else:
             rows_kept = list(rows)
         for side in (0, 1):
@@ -201,7 +220,15 @@ def _write_split(
     for writer in writers + texts:
         writer.close()
     counts = {"read": read + dropped["empty"] + dropped["duplicate"], "kept": kept, "target_tokens": tokens}
-    return counts | ({"dropped": {r: dropped[r] for r in filters.REASONS}, "overlap": overlap} if training else {})
+    if not training:
+        return counts
+    in_train = {name: sum(keys[key] for key in known) for name, keys in held_out.items()}
+    return counts | {
+        "dropped": {reason: dropped[reason] for reason in filters.REASONS},
+        "overlap": overlap,
+        "valid_in_train": in_train["valid"],
+        "test_in_train": in_train["test"],
+    }
 
 
 def chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:

@@ -24,7 +24,7 @@ from seq2seq.data import files, hub
 from seq2seq.data.files import Pair
 from seq2seq.errors import UserError
 
-__all__ = ["SPLITS", "Corpus", "Pair", "Source", "open_source"]
+__all__ = ["SPLITS", "Pair", "Source", "TextCorpus", "open_source"]
 
 SPLITS = ("train", "valid", "test")
 SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # of the others: file
@@ -55,7 +55,7 @@ class Part(Protocol):
     def pairs(self) -> Iterator[Pair]: ...
 
 
-def open_source(data: DataConfig) -> Corpus:
+def open_source(data: DataConfig) -> TextCorpus:
     """The corpus that ``data`` names, after a look at everything it names.
 
     Raises:
@@ -64,15 +64,15 @@ def open_source(data: DataConfig) -> Corpus:
     _check_keys(data)
     if data.source == "grammar":
         parts, alignments = _generate(data)
-        return Corpus(data, parts, alignments)
+        return TextCorpus(data, parts, alignments)
     if data.source == "hub":
         tables = hub.open_repository(data)
-        return Corpus(data, {split: tables[split] for split in SPLITS if split in tables})
+        return TextCorpus(data, {split: tables[split] for split in SPLITS if split in tables})
     read: Callable[[DataConfig, str], Part] = {"text": _text_part, "tsv": _tsv_part}.get(data.source, _table_part)
-    return Corpus(data, {split: read(data, split) for split in SPLITS if _is_given(data, split)})
+    return TextCorpus(data, {split: read(data, split) for split in SPLITS if _is_given(data, split)})
 
 
-class Corpus:
+class TextCorpus:
     """Parts as splits. Valid and test, where there is no part for them, are held out of train.
 
     Held out are the line indices that a fixed stream of hashes names first: spread over the whole file, the same on

@@ -202,7 +202,7 @@ def survivors(choice: Choice, width: int, sampled: bool) -> Choice:
     if sampled:
         return Choice(choice.parents, choice.tokens, scores, ended)
     scores, order = scores.topk(min(width, scores.shape[1]))
-    return Choice(choice.parents.gather(1, order), choice.tokens.gather(1, order), scores, ended)
+    return Choice(choice.parents.gather(1, order), choice.tokens.gather(1, order), scores, ended.gather(1, order))
 
 
 @torch.inference_mode()

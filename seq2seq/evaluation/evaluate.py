@@ -108,7 +108,7 @@ def forced(
             predicted = force(translator.models, batch.src, batch.tgt_in)
         real = batch.tgt_out != PAD
         picked = predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1).masked_fill(~real, 0)
-        for n, total in zip(rows, picked.double().sum(1).tolist(), strict=True):
+        for n, total in zip(rows, picked.cpu().double().sum(1).tolist(), strict=True):
             log_probability[n] = total
         correct += int((predicted.argmax(-1) == batch.tgt_out)[real].sum())
         tokens += int(real.sum())

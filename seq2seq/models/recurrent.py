@@ -25,7 +25,7 @@ def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
     return layer
 
 
-def weights_of(layer: nn.Module) -> list[Tensor]:
+def matrices_of(layer: nn.Module) -> list[Tensor]:
     """Input weights (G, I), recurrent weights (G, D), and the bias of each (G)."""
     assert isinstance(layer, nn.RNNBase)
     return [*layer.all_weights[0]]
@@ -157,7 +157,7 @@ class RecurrentDecoder(Decoder):
 
     def _embedded_gates(self, embedded: Tensor) -> Tensor:
         """The embeddings' part of the first layer's gates, (B, T, E) to (B, T, G)."""
-        weight, _, bias, _ = weights_of(self.layers[0])
+        weight, _, bias, _ = matrices_of(self.layers[0])
         return F.linear(embedded, weight[:, : embedded.shape[-1]], bias)
 
     def _advance(self, gates: Tensor, state: State, memory: Memory) -> tuple[State, Tensor, Tensor | None]:
@@ -166,7 +166,7 @@ class RecurrentDecoder(Decoder):
         context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
         embedding_width = self.embedding.embedding_dim
         for n, layer in enumerate(self.layers):
-            weight, recurrent_weight, bias, recurrent_bias = weights_of(layer)
+            weight, recurrent_weight, bias, recurrent_bias = matrices_of(layer)
             if n == 0:
                 gates = gates + F.linear(context, weight[:, embedding_width:])
             else:

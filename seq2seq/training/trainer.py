@@ -7,14 +7,14 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seq2seq.config import Config, DecodeConfig
+from seq2seq.config import Config
 from seq2seq.data.batches import Batch, Batches, Rows
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
@@ -231,7 +231,7 @@ class Trainer:
         self.display.doing("validating")
         valid = self.corpus.splits["valid"]
         src, references = valid.lines(0), valid.lines(1)
-        greedy = DecodeConfig(max_ratio=self.config.decode.max_ratio, max_extra=self.config.decode.max_extra)
+        greedy = replace(self.config.decode, beam=1, nbest=1)
         evaluation = evaluate(
             self.translator,
             src,

@@ -92,6 +92,7 @@ def test_pairs_that_train_shares_with_valid_and_test_are_counted(make: Make, pai
     test = [unique[2], (f" {unique[3][0]}", f"{unique[3][1]} "), unique[0]]
     counts = prepare(make(train=[*unique, unique[0]], valid=valid, test=test)).counts
     assert counts["train"]["overlap"] == 4  # 0 twice, 2 and 3
+    assert (counts["train"]["valid_in_train"], counts["train"]["test_in_train"]) == (1, 3)
     assert counts["train"]["kept"] == len(unique) + 1
 
 
@@ -180,9 +181,9 @@ def test_what_changes_no_id_makes_no_other_corpus(make: Make) -> None:
     assert prepare(replace(data, name="another", split="valid")).folder == prepare(data).folder
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError, MemoryError])
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError("no more"), MemoryError])
 def test_an_interrupted_preparation_leaves_nothing(
-    make: Make, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
+    make: Make, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException] | OSError
 ) -> None:
     data = make()
     encode, calls = Subwords.encode_tgt, []
@@ -195,7 +196,7 @@ def test_an_interrupted_preparation_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(Subwords, "encode_tgt", interrupted)
-        with pytest.raises(failure):
+        with pytest.raises(UserError if isinstance(failure, OSError) else failure):
             prepare(data)
     assert prepared_folders(data) == []
     corpus: Corpus = prepare(data)
@@ -204,7 +205,7 @@ def test_an_interrupted_preparation_leaves_nothing(
 
 def test_a_cache_that_cannot_be_written_is_named(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="choose another folder"):
+    with pytest.raises(UserError, match="choose another place"):
         prepare(replace(make(), cache=str(tmp_path / "file")))
 
 
