@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -401,6 +402,14 @@ def test_an_ensemble_is_no_single_model(attentive: Path, fixed: Path, tmp_path: 
     alone = [json_of(capfd, str(r), "decode.beam=1", "--out", str(tmp_path)) for r in (attentive, fixed)]
     assert both["nll"] not in [scores["nll"] for scores in alone]
     assert both["nll"] <= max(scores["nll"] for scores in alone)
+    assert len(both["models"]) == 2 and both["decode"]["beam"] == 1
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "translate", "configs", "completion"])
+def test_every_verb_explains_itself(verb: str, capsys: Any) -> None:
+    with contextlib.suppress(SystemExit):  # argparse ends the program after its help
+        main([verb, "--help"])
+    assert f"seq2seq {verb}" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------- translate
@@ -434,6 +443,29 @@ def test_nbest_is_numbered_scored_and_sorted(attentive: Path, tmp_path: Path, ca
         scores = [float(row[1]) for row in rows if row[0] == number]
         assert scores == sorted(scores, reverse=True)
         assert len({row[2] for row in rows if row[0] == number}) == 3
+
+
+def test_sampling_repeats_under_a_seed(attentive: Path, tmp_path: Path, capfd: Any) -> None:
+    (tmp_path / "in.txt").write_text("the dog sees the cat\n" * 4)
+    drawn = []
+    for seed in (1, 1, 2):
+        options = ["decode.sample=true", "decode.temperature=3", f"seed={seed}"]
+        assert main(["translate", str(attentive), "--in", str(tmp_path / "in.txt"), *options]) == 0
+        drawn.append(capfd.readouterr().out)
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_an_empty_file_gives_an_empty_file(attentive: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").touch()
+    out = tmp_path / "out.txt"
+    assert main(["translate", str(attentive), "--in", str(tmp_path / "in.txt"), "--out", str(out)]) == 0
+    assert out.read_text() == ""
+
+
+def test_a_pipe_is_no_file_to_read_twice(attentive: Path, tmp_path: Path, capfd: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["translate", str(attentive), "--in", str(tmp_path / "pipe")]) == 2
+    assert "standard input" in capfd.readouterr().err
 
 
 def test_attention_is_drawn_in_80_columns(attentive: Path, tmp_path: Path, capfd: Any) -> None:

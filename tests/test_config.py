@@ -349,3 +349,10 @@ def test_a_typo_is_answered_without_torch_or_datasets(module: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_learned_positions_must_cover_the_training_sentences() -> None:
+    made = config("transformer", "transformer")
+    made.model.encoder = TransformerEncoderConfig(positions="learned", max_positions=64)
+    with pytest.raises(UserError, match=r"model\.encoder\.max_positions=64 is below data\.filters\.max_length=128"):
+        validate(made)
