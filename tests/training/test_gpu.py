@@ -1,0 +1,55 @@
+"""Checks that need a CUDA device, skipped without one: make test ARGS=tests/training/test_gpu.py runs them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from seq2seq.config import Config, DecodeConfig
+from seq2seq.data.encoded import prepare
+from seq2seq.decoding.search import search
+from seq2seq.models.build import build
+from seq2seq.runs import Run
+from seq2seq.training.trainer import Trainer
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+MakeConfig = Callable[..., Config]
+
+
+def trainer(config: Config, folder: Path) -> Trainer:
+    corpus = prepare(config.data)
+    torch.manual_seed(config.seed)
+    return Trainer(config, corpus, build(config.model, *corpus.subwords.sizes), Run(folder), torch.device("cuda"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_model_trains_on_the_gpu_and_goes_on(
+    name: str, precision: str, toy_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = toy_config(name, max_steps=4, valid_every=4, precision=precision)
+    first = trainer(config, tmp_path)
+    first.train()
+    assert first.at.step == 4 and first.at.skipped < 4
+    config.trainer.max_steps = 6
+    again = trainer(config, tmp_path)
+    assert again.at.step == 4
+    again.train()
+    assert all(p.isfinite().all() for p in again.model.parameters())
+
+
+def test_the_gpu_agrees_with_the_cpu(name: str, toy_config: MakeConfig, tmp_path: Path) -> None:
+    config = toy_config(name, max_steps=1)
+    corpus = prepare(config.data)
+    model = build(config.model, *corpus.subwords.sizes).eval()
+    src = torch.from_numpy(corpus.splits["train"].src[0].astype("int64"))[None]
+    tgt = torch.from_numpy(corpus.splits["train"].tgt[0].astype("int64"))[None]
+    options = DecodeConfig(beam=3, nbest=3)
+    on_cpu, found = model(src, tgt).hidden, search([model], src, options)
+    model.cuda()
+    on_gpu, again = model(src.cuda(), tgt.cuda()).hidden, search([model], src.cuda(), options)
+    torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-3, atol=1e-4)
+    scores = [[hypothesis.score for hypothesis in hypotheses] for hypotheses in (found[0], again[0])]
+    assert scores[1] == pytest.approx(scores[0], abs=1e-3)
