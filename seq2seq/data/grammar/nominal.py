@@ -6,6 +6,7 @@ Knows noun phrases of an exact number of English words; knows clauses only as `r
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 
 from seq2seq.data.grammar import morphology
 from seq2seq.data.grammar.core import Core, NoFit, NounPhrase, Slot, Token
@@ -16,7 +17,7 @@ Prepositional = tuple[list[Token], list[Token], list[Token]]  # English, German,
 MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding nobody reads
 
 
-class Nominals(Core):
+class Nominals(Core, ABC):
     """Writes noun phrases and prepositional phrases."""
 
     def __init__(self, lexicon: Lexicon, rng: random.Random) -> None:
@@ -187,6 +188,6 @@ class Nominals(Core):
         slot.definite = False
         return self.governed(en, de, self.noun_phrase(size - 1, pool, slot, noun))
 
+    @abstractmethod
     def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Token], list[Token]]:
         """A relative clause of exactly `size` words after `head`, its German commas included."""
-        raise NotImplementedError
