@@ -90,6 +90,12 @@ def _train(arguments: list[str]) -> int:
     if not any(argument.partition("=")[0] in ("experiment", "model") for argument in arguments):
         raise UserError(f"say what to train: experiment=NAME, where NAME is one of {', '.join(_experiments())}")
     config = compose(arguments)
+    if config.data.source == "hub" and config.data.hub.repo:
+        from seq2seq.data.hub import check_reach
+        from seq2seq.runs import run_of
+
+        if not run_of(config).finished:
+            check_reach(config.data)
 
     from seq2seq import commands
     from seq2seq.training.trainer import Stopped

@@ -11,11 +11,14 @@ import hashlib
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from seq2seq.config import DataConfig, HubConfig
 from seq2seq.errors import UserError
@@ -26,7 +29,8 @@ BUILDERS = {"csv": "csv", "jsonl": "json", "parquet": "parquet"}
 TEXT = ("string", "large_string")
 DEFAULT_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 BATCH = 1_000  # rows taken from Arrow at once: one by one they come at 11,000 a second, in batches at 500,000
-PROBE_SECONDS = 0.8  # without a name server or a route the probe fails at once; this is for a network that swallows
+CONNECT_SECONDS = 1.0  # without a name server or a route it fails at once; this is for a network that swallows
+ANSWER_SECONDS = 5.0  # for the hub's first answer, once it is known to be there
 
 
 class _OutOfReach(Exception):
@@ -113,20 +117,12 @@ def open_repository(data: DataConfig) -> dict[str, Table]:
         raise UserError("data.hub.repo is not set: name a repository, owner/name, for data.source=hub")
     if Path(hub.repo).is_dir():  # the library would read the folder in silence
         raise UserError(f"data.hub.repo={hub.repo} is also a folder here: start in another directory")
-    where = f"hub {hub.repo}" + (f"[{hub.name}]" if hub.name else "")
-    wanted = [hub.repo, hub.name, hub.revision, hub.data_dir]
-    cache = Path(data.cache) / "datasets"
-    record = cache / "hub" / f"{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.json"
+    where = _where(hub)
+    cache, record = _places(data)
     try:
         commit = _commit(hub.repo, hub.revision)
     except _OutOfReach as reason:
-        known = _recall(record)
-        if known is None:
-            raise UserError(
-                f"{where}: the hub is out of reach ({reason}) and {data.cache} holds no copy: check the network or "
-                "take another data.source"
-            ) from reason
-        commit, splits = known
+        commit, splits = _known(data, reason)
         print(f"{where}: the hub is out of reach, taking the copy of commit {commit[:12]} in {cache}", file=sys.stderr)
     else:
         known = _recall(record)
@@ -148,6 +144,36 @@ def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: s
     return tables
 
 
+def check_reach(data: DataConfig) -> None:
+    """Say at once, before anything heavy is imported, that there is neither a hub nor a copy. Raises ``UserError``."""
+    try:
+        _connect()
+    except _OutOfReach as reason:
+        _known(data, reason)
+
+
+def _where(hub: HubConfig) -> str:
+    return f"hub {hub.repo}" + (f"[{hub.name}]" if hub.name else "")
+
+
+def _places(data: DataConfig) -> tuple[Path, Path]:
+    """The cache of the library, and our record of which commit of what is asked for lies in it."""
+    wanted = [data.hub.repo, data.hub.name, data.hub.revision, data.hub.data_dir]
+    cache = Path(data.cache) / "datasets"
+    return cache, cache / "hub" / f"{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.json"
+
+
+def _known(data: DataConfig, reason: _OutOfReach) -> tuple[str, dict[str, Any]]:
+    """The commit and the splits of the copy in the cache."""
+    known = _recall(_places(data)[1])
+    if known is None:
+        raise UserError(
+            f"{_where(data.hub)}: the hub is out of reach ({reason}) and {data.cache} holds no copy: check the network "
+            "or take another data.source"
+        ) from reason
+    return known
+
+
 def _commit(repo: str, revision: str | None) -> str:
     """The commit that the revision stands for: also the cheapest question that shows whether the hub answers."""
     from huggingface_hub import HfApi
@@ -158,8 +184,9 @@ def _commit(repo: str, revision: str | None) -> str:
         RevisionNotFoundError,
     )
 
+    _connect()
     try:
-        sha = HfApi().dataset_info(repo, revision=revision, timeout=PROBE_SECONDS).sha
+        sha = HfApi().dataset_info(repo, revision=revision, timeout=ANSWER_SECONDS).sha
     except GatedRepoError as error:
         raise UserError(f"hub {repo} is gated: ask for access on its page, then run: hf auth login") from error
     except RepositoryNotFoundError as error:
@@ -175,6 +202,20 @@ def _commit(repo: str, revision: str | None) -> str:
     if not sha:
         raise _OutOfReach("it names no commit")
     return sha
+
+
+def _connect() -> None:
+    """See within a second whether the hub, or the proxy before it, takes a connection at all."""
+    from huggingface_hub.constants import ENDPOINT
+
+    hub = urlsplit(ENDPOINT)
+    proxy = None if proxy_bypass(hub.hostname or "") else getproxies().get(hub.scheme)
+    place = urlsplit(proxy) if proxy else hub
+    port = place.port or {"http": 80, "https": 443}.get(place.scheme, 443)
+    try:
+        socket.create_connection((place.hostname or "", port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _OutOfReach(error.strerror or str(error)) from error
 
 
 def _download(hub: HubConfig, repo: str, commit: str, cache: Path, where: str) -> dict[str, Any]:
