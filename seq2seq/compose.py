@@ -15,13 +15,13 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq.config import DECODERS, ENCODERS, Config
 from seq2seq.errors import UserError
+from seq2seq.overrides import first_line, parse
 from seq2seq.validation import explain, from_plain, known_keys, nearest
 
 ROOT = "train"
@@ -75,18 +75,10 @@ def compose(arguments: Sequence[str]) -> Config:
             raise UserError(explain(error)) from error
         except HydraException as error:
             cause = error.__cause__ or error
-            line = explain(cause) if isinstance(cause, OmegaConfBaseException) else _first_line(error)
+            line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
             raise UserError(line.replace(f"experiment/{OWN}", own)) from error
     assert isinstance(plain, dict)
     return from_plain({str(key): value for key, value in plain.items()}, "config")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    if lines[0].endswith(":"):  # Hydra says where, and what in the lines below
-        key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
-        return f"{lines[0]} {key and f'{key}: '}{lines[1]}"
-    return lines[0]
 
 
 def _own_experiment(argument: str, folder: Path) -> str:
@@ -101,7 +93,7 @@ def _own_experiment(argument: str, folder: Path) -> str:
     except OSError as error:
         raise UserError(f"{value}: cannot be read ({error.strerror}): give the path of a YAML file") from error
     except Exception as error:  # YAML's errors have no common base that says more than "Exception"
-        raise UserError(f"{value}: not YAML ({_first_line(error)})") from error
+        raise UserError(f"{value}: not YAML ({first_line(error)})") from error
     if not isinstance(content, DictConfig):
         raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
     _check_own_keys(OmegaConf.to_container(content), value)
@@ -136,10 +128,7 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
     for argument in arguments:
         if "=" not in argument or argument.startswith("~"):
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
-        try:
-            override = OverridesParser.create().parse_override(argument)
-        except HydraException as error:
-            raise UserError(f"{argument!r} is not understood: {_first_line(error)}") from error
+        override = parse(argument)
         key = override.get_key_element().lstrip("+~")
         if key in GROUPS:
             _check_choice(key, str(override.value()), own)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from seq2seq.config import Config
@@ -13,6 +14,23 @@ from seq2seq.errors import UserError
 from seq2seq.validation import check_decode, from_plain, known_keys, nearest, to_plain
 
 CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid.", "device", "trainer.precision", "seed")
+
+
+def first_line(error: Exception) -> str:
+    """What an error of Hydra or YAML says, in one line."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    if lines[0].endswith(":"):  # Hydra says where, and what in the lines below
+        key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+        return f"{lines[0]} {key and f'{key}: '}{lines[1]}"
+    return lines[0]
+
+
+def parse(argument: str) -> Override:
+    """``key=value`` in Hydra's grammar. Raises ``UserError`` where it is not."""
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HydraException as error:
+        raise UserError(f"{argument!r} is not understood: {first_line(error)}") from error
 
 
 def override(config: Config, arguments: Sequence[str]) -> Config:
@@ -28,10 +46,7 @@ def override(config: Config, arguments: Sequence[str]) -> Config:
     if plain["trainer"]["precision"] == "fp16":  # which needs a GPU
         plain["trainer"]["precision"] = "auto"
     for argument in arguments:
-        try:
-            parsed = OverridesParser.create().parse_override(argument)
-        except HydraException as error:
-            raise UserError(f"{argument!r} is not understood: {str(error).splitlines()[0]}") from error
+        parsed = parse(argument)
         key = parsed.get_key_element()
         known = [name for name in known_keys() if name.startswith(CHANGEABLE)]
         if not key.startswith(CHANGEABLE):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from seq2seq.atomic import explained, read_json, write_json
 from seq2seq.config import DataConfig
 from seq2seq.data import filters, subwords
-from seq2seq.data.filters import Pair
+from seq2seq.data.files import Pair
 from seq2seq.data.sources import Source, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from seq2seq.config import FilterConfig
+from seq2seq.data.files import Pair
 
-Pair = tuple[str, str]
 REASONS = ("empty", "duplicate", "too long", "length ratio")
 
 

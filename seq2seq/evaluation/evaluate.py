@@ -82,6 +82,7 @@ def evaluate(
         **score(hypotheses, references[:most], language, metrics),
         **likelihood,
     }
+    # In characters, so that it means the same for every vocabulary.
     scores["length_ratio"] = sum(map(len, hypotheses)) / max(sum(map(len, references[:most])), 1)
     if by_length:
         scores["by_length"] = by_thirds(src[:most], hypotheses, references[:most], language)

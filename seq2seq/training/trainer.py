@@ -20,7 +20,7 @@ from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
 from seq2seq.devices import autocast, choose_precision
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import evaluate
+from seq2seq.evaluation.evaluate import evaluate, evaluating
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
 from seq2seq.runs import Run
@@ -277,9 +277,8 @@ class Trainer:
     def _show_samples(self, src: list[str], references: list[str]) -> None:
         count = min(self.options.samples, len(src))
         if count:
-            self.model.eval()
-            found = self.translator.translate(src[:count], self.config.decode, attention=True)
-            self.model.train()
+            with evaluating([self.model]):
+                found = self.translator.translate(src[:count], self.config.decode, attention=True)
             self.log.samples(self.at.step, src[:count], references[:count], [best[0] for best in found])
 
     # ------------------------------------------------------------------------------------- figures, state, stops
