@@ -131,9 +131,9 @@ def _evaluate(arguments: list[str]) -> int:
         raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
     runs, config = _runs_and_config(given.arguments)
 
-    from seq2seq import commands
+    from seq2seq import commands, trained
 
-    loaded = commands.load(runs, config)
+    loaded = trained.load(runs, config)
     commands.evaluate_run(loaded, given.src, given.ref, given.ter, given.json, given.out)
     return 0
 
@@ -147,9 +147,9 @@ def _translate(arguments: list[str]) -> int:
     given = parser.parse_intermixed_args(arguments)
     runs, config = _runs_and_config(given.arguments)
 
-    from seq2seq import commands
+    from seq2seq import commands, trained
 
-    commands.translate(commands.load(runs, config), given.source, given.out, given.attention)
+    commands.translate(trained.load(runs, config), given.source, given.out, given.attention)
     return 0
 
 

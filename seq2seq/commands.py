@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +18,14 @@ from seq2seq.atomic import explained, read_json, write_atomically, write_json
 from seq2seq.config import Config
 from seq2seq.data import files
 from seq2seq.data.encoded import Corpus, prepare
-from seq2seq.data.sources import open_source
-from seq2seq.data.subwords import Subwords
-from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.devices import autocast, choose_device, choose_precision
+from seq2seq.decoding.translator import Translation
+from seq2seq.devices import choose_device, choose_precision
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, evaluate
+from seq2seq.fingerprint import fingerprint
 from seq2seq.models.build import build, parameters_by_part
-from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import Run, differences, run_of
+from seq2seq.trained import Loaded, saved_split, split_of_source, unzip
 from seq2seq.training import checkpoint
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.trainer import Trainer
@@ -61,7 +57,7 @@ def train(config: Config) -> None:
     model = build(config.model, *corpus.subwords.sizes)
     tables.print_corpus(config, corpus)
     tables.print_parameters(config.model.name, parameters_by_part(model))
-    prints = fingerprint(config, corpus)
+    prints = fingerprint(corpus)
     if goes_on:
         _check_data(run, prints)
     with explained(run.folder):
@@ -163,56 +159,7 @@ def sample_translations(src: Sequence[str], references: Sequence[str], evaluatio
     ]
 
 
-def fingerprint(config: Config, corpus: Corpus) -> dict[str, Any]:
-    """What a run's figures depend on. Two runs compare only where data, subwords and references agree."""
-    code = hashlib.sha256()
-    package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        code.update(path.read_bytes())
-    packages = ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
-    return {
-        "data": corpus.fingerprint,
-        "subwords": hashlib.sha256(b"".join(corpus.subwords.models)).hexdigest(),
-        "references": hashlib.sha256("\n".join(corpus.splits["test"].lines(1)).encode()).hexdigest(),
-        "code": code.hexdigest(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
-    }
-
-
 # ------------------------------------------------------------------------------------------------------ evaluate
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """Trained models that translate together, with the config and the run folder of the first."""
-
-    translator: Translator
-    config: Config
-    run: Run
-    checkpoint: str
-    models: list[str]  # the checkpoints' files
-
-
-def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
-    """Load an ensemble of one or more checkpoints, onto whatever device there is.
-
-    Raises:
-        UserError: damaged or foreign weights, or runs that do not share their subwords.
-    """
-    device = choose_device(config.device)
-    models: list[Seq2Seq] = []
-    subwords = Subwords.load(runs[0][0].subwords)
-    for run, name in runs:
-        if Subwords.load(run.subwords).models != subwords.models:
-            raise UserError(f"{run.folder}: other subwords than {runs[0][0].folder}: an ensemble must share them")
-        model = build(run.load_config().model, *subwords.sizes)
-        checkpoint.load_weights(run.checkpoint(name), model)
-        models.append(model.to(device).eval())
-    precision = autocast(device, choose_precision(config.trainer.precision, device))
-    torch.manual_seed(config.seed)  # of sampling
-    names = [str(run.checkpoint(name)) for run, name in runs]
-    return Loaded(Translator(models, subwords, device, precision), config, *runs[0], names)
 
 
 def evaluate_run(
@@ -239,25 +186,6 @@ def evaluate_run(
     evaluation.scores["decode"] = asdict(config.decode)
     evaluation.save(folder)
     tables.print_evaluation(evaluation.scores, folder, as_json)
-
-
-def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
-    """The text of a split, from where the corpus comes from."""
-    return unzip(open_source(config.data).pairs(split))
-
-
-def saved_split(run: Run, split: str) -> tuple[list[str], list[str]] | None:
-    """The text of a split that the run has kept beside its scores."""
-    src, ref = (run.evaluation(split) / f"{side}.txt" for side in ("src", "ref"))
-    if not (src.exists() and ref.exists()):
-        return None
-    return unzip(files.text_files(str(src), str(ref)).pairs())
-
-
-def unzip(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Pairs as two lists."""
-    both = list(pairs)
-    return [src for src, _ in both], [tgt for _, tgt in both]
 
 
 def save_evaluation(run: Run, name: str, evaluation: Evaluation, src: Sequence[str], references: Sequence[str]) -> None:

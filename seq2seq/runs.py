@@ -60,6 +60,10 @@ class Run:
         """``last``, ``best``, ``averaged`` or ``recent-<step>``."""
         return self.folder / "checkpoints" / f"{name}.safetensors"
 
+    def validation(self, step: int) -> Path:
+        """The translations of the validation split after so many updates, a line a sentence."""
+        return self.folder / "validations" / f"{step}.txt"
+
     def evaluation(self, name: str) -> Path:
         """Folder of the scores and hypotheses of one evaluation."""
         return self.folder / "evaluations" / name

@@ -23,6 +23,7 @@ STOREYS = [
     {"decoding"},
     {"evaluation"},
     {"training"},
+    {"fingerprint", "trained"},
     {"compose", "completion", "tables"},
     {"comparison"},
     {"commands"},

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seq2seq.models.interface import Memory
+
 
 def attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: bool = False
@@ -85,8 +87,13 @@ class CrossAttention(nn.Module):
         return split_heads(key, self.heads), split_heads(value, self.heads)
 
     def forward(
-        self, x: Tensor, key: Tensor, value: Tensor, src_mask: Tensor, weights: bool = False
+        self, x: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """``x`` (B, T, D) or (B, K, D): hypotheses are so many queries against one set of keys."""
-        mixed, maps = attend(split_heads(self.query(x), self.heads), key, value, src_mask[:, None, None, :], weights)
+        mask, reweigh = memory.mask[:, None, None, :], memory.reweigh
+        query = split_heads(self.query(x), self.heads)
+        mixed, maps = attend(query, key, value, mask, weights or reweigh is not None)
+        if reweigh is not None and maps is not None:
+            maps = reweigh(maps, mask)
+            mixed = maps.to(value.dtype) @ value
         return self.out(merge_heads(mixed)), maps

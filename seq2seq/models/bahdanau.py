@@ -49,4 +49,6 @@ class AttentiveContext(Context):
         else:
             energies = query @ keys.transpose(1, 2)
         weights = torch.softmax(energies + padding, -1)
+        if memory.reweigh is not None:
+            weights = memory.reweigh(weights, memory.mask[:, None])
         return weights.to(memory.states.dtype) @ memory.states, weights

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,6 +22,10 @@ State = dict[str, Tensor]
 """What a hypothesis has left behind in the decoder: tensors (B, K, …), so that any search can reorder or fork it."""
 
 
+Reweigh = Callable[[Tensor, Tensor], Tensor]
+"""An intervention: attention weights (B, …, S) and the mask (B, …, S) to the weights that are used instead."""
+
+
 @dataclass(frozen=True)
 class Memory:
     """What the decoder may know of the source. It depends on the sentence alone and is never repeated for the beam."""
@@ -29,10 +34,12 @@ class Memory:
     mask: Tensor  # (B, S)
     summary: Tensor  # (B, D'): the whole sentence in one vector
     keys: tuple[Tensor, ...] = ()  # what a decoder has computed from the sentence once, each (B, …)
+    reweigh: Reweigh | None = None  # what stands in for the weights that attention has learned; None: nothing
 
     def select(self, rows: Tensor) -> Memory:
         """The memory of some of the sentences, ``rows`` (B',)."""
-        return Memory(self.states[rows], self.mask[rows], self.summary[rows], tuple(k[rows] for k in self.keys))
+        keys = tuple(key[rows] for key in self.keys)
+        return replace(self, states=self.states[rows], mask=self.mask[rows], summary=self.summary[rows], keys=keys)
 
     def with_keys(self, *keys: Tensor) -> Memory:
         """The same memory with what the decoder computes once."""
@@ -75,6 +82,10 @@ class Decoder(nn.Module, ABC):
     def prepare(self, memory: Memory) -> Memory:
         """Add to the memory what the decoder needs of the sentence alone."""
         return memory
+
+    def bottleneck(self, memory: Memory) -> Tensor | None:
+        """The one vector (B, C) through which everything must pass, of a prepared memory; None where there is none."""
+        return None
 
     @abstractmethod
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
@@ -125,6 +136,8 @@ class Dropout(nn.Module):
 class Seq2Seq(nn.Module):
     """An encoder, a decoder and the output layer. Everything outside ``models/`` holds one of these."""
 
+    reweigh: Reweigh | None = None  # set only while the effect of an intervention is measured
+
     def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
@@ -132,7 +145,7 @@ class Seq2Seq(nn.Module):
     def encode(self, src: Tensor) -> Memory:
         """``src`` (B, S) ids, PAD at the end, to the memory with all that depends on the sentence alone."""
         memory: Memory = self.decoder.prepare(self.encoder(src, src != PAD))
-        return memory
+        return replace(memory, reweigh=self.reweigh)
 
     def forward(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         """Teacher forcing: ``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS."""

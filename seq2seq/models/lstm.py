@@ -27,6 +27,9 @@ class FixedContext(Context):
     def first(self, memory: Memory) -> Tensor:
         return memory.keys[0]
 
+    def bottleneck(self, memory: Memory) -> Tensor:
+        return memory.keys[0]
+
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
         context = memory.keys[0][:, None, : self.width]
         return context.expand(-1, query.shape[1], -1), None

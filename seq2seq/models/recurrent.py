@@ -89,6 +89,10 @@ class Context(nn.Module, ABC):
     def first(self, memory: Memory) -> Tensor:
         """(B, C'): what the decoder's first state is made of."""
 
+    def bottleneck(self, memory: Memory) -> Tensor | None:
+        """As ``Decoder.bottleneck``."""
+        return None
+
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
         """From the previous state (B, K, D): the context (B, K, C), and the attention (B, K, S) if there is any."""
@@ -116,6 +120,9 @@ class RecurrentDecoder(Decoder):
 
     def prepare(self, memory: Memory) -> Memory:
         return self.context.prepare(memory)
+
+    def bottleneck(self, memory: Memory) -> Tensor | None:
+        return self.context.bottleneck(memory)
 
     def start(self, memory: Memory) -> State:
         first = torch.tanh(self.first(self.context.first(memory)))[:, None]

@@ -104,24 +104,24 @@ class DecoderLayer(nn.Module):
         self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)
 
     def forward(
-        self, x: Tensor, causal: Tensor, key: Tensor, value: Tensor, src_mask: Tensor, weights: bool
+        self, x: Tensor, causal: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing: ``x`` (B, T, D), ``causal`` (T, T); the maps (B, H, T, S) where asked for."""
         x = self.around_attention.after(x, self.attention(self.around_attention.before(x), causal))
-        return self._look(x, key, value, src_mask, weights)
+        return self._look(x, key, value, memory, weights)
 
     def step(
-        self, x: Tensor, keys: Tensor, values: Tensor, key: Tensor, value: Tensor, src_mask: Tensor
+        self, x: Tensor, keys: Tensor, values: Tensor, key: Tensor, value: Tensor, memory: Memory
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """One token: ``x`` (B, K, D) and the layer's cache (B, K, H, T, W), which is returned longer."""
         y, keys, values = self.attention.step(self.around_attention.before(x), keys, values)
-        x, maps = self._look(self.around_attention.after(x, y), key, value, src_mask, weights=True)
+        x, maps = self._look(self.around_attention.after(x, y), key, value, memory, weights=True)
         return x, maps, keys, values
 
     def _look(
-        self, x: Tensor, key: Tensor, value: Tensor, src_mask: Tensor, weights: bool
+        self, x: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        y, maps = self.cross(self.around_cross.before(x), key, value, src_mask, weights)
+        y, maps = self.cross(self.around_cross.before(x), key, value, memory, weights)
         x = self.around_cross.after(x, y)
         return self.around_feed_forward.after(x, self.feed_forward(self.around_feed_forward.before(x))), maps
 
@@ -174,7 +174,7 @@ class TransformerDecoder(Decoder):
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):
             key, value = memory.keys[2 * n : 2 * n + 2]
-            x, weights = layer(x, causal, key, value, memory.mask, attention)
+            x, weights = layer(x, causal, key, value, memory, attention)
             maps += [] if weights is None else [weights]
         return DecoderOutput(self.norm(x), torch.cat(maps, 1) if attention else None)
 
@@ -191,7 +191,7 @@ class TransformerDecoder(Decoder):
         for n, layer in enumerate(self._layers):
             key, value = memory.keys[2 * n : 2 * n + 2]
             x, weights, new[f"keys{n}"], new[f"values{n}"] = layer.step(
-                x, state[f"keys{n}"], state[f"values{n}"], key, value, memory.mask
+                x, state[f"keys{n}"], state[f"values{n}"], key, value, memory
             )
             maps += [] if weights is None else [weights]
         return Step(self.norm(x), new, torch.cat(maps, 1).transpose(1, 2))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seq2seq.atomic import write_atomically
 from seq2seq.config import Config
 from seq2seq.data.batches import Batch, Batches, Rows
 from seq2seq.data.encoded import Corpus
@@ -249,7 +250,11 @@ class Trainer:
         if self.options.average:
             self._keep_recent()
         names = ("nll", "ppl", "bleu", "chrf", "token_accuracy", "length_ratio")
-        self.log.scalars(self.at.step, {f"valid/{name}": scores[name] for name in names})
+        figures = {f"valid/{name}": scores[name] for name in names}
+        figures |= {"train/tokens": self.at.tokens, "train/seconds": self.at.seconds}
+        self.log.scalars(self.at.step, figures)
+        lines = "".join(f"{best[0].text}\n" for best in evaluation.translations)
+        write_atomically(self.run.validation(self.at.step), lines)
         self._show_samples(src, references)
         self.display.say(
             f"step {self.at.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "

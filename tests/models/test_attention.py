@@ -125,9 +125,9 @@ def test_cross_attention_and_its_maps_are_torchs() -> None:
             "out_proj.bias": module.out.bias,
         }
     )
-    x, memory = torch.randn(2, 4, 8), torch.randn(2, 5, 6)
-    mixed, maps = module(x, *module.keys(memory), MASK, weights=True)
-    expected, expected_maps = reference(x, memory, memory, key_padding_mask=~MASK, average_attn_weights=False)
+    x, states = torch.randn(2, 4, 8), torch.randn(2, 5, 6)
+    mixed, maps = module(x, *module.keys(states), Memory(states, MASK, states[:, 0]), weights=True)
+    expected, expected_maps = reference(x, states, states, key_padding_mask=~MASK, average_attn_weights=False)
     torch.testing.assert_close(mixed, expected)
     torch.testing.assert_close(maps, expected_maps)
 

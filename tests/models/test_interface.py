@@ -78,6 +78,39 @@ def test_asking_for_attention_changes_no_state(model: Seq2Seq, src: Tensor, tgt:
     close(model(src, tgt, attention=True).hidden, model(src, tgt).hidden)
 
 
+def evenly(weights: Tensor, mask: Tensor) -> Tensor:
+    return (mask / mask.sum(-1, keepdim=True)).expand_as(weights)
+
+
+def test_an_intervention_replaces_the_weights_on_both_paths(
+    name: str, model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift
+) -> None:
+    tgt_in = shift(tgt)
+    learned = model(src, tgt_in).hidden
+    try:
+        model.reweigh = lambda weights, mask: weights
+        torch.testing.assert_close(model(src, tgt_in).hidden, learned)
+        model.reweigh = evenly
+        hidden, maps = model(src, tgt_in, attention=True)
+        stepped = torch.cat([step.hidden for step in steps(model, src, tgt_in)], 1)
+    finally:
+        model.reweigh = None
+    torch.testing.assert_close(hidden, stepped, atol=1e-5, rtol=1e-4)
+    if maps is None:
+        torch.testing.assert_close(hidden, learned)
+    else:
+        real = (src != PAD)[:, None, None]
+        torch.testing.assert_close(maps, (real / real.sum(-1, keepdim=True)).expand_as(maps))
+        assert not torch.allclose(hidden, learned, atol=1e-3)
+
+
+def test_only_the_fixed_context_has_a_bottleneck(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+    vector = model.decoder.bottleneck(model.encode(src))
+    assert (vector is None) == (model(src, shift(tgt), attention=True).attention is not None)
+    if vector is not None:
+        assert vector.shape[0] == len(src) and vector.dim() == 2
+
+
 def test_attention_rows_sum_to_one_and_are_zero_on_padding(model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
     attention = model(src, tgt, attention=True).attention
     if attention is None:
