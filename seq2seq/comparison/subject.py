@@ -1,0 +1,61 @@
+"""A finished run, loaded so that it can be asked questions. Knows run folders and texts; measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seq2seq.config import Config
+from seq2seq.data.sources import open_source
+from seq2seq.decoding.translator import Translator
+from seq2seq.errors import UserError
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.overrides import override
+from seq2seq.runs import Run, find
+from seq2seq.trained import load, saved_split, unzip
+
+Links = set[tuple[int, int]]
+"""The word alignment of one pair: (source word, target word), from 0."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One run with its test split (whole), its validation split, and the test pairs' gold alignment if there is one."""
+
+    run: Run
+    config: Config
+    translator: Translator
+    src: list[str]
+    references: list[str]
+    valid: tuple[list[str], list[str]]
+    gold: list[Links] | None
+
+    @property
+    def model(self) -> Seq2Seq:
+        """The one model of the run."""
+        return self.translator.models[0]
+
+    @classmethod
+    def open(cls, folder: Path, cache: str | None = None) -> Subject:
+        """Load a finished run; the validation split and the gold come from its corpus (``cache``: where that is now).
+
+        Raises:
+            UserError: no finished run there, or its corpus is gone.
+        """
+        run, checkpoint = find(folder)
+        test = saved_split(run, "test")
+        if not run.finished or test is None:
+            raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
+        config = override(run.load_config(), [])
+        if cache is not None:
+            config = replace(config, data=replace(config.data, cache=cache))
+        source = open_source(config.data)
+        links = source.alignment_file("test")
+        gold = None if links is None else [parse_links(line) for line in links.read_text("utf-8").splitlines()]
+        loaded = load([(run, checkpoint)], config)
+        return cls(run, config, loaded.translator, *test, unzip(source.pairs("valid")), gold)
+
+
+def parse_links(line: str) -> Links:
+    """``0-0 1-2`` to pairs of word numbers (Pharaoh format)."""
+    return {(int(i), int(j)) for i, _, j in (link.partition("-") for link in line.split())}
