@@ -1,22 +1,24 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate tensorboard test lint clean
+.PHONY: help train evaluate translate compare tensorboard test lint clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUTPUTS ?= outputs
+STUDY ?= embedded
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml   ARGS="key=value …"   RUN=outputs/…'
+	@echo '  STUDY=smoke|embedded|causes|multi30k|bible|text'
 
 # Made anew whenever the dependencies change; the stamp is written only after everything is installed.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report]'
 	@touch $@
 
 train: $(VENV)/installed ## train CONFIG, test it, print the scores; ARGS="key=value …" overrides
@@ -33,6 +35,9 @@ evaluate: $(VENV)/installed ## score RUN=outputs/…; ARGS="decode.beam=1 --ter"
 
 translate: $(VENV)/installed ## translate with RUN=outputs/… what you type or pipe in
 	@$(BIN)/seq2seq translate $(RUN) $(ARGS)
+
+compare: $(VENV)/installed ## train the models of STUDY (default: embedded) and explain the difference in a page
+	@$(BIN)/seq2seq compare study=$(STUDY) outputs=$(OUTPUTS) $(ARGS)
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)

@@ -21,6 +21,11 @@ USAGE = """seq2seq trains translation models, three architectures through one pi
   seq2seq train experiment=NAME [key=value …]  train, test, print the scores
   seq2seq evaluate RUN [key=value …]           score a split or new files
   seq2seq translate RUN [key=value …]          translate a file or what you type
+  seq2seq compare study=NAME [key=value …]     train the models of a study, explain
+                                               the difference in one page
+  seq2seq report RUN RUN …                     that page from runs that are there
+  seq2seq align RUN                            word alignments of its attention, AER
+  seq2seq score --ref FILE NAME=FILE …         statistics on anybody's translations
   seq2seq configs                              list the experiments that ship
   seq2seq completion                           print the completion for bash
 
@@ -88,7 +93,7 @@ def _train(arguments: list[str]) -> int:
     from seq2seq.compose import compose
 
     if not any(argument.partition("=")[0] in ("experiment", "model") for argument in arguments):
-        raise UserError(f"say what to train: experiment=NAME, where NAME is one of {', '.join(_experiments())}")
+        raise UserError(f"say what to train: experiment=NAME, where NAME is one of {', '.join(_choices('experiment'))}")
     config = compose(arguments)
     if config.data.source == "hub" and config.data.hub.repo:
         from seq2seq.data.hub import check_reach
@@ -153,6 +158,72 @@ def _translate(arguments: list[str]) -> int:
     return 0
 
 
+def _compare(arguments: list[str]) -> int:
+    from seq2seq.comparison.options import StudyConfig, study_of
+
+    if _asks_for_help(arguments):
+        from seq2seq.reference import reference_of
+
+        about = (
+            "Train the models of a study side by side, measure them, and write one page that explains the difference. "
+            "Skips what is finished and goes on with what was cut. Any option of seq2seq train is one of every run."
+        )
+        parser = Parser("seq2seq compare", description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.epilog = f"{reference_of(StudyConfig())}\n\nstudies: {', '.join(_choices('study'))}"
+        parser.print_help()
+        return 0
+    options, for_runs = study_of(arguments)
+
+    from seq2seq.comparison.compare import compare
+    from seq2seq.comparison.study import Study
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return compare(Study(options, for_runs, arguments))
+    except KeyboardInterrupt:
+        again = shlex.join(["seq2seq", "compare", *arguments])
+        print(f"stopped and saved; to go on, the same command again: {again}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _report(arguments: list[str]) -> int:
+    parser = Parser("seq2seq report", description="Make the page of a comparison from finished runs.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs, of several models and seeds")
+    parser.add_argument("--out", metavar="FOLDER", default="report", help="where the page goes (default: report)")
+    parser.add_argument("--title", default="Translation models compared", help="title of the page")
+    parser.add_argument("--anyway", action="store_true", help="show runs that are not alike beside each other, marked")
+    parser.add_argument("--buckets", metavar="N,N,…", default="10,20,30,40", help="source words up to which buckets go")
+    given = parser.parse_args(arguments)
+    if not all(edge.isdigit() for edge in given.buckets.split(",")):
+        raise UserError(f"--buckets {given.buckets}: give growing numbers of words, e.g. 10,20,30,40")
+
+    from seq2seq.comparison.compare import report
+
+    report([Path(path) for path in given.runs], Path(given.out), given.title, given.buckets, given.anyway)
+    return 0
+
+
+def _align(arguments: list[str]) -> int:
+    from seq2seq.comparison import aligning
+
+    parser = Parser("seq2seq align", description="Word alignments from a run's attention, and their error rate (AER).")
+    parser.add_argument("arguments", nargs="+", metavar="RUN key=value …", help="a run, options as for evaluate")
+    aligning.add_arguments(parser)
+    given = parser.parse_intermixed_args(arguments)
+    runs, config = _runs_and_config(given.arguments)
+    aligning.run(runs, config, given)
+    return 0
+
+
+def _score(arguments: list[str]) -> int:
+    from seq2seq.comparison import scoring
+
+    parser = Parser("seq2seq score", description="Scores of any systems' translations, with intervals and tests.")
+    scoring.add_arguments(parser)
+    scoring.run(parser.parse_args(arguments))
+    return 0
+
+
 def _runs_and_config(arguments: Sequence[str]):  # type: ignore[no-untyped-def]
     from seq2seq.overrides import override
     from seq2seq.runs import find
@@ -165,10 +236,10 @@ def _runs_and_config(arguments: Sequence[str]):  # type: ignore[no-untyped-def]
     return runs, override(runs[0][0].load_config(), options)
 
 
-def _experiments() -> list[str]:
+def _choices(group: str) -> list[str]:
     from seq2seq.compose import options_of
 
-    return options_of("experiment")
+    return options_of(group)
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
@@ -181,7 +252,7 @@ def _configs(arguments: list[str]) -> int:
             "seq2seq configs\n\nList the experiments that ship: what experiment=NAME and make train CONFIG=NAME can be."
         )
     else:
-        print("\n".join(_experiments()))
+        print("\n".join(_choices("experiment")))
     return 0
 
 
@@ -199,6 +270,10 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "translate": _translate,
+    "compare": _compare,
+    "report": _report,
+    "align": _align,
+    "score": _score,
     "configs": _configs,
     "completion": _completion,
 }

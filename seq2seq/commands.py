@@ -48,6 +48,11 @@ def train(config: Config) -> None:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         tables.print_result(run, run.load_summary())
         return
+    with run.locked():
+        _train(config, run, goes_on)
+
+
+def _train(config: Config, run: Run, goes_on: bool) -> None:
     device = choose_device(config.device)
     choose_precision(config.trainer.precision, device)
     if config.trainer.threads:

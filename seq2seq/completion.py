@@ -9,7 +9,7 @@ from seq2seq.overrides import CHANGEABLE
 from seq2seq.reference import options_below
 from seq2seq.validation import known_keys
 
-VERBS = ("train", "evaluate", "translate", "configs", "completion")
+VERBS = ("train", "evaluate", "translate", "compare", "report", "align", "score", "configs", "completion")
 
 BASH = r"""# bash completion of seq2seq; use it by:  eval "$(seq2seq completion)"
 _seq2seq() {

@@ -18,6 +18,12 @@ def reference(prefixes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def reference_of(node: Any) -> str:
+    """The same for the options of a dataclass that stands alone."""
+    lines = [_option(key, f.metadata, value, "") for key, f, value in sections(node) if f.metadata]
+    return "\n".join(["options, as key=value:", "", *lines])
+
+
 def options_below(prefix: str) -> list[tuple[str, Any, Any, str]]:
     """(key, limits and explanation, default, the kind of encoder or decoder that has the option) below ``prefix``."""
     found = [(key, f.metadata, value, "") for key, f, value in sections(Config()) if f.metadata]

@@ -5,13 +5,16 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from seq2seq.atomic import read_json, write_atomically, write_json
+from seq2seq.atomic import explained, read_json, write_atomically, write_json
 from seq2seq.config import Config
 from seq2seq.errors import UserError
 from seq2seq.validation import from_plain, to_plain
@@ -67,6 +70,28 @@ class Run:
     def evaluation(self, name: str) -> Path:
         """Folder of the scores and hypotheses of one evaluation."""
         return self.folder / "evaluations" / name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second training out; the system gives the lock back however this process ends.
+
+        Raises:
+            UserError: another process has the lock.
+        """
+        if sys.platform == "win32":  # no such lock there
+            yield
+            return
+        import fcntl
+
+        with explained(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            file = (self.folder.parent / f".{self.folder.name}.lock").open("w")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.folder} is being trained by another process: wait for it or stop it") from error
+            yield
 
     def save_config(self, config: Config) -> None:
         """Write the resolved config."""

@@ -57,12 +57,12 @@ def validate(config: Config) -> Config:
         UserError: naming the first key that is impossible, its value, and what is possible.
     """
     for key, f, value in sections(config):
-        _within_limits(key, value, f.metadata)
+        within_limits(key, value, f.metadata)
     _fit_together(config)
     return config
 
 
-def _within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
+def within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
     if value is None or not limits:
         return
     if limits["choices"] and value not in limits["choices"]:

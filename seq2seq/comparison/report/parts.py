@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows; numbers are shown with two digits after the point unless they are whole."""
+    """Columns and rows; numbers are shown with two digits after the point unless they are whole or smaller."""
 
     name: str  # of its CSV
     title: str
@@ -90,6 +90,7 @@ class Explorer:
     models: list[str]
     maps: list[list[str]]
     sentences: list[Sentence]
+    after: str = ""  # the name of the section that it follows; without one it stands at the end
 
 
 @dataclass(frozen=True)
@@ -103,3 +104,14 @@ class Page:
     explorer: Explorer | None = None
     warnings: list[str] = field(default_factory=list)
     colours: tuple[str, ...] = ()  # the models in the order in which they get their colours, the same in all figures
+
+
+def is_number(value: Any) -> bool:
+    """Whether a cell is aligned, sorted and drawn as a number; truth values are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def numeric(table: Table, column: int) -> bool:
+    """Whether a column holds numbers and gaps alone: it is then set to the right."""
+    cells = [row[column] for row in table.rows]
+    return any(map(is_number, cells)) and all(cell is None or is_number(cell) for cell in cells)

@@ -1,0 +1,206 @@
+"""What ``seq2seq compare`` does, in its order: say what will be run, trials, runs, measurements, the page."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from seq2seq.comparison.findings.assembly import material_of_runs, material_of_study, page_of
+from seq2seq.comparison.findings.material import Material
+from seq2seq.comparison.measurements import measure_all
+from seq2seq.comparison.report.page import tensorboard_summary, write_page
+from seq2seq.comparison.runner import Task, minutes, run_all
+from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters
+from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.devices import choose_device
+from seq2seq.errors import UserError
+from seq2seq.models.build import build, parameters_by_part
+from seq2seq.runs import find
+
+PACE = 150.0  # seconds a million target tokens, for a model of which nothing is known
+AROUND = 25.0  # seconds of a run that are not training: starting, validations, the test
+MEASURING = 100.0  # seconds that the measurements of a run take
+
+
+def compare(study: Study) -> int:
+    """Train what is missing, measure, write the page; returns the exit code, 1 where a run failed.
+
+    Raises:
+        UserError: before anything is trained, for what cannot be compared fairly.
+        KeyboardInterrupt: stopped; the same command goes on.
+    """
+    options = study.options
+    trials = study.trials()
+    first = options.rates[0] if options.rates else None
+    draft = study.runs(dict.fromkeys(options.models, first))
+    announce(study, trials, draft)
+    config = draft[0].config
+    corpus = prepare(config.data)
+    counts = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
+    if options.match == "parameters":
+        check_parameters({name: count["total"] for name, count in counts.items()}, options.tolerance, options.anyway)
+    workers = options.workers or default_workers(config.device, options.threads)
+    failed = run_all([training(study, planned) for planned in trials], workers, options.threads)
+    rates = study.rates()
+    for model, rate in rates.items():
+        if rate is not None:
+            print(f"{model}: learning rate {rate:g}", file=sys.stderr)
+    runs = study.runs(rates, cost_of_a_token(study, counts))
+    variants = [planned for _, planned in study.variants(rates)]
+    tasks = [training(study, planned) for planned in [*runs, *variants]]
+    tasks += [measuring(study, planned) for planned in runs]
+    failed |= run_all(tasks, workers, options.threads)
+    finished = [planned for planned in runs if planned.run.finished]
+    missing = [model for model in options.models if model not in {planned.model for planned in finished}]
+    if missing:
+        raise UserError(
+            f"nothing to compare: no run of {', '.join(missing)} came to an end: {'; '.join(failed.values())}"
+        )
+    allowed = () if options.match == "parameters" else ("trainer.max_tokens",)
+    warnings = check_alike([planned.run for planned in finished], options.anyway, allowed)
+    warnings += [f"{label} failed and is left out: {why}" for label, why in failed.items()]
+    write(material_of_study(study, rates, [planned.run for planned in finished], warnings), study.report)
+    return 1 if failed else 0
+
+
+def write(material: Material, folder: Path) -> None:
+    """Make the page, and say where it is and what it says."""
+    page = page_of(material)
+    path = write_page(page, folder)
+    tensorboard_summary(page, folder)
+    print()
+    for sentence in page.answer:
+        print(textwrap.fill(sentence, 80))
+    for warning in page.warnings:
+        print(textwrap.fill(f"warning: {warning}", 80))
+    print(f"\nopen {path} in a browser")
+
+
+def report(runs: Sequence[Path], folder: Path, title: str, buckets: str, anyway: bool) -> None:
+    """Make the page from finished runs, measuring first what has not been measured.
+
+    Raises:
+        UserError: a run is not finished, or they are not alike and nobody said to go on anyway.
+    """
+    found = [find(path)[0] for path in runs]
+    warnings = check_alike(found, anyway)
+    for run in found:
+        measure_all(run.folder, done=_say_measured)
+    edges = [int(edge) for edge in buckets.split(",")]
+    command = shlex.join(["seq2seq", "report", *map(str, runs), "--buckets", buckets])
+    write(material_of_runs(found, title, edges, warnings=warnings, commands=[command]), folder)
+
+
+def _say_measured(name: str, seconds: float) -> None:
+    if seconds:
+        print(f"measured {name} in {seconds:.0f} s", file=sys.stderr)
+
+
+# ---------------------------------------------------------------------------------------------------- the plan
+
+
+def announce(study: Study, trials: Sequence[Planned], runs: Sequence[Planned]) -> None:
+    """Say what will be run, what is there already, and about how long the rest takes."""
+    options = study.options
+    variants = [planned for _, planned in study.variants(dict.fromkeys(options.models))]
+    workers = options.workers or default_workers(runs[0].config.device, options.threads)
+    table = Table(title=f"study {options.name}", title_justify="left", title_style="bold")
+    for number, column in enumerate(("", "runs", "there", "to do")):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    left = 0.0
+    parts = (("trials of learning rates", trials), ("models × seeds", runs), ("variants", variants))
+    for name, planned in parts:
+        if planned:
+            seconds = sum(expected(study, one) for one in planned if not one.run.finished) / workers
+            there = sum(one.run.finished for one in planned)
+            table.add_row(name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds))
+            left += seconds
+    left += sum(MEASURING for one in runs if not measured(one)) / workers
+    Console().print(table)
+    print(
+        f"{workers} at a time, {options.threads} thread{'s' * (options.threads > 1)} each; "
+        f"with measuring about {minutes(left)} in all. Stop it with Ctrl-C at will: the same command goes on."
+    )
+
+
+def expected(study: Study, planned: Planned) -> float:
+    """About how many seconds a run takes: by the speed of a finished run of the model, or by the study's ``pace``."""
+    tokens = planned.config.trainer.max_tokens
+    if tokens is None:
+        return (planned.config.trainer.max_hours or 1.0) * 3600
+    model = planned.config.model.name
+    for other in study.trials():
+        if other.config.model.name == model and other.run.finished:
+            summary = other.run.load_summary()
+            return float(summary["seconds"]) / summary["tokens"] * tokens * 1.1 + AROUND
+    return study.options.pace.get(model, PACE) * tokens / 1e6 + AROUND
+
+
+def default_workers(device: str, threads: int) -> int:
+    """As many runs at a time as there are cores for their threads; one on a GPU."""
+    if choose_device(device).type != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(cores // threads, 1)
+
+
+def count_parameters(planned: Planned, corpus: Corpus) -> dict[str, int]:
+    """Parameters by part."""
+    with torch.random.fork_rng(devices=[]):
+        return parameters_by_part(build(planned.config.model, *corpus.subwords.sizes))
+
+
+def cost_of_a_token(study: Study, counts: dict[str, dict[str, int]]) -> dict[str, float] | None:
+    """What a target token costs each model: training seconds as the trials had them, or operations.
+
+    A parameter that multiplies costs two operations forward and four backward; an embedding is looked up for nothing,
+    but its table stands for the output layer where the two are tied.
+    """
+    if study.options.match == "parameters":
+        return None
+    if study.options.match == "flops":
+        return {model: 6.0 * count["total"] for model, count in counts.items()}
+    cost: dict[str, float] = {}
+    for planned in study.trials():
+        if planned.run.finished:
+            summary = planned.run.load_summary()
+            cost[planned.model] = max(cost.get(planned.model, 0.0), summary["seconds"] / summary["tokens"])
+    return cost
+
+
+# --------------------------------------------------------------------------------------------------- the tasks
+
+
+def training(study: Study, planned: Planned) -> Task:
+    """``seq2seq train``: goes on with a cut run, and does nothing where it is finished."""
+    return Task(
+        planned.label,
+        ["seq2seq.cli", "train", *planned.arguments],
+        study.logs / f"{planned.label.replace('/', '-')}.log",
+        expected(study, planned),
+        lambda: planned.run.finished,
+    )
+
+
+def measuring(study: Study, planned: Planned) -> Task:
+    """What the page needs beyond the test: a process of its own, as soon as the run is finished."""
+    command = ["seq2seq.comparison.measurements", str(planned.run.folder), "--cache", planned.config.data.cache]
+    command += ["--threads", str(study.options.threads)]
+    label = f"measuring {planned.label}"
+    log = study.logs / f"measuring-{planned.label.replace('/', '-')}.log"
+    return Task(label, command, log, MEASURING, lambda: measured(planned), lambda: planned.run.finished)
+
+
+def measured(planned: Planned) -> bool:
+    """Whether every measurement of a run is there."""
+    from seq2seq.comparison.measurements import missing
+
+    return planned.run.finished and not missing(planned.run)

@@ -1,0 +1,170 @@
+"""Sections 4, 8 and 9: beyond the trained lengths, under other searches, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from seq2seq.comparison import failures
+from seq2seq.comparison.counts import BLEU, RATE, bleu, bleu_counts
+from seq2seq.comparison.findings.material import Material
+from seq2seq.comparison.report.parts import Figure, Row, Section, Table
+from seq2seq.comparison.statistics import by_bucket, interval
+
+
+def extrapolation(material: Material) -> Section:
+    """BLEU and output length on sentences longer than any in training."""
+    rows: list[Row] = []
+    for group in material.groups:
+        sets: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for found in group.measured("extrapolation"):
+            for each in found["sets"]:
+                sets[each["name"]].append(each)
+        for name, each in sets.items():
+            system = [bleu_counts(one["hypotheses"], one["references"], material.language) for one in each]
+            score = interval(system, BLEU)
+            words = float(np.mean([len(line.split()) for line in each[0]["src"]]))
+            wanted = sum(len(line.split()) for line in each[0]["references"])
+            out = float(np.mean([sum(len(line.split()) for line in one["hypotheses"]) for one in each]))
+            row = {"model": group.model, "sentences": name, "kind": each[0]["kind"], "source words": words}
+            spread = {"BLEU": score.value, "low": score.low, "high": score.high}
+            rows.append({**row, **spread, "output / reference": out / max(wanted, 1)})
+    kinds = {"grammar": "one sentence of the grammar", "joined": "test sentences joined"}
+    figures = []
+    for kind, title in kinds.items():
+        own = [row for row in rows if row["kind"] == kind]
+        if own:
+            figures.append(_figure(f"extrapolation-{kind}", f"Beyond the trained lengths: {title}", own, "BLEU"))
+            figures.append(
+                _figure(f"extrapolation-{kind}-length", f"Output length: {title}", own, "output / reference")
+            )
+    longest = max(len(line.split()) for line in material.src)
+    text = [
+        f"Everything above rests on lengths that training covers (up to {longest} words in the test). Beyond them an "
+        "architecture may break for another reason than the bottleneck: its output takes a length that it was trained "
+        "on. So the output's length stands beside each BLEU: far below one it is the length that broke.",
+        *_verdicts(material, rows),
+    ]
+    columns = ["model", "sentences", "kind", "source words", "BLEU", "low", "high", "output / reference"]
+    table = Table("extrapolation", "Beyond the trained lengths", columns, [list(row.values()) for row in rows])
+    return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table] if rows else [])
+
+
+def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
+    low, high = ("low", "high") if value == "BLEU" else (None, None)
+    return Figure(name, title, "", rows, "lines", "source words", value, "model", low, high, y_title=value)
+
+
+def _verdicts(material: Material, rows: list[Row]) -> list[str]:
+    """For each model, at the longest set of each kind: which of the two is seen."""
+    verdicts = []
+    for group in material.groups:
+        own = [row for row in rows if row["model"] == group.model]
+        for kind in dict.fromkeys(row["kind"] for row in own):
+            row = max((row for row in own if row["kind"] == kind), key=lambda row: row["source words"])
+            ratio = row["output / reference"]
+            seen = (
+                "its output stays short, so the trained length is what breaks"
+                if ratio < 0.85
+                else "its output runs on"
+                if ratio > 1.15
+                else "its output has the right length, so what is lost is content"
+                if row["BLEU"] < 50
+                else "it holds"
+            )
+            verdicts.append(
+                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f}, output {ratio:.2f} of the reference's "
+                f"length: {seen}."
+            )
+    return verdicts
+
+
+# -------------------------------------------------------------------------------------------------------- search
+
+
+def search(material: Material) -> Section:
+    """BLEU by beam and by length penalty, on the validation split; whether models prefer their own output."""
+    rows: list[Row] = []
+    body: list[list[Any]] = []
+    for group in material.groups:
+        found = group.measured("search")
+        for cells in zip(*(one["rows"] for one in found), strict=True):
+            references = found[0]["references"]
+            system = [bleu_counts(cell["hypotheses"], references, material.language) for cell in cells]
+            value = float(np.mean([bleu(counts.sum(0)) for counts in system]))
+            own = {"model": group.model, "beam": cells[0]["beam"], "length penalty": cells[0]["length_penalty"]}
+            rows.append({**own, "BLEU": value})
+        for way in ("total", "average"):
+            if found:
+                shares = {
+                    key: float(np.mean([one["preference"][way][key] for one in found]))
+                    for key in found[0]["preference"][way]
+                }
+                body.append(
+                    [group.model, "log-probability" if way == "total" else "mean over the pieces", *shares.values()]
+                )
+                names = list(shares)
+    beams = [row for row in rows if row["length penalty"] == "average"]
+    penalties = [row for row in rows if row["beam"] == material.config.decode.beam]
+    figures = [
+        Figure("beam", "BLEU by beam size", "Validation split, mean log-probability of the pieces as score.", beams,
+               "lines", "beam", "BLEU", "model", y_title="validation BLEU", log_x=True),
+        Figure("length-penalty", "BLEU by length penalty", f"Validation split, beam {material.config.decode.beam}.",
+               penalties, "bars", "length penalty", "BLEU", "model", y_title="validation BLEU"),
+    ]  # fmt: skip
+    text = [
+        "The search is the same for all and was not tuned; here it is varied on the validation split. Where a model "
+        "gives its own translation a higher probability than the reference, a better search would not have helped (a "
+        "model error); where a lower one, the search missed what the model preferred (a search error)."
+    ]
+    tables = [
+        Table(
+            "search",
+            "Validation BLEU by search",
+            ["model", "beam", "length penalty", "BLEU"],
+            [list(r.values()) for r in rows],
+        )
+    ]
+    if body:
+        tables.append(Table("errors", "Model error or search error", ["model", "by", *names], body))
+    return Section("search", "Search", text, [figure for figure in figures if figure.rows], tables if rows else [])
+
+
+# ------------------------------------------------------------------------------------------------------ failures
+
+
+def failing(material: Material) -> Section:
+    """Rates of repetition, omission and lost names and numbers, by source length."""
+    buckets = by_bucket(material.lengths.tolist(), material.edges)
+    rows: list[Row] = []
+    for group in material.groups:
+        by_kind: dict[str, list[Any]] = defaultdict(list)
+        for own in group.hypotheses:
+            for kind, counts in failures.counts(material.src, own, material.references).items():
+                by_kind[kind].append(np.array(counts, float))
+        for kind, system in by_kind.items():
+            for bucket in buckets:
+                inside = [counts[bucket.indices] for counts in system]
+                if not inside[0][:, 1].sum():
+                    continue
+                rate = interval(inside, RATE)
+                words = float(material.lengths[bucket.indices].mean())
+                row = {"model": group.model, "failure": kind, "bucket": bucket.name, "source words": words}
+                rows.append({**row, "rate": rate.value, "low": rate.low, "high": rate.high})
+    figure = Figure(
+        "failures", "What goes wrong, by source length",
+        "Shares of the sentences (repetition, length) or of the words (missing, not copied), with 95 % intervals.",
+        rows, "lines", "source words", "rate", "model", "low", "high", facet="failure", y_title="rate",
+    )  # fmt: skip
+    columns = ["model", "failure", "source words", "rate", "low", "high"]
+    body = [[row["model"], row["failure"], row["bucket"], row["rate"], row["low"], row["high"]] for row in rows]
+    text = [
+        "Seen by the text alone: three words that come again more often than in the reference; fewer than four fifths "
+        "of the reference's words; words of the reference that are missing; names and numbers that source and "
+        "reference share and the translation lacks."
+    ]
+    if not any("names" in row["failure"] for row in rows):
+        text.append("This test has no names and numbers to copy.")
+    return Section("failures", "Failures by length", text, [figure], [Table("failures", "Failures", columns, body)])

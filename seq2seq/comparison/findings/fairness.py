@@ -1,0 +1,109 @@
+"""Section 1: what was equal, checked on what the runs themselves wrote down, and what was tried for each model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seq2seq.atomic import read_json
+from seq2seq.comparison.findings.material import Group, Material
+from seq2seq.comparison.report.parts import Figure, Section, Table
+
+
+def fairness(material: Material) -> Section:
+    """The declared budget as a table of checks, the parameters by part, and every trial."""
+    checks = [_check(what, material.groups, values) for what, values in _declared(material.groups).items()]
+    counts = [group.parameters for group in material.groups]
+    checks.append(["parameters", f"{min(counts):,} to {max(counts):,}", f"{max(counts) / min(counts) - 1:.1%} apart"])
+    differ = [row[0] for row in checks if row[2] == "differ"]
+    text = [
+        "All models read the same batches in the same order for each seed, with the same pieces, loss, schedule and "
+        "search; the seed is set before the weights are made. "
+        + (f"They differ, beside the architecture, in: {', '.join(differ)}." if differ else "Nothing else differs.")
+    ]
+    tables = [
+        Table("declared", "One declared budget", ["what", "value", "models"], checks),
+        Table(
+            "parameters",
+            "Parameters by part",
+            ["model", *material.groups[0].summaries[0]["parameters"]],
+            [[group.model, *group.summaries[0]["parameters"].values()] for group in material.groups],
+        ),
+    ]
+    figures = []
+    if material.trials:
+        text.append(_about_trials(material))
+        figures.append(_trial_figure(material))
+        tables.append(_trial_table(material))
+    return Section("fairness", "Fairness, checked", text, figures, tables)
+
+
+def _declared(groups: list[Group]) -> dict[str, list[Any]]:
+    """What should be equal, by name: one value for each run."""
+    runs = [run for group in groups for run in group.runs]
+    configs = [config for group in groups for config in group.configs]
+    summaries = [summary for group in groups for summary in group.summaries]
+    prints = [read_json(run.fingerprint_file, "fingerprint") for run in runs]
+    trainers = [config.trainer for config in configs]
+    seeds = [tuple(group.seeds) for group in groups for _ in group.runs]
+    named = {"data": "training, validation and test text", "subwords": "subwords", "references": "test references"}
+    declared: dict[str, list[Any]] = {
+        title: [one.get(part, "")[:12] for one in prints] for part, title in named.items()
+    }
+    declared |= {
+        "seeds": [", ".join(map(str, own)) for own in seeds],
+        "positions of a batch": [trainer.batch_tokens * trainer.accumulate for trainer in trainers],
+        "updates": [f"{summary['steps']:,}" for summary in summaries],
+        "target tokens trained on": [f"{summary['tokens']:,}" for summary in summaries],
+        "schedule": [f"{t.optimizer.schedule}, {t.optimizer.warmup_steps} updates of warm-up" for t in trainers],
+        "dropout, label smoothing": [f"{config.model.dropout}, {config.trainer.label_smoothing}" for config in configs],
+        "search": [_search(config.decode) for config in configs],
+        "precision asked for": [trainer.precision for trainer in trainers],
+        "code": [one.get("code", "")[:12] for one in prints],
+        "versions": [", ".join(f"{k} {v}" for k, v in one.get("versions", {}).items()) for one in prints],
+        "machine": [f"{one['machine']['processor']}, {one['machine']['threads']} thread(s)" for one in prints],
+    }
+    return declared
+
+
+def _search(decode: Any) -> str:
+    return f"beam {decode.beam}, length penalty {decode.length_penalty}"
+
+
+def _check(what: str, groups: list[Group], values: list[Any]) -> list[Any]:
+    """A row of the table. Seeds may see different batches, so values are compared seed by seed."""
+    by_seed: dict[int, set[Any]] = {}
+    places = [seed for group in groups for seed in group.seeds]
+    for seed, value in zip(places, values, strict=True):
+        by_seed.setdefault(seed, set()).add(value)
+    same = all(len(found) == 1 for found in by_seed.values())
+    shown = list(dict.fromkeys(map(str, values)))
+    text = shown[0] if len(shown) == 1 else f"{shown[0]} … {shown[-1]}"
+    return [what, text, "the same" if same else "differ"]
+
+
+def _about_trials(material: Material) -> str:
+    chosen = ", ".join(f"{model} {rate:g}" for model, rate in material.rates.items() if rate is not None)
+    tokens = max(trial.tokens for trial in material.trials)
+    each = len({trial.rate for trial in material.trials})
+    return (
+        f"Tuning: {each} learning rates for each model, {tokens:,} target tokens each, judged by BLEU on the "
+        "validation split alone; of the rates that come near the best one the smallest is taken, since a short trial "
+        f"favours high rates. Chosen: {chosen}. Every trial is shown."
+    )
+
+
+def _trial_figure(material: Material) -> Figure:
+    rows = [{"model": t.model, "learning rate": t.rate, "BLEU": t.bleu, "NLL": t.nll} for t in material.trials]
+    return Figure(
+        "trials", "Every trial of a learning rate", "Validation BLEU (greedy) of a short training by its peak rate.",
+        rows, "lines", "learning rate", "BLEU", "model", y_title="validation BLEU", log_x=True,
+    )  # fmt: skip
+
+
+def _trial_table(material: Material) -> Table:
+    rows = [
+        [t.model, f"{t.rate:g}", t.tokens, t.bleu, t.nll, "chosen" if material.rates.get(t.model) == t.rate else ""]
+        for t in material.trials
+    ]
+    columns = ["model", "learning rate", "target tokens", "validation BLEU", "validation NLL", ""]
+    return Table("trials", "Every trial", columns, rows)

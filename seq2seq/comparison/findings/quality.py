@@ -1,0 +1,296 @@
+"""Sections 2 and 3, and the answer: which model is better, from what source length on, by how much, how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from seq2seq.comparison.counts import BLEU, CHRF, MEAN, Counts, Metric, TextMetric
+from seq2seq.comparison.findings.material import Group, Material
+from seq2seq.comparison.report.parts import Figure, Row, Section, Table
+from seq2seq.comparison.statistics import (
+    Bucket,
+    Difference,
+    Estimate,
+    Onset,
+    System,
+    by_bucket,
+    difference,
+    growth,
+    holm,
+    interval,
+    onset,
+)
+
+MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
+
+
+def counted(material: Material, group: Group, metric: TextMetric) -> list[Counts]:
+    """A metric's counts of each run of a group."""
+    return [metric.counts(own, material.references, material.language) for own in group.hypotheses]
+
+
+def at(system: System, bucket: Bucket) -> list[Counts]:
+    """A system's counts of the sentences of one bucket."""
+    return [counts[bucket.indices] for counts in system]
+
+
+def shown(estimate: Estimate, digits: int = 1) -> str:
+    """``91.2 [90.1, 92.3]``."""
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def chance(p: float) -> str:
+    """A p-value as it is printed: never zero, since so many draws cannot show that."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _length(found: Onset) -> str:
+    """A length with its interval, in words; an end that cannot be ruled out is said as that."""
+    low = "the shortest" if found.low is None else f"{found.low:.0f}"
+    high = "beyond the longest" if found.high is None else f"{found.high:.0f}"
+    return f"{found.length:.0f} words on (95 % interval {low} to {high})"
+
+
+def behind_from(found: Onset) -> str:
+    """From which length on, at the end of "it is behind X"."""
+    if found.never or found.length is None:
+        return "at no length for good"
+    return "from the shortest sentences on" if found.from_start else f"from {_length(found)}"
+
+
+class Quality:
+    """Every system's counts and the estimates that several parts of the page share, each computed once."""
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        self.systems = {group.model: counted(material, group, BLEU) for group in material.groups}
+        self.buckets = by_bucket(material.lengths.tolist(), material.edges)
+        self.by_length = {
+            model: [interval(at(system, bucket), BLEU) for bucket in self.buckets]
+            for model, system in self.systems.items()
+        }
+        base = self.systems[material.baseline.model]
+        names = [group.model for group in material.others]
+        short, long = self.buckets[0].indices, self.buckets[-1].indices
+        self.behind = {
+            name: [difference(at(self.systems[name], bucket), at(base, bucket), BLEU) for bucket in self.buckets]
+            for name in names
+        }
+        lengths = material.lengths.tolist()
+        self.onset = {name: onset(self.systems[name], base, lengths, BLEU, MARGIN) for name in names}
+        # Where it is behind from the start: from where on is it further behind than there?
+        self.widening = {
+            name: onset(self.systems[name], base, lengths, BLEU, found[0].value + MARGIN)
+            for name, found in self.behind.items()
+        }
+        self.growth = {name: growth(self.systems[name], base, short, long, BLEU) for name in names}
+
+    # ----------------------------------------------------------------------------------------------- the answer
+
+    def answer(self) -> list[str]:
+        """What came out, in three sentences."""
+        base = self.material.baseline.model
+        if not self.material.others:
+            return [f"{base} alone: nothing to compare it with."]
+        name = max(self.behind, key=lambda model: self.by_length[model][-1].value)
+        first, last = self.buckets[0], self.buckets[-1]
+        own, gap = self.by_length[base], self.behind[name]
+        return [
+            f"{base}, which must press the sentence into one vector, falls from {own[0].value:.1f} BLEU on sources of "
+            f"{first.name} words to {own[-1].value:.1f} on {last.name}; {self._behind_from(name)}.",
+            f"On {last.name} words it is {shown(gap[-1])} BLEU below {name}, on {first.name} words {shown(gap[0])}: "
+            f"the gap {'grows' if self.growth[name].value > 0 else 'changes'} with length by {shown(self.growth[name])}"
+            f"{'' if self.grows(name) else ', which could be chance'} (95 % intervals over {self.covers}).",
+            "Over the same lengths "
+            + " and ".join(self._slope(group.model) for group in self.material.others)
+            + "; they may look back at every source position.",
+        ]
+
+    def grows(self, name: str) -> bool:
+        """Whether the gap in the longest bucket exceeds that in the shortest, beyond chance."""
+        return self.growth[name].low > 0
+
+    @property
+    def covers(self) -> str:
+        """What the intervals account for."""
+        return self.by_length[self.material.baseline.model][0].covers
+
+    def _behind_from(self, name: str) -> str:
+        found = self.onset[name]
+        if found.never or found.length is None:
+            return f"it does not fall {MARGIN:g} BLEU behind {name} for good at any length seen here"
+        if not found.from_start:
+            return f"it falls behind {name} from {_length(found)}"
+        text = f"it is more than {MARGIN:g} BLEU behind {name} from the shortest sentences on"
+        wider = self.widening[name]
+        if wider.never or wider.from_start or wider.length is None:
+            return text
+        return f"{text}, and the gap is wider than there from {_length(wider)}"
+
+    def _slope(self, model: str) -> str:
+        first, last = self.by_length[model][0].value, self.by_length[model][-1].value
+        word = "loses" if last < first else "gains"
+        return f"{model} {word} {abs(first - last):.1f} BLEU ({first:.1f} to {last:.1f})"
+
+    # ---------------------------------------------------------------------------------------------- the sections
+
+    def figure(self) -> Figure:
+        """The opening figure: BLEU by source length, a curve with its band for each model."""
+        return Figure(
+            "bleu-by-length",
+            "BLEU by source length",
+            f"Test BLEU in buckets of source words, with 95 % intervals over {self.covers}; points stand at the mean "
+            "length of each bucket.",
+            self._rows(self.by_length),
+            "lines", "source words", "BLEU", "model", "low", "high", y_title="test BLEU",
+        )  # fmt: skip
+
+    def _rows(self, estimates: dict[str, list[Estimate]]) -> list[Row]:
+        rows: list[Row] = []
+        for model, found in estimates.items():
+            for bucket, estimate in zip(self.buckets, found, strict=True):
+                words = float(self.material.lengths[bucket.indices].mean())
+                values = {"BLEU": estimate.value, "low": estimate.low, "high": estimate.high}
+                rows.append({"model": model, "bucket": bucket.name, "source words": words, **values})
+        return rows
+
+    def overall(self) -> Section:
+        """Section 2: scores with intervals, every seed as a point, every pair tested."""
+        rows: list[Row] = []
+        scores: list[list[Any]] = []
+        for metric in (BLEU, CHRF):
+            for group in self.material.groups:
+                system = counted(self.material, group, metric)
+                whole = interval(system, metric)
+                label = {"metric": metric.name, "model": group.model}
+                rows.append({**label, "score": whole.value, "low": whole.low, "high": whole.high})
+                singles = [float(metric.score(counts.sum(0))) for counts in system]
+                rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
+                seeds = ", ".join(f"{value:.2f}" for value in singles)
+                scores.append([group.model, metric.name, whole.value, whole.low, whole.high, seeds])
+        summary = self.material.groups[0].summaries[0]["test"]
+        signatures = f"{summary['bleu_signature']}; {summary['chrf_signature']}"
+        text = [
+            f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
+            + (
+                ""
+                if "seeds" in self.covers
+                else "There are fewer than three seeds, so nothing is said about those to come. "
+            )
+            + "Differences are paired over sentences: paired bootstrap and approximate randomisation, the p-values "
+            "corrected for the number of comparisons (Holm)."
+        ]
+        figure = Figure(
+            "quality", "Quality, seed by seed", "Means with 95 % intervals; every seed is a point.", rows,
+            "points", "model", "score", "model", "low", "high", facet="metric", y_title="score",
+        )  # fmt: skip
+        columns = ["model", "metric", "score", "low", "high", "each seed"]
+        tables = [Table("quality", "Test scores", columns, scores, note=f"sacreBLEU {signatures}"), self._pairs()]
+        return Section("quality", "Quality with certainty", text, [figure], tables)
+
+    def _pairs(self) -> Table:
+        rows: list[list[Any]] = []
+        for metric in (BLEU, CHRF):
+            found: list[tuple[str, Difference]] = []
+            for a, b in combinations(self.material.groups, 2):
+                systems = [counted(self.material, group, metric) for group in (b, a)]
+                found.append((f"{b.model} − {a.model}", difference(systems[0], systems[1], metric)))
+            drawn = holm([each.p_bootstrap for _, each in found])
+            swapped = holm([each.p_randomisation for _, each in found])
+            for (pair, each), p, q in zip(found, drawn, swapped, strict=True):
+                rows.append([pair, metric.name, each.value, each.low, each.high, chance(p), chance(q)])
+        columns = ["pair", "metric", "difference", "low", "high", "p (bootstrap)", "p (randomisation)"]
+        return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
+
+    def lengths(self) -> Section:
+        """Section 3: everything in buckets of source length, and from which length on the baseline falls behind."""
+        small = [bucket.name for bucket in self.buckets if bucket.small]
+        text = [self._headline(name) for name in self.behind]
+        if small:
+            text.append(f"Too few sentences to speak: {', '.join(small)} words.")
+        figures = [self._difference_figure(), self._likelihood_figure(), self._ratio_figure()]
+        tables = [self._bucket_table(), self._difference_table()]
+        return Section("lengths", "By source length", text, [figure for figure in figures if figure.rows], tables)
+
+    def _headline(self, name: str) -> str:
+        first, last, grown = self.behind[name][0], self.behind[name][-1], self.growth[name]
+        return (
+            f"Against {name}: {self.material.baseline.model} is {shown(first)} BLEU below it on the shortest sentences "
+            f"and {shown(last)} on the longest; {self._behind_from(name)}. The difference of the two, {shown(grown)}, "
+            f"{'excludes' if self.grows(name) else 'does not exclude'} zero."
+        )
+
+    def _difference_figure(self) -> Figure:
+        rows: list[Row] = []
+        for name, found in self.behind.items():
+            for bucket, each in zip(self.buckets, found, strict=True):
+                words = float(self.material.lengths[bucket.indices].mean())
+                rows.append(
+                    {"model": name, "source words": words, "BLEU": each.value, "low": each.low, "high": each.high}
+                )
+        return Figure(
+            "gap-by-length", f"BLEU above {self.material.baseline.model}, by source length",
+            "Paired differences with 95 % intervals.", rows, "lines", "source words", "BLEU", "model", "low", "high",
+            y_title="difference in BLEU",
+        )  # fmt: skip
+
+    def _likelihood(self, group: Group) -> list[Counts]:
+        tokens = self.material.reference_tokens.astype(float)
+        return [np.stack([nll, tokens], 1) for nll in group.reference_nll]
+
+    def _lengths_out(self, group: Group) -> list[Counts]:
+        wanted = np.array([len(line.split()) for line in self.material.references], float)
+        return [np.stack([np.array([len(line.split()) for line in own], float), wanted], 1) for own in group.hypotheses]
+
+    def _curves(self, metric: Metric, of: Callable[[Group], Sequence[Counts]], value: str) -> list[Row]:
+        rows: list[Row] = []
+        for group in self.material.groups:
+            system = of(group)
+            for bucket in self.buckets:
+                each = interval(at(system, bucket), metric)
+                words = float(self.material.lengths[bucket.indices].mean())
+                spread = {"low": each.low, "high": each.high}
+                rows.append(
+                    {"model": group.model, "bucket": bucket.name, "source words": words, value: each.value, **spread}
+                )
+        return rows
+
+    def _likelihood_figure(self) -> Figure:
+        return Figure(
+            "nll-by-length", "How surprising the reference is, by source length",
+            "Negative log-likelihood of the references in nats a token, teacher-forced: no search is involved.",
+            self._curves(MEAN, self._likelihood, "nats"), "lines", "source words", "nats", "model", "low", "high",
+            y_title="nats a token",
+        )  # fmt: skip
+
+    def _ratio_figure(self) -> Figure:
+        return Figure(
+            "ratio-by-length", "Output length, by source length", "Words of the output for each word of the reference.",
+            self._curves(MEAN, self._lengths_out, "ratio"), "lines", "source words", "ratio", "model", "low", "high",
+            y_title="output / reference",
+        )  # fmt: skip
+
+    def _bucket_table(self) -> Table:
+        chrf = self._curves(CHRF, lambda group: counted(self.material, group, CHRF), "chrF")
+        nll, ratio = self._likelihood_figure().rows, self._ratio_figure().rows
+        rows: list[list[Any]] = []
+        for number, cell in enumerate(self._rows(self.by_length)):
+            bucket = self.buckets[number % len(self.buckets)]
+            value = [cell["BLEU"], cell["low"], cell["high"], chrf[number]["chrF"], nll[number]["nats"]]
+            rows.append([cell["model"], bucket.name, len(bucket.indices), *value, ratio[number]["ratio"]])
+        columns = ["model", "source words", "sentences", "BLEU", "low", "high", "chrF", "NLL a token", "length ratio"]
+        return Table("by-length", "Every figure by source length", columns, rows)
+
+    def _difference_table(self) -> Table:
+        rows: list[list[Any]] = []
+        for name, found in self.behind.items():
+            corrected = holm([each.p_randomisation for each in found])
+            for bucket, each, p in zip(self.buckets, found, corrected, strict=True):
+                numbers = [each.value, each.low, each.high, chance(p)]
+                rows.append([f"{name} − {self.material.baseline.model}", bucket.name, len(bucket.indices), *numbers])
+        columns = ["pair", "source words", "sentences", "difference", "low", "high", "p (randomisation)"]
+        return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")

@@ -1,0 +1,136 @@
+"""Every option of a study, and from the command line to them. Knows the YAML files; no torch.
+
+What is no option of the study is an option of every run: ``compare study=smoke trainer.max_tokens=50000``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from seq2seq.config import option
+from seq2seq.errors import UserError
+
+
+def several(default: list[Any], help: str) -> Any:
+    """As ``option``, for a list."""
+    return field(default_factory=lambda: list(default), metadata=option(None, help).metadata)
+
+
+@dataclass
+class VariantConfig:
+    """A training run of one model with something changed, to see what causes what."""
+
+    name: str = option("???", "name of the run's folder and in the page, e.g. lstm-reversed")
+    of: str = option("lstm", "the model it varies; it trains at that model's learning rate")
+    overrides: list[str] = several([], "what differs, as key=value")
+    question: str = option("cause", "which section shows it", choices=("undertraining", "width", "cause"))
+
+
+@dataclass
+class StudyConfig:
+    """Which runs are compared, and how."""
+
+    name: str = option("???", "name of the study: its report goes to outputs/studies/<name>")
+    runs: Optional[str] = option(
+        None, "folder below outputs/studies of its runs, which studies may share (default: name)"
+    )
+    models: list[str] = several(["lstm", "bahdanau", "transformer"], "what is compared; the first is the baseline")
+    experiment: str = option("{model}", "the experiment that each model is; {model} stands for its name")
+    seeds: list[int] = several([1, 2, 3], "seeds of each model")
+    overrides: list[str] = several([], "key=value for every run; {model} stands for the model's name")
+    rates: list[float] = several([], "learning rates that each model is tried with (none: the experiment's own)")
+    trials: list[str] = several([], "key=value for the trials alone")
+    margin: float = option(1.0, "BLEU: the smallest rate within so much of the best trial is taken", low=0)
+    match: str = option(
+        "parameters",
+        "what is equal beside the data: parameters (and tokens), seconds of training, or floating-point operations",
+        choices=("parameters", "seconds", "flops"),
+    )
+    tolerance: float = option(0.02, "how far the largest model's parameters may exceed the smallest's", low=0)
+    buckets: list[int] = several([10, 20, 30, 40], "source words up to which a bucket of lengths goes")
+    variants: list[VariantConfig] = field(default_factory=list)
+    gold: Optional[str] = option(None, "Pharaoh file with the alignment of the test pairs (the grammar brings its own)")
+    anyway: bool = option(False, "put runs beside each other that are not alike, and mark them")
+    workers: Optional[int] = option(
+        None, "runs at a time, each with `threads` (default: one for each core, or one GPU)", low=1
+    )
+    threads: int = option(1, "CPU threads of a run", low=1)
+    pace: dict[str, float] = field(
+        default_factory=dict,
+        metadata=option(None, "seconds a million target tokens take on a slow core, for the first estimate").metadata,
+    )
+    outputs: str = option("outputs", "folder of all runs")
+
+    @property
+    def folder(self) -> str:
+        """Where the runs are, below ``outputs``."""
+        return f"studies/{self.runs or self.name}"
+
+
+def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
+    """The study that ``key=value`` arguments describe, and the arguments that are for its runs.
+
+    Raises:
+        UserError: a mistyped key or value, in one line with the nearest name.
+    """
+    from hydra import compose, initialize_config_module
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from seq2seq.compose import GROUPS, options_of
+    from seq2seq.overrides import first_line, parse
+    from seq2seq.validation import explain, known_keys, nearest
+
+    names = [f.name for f in dataclasses.fields(StudyConfig)]
+    own: list[str] = []
+    runs: list[str] = []
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
+        key = parse(argument).get_key_element()
+        known = [*names, "study", *known_keys(), *GROUPS]
+        if key not in known or key in ("experiment", "seed", "model") or key.startswith("model."):
+            hint = nearest(key, known) if key not in known else ": a study sets it for each run"
+            raise UserError(f"{key} is no option of a study{hint}")
+        (own if key in (*names, "study") else runs).append(argument)
+        if key == "study" and (choice := str(parse(argument).value())) not in options_of("study"):
+            choices = options_of("study")
+            raise UserError(f"unknown study {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")
+    ConfigStore.instance().store(name="_study", node=StudyConfig)
+    try:
+        with initialize_config_module("seq2seq.configs", version_base="1.3"):
+            study: Any = OmegaConf.to_object(compose("compare", own))
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    except HydraException as error:
+        cause = error.__cause__ or error
+        line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
+        raise UserError(line) from error
+    return check(study), runs
+
+
+def check(study: StudyConfig) -> StudyConfig:
+    """Check ranges and what must fit together; return ``study``. Raises ``UserError``."""
+    from seq2seq.validation import sections, within_limits
+
+    for key, f, value in sections(study):
+        within_limits(key, value, f.metadata)
+    for variant in study.variants:
+        for key, f, value in sections(variant):
+            within_limits(f"variants.{key}", value, f.metadata)
+    for key in ("models", "seeds", "buckets", "rates"):
+        values = getattr(study, key)
+        if len(set(values)) < len(values):
+            raise UserError(f"{key}={values}: the same twice: leave one out")
+    if not study.models or not study.seeds:
+        raise UserError("models and seeds must not be empty: a study needs at least one run")
+    if study.buckets != sorted(study.buckets) or any(edge < 1 for edge in study.buckets):
+        raise UserError(f"buckets={study.buckets}: give growing numbers of words, e.g. [10,20,30,40]")
+    if study.match == "seconds" and not study.rates:
+        raise UserError("match=seconds needs trials to measure the speed in: set rates, e.g. rates=[0.004]")
+    return study

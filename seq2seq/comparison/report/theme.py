@@ -1,0 +1,92 @@
+"""Colours, dashes and point shapes, once for the page and for the figures' files. Knows no data.
+
+The eight hues keep apart under simulated red and green blindness and stand out from both backgrounds (a test computes
+both); dashes and shapes differ with them, so that a figure also reads in grey.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+HUES = 8
+STEPS = 7  # of a heat map's colour
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+
+_NAMES = (
+    *("paper", "raised", "ink", "quiet", "line", "grid", "accent", "warning", "warned"),
+    *(f"c{n}" for n in range(HUES)),
+    *(f"h{n}" for n in range(STEPS)),
+    *("on-low", "on-high"),  # numbers in a heat map's pale and in its strong cells
+)
+
+LIGHT = dict(
+    zip(
+        _NAMES,
+        (
+            *("#ffffff", "#f6f7f9", "#1b1e25", "#596170", "#d9dde4", "#e8ebef", "#3c5170", "#8a4b00", "#fff6e5"),
+            *("#bb3511", "#1c74d4", "#2f9d88", "#57287a", "#a4840c", "#55636f", "#2c9cc6", "#7d1434"),
+            *("#f1f5fa", "#d6e3f1", "#b2cce5", "#85aed6", "#4178b2", "#2a5f9b", "#153f72"),
+            *("#1b1e25", "#ffffff"),
+        ),
+        strict=True,
+    )
+)
+DARK = dict(
+    zip(
+        _NAMES,
+        (
+            *("#14161b", "#1d2027", "#e7e9ee", "#a3abb9", "#383d48", "#2a2e37", "#a9bddb", "#ffc36b", "#2e2516"),
+            *("#f2713f", "#4f97f5", "#5fe3bb", "#a06fae", "#f5cb4d", "#b9c6d3", "#2fb8ec", "#ea5a73"),
+            *("#1c222c", "#22354c", "#2a4b6f", "#376695", "#5088bd", "#7fb0de", "#bcdcf8"),
+            *("#e7e9ee", "#14161b"),
+        ),
+        strict=True,
+    )
+)
+ON_PAGE = {name: f"var(--{name})" for name in LIGHT}
+"""What charts on the page are drawn with: the browser looks the colours up, so that they follow the theme at once."""
+
+DASHES: tuple[tuple[float, ...], ...] = ((1, 0), (7, 3), (2, 2.5), (10, 3, 2, 3), (4, 2), (12, 4), (1, 3), (6, 2, 1, 2))
+SHAPES = (  # outlines in a box from -1 to 1: circle, square, triangle, diamond, down, plus, left, right
+    "M.9 0A.9 .9 0 1 1 -.9 0A.9 .9 0 1 1 .9 0Z",
+    "M-.8-.8H.8V.8H-.8Z",
+    "M0-1L1 .8H-1Z",
+    "M0-1.1L1.1 0L0 1.1L-1.1 0Z",
+    "M0 1L1-.8H-1Z",
+    "M-.35-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
+    "M-1 0L.8-1V1Z",
+    "M1 0L-.8-1V1Z",
+)
+
+
+def vega_config(theme: dict[str, str]) -> dict[str, Any]:
+    """Lettering and lines of all charts: few, thin and quiet."""
+    text = {"font": FONT, "labelFont": FONT, "titleFont": FONT}
+    axis = {
+        **{"labelFont": FONT, "titleFont": FONT, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        **{
+            "labelColor": theme["quiet"],
+            "titleColor": theme["quiet"],
+            "titlePadding": 10,
+            "labelPadding": 6,
+            "labelFlush": False,
+        },
+        **{"domainColor": theme["line"], "tickColor": theme["line"], "gridColor": theme["grid"], "tickSize": 4},
+    }
+    return {
+        "background": "transparent",
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisQuantitative": {"ticks": False, "domain": False},
+        "axisBand": {"ticks": False, "grid": False},
+        "legend": {
+            **text,
+            "labelColor": theme["ink"],
+            "titleColor": theme["quiet"],
+            "labelFontSize": 13,
+            "titleFontWeight": "normal",
+        },
+        "title": {**text, "color": theme["ink"], "subtitleColor": theme["quiet"], "anchor": "start", "fontSize": 17},
+        "text": {"font": FONT},
+    }

@@ -1,0 +1,183 @@
+"""Processes side by side: so many at a time, with one bar for all. Knows commands and logs; not what they compute.
+
+Each process has one thread, because two small trainings side by side go further than one after the other on two.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+STOPPED = 130  # the exit code of a process that was asked to stop and has saved its state
+PAUSE = 0.3  # seconds between two looks
+PATIENCE = 180.0  # seconds that a process has to save its state
+PLAIN_SECONDS = 60.0  # between two lines where the output is no terminal
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that is started when ``ready``, unless it is ``done``; ``seconds``: about how long it takes."""
+
+    label: str
+    command: Sequence[str]
+    log: Path
+    seconds: float
+    done: Callable[[], bool]
+    ready: Callable[[], bool] = lambda: True
+
+
+@dataclass
+class Running:
+    """A task that has been started."""
+
+    task: Task
+    process: subprocess.Popen[bytes]
+    started: float
+
+    def share(self) -> float:
+        """How far it says that it is, 0 to 1: the last percentage in its log, or by the clock."""
+        found = re.findall(rb"(\d+(?:\.\d+)?)%", tail(self.task.log))
+        by_clock = (time.monotonic() - self.started) / max(self.task.seconds, 1.0)
+        return min(float(found[-1]) / 100 if found else by_clock, 0.99)
+
+
+def tail(path: Path, size: int = 4096) -> bytes:
+    """The last bytes of a file."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - size, 0))
+        return file.read()
+
+
+def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]:
+    """Run what is not done, ``workers`` at a time, the longest first; returns why tasks failed, by label.
+
+    A failed task does not hold up the others, but what waits for it is not started.
+
+    Raises:
+        KeyboardInterrupt: after every process has been asked to stop and has saved its state.
+    """
+    waiting = sorted((task for task in tasks if not task.done()), key=lambda task: -task.seconds)
+    total = sum(task.seconds for task in tasks) or 1.0
+    running: list[Running] = []
+    failed: dict[str, str] = {}
+    with Bar() as bar:
+        try:
+            while waiting or running:
+                for one in [one for one in running if one.process.poll() is not None]:
+                    running.remove(one)
+                    if not one.task.done():
+                        failed[one.task.label] = _why(one)
+                        bar.say(f"{one.task.label} failed: {failed[one.task.label]}")
+                startable = [task for task in waiting if task.ready()]
+                for task in startable[: workers - len(running)]:
+                    waiting.remove(task)
+                    running.append(_start(task, threads))
+                if waiting and not running:  # they wait for what has failed
+                    break
+                left = sum(task.seconds for task in waiting)
+                left += sum(one.task.seconds * (1 - one.share()) for one in running)
+                now = ", ".join(f"{one.task.label} {one.share():.0%}" for one in running)
+                bar.update(1 - left / total, left / workers, now)
+                time.sleep(PAUSE)
+        finally:
+            _stop(running)
+    return failed
+
+
+def _start(task: Task, threads: int) -> Running:
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    with task.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *task.command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches us alone: we tell them
+            preexec_fn=_end_with_the_parent if sys.platform == "linux" else None,
+        )
+    return Running(task, process, time.monotonic())
+
+
+def _end_with_the_parent() -> None:
+    """Ask the kernel to stop this process when the one that started it dies, however it dies."""
+    pr_set_pdeathsig = 1
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _stop(running: Sequence[Running]) -> None:
+    """Ask every process to save its state and end; what does not answer is killed, and goes on from its last save."""
+    for one in running:
+        if one.process.poll() is None:
+            one.process.send_signal(signal.SIGINT)
+    for one in running:
+        try:
+            one.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+
+
+def _why(one: Running) -> str:
+    """Why a process ended before its work was done."""
+    code = one.process.returncode
+    lines = [line for line in tail(one.task.log).decode(errors="replace").splitlines() if line.strip()]
+    said = lines[-1].removeprefix("seq2seq: error: ") if lines else "it said nothing"
+    if code == STOPPED:
+        return "it was stopped from outside"
+    if code < 0:
+        return f"killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    return f"{said} (see {one.task.log})"
+
+
+class Bar:
+    """One bar for the whole study: how far it is, how long it will take, what runs now. Writes to stderr."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.said = float("-inf")
+        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%  {task.description}"))
+        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal, transient=True)
+        self.task = self.progress.add_task("", total=1.0)
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def update(self, share: float, seconds: float, now: str) -> None:
+        """Show the share done (0 to 1), the time left, and what is running."""
+        line = f"{minutes(seconds)} left  {now}"
+        self.progress.update(self.task, completed=share, description=line)
+        if not self.console.is_terminal and time.monotonic() - self.said >= PLAIN_SECONDS:
+            self.said = time.monotonic()
+            print(f"{share:4.0%}  {line}", file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+
+def minutes(seconds: float) -> str:
+    """About how long, as people say it."""
+    whole = round(seconds / 60)
+    if whole < 1:
+        return "under a minute"
+    return f"{whole} min" if whole < 90 else f"{whole / 60:.1f} h"

@@ -1,0 +1,221 @@
+"""Which runs a study is made of, and whether they may be compared. Knows configs and run folders; no torch.
+
+Trials choose each model's learning rate; then every model is trained with every seed; then come the variants.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seq2seq.atomic import read_json
+from seq2seq.comparison.options import StudyConfig, VariantConfig
+from seq2seq.compose import compose
+from seq2seq.config import Config
+from seq2seq.errors import UserError
+from seq2seq.runs import Run, differences, run_of
+
+COMPARED = ("data", "subwords", "references", "code", "versions")
+"""What of a fingerprint must be the same in runs that stand beside each other."""
+MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")
+"""Keys of the config in which the runs of a study differ by design."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a study needs: the arguments of ``seq2seq train`` that make it, and where it will be."""
+
+    model: str  # of a variant, the model that it varies
+    seed: int
+    rate: float | None
+    arguments: tuple[str, ...]
+    config: Config
+
+    @property
+    def run(self) -> Run:
+        """Its folder."""
+        return run_of(self.config)
+
+    @property
+    def label(self) -> str:
+        """For people: what of all runs it is."""
+        name = self.config.name or ""
+        return name.split("/", 2)[-1]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one learning rate."""
+
+    model: str
+    rate: float
+    tokens: int
+    bleu: float
+    nll: float
+
+
+class Study:
+    """A study's options, and the arguments that the user gave for all of its runs."""
+
+    def __init__(self, options: StudyConfig, arguments: Sequence[str] = (), given: Sequence[str] = ()) -> None:
+        """``given``: the whole command as the user typed it, for the page."""
+        self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
+
+    @property
+    def report(self) -> Path:
+        """Folder of the page."""
+        return Path(self.options.outputs) / "studies" / self.options.name / "report"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what the runs print."""
+        return Path(self.options.outputs) / self.options.folder / "logs"
+
+    # ---------------------------------------------------------------------------------------------------- plans
+
+    def trials(self) -> list[Planned]:
+        """One short run for each model and learning rate: the same number for all."""
+        return [
+            self._plan(model, f"trials/{model}-{rate:g}", 1, rate, self.options.trials)
+            for model in self.options.models
+            for rate in self.options.rates
+        ]
+
+    def runs(self, rates: dict[str, float | None], seconds: dict[str, float] | None = None) -> list[Planned]:
+        """Every model with every seed, at the rates that the trials chose.
+
+        ``seconds``: what a target token costs each model in training time or operations, where not the tokens but
+        these are to be equal; the cheapest model sees the tokens that the options say times the ratio of costs.
+        """
+        planned = []
+        for seed in self.options.seeds:
+            for model in self.options.models:
+                more = [] if seconds is None else [self._equal_cost(model, seconds)]
+                planned.append(self._plan(model, f"{model}/seed{seed}", seed, rates[model], more))
+        return planned
+
+    def variants(self, rates: dict[str, float | None]) -> list[tuple[VariantConfig, Planned]]:
+        """The runs in which something is changed, with the first seed."""
+        seed = self.options.seeds[0]
+        found = []
+        for variant in self.options.variants:
+            if variant.of not in self.options.models:
+                raise UserError(f"variants: {variant.name} is of {variant.of}, which is none of models")
+            name = f"{variant.name}/seed{seed}"
+            found.append((variant, self._plan(variant.of, name, seed, rates[variant.of], variant.overrides)))
+        return found
+
+    def _plan(self, model: str, name: str, seed: int, rate: float | None, more: Sequence[str]) -> Planned:
+        options = self.options
+        arguments = [f"experiment={options.experiment}", *options.overrides]
+        arguments += [] if rate is None else [f"trainer.optimizer.lr={rate:g}"]
+        arguments += [*self.arguments, *more]
+        arguments += [f"seed={seed}", f"name={options.folder}/{name}", f"outputs={options.outputs}"]
+        arguments += [f"trainer.threads={options.threads}"]
+        filled = _last_wins([argument.replace("{model}", model) for argument in arguments])
+        return Planned(model, seed, rate, tuple(filled), compose(filled))
+
+    def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
+        first = self._plan(model, model, 1, None, []).config.trainer.max_tokens
+        if first is None:
+            raise UserError(f"match={self.options.match} shares out target tokens: set trainer.max_tokens")
+        dearest = max(cost[name] for name in self.options.models)
+        return f"trainer.max_tokens={round(first * dearest / cost[model])}"
+
+    # --------------------------------------------------------------------------------------------------- rates
+
+    def rates(self) -> dict[str, float | None]:
+        """Each model's learning rate: the smallest within ``margin`` BLEU of the best of its finished trials.
+
+        The smallest, because a short trial favours high rates, which a longer training then pays for.
+
+        Raises:
+            UserError: a model has no finished trial.
+        """
+        chosen: dict[str, float | None] = dict.fromkeys(self.options.models)
+        if not self.options.rates:
+            return chosen
+        results = self.tried()
+        for model in chosen:
+            own = [trial for trial in results if trial.model == model]
+            if not own:
+                raise UserError(
+                    f"no trial of {model} came to an end, so no learning rate could be chosen: see {self.logs}"
+                )
+            best = max(trial.bleu for trial in own)
+            chosen[model] = min(trial.rate for trial in own if trial.bleu >= best - self.options.margin)
+        return chosen
+
+    def tried(self) -> list[Trial]:
+        """What the finished trials came to, on the validation split."""
+        results = []
+        for planned in self.trials():
+            if planned.run.finished and planned.rate is not None:
+                last = validations(planned.run)[-1]
+                tokens = planned.run.load_summary()["tokens"]
+                results.append(Trial(planned.model, planned.rate, tokens, last["valid/bleu"], last["valid/nll"]))
+        return results
+
+
+def _last_wins(arguments: Sequence[str]) -> list[str]:
+    """Hydra refuses a group that is chosen twice; for every key the last word counts."""
+    return list({argument.partition("=")[0]: argument for argument in arguments}.values())
+
+
+def validations(run: Run) -> list[dict[str, Any]]:
+    """The lines of a run's figures that belong to its validations, in order."""
+    lines = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if "valid/bleu" in line]
+
+
+# ------------------------------------------------------------------------------------------------------ fairness
+
+
+def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
+    """Why some of these runs may not stand beside each other: what their fingerprints and configs differ in.
+
+    Models, seeds and learning rates may differ, and the keys that are ``allowed``; nothing else may.
+    """
+    reasons = []
+    first, *others = runs
+    prints = read_json(first.fingerprint_file, "fingerprint")
+    config = first.load_config()
+    for other in others:
+        theirs = read_json(other.fingerprint_file, "fingerprint")
+        what = [part for part in COMPARED if prints.get(part) != theirs.get(part)]
+        keys = [d for d in differences(config, other.load_config()) if not d.startswith((*MAY_DIFFER, *allowed))]
+        if what or keys:
+            reasons.append(f"{other.folder} is not like {first.folder}: {'; '.join([*what, *keys][:4])}")
+    return reasons
+
+
+def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) -> list[str]:
+    """The reasons of ``unlike``, to be shown with the results.
+
+    Raises:
+        UserError: there are some, and nobody said to go on ``anyway``.
+    """
+    reasons = unlike(runs, allowed)
+    if reasons and not anyway:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        raise UserError(f"{reasons[0]}{more}: a comparison would mix them up; to show them anyway, marked: anyway=true")
+    return reasons
+
+
+def check_parameters(counts: dict[str, int], tolerance: float, anyway: bool) -> list[str]:
+    """Whether the models have the same number of parameters, within ``tolerance`` of the smallest.
+
+    Raises:
+        UserError: they have not, and nobody said to go on ``anyway``.
+    """
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[most] <= counts[least] * (1 + tolerance):
+        return []
+    excess = counts[most] / counts[least] - 1
+    reason = f"{most} has {counts[most]:,} parameters, {excess:.1%} more than {least}'s {counts[least]:,}"
+    if not anyway:
+        raise UserError(f"{reason}, above tolerance={tolerance}: change a width, or raise tolerance, or anyway=true")
+    return [reason]
