@@ -220,7 +220,7 @@ def _score(arguments: list[str]) -> int:
 
     parser = Parser("seq2seq score", description="Scores of any systems' translations, with intervals and tests.")
     scoring.add_arguments(parser)
-    scoring.run(parser.parse_args(arguments))
+    scoring.run(parser.parse_intermixed_args(arguments))
     return 0
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from seq2seq.comparison.findings.assembly import material_of_runs, material_of_study, page_of
 from seq2seq.comparison.findings.material import Material
 from seq2seq.comparison.measurements import measure_all
-from seq2seq.comparison.report.page import tensorboard_summary, write_page
+from seq2seq.comparison.report.page import require_charts, tensorboard_summary, write_page
 from seq2seq.comparison.runner import Task, minutes, run_all
 from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters
 from seq2seq.data.encoded import Corpus, prepare
@@ -37,6 +37,7 @@ def compare(study: Study) -> int:
         UserError: before anything is trained, for what cannot be compared fairly.
         KeyboardInterrupt: stopped; the same command goes on.
     """
+    require_charts()
     options = study.options
     trials = study.trials()
     first = options.rates[0] if options.rates else None
@@ -90,6 +91,7 @@ def report(runs: Sequence[Path], folder: Path, title: str, buckets: str, anyway:
     Raises:
         UserError: a run is not finished, or they are not alike and nobody said to go on anyway.
     """
+    require_charts()
     found = [find(path)[0] for path in runs]
     warnings = check_alike(found, anyway)
     for run in found:

@@ -78,16 +78,18 @@ def measure_all(
     origins = _origins(run, links)
     subject: Subject | None = None
     for name in names:
+        if run.finished and _is_there(run, name, origins[name]):
+            done(name, 0.0)
+            continue
         started = time.perf_counter()
-        if not run.finished or not _is_there(run, name, origins[name]):
-            subject = subject or Subject.open(folder, cache)
-            if name == "forgetting" and links is not None:
-                figures = causes.forgetting(subject, read_links(links, subject))
-            else:
-                figures = MEASUREMENTS[name](subject)
-            whole = {"version": VERSION, "origin": origins[name], **figures}
-            text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
-            write_atomically(measurement_file(run, name), f"{text}\n")
+        subject = subject or Subject.open(folder, cache)
+        if name == "forgetting" and links is not None:
+            figures = causes.forgetting(subject, read_links(links, subject))
+        else:
+            figures = MEASUREMENTS[name](subject)
+        whole = {"version": VERSION, "origin": origins[name], **figures}
+        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+        write_atomically(measurement_file(run, name), f"{text}\n")
         done(name, time.perf_counter() - started)
 
 

@@ -94,7 +94,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
         key = parse(argument).get_key_element()
         known = [*names, "study", *known_keys(), *GROUPS]
-        if key not in known or key in ("experiment", "seed", "model") or key.startswith("model."):
+        if key not in known or key in ("experiment", "seed", "model"):
             hint = nearest(key, known) if key not in known else ": a study sets it for each run"
             raise UserError(f"{key} is no option of a study{hint}")
         (own if key in (*names, "study") else runs).append(argument)

@@ -16,6 +16,7 @@ from seq2seq.comparison.alignment import (
     Words,
     agreement,
     agreements,
+    batched,
     count_maps,
     look,
     map_names,
@@ -145,6 +146,7 @@ def test_a_piece_over_two_words_goes_to_the_one_it_shares_more_with_and_one_over
         (["▁", "<unk>", "c", "<unk>", "c", "<unk>"], "QcQcQ", [None, 0, 0, 0, 0, 0]),
         (["▁", "<unk>", "▁", "▁", "<unk>", "▁a"], "שלום  👍 a", [None, 0, None, None, 1, 2]),
         (["▁the", "▁", "<unk>", "▁cat"], "the  ⁇  cat", [0, None, 1, 2]),  # as SentencePiece decodes the unknown
+        (["▁", "<unk>", "▁", "▁cat"], " ⁇   cat", [None, 0, None, 1]),
         (["▁a", "▁", "<unk>"], "a▁b", [0, 0, 0]),  # the character that stands for a space
     ],
 )
@@ -239,6 +241,14 @@ def test_forced_attention_is_that_of_one_pair_at_a_time(
             torch.testing.assert_close(pair.attention, alone, atol=1e-5, rtol=1e-4)
             assert pair.src == words_of_pieces(tiny_subwords.src_pieces(ids), src[n], src[n].split())
             assert pair.tgt.words == references[n].split()
+
+
+def test_batches_hold_every_number_once_and_no_more_than_their_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_POSITIONS", 20)
+    lengths = [3, 9, 1, 30, 4, 10, 2]
+    found = list(batched(lengths))
+    assert found == [[3], [5, 1], [4, 0, 6, 2]]
+    assert all(len(rows) == 1 or len(rows) * max(lengths[n] for n in rows) <= 20 for rows in found)
 
 
 # --------------------------------------------------------------------------------------------------- gold, AER

@@ -17,7 +17,7 @@ from seq2seq.comparison.subject import Subject
 from seq2seq.config import Config, DataConfig, DecodeConfig, GrammarConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis
-from seq2seq.decoding.translator import Translator
+from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.evaluate import forced
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import Run
@@ -185,6 +185,18 @@ def test_the_explorer_has_words_and_where_they_looked(make: Make, name: str) -> 
             assert [len(row) for row in matrix] == [len(each["src"])] * len(each["words"])
             assert all(-1e-9 <= sum(row) <= 1 + 0.001 * len(row) for row in matrix)
         Output(**{key: each[key] for key in ("words", "nll", "chrf", "attention")})
+
+
+def test_attention_is_shown_by_words() -> None:
+    """Source pieces summed, target pieces averaged, the end marks left out: by hand, for two maps."""
+    first = torch.tensor(
+        [[0.5, 0.25, 0.125, 0.125], [0.0, 1.0, 0.0, 0.0], [0.25, 0.25, 0.5, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    )
+    second = torch.tensor([0.1, 0.2, 0.33333, 0.36667]).expand(4, 4)
+    maps = torch.stack([first, second], 1)  # (T, H, S)
+    best = Translation("x yz", 0.0, 0.0, ["▁a", "b", "▁c", "</s>"], ["▁x", "▁y", "z", "</s>"], maps)
+    wanted = [[[0.75, 0.125], [0.75, 0.25]], [[0.3, 0.333], [0.3, 0.333]]]
+    assert behaviour.looked(best, "ab c", ["ab", "c"], ["x", "yz"]) == wanted
 
 
 def test_attention_maps_are_named_by_layer_and_head(make: Make, build_tiny: Callable[..., Seq2Seq]) -> None:

@@ -67,10 +67,13 @@ def diagonal(lines: Sequence[str]) -> list[Links]:
     return [{(n, n) for n in range(len(line.split()))} for line in lines]
 
 
+VALID = (["", *LINES], ["", *LINES])
+
+
 @pytest.fixture
 def valid_gold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus whose validation split, the same lines, has a gold alignment along the diagonal."""
-    links = (" ".join(f"{i}-{j}" for i, j in sorted(pair)) for pair in diagonal(LINES))
+    """A corpus whose validation split, ``VALID``, has a gold alignment along the diagonal."""
+    links = (" ".join(f"{i}-{j}" for i, j in sorted(pair)) for pair in diagonal(VALID[0]))
     (tmp_path / "valid.align").write_text("".join(f"{line}\n" for line in links))
     corpus = SimpleNamespace(alignment_file={"valid": tmp_path / "valid.align"}.get)
     monkeypatch.setattr(explanation, "open_source", lambda _: corpus)
@@ -95,7 +98,7 @@ def text(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str], list[Links
 def test_a_model_that_looks_where_it_reads_aligns_without_error_and_depends_on_that_word_alone(
     tiny_subwords: Subwords, valid_gold: None
 ) -> None:
-    subject = subject_of(Copier(320), tiny_subwords, LINES, LINES, diagonal(LINES), (LINES, LINES))
+    subject = subject_of(Copier(320), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
     found = measure(subject)
     assert json.loads(json.dumps(found)) == found
     before, after = found["alignment"]
@@ -120,7 +123,7 @@ def test_a_model_that_looks_one_step_ahead_of_its_query_aligns_after_the_step(
     tiny_subwords: Subwords, valid_gold: None
 ) -> None:
     """Row i + 1 looks at piece i: right after the step, and looking there is not what the prediction hangs on."""
-    subject = subject_of(Copier(320, shift=-1), tiny_subwords, LINES, LINES, diagonal(LINES), (LINES, LINES))
+    subject = subject_of(Copier(320, shift=-1), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
     found = measure(subject)
     before, after = found["alignment"]
     assert after["aer"] == 0 and before["aer"] > 0.2
@@ -132,7 +135,7 @@ def test_a_model_that_looks_one_step_ahead_of_its_query_aligns_after_the_step(
 def test_maps_are_told_apart_and_the_best_is_chosen_on_the_validation_split(
     tiny_subwords: Subwords, valid_gold: None
 ) -> None:
-    subject = subject_of(Copier(320, idle=2), tiny_subwords, LINES, LINES, diagonal(LINES), (LINES, LINES))
+    subject = subject_of(Copier(320, idle=2), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
     found = measure(subject)
     names = ["mean", "layer 1 head 1", "layer 2 head 1", "layer 3 head 1"]
     assert [row["map"] for row in found["maps"]] == names
@@ -144,8 +147,15 @@ def test_maps_are_told_apart_and_the_best_is_chosen_on_the_validation_split(
     mean, sharp, even, _ = found["maps"]
     assert sharp["entropy"] < mean["entropy"] < even["entropy"]
     assert sharp["outside"] == 0 < even["outside"]
-    worst = subject_of(Copier(320, shift=-1, idle=1), tiny_subwords, LINES, LINES, diagonal(LINES), (LINES, LINES))
-    assert measure(worst)["chosen"]["state"] == "after"
+    assert found["masking"]["attended"]["word"]["prediction_changes"] == 1  # the mean of the maps still sees the word
+
+
+def test_the_test_split_has_no_say_in_which_map_is_chosen(tiny_subwords: Subwords, valid_gold: None) -> None:
+    ahead = [{(i + 1, i) for i, _ in links} for links in diagonal(LINES)]
+    found = measure(subject_of(Copier(320), tiny_subwords, LINES, LINES, ahead, VALID))
+    before, after = found["alignment"]
+    assert after["aer_words"] < before["aer_words"]
+    assert found["chosen"] == {**before, "valid_sentences": len(LINES), "valid_aer_words": 0}
 
 
 def test_entropy_and_coverage_of_weights_worked_by_hand() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from seq2seq.validation import to_plain
 
 def page_of(material: Material) -> Page:
     """Every section that there is something to say in."""
-    quality = Quality(material)
+    quality, shown = Quality(material), explorer(material)
     sections = [
         quality.lengths(),
         quality.overall(),
@@ -47,7 +48,7 @@ def page_of(material: Material) -> Page:
         answer=quality.answer(),
         figure=quality.figure(),
         sections=[section for section in sections if section.text or section.figures or section.tables],
-        explorer=explorer(material),
+        explorer=None if shown is None else replace(shown, after="attention"),
         warnings=material.warnings,
         colours=tuple(group.model for group in material.groups),
     )

@@ -181,8 +181,9 @@ class Quality:
                 if "seeds" in self.covers
                 else "There are fewer than three seeds, so nothing is said about those to come. "
             )
-            + "Differences are paired over sentences: paired bootstrap and approximate randomisation, the p-values "
-            "corrected for the number of comparisons (Holm)."
+            + "Differences are paired over sentences: by bootstrap, which covers what the intervals cover, and by "
+            "approximate randomisation, which speaks of these trained models alone; p-values are corrected for the "
+            "number of comparisons (Holm)."
         ]
         figure = Figure(
             "quality", "Quality, seed by seed", "Means with 95 % intervals; every seed is a point.", rows,
@@ -288,9 +289,9 @@ class Quality:
     def _difference_table(self) -> Table:
         rows: list[list[Any]] = []
         for name, found in self.behind.items():
-            corrected = holm([each.p_randomisation for each in found])
+            corrected = holm([each.p_bootstrap for each in found])
             for bucket, each, p in zip(self.buckets, found, corrected, strict=True):
                 numbers = [each.value, each.low, each.high, chance(p)]
                 rows.append([f"{name} − {self.material.baseline.model}", bucket.name, len(bucket.indices), *numbers])
-        columns = ["pair", "source words", "sentences", "difference", "low", "high", "p (randomisation)"]
+        columns = ["pair", "source words", "sentences", "difference", "low", "high", "p (bootstrap)"]
         return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")

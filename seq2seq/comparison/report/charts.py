@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,7 +94,7 @@ def range_of(figure: Figure) -> tuple[float, float]:
 
 def runtime() -> str:
     """The scripts that draw charts in a browser, as they may stand in a page."""
-    bundle = vl_convert.javascript_bundle()
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     assert "</script" not in bundle.lower() and "<!--" not in bundle
     return bundle
 
@@ -119,7 +120,7 @@ class _Plan:
         drawn = {"x": row[figure.x] if self.quantity else str(row[figure.x]), "y": _finite(row[figure.y])}
         if figure.low and figure.high:
             ends = [_finite(row[figure.low]), _finite(row[figure.high])]
-            drawn["low"], drawn["high"] = ends if None not in ends else (None, None)
+            drawn["low"], drawn["high"] = ends if None not in (drawn["y"], *ends) else (None, None)
         for channel, column in (("colour", figure.colour), ("row", figure.row), ("facet", figure.facet)):
             drawn[channel] = str(row[column]) if column else ""
         return drawn
@@ -244,13 +245,16 @@ class _Plan:
     def tooltip(self) -> list[alt.Tooltip]:
         """What a chart says of the mark below the pointer."""
         figure, kind = self.figure, "quantitative" if self.quantity else "nominal"
-        lines = [alt.Tooltip("x", type=kind, title=figure.x_title or figure.x)]
-        lines += [alt.Tooltip("row:N", title=figure.row)] if figure.row else []
-        lines += [alt.Tooltip("colour:N", title=figure.colour)] if self.grouped else []
-        measured = [("y", figure.y_title or figure.y), ("low", "interval from"), ("high", "to")]
-        present = measured if figure.low and figure.high else measured[:1]
+        lines = [("x", kind, figure.x_title or figure.x, "")]
+        lines += [("row", "nominal", figure.row, "")] if figure.row else []
+        lines += [("colour", "nominal", figure.colour, "")] if figure.colour and self.grouped else []
         digits = format_of(row["y"] for row in self.rows)
-        return lines + [alt.Tooltip(name, type="quantitative", title=title, format=digits) for name, title in present]
+        lines += [("y", "quantitative", figure.y_title or figure.y, digits)]
+        if figure.low and figure.high:
+            lines += [("low", "quantitative", "interval from", digits), ("high", "quantitative", "to", digits)]
+        # Vega makes the titles part of an expression: what would end its string is left out.
+        shown = [(name, type_, re.sub(r'[\\"\s]+', " ", title), digits) for name, type_, title, digits in lines]
+        return [alt.Tooltip(name, type=type_, title=title, format=digits) for name, type_, title, digits in shown]
 
 
 def _lines(plan: _Plan, rows: list[Row]) -> alt.LayerChart:

@@ -145,5 +145,6 @@
   }
 
   order.addEventListener("change", fill);
-  fill();
+  if ("DecompressionStream" in globalThis) fill();
+  else view.textContent = "This browser is too old to unpack the attention: any of 2023 or later can.";
 }

@@ -94,5 +94,5 @@ def _pack_sentence(sentence: Sentence, explorer: Explorer) -> dict[str, Any]:
                 raise ValueError(f"attention is {weights.shape}, not maps × target words × source words {shape}")
             packed += np.rint(np.clip(weights, 0, 1) * 255).astype(np.uint8).tobytes()
     outputs = [{"words": o.words, "nll": o.nll, "chrf": o.chrf, "attends": bool(o.attention)} for o in sentence.outputs]
-    attention = base64.b64encode(zlib.compress(bytes(packed), 9)).decode() if packed else ""
+    attention = base64.b64encode(zlib.compress(bytes(packed))).decode() if packed else ""
     return {"src": sentence.src, "reference": sentence.reference, "outputs": outputs, "attention": attention}

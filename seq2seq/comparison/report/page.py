@@ -45,12 +45,12 @@ def write_page(page: Page, folder: Path) -> Path:
 
     Raises:
         UserError: what draws is not installed, or the folder cannot be written.
-        ValueError: two figures or tables share a name, or a name is not one of a file.
+        ValueError: two figures, tables or sections share a name, or a name is not one of a file.
     """
     charts = require_charts()
     figures, tables = list(all_figures(page)), list(all_tables(page))
-    _check_names(figures)
-    _check_names(tables)
+    for parts in (figures, tables, page.sections):
+        _check_names([part.name for part in parts])
     for figure in figures:
         svg = charts.to_svg(figure, page.colours)
         write_atomically(folder / "figures" / f"{figure.name}.svg", svg)
@@ -143,8 +143,7 @@ def _sections(page: Page) -> list[Section | None]:
     return sections
 
 
-def _check_names(parts: list[Figure] | list[Table]) -> None:
-    names = [part.name for part in parts]
+def _check_names(names: list[str]) -> None:
     for name in names:
         if not _SAFE_NAME.fullmatch(name) or names.count(name) > 1:
             raise ValueError(f"{name!r} must be a file name of a-z, 0-9, dots and dashes, and only one may have it")

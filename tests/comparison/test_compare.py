@@ -1,0 +1,176 @@
+"""The commands of the comparison as a user runs them: real processes, a corpus of toy sentences, a whole page."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+NOUNS = {"the dog": "der hund", "the cat": "die katze", "a child": "ein kind", "the old man": "der alte mann"}
+VERBS = {"sees": "sieht", "knows": "kennt", "looks for": "sucht"}
+
+
+def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """A real process; its exit code is checked."""
+    done = subprocess.run([SEQ2SEQ, *arguments], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def write_corpus(folder: Path) -> None:
+    pairs = [(f"{s} {v} {o}", f"{NOUNS[s]} {VERBS[v]} {NOUNS[o]}") for s in NOUNS for v in VERBS for o in NOUNS]
+    parts = {"valid": pairs[::9], "test": pairs[1::9], "train": [p for n, p in enumerate(pairs) if n % 9 > 1]}
+    for split, chosen in parts.items():
+        for side, ending in enumerate(("src", "tgt")):
+            (folder / f"{split}.{ending}").write_text("".join(f"{pair[side]}\n" for pair in chosen))
+
+
+def study(folder: Path, *more: str) -> list[str]:
+    """A study of two tiny models in ``folder``."""
+    sides = [(split, side) for split in ("train", "valid", "test") for side in ("src", "tgt")]
+    files = [f"data.{split}.{side}={folder}/{split}.{side}" for split, side in sides]
+    data = [*files, "data.name=toy", "data.subwords.vocab_size=60", "data.subwords.byte_fallback=false"]
+    trainer = ["trainer.max_tokens=null", "trainer.max_steps=4", "trainer.valid_every=2", "trainer.precision=fp32"]
+    sizes = ["model.embedding=16", "model.encoder.width=16", "model.decoder.width=16", "tolerance=99"]
+    places = [f"data.cache={folder}/cache", f"outputs={folder}/outputs"]
+    own = ["study=text", "models=[lstm,bahdanau]", "seeds=[1]", "rates=[0.01,0.02]", "trials=[trainer.max_steps\\=2]"]
+    return [*own, "buckets=[5]", *data, *trainer, *sizes, *places, *more]
+
+
+VARIANTS = "variants=[{name:lstm-initial,of:lstm,overrides:[model.decoder.context\\=initial]}]"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study, its page, and what the command printed."""
+    folder = tmp_path_factory.mktemp("compare")
+    write_corpus(folder)
+    done = run("compare", *study(folder, VARIANTS))
+    (folder / "out").write_text(done.stdout)
+    return folder
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_says_what_it_will_run_and_what_came_out(place: Path) -> None:
+    out = (place / "out").read_text()
+    for text in (
+        "trials of learning rates",
+        "models × seeds",
+        "variants",
+        "about",
+        "lstm, which must press",
+        "report.html",
+    ):
+        assert text in out
+    assert all(len(line) <= 80 for line in out.splitlines() if "/" not in line)
+
+
+def test_every_trial_run_variant_and_measurement_is_there(place: Path) -> None:
+    runs = place / "outputs/studies/text"
+    trials = {path.name for path in (runs / "trials").iterdir() if path.is_dir()}
+    assert trials == {f"{model}-{rate}" for model in ("lstm", "bahdanau") for rate in ("0.01", "0.02")}
+    for name in ("lstm", "bahdanau", "lstm-initial"):
+        assert (runs / name / "seed1/summary.json").exists()
+    measured = {path.stem for path in (runs / "bahdanau/seed1/measurements").iterdir()}
+    assert {"interventions", "attention", "forgetting", "probe", "extrapolation", "search", "cost"} <= measured
+
+
+def test_the_page_and_its_numbers_are_there(place: Path) -> None:
+    report = place / "outputs/studies/text/report"
+    assert (report / "report.html").stat().st_size < 6_000_000
+    assert "bahdanau" in (report / "report.md").read_text()
+    assert json.loads((report / "report.json").read_text())
+    assert (report / "figures/bleu-by-length.svg").exists() and (report / "figures/bleu-by-length.csv").exists()
+
+
+def test_the_same_again_trains_and_measures_nothing(place: Path) -> None:
+    runs = [place / f"outputs/studies/text/{model}/seed1" for model in ("lstm", "bahdanau")]
+    before = [stamps(folder) for folder in runs]
+    run("compare", *study(place, VARIANTS))
+    assert [stamps(folder) for folder in runs] == before
+
+
+def test_forgetting_on_text_without_gold_goes_by_attention(place: Path) -> None:
+    found = place / "outputs/studies/text/lstm/seed1/measurements/forgetting.json"
+    assert json.loads(found.read_text())["rows"]
+
+
+def test_report_makes_the_page_of_runs_and_refuses_what_is_not_alike(place: Path, tmp_path: Path) -> None:
+    runs = [str(place / f"outputs/studies/text/{name}/seed1") for name in ("lstm", "bahdanau")]
+    out = run("report", *runs, "--out", str(tmp_path / "page"), "--buckets", "5").stdout
+    assert (tmp_path / "page/report.html").exists() and "page/report.html" in out
+    trial = str(place / "outputs/studies/text/trials/bahdanau-0.02")
+    assert "trainer.max_steps" in run("report", runs[0], trial, "--out", str(tmp_path / "no"), code=2).stderr
+    assert not (tmp_path / "no").exists()
+    marked = run("report", runs[0], trial, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway").stdout
+    assert "is not like" in marked and "is not like" in (tmp_path / "yes/report.html").read_text()
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_compared(place: Path) -> None:
+    broken = place / "outputs/studies/text/lstm/seed2"
+    broken.mkdir(parents=True)
+    (broken / "config.yaml").write_text("{}\n")
+    done = run("compare", *study(place, "seeds=[1,2]"), code=1)
+    assert "lstm/seed2 failed" in done.stderr and "left out" in done.stdout
+    assert (place / "outputs/studies/text/bahdanau/seed2/summary.json").exists()
+
+
+def test_models_of_unequal_size_are_refused_before_anything_is_trained(place: Path, tmp_path: Path) -> None:
+    arguments = [a for a in study(place, f"outputs={tmp_path}/outputs") if not a.startswith("tolerance=")]
+    said = run("compare", *arguments, code=2).stderr
+    assert "parameters" in said and "tolerance" in said
+    assert not (tmp_path / "outputs/studies/text/trials").exists()
+
+
+def test_a_stop_saves_every_run_and_the_same_command_goes_on(place: Path, tmp_path: Path) -> None:
+    arguments = study(place, f"outputs={tmp_path}/outputs", "rates=[]", "trainer.max_steps=400", "trainer.save_every=3")
+    process = subprocess.Popen(
+        [SEQ2SEQ, "compare", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=ENVIRONMENT
+    )
+    saved = tmp_path / "outputs/studies/text/lstm/seed1/checkpoints/last.safetensors"
+    until = time.monotonic() + 120
+    while not saved.exists():
+        assert process.poll() is None and time.monotonic() < until, process.stderr
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr is not None and "the same command again" in process.stderr.read()
+    assert not (tmp_path / "outputs/studies/text/lstm/seed1/summary.json").exists()
+    done = run("compare", *arguments)
+    log = (tmp_path / "outputs/studies/text/logs/lstm-seed1.log").read_text()
+    assert "going on with" in log and "report.html" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compare", "study=smok"], "did you mean smoke?"),
+        (["compare", "study=smoke", "trainer.max_token=5"], "did you mean trainer.max_tokens?"),
+        (["compare", "study=text"], "data.train.src is not set"),
+        (["report", "/nowhere"], "/nowhere"),
+        (["report", "x", "--buckets", "a,b"], "give growing numbers of words"),
+        (["score", "--ref", "/nowhere", "/nowhere"], "/nowhere"),
+        (["align", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
+    error = run(*arguments, code=2).stderr
+    assert said in error and error.startswith("seq2seq: error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["compare", "report", "align", "score"])
+def test_every_verb_explains_itself(verb: str) -> None:
+    out = run(verb, "--help").stdout
+    assert f"seq2seq {verb}" in out and max(map(len, out.splitlines())) <= 80
