@@ -164,10 +164,9 @@ def _compare(arguments: list[str]) -> int:
     if _asks_for_help(arguments):
         from seq2seq.reference import reference_of
 
-        about = (
-            "Train the models of a study side by side, measure them, and write one page that explains the difference. "
-            "Skips what is finished and goes on with what was cut. Any option of seq2seq train is one of every run."
-        )
+        about = """Train the models of a study side by side, measure them, and write one page that
+explains the difference. Skips what is finished and goes on with what was cut.
+Any option of seq2seq train is one of every run."""
         parser = Parser("seq2seq compare", description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.epilog = f"{reference_of(StudyConfig())}\n\nstudies: {', '.join(_choices('study'))}"
         parser.print_help()
@@ -193,14 +192,16 @@ def _report(arguments: list[str]) -> int:
     parser.add_argument("--title", default="Translation models compared", help="title of the page")
     parser.add_argument("--anyway", action="store_true", help="show runs that are not alike beside each other, marked")
     parser.add_argument("--buckets", metavar="N,N,…", default="10,20,30,40", help="source words up to which buckets go")
+    parser.add_argument("--gold", metavar="FILE", help="alignment of the test pairs (Pharaoh; default: the grammar's)")
     given = parser.parse_args(arguments)
-    if not all(edge.isdigit() for edge in given.buckets.split(",")):
+    edges = [int(edge) if edge.isdigit() else 0 for edge in given.buckets.split(",")]
+    if edges != sorted(set(edges)) or not edges[0]:
         raise UserError(f"--buckets {given.buckets}: give growing numbers of words, e.g. 10,20,30,40")
 
     from seq2seq.comparison.compare import report
 
-    report([Path(path) for path in given.runs], Path(given.out), given.title, given.buckets, given.anyway)
-    return 0
+    runs = [Path(path) for path in given.runs]
+    return report(runs, Path(given.out), given.title, edges, given.gold, given.anyway)
 
 
 def _align(arguments: list[str]) -> int:

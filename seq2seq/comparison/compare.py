@@ -7,6 +7,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,15 +16,17 @@ from rich.table import Table
 
 from seq2seq.comparison.findings.assembly import material_of_runs, material_of_study, page_of
 from seq2seq.comparison.findings.material import Material
-from seq2seq.comparison.measurements import measure_all
+from seq2seq.comparison.measurements import missing
 from seq2seq.comparison.report.page import require_charts, tensorboard_summary, write_page
 from seq2seq.comparison.runner import Task, minutes, run_all
 from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters
+from seq2seq.config import DataConfig
 from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.data.sources import open_source
 from seq2seq.devices import choose_device
 from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
-from seq2seq.runs import find
+from seq2seq.runs import Run, find
 
 PACE = 150.0  # seconds a million target tokens, for a model of which nothing is known
 AROUND = 25.0  # seconds of a run that are not training: starting, validations, the test
@@ -57,7 +60,8 @@ def compare(study: Study) -> int:
     runs = study.runs(rates, cost_of_a_token(study, counts))
     variants = [planned for _, planned in study.variants(rates)]
     tasks = [training(study, planned) for planned in [*runs, *variants]]
-    tasks += [measuring(study, planned) for planned in runs]
+    reader = runs[len(options.models) - 1].run
+    tasks += measuring([planned.run for planned in runs], config.data, study.logs, options.gold, reader)
     failed |= run_all(tasks, workers, options.threads)
     finished = [planned for planned in runs if planned.run.finished]
     missing = [model for model in options.models if model not in {planned.model for planned in finished}]
@@ -85,8 +89,8 @@ def write(material: Material, folder: Path) -> None:
     print(f"\nopen {path} in a browser")
 
 
-def report(runs: Sequence[Path], folder: Path, title: str, buckets: str, anyway: bool) -> None:
-    """Make the page from finished runs, measuring first what has not been measured.
+def report(runs: Sequence[Path], folder: Path, title: str, edges: list[int], gold: str | None, anyway: bool) -> int:
+    """Make the page from finished runs, measuring first what has not been measured; 1 where that failed.
 
     Raises:
         UserError: a run is not finished, or they are not alike and nobody said to go on anyway.
@@ -94,16 +98,13 @@ def report(runs: Sequence[Path], folder: Path, title: str, buckets: str, anyway:
     require_charts()
     found = [find(path)[0] for path in runs]
     warnings = check_alike(found, anyway)
-    for run in found:
-        measure_all(run.folder, done=_say_measured)
-    edges = [int(edge) for edge in buckets.split(",")]
-    command = shlex.join(["seq2seq", "report", *map(str, runs), "--buckets", buckets])
-    write(material_of_runs(found, title, edges, warnings=warnings, commands=[command]), folder)
-
-
-def _say_measured(name: str, seconds: float) -> None:
-    if seconds:
-        print(f"measured {name} in {seconds:.0f} s", file=sys.stderr)
+    command = shlex.join(["seq2seq", "report", *map(str, runs), "--buckets", ",".join(map(str, edges))])
+    material = material_of_runs(found, title, edges, warnings=warnings, commands=[command])
+    tasks = measuring(found, material.config.data, folder / "logs", gold, material.groups[-1].runs[0])
+    failed = run_all(tasks, default_workers(material.config.device, 1), 1)
+    material.warnings.extend(f"{label} failed: {why}" for label, why in failed.items())
+    write(material, folder)
+    return 1 if failed else 0
 
 
 # ---------------------------------------------------------------------------------------------------- the plan
@@ -125,12 +126,10 @@ def announce(study: Study, trials: Sequence[Planned], runs: Sequence[Planned]) -
             there = sum(one.run.finished for one in planned)
             table.add_row(name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds))
             left += seconds
-    left += sum(MEASURING for one in runs if not measured(one)) / workers
+    left += sum(MEASURING for one in runs if not one.run.finished or missing(one.run)) / workers
     Console().print(table)
-    print(
-        f"{workers} at a time, {options.threads} thread{'s' * (options.threads > 1)} each; "
-        f"with measuring about {minutes(left)} in all. Stop it with Ctrl-C at will: the same command goes on."
-    )
+    print(f"{workers} at a time, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
+    print(f"{minutes(left)} in all, measuring included.\nStop it with Ctrl-C at will: the same command goes on.")
 
 
 def expected(study: Study, planned: Planned) -> float:
@@ -192,17 +191,33 @@ def training(study: Study, planned: Planned) -> Task:
     )
 
 
-def measuring(study: Study, planned: Planned) -> Task:
-    """What the page needs beyond the test: a process of its own, as soon as the run is finished."""
-    command = ["seq2seq.comparison.measurements", str(planned.run.folder), "--cache", planned.config.data.cache]
-    command += ["--threads", str(study.options.threads)]
-    label = f"measuring {planned.label}"
-    log = study.logs / f"measuring-{planned.label.replace('/', '-')}.log"
-    return Task(label, command, log, MEASURING, lambda: measured(planned), lambda: planned.run.finished)
+def measuring(runs: Sequence[Run], data: DataConfig, logs: Path, gold: str | None, reader: Run) -> list[Task]:
+    """What the page needs beyond the test: a process for each run as soon as it is finished (it may be to come).
+
+    Where a source word went is told by the gold alignment: the grammar's own, or ``gold``. Where there is none, by the
+    attention of ``reader``, the same for all runs.
+    """
+    tasks: list[Task] = []
+    links = Path(gold) if gold else None
+    if links is None and open_source(data).alignment_file("test") is None:
+        links = logs / "attention.pharaoh"
+        command = ["seq2seq.cli", "align", str(reader.folder), "--out", str(links)]
+        tasks.append(Task("aligning", command, logs / "aligning.log", AROUND, links.exists, lambda: reader.finished))
+    for run in runs:
+        command = ["seq2seq.comparison.measurements", str(run.folder)]
+        command += [] if links is None else ["--links", str(links)]
+        command += ["--gold"] if gold else []
+        label = "/".join(run.folder.parts[-2:])
+        log = logs / f"measuring-{label.replace('/', '-')}.log"
+        done = partial(_measured, run, links, bool(gold))
+        ready = partial(_readable, run, links)
+        tasks.append(Task(f"measuring {label}", command, log, MEASURING, done, ready))
+    return tasks
 
 
-def measured(planned: Planned) -> bool:
-    """Whether every measurement of a run is there."""
-    from seq2seq.comparison.measurements import missing
+def _readable(run: Run, links: Path | None) -> bool:
+    return run.finished and (links is None or links.exists())
 
-    return planned.run.finished and not missing(planned.run)
+
+def _measured(run: Run, links: Path | None, gold: bool) -> bool:
+    return _readable(run, links) and not missing(run, links, gold)

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ def load(run: Run, name: str) -> dict[str, Any]:
     return value
 
 
-def missing(run: Run, links: Path | None = None) -> list[str]:
+def missing(run: Run, links: Path | None = None, gold: bool = False) -> list[str]:
     """The measurements that are not there, are damaged, or were made on another checkpoint, test or version."""
-    return [name for name, origin in _origins(run, links).items() if not _is_there(run, name, origin)]
+    return [name for name, origin in _origins(run, links, gold).items() if not _is_there(run, name, origin)]
 
 
 def measure_all(
@@ -59,6 +60,7 @@ def measure_all(
     only: Sequence[str] | None = None,
     done: Callable[[str, float], None] = lambda name, seconds: None,
     links: Path | None = None,
+    gold: bool = False,
 ) -> None:
     """Make what is missing of the measurements named in ``only`` (default: all).
 
@@ -66,6 +68,7 @@ def measure_all(
         cache: where the run's corpus is now, if not where it was.
         done: told each measurement that is there, and the seconds it took (0: it had been there).
         links: word alignment of the test pairs (a Pharaoh file) for ``forgetting``; the default is the corpus's own.
+        gold: whether the links are right, so that ``attention`` is scored against them as well.
 
     Raises:
         UserError: an unknown name, no finished run, a corpus that is gone, or links that do not fit.
@@ -75,14 +78,17 @@ def measure_all(
         if name not in MEASUREMENTS:
             raise UserError(f"unknown measurement {name!r} (there are: {', '.join(MEASUREMENTS)})")
     run, _ = find(folder)
-    origins = _origins(run, links)
+    origins = _origins(run, links, gold)
     subject: Subject | None = None
     for name in names:
         if run.finished and _is_there(run, name, origins[name]):
             done(name, 0.0)
             continue
         started = time.perf_counter()
-        subject = subject or Subject.open(folder, cache)
+        if subject is None:
+            subject = Subject.open(folder, cache)
+            if gold and links is not None:
+                subject = replace(subject, gold=read_links(links, subject))
         if name == "forgetting" and links is not None:
             figures = causes.forgetting(subject, read_links(links, subject))
         else:
@@ -100,12 +106,14 @@ def read_links(path: Path, subject: Subject) -> list[Links]:
     return [pair.possible for pair in read_gold(str(path), words[0], words[1])]
 
 
-def _origins(run: Run, links: Path | None) -> dict[str, str]:
+def _origins(run: Run, links: Path | None, gold: bool) -> dict[str, str]:
     """A hash of what each measurement is made from, so that a run that was trained again is measured again."""
     _, checkpoint = find(run.folder)
     files = [run.checkpoint(checkpoint), *(run.evaluation("test") / f"{side}.txt" for side in ("src", "ref"))]
     origins = dict.fromkeys(MEASUREMENTS, _digest(files))
-    return origins if links is None else {**origins, "forgetting": _digest([*files, links])}
+    if links is not None:
+        origins |= dict.fromkeys(("forgetting", "attention") if gold else ("forgetting",), _digest([*files, links]))
+    return origins
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -129,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--links", type=Path, metavar="FILE", help="word alignment of the test pairs (Pharaoh format)")
+    parser.add_argument("--gold", action="store_true", help="the links are right: score attention against them")
     given = parser.parse_args(arguments)
     only = given.only.split(",") if given.only else list(MEASUREMENTS)
     finished: list[str] = []
@@ -139,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     torch.set_num_threads(given.threads)
     try:
-        measure_all(given.run, given.cache, only, done, given.links)
+        measure_all(given.run, given.cache, only, done, given.links, given.gold)
     except UserError as error:
         print(f"seq2seq: error: {error}", file=sys.stderr)
         return 2

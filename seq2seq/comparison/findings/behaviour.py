@@ -107,11 +107,12 @@ def search(material: Material) -> Section:
                 )
                 names = list(shares)
     beams = [row for row in rows if row["length penalty"] == "average"]
-    penalties = [row for row in rows if row["beam"] == material.config.decode.beam]
+    wide = [row["beam"] for row in rows if row["length penalty"] != "average"][:1]
+    penalties = [row for row in rows if [row["beam"]] == wide]
     figures = [
         Figure("beam", "BLEU by beam size", "Validation split, mean log-probability of the pieces as score.", beams,
                "lines", "beam", "BLEU", "model", y_title="validation BLEU", log_x=True),
-        Figure("length-penalty", "BLEU by length penalty", f"Validation split, beam {material.config.decode.beam}.",
+        Figure("length-penalty", "BLEU by length penalty", "Validation split, the same beam for all.",
                penalties, "bars", "length penalty", "BLEU", "model", y_title="validation BLEU"),
     ]  # fmt: skip
     text = [

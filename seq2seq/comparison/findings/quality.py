@@ -100,10 +100,10 @@ class Quality:
         first, last = self.buckets[0], self.buckets[-1]
         own, gap = self.by_length[base], self.behind[name]
         return [
-            f"{base}, which must press the sentence into one vector, falls from {own[0].value:.1f} BLEU on sources of "
+            f"{base}, which must press the sentence into one vector, goes from {own[0].value:.1f} BLEU on sources of "
             f"{first.name} words to {own[-1].value:.1f} on {last.name}; {self._behind_from(name)}.",
-            f"On {last.name} words it is {shown(gap[-1])} BLEU below {name}, on {first.name} words {shown(gap[0])}: "
-            f"the gap {'grows' if self.growth[name].value > 0 else 'changes'} with length by {shown(self.growth[name])}"
+            f"The gap to {name} is {shown(gap[0])} BLEU on {first.name} words and {shown(gap[-1])} on {last.name}: it "
+            f"{'grows' if self.growth[name].value > 0 else 'changes'} with length by {shown(self.growth[name])}"
             f"{'' if self.grows(name) else ', which could be chance'} (95 % intervals over {self.covers}).",
             "Over the same lengths "
             + " and ".join(self._slope(group.model) for group in self.material.others)
@@ -220,8 +220,8 @@ class Quality:
     def _headline(self, name: str) -> str:
         first, last, grown = self.behind[name][0], self.behind[name][-1], self.growth[name]
         return (
-            f"Against {name}: {self.material.baseline.model} is {shown(first)} BLEU below it on the shortest sentences "
-            f"and {shown(last)} on the longest; {self._behind_from(name)}. The difference of the two, {shown(grown)}, "
+            f"Against {name}, the gap is {shown(first)} BLEU on the shortest sentences and {shown(last)} on the "
+            f"longest; {self._behind_from(name)}. The difference of the two, {shown(grown)}, "
             f"{'excludes' if self.grows(name) else 'does not exclude'} zero."
         )
 
