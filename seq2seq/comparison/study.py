@@ -128,23 +128,25 @@ class Study:
     # --------------------------------------------------------------------------------------------------- rates
 
     def rates(self) -> dict[str, float | None]:
-        """Each model's learning rate: the smallest within ``margin`` BLEU of the best of its finished trials.
+        """Each model's learning rate: the smallest within ``margin`` BLEU of its best trial.
 
         The smallest, because a short trial favours high rates, which a longer training then pays for.
 
         Raises:
-            UserError: a model has no finished trial.
+            UserError: a trial is missing, so that the models would not have had the same number.
         """
         chosen: dict[str, float | None] = dict.fromkeys(self.options.models)
         if not self.options.rates:
             return chosen
         results = self.tried()
+        for planned in self.trials():
+            if not planned.run.finished:
+                raise UserError(
+                    f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same number "
+                    "of trials: start the same command again, or leave the rate out of rates"
+                )
         for model in chosen:
             own = [trial for trial in results if trial.model == model]
-            if not own:
-                raise UserError(
-                    f"no trial of {model} came to an end, so no learning rate could be chosen: see {self.logs}"
-                )
             best = max(trial.bleu for trial in own)
             chosen[model] = min(trial.rate for trial in own if trial.bleu >= best - self.options.margin)
         return chosen

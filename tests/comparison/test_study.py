@@ -118,9 +118,12 @@ def test_the_smallest_rate_near_the_best_is_taken(
     assert [trial.bleu for trial in planned.tried()] == list(bleu)
 
 
-def test_a_model_without_a_finished_trial_is_an_error_and_no_rates_mean_no_trials(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no trial of lstm"):
-        study("study=embedded", "models=[lstm]", f"outputs={tmp_path}").rates()
+def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
+    for trial in planned.trials()[:-1]:
+        fake_run(str(trial.run.folder.relative_to(tmp_path)))
+    with pytest.raises(UserError, match=r"trials/lstm-0\.008 did not come to an end .* same number"):
+        planned.rates()
     free = study("study=embedded", "rates=[]", f"outputs={tmp_path}")
     assert free.rates() == dict.fromkeys(("lstm", "bahdanau", "transformer")) and free.trials() == []
 
