@@ -165,7 +165,9 @@ class Bar:
     def update(self, share: float, seconds: float, now: str) -> None:
         """Show the share done (0 to 1), the time left, and what is running."""
         line = f"{minutes(seconds)} left  {now}"
-        self.progress.update(self.task, completed=share, description=line)
+        room = self.console.width - 33  # beside the bar and the percentage
+        short = line if len(line) <= room else f"{line[: room - 1]}…"
+        self.progress.update(self.task, completed=share, description=short)
         if not self.console.is_terminal and time.monotonic() - self.said >= PLAIN_SECONDS:
             self.said = time.monotonic()
             print(f"{share:4.0%}  {line}", file=sys.stderr, flush=True)

@@ -95,36 +95,30 @@ def test_the_page_and_its_numbers_are_there(place: Path) -> None:
     assert (report / "figures/bleu-by-length.svg").exists() and (report / "figures/bleu-by-length.csv").exists()
 
 
-def test_the_same_again_trains_and_measures_nothing(place: Path) -> None:
-    runs = [place / f"outputs/studies/text/{model}/seed1" for model in ("lstm", "bahdanau")]
-    before = [stamps(folder) for folder in runs]
-    run("compare", *study(place, VARIANTS))
-    assert [stamps(folder) for folder in runs] == before
-
-
 def test_forgetting_on_text_without_gold_goes_by_attention(place: Path) -> None:
     found = place / "outputs/studies/text/lstm/seed1/measurements/forgetting.json"
     assert json.loads(found.read_text())["rows"]
 
 
-def test_report_makes_the_page_of_runs_and_refuses_what_is_not_alike(place: Path, tmp_path: Path) -> None:
-    runs = [str(place / f"outputs/studies/text/{name}/seed1") for name in ("lstm", "bahdanau")]
-    out = run("report", *runs, "--out", str(tmp_path / "page"), "--buckets", "5").stdout
-    assert (tmp_path / "page/report.html").exists() and "page/report.html" in out
-    trial = str(place / "outputs/studies/text/trials/bahdanau-0.02")
-    assert "trainer.max_steps" in run("report", runs[0], trial, "--out", str(tmp_path / "no"), code=2).stderr
+def test_report_refuses_what_is_not_alike_and_marks_it_when_told_to_go_on(place: Path, tmp_path: Path) -> None:
+    runs = [str(place / "outputs/studies/text" / name) for name in ("lstm/seed1", "trials/bahdanau-0.02")]
+    assert "trainer.max_steps" in run("report", *runs, "--out", str(tmp_path / "no"), code=2).stderr
     assert not (tmp_path / "no").exists()
-    marked = run("report", runs[0], trial, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway").stdout
-    assert "is not like" in marked and "is not like" in (tmp_path / "yes/report.html").read_text()
+    marked = run("report", *runs, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway").stdout
+    assert "is not like" in marked and "yes/report.html" in marked
+    assert "is not like" in (tmp_path / "yes/report.html").read_text()
 
 
-def test_a_run_that_fails_is_named_and_the_others_are_compared(place: Path) -> None:
+def test_what_is_there_is_left_alone_and_a_run_that_fails_is_named(place: Path) -> None:
+    finished = [place / f"outputs/studies/text/{model}/seed1" for model in ("lstm", "bahdanau")]
+    before = [stamps(folder) for folder in finished]
     broken = place / "outputs/studies/text/lstm/seed2"
     broken.mkdir(parents=True)
     (broken / "config.yaml").write_text("{}\n")
     done = run("compare", *study(place, "seeds=[1,2]"), code=1)
     assert "lstm/seed2 failed" in done.stderr and "left out" in done.stdout
     assert (place / "outputs/studies/text/bahdanau/seed2/summary.json").exists()
+    assert [stamps(folder) for folder in finished] == before
 
 
 def test_models_of_unequal_size_are_refused_before_anything_is_trained(place: Path, tmp_path: Path) -> None:
