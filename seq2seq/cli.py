@@ -194,14 +194,14 @@ def _report(arguments: list[str]) -> int:
     parser.add_argument("--buckets", metavar="N,N,…", default="10,20,30,40", help="source words up to which buckets go")
     parser.add_argument("--gold", metavar="FILE", help="alignment of the test pairs (Pharaoh; default: the grammar's)")
     given = parser.parse_args(arguments)
-    edges = [int(edge) if edge.isdigit() else 0 for edge in given.buckets.split(",")]
+    edges = [int(edge) if edge.isdecimal() else 0 for edge in given.buckets.split(",")]
     if edges != sorted(set(edges)) or not edges[0]:
         raise UserError(f"--buckets {given.buckets}: give growing numbers of words, e.g. 10,20,30,40")
 
     from seq2seq.comparison.compare import report
 
     runs = [Path(path) for path in given.runs]
-    return report(runs, Path(given.out), given.title, edges, given.gold, given.anyway)
+    return report(runs, Path(given.out), given.title, edges, given.gold, given.anyway, arguments)
 
 
 def _align(arguments: list[str]) -> int:

@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from seq2seq.comparison.findings.assembly import material_of_runs, material_of_study, page_of
-from seq2seq.comparison.findings.material import Material
+from seq2seq.comparison.findings.material import Material, has_one_vector
 from seq2seq.comparison.measurements import missing
+from seq2seq.comparison.options import StudyConfig
 from seq2seq.comparison.report.page import require_charts, tensorboard_summary, write_page
 from seq2seq.comparison.runner import Task, minutes, run_all
-from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters
+from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters, check_prints
 from seq2seq.config import DataConfig
+from seq2seq.data import files
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.sources import open_source
 from seq2seq.devices import choose_device
@@ -49,8 +51,10 @@ def compare(study: Study) -> int:
     config = draft[0].config
     corpus = prepare(config.data)
     counts = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
-    if options.match == "parameters":
-        check_parameters({name: count["total"] for name, count in counts.items()}, options.tolerance, options.anyway)
+    totals = {name: count["total"] for name, count in counts.items()}
+    anyway = options.anyway or options.match != "parameters"
+    warnings = check_parameters(totals, options.tolerance, anyway)
+    check_gold(options.gold, len(corpus.splits["test"]))
     workers = options.workers or default_workers(config.device, options.threads)
     failed = run_all([training(study, planned) for planned in trials], workers, options.threads)
     rates = study.rates()
@@ -60,18 +64,16 @@ def compare(study: Study) -> int:
     runs = study.runs(rates, cost_of_a_token(study, counts))
     variants = [planned for _, planned in study.variants(rates)]
     tasks = [training(study, planned) for planned in [*runs, *variants]]
-    reader = runs[len(options.models) - 1].run
-    tasks += measuring([planned.run for planned in runs], config.data, study.logs, options.gold, reader)
+    tasks += measuring([planned.run for planned in runs], config.data, study.logs, options.gold, reader_of(runs))
     failed |= run_all(tasks, workers, options.threads)
-    finished = [planned for planned in runs if planned.run.finished]
-    missing = [model for model in options.models if model not in {planned.model for planned in finished}]
-    if missing:
-        raise UserError(
-            f"nothing to compare: no run of {', '.join(missing)} came to an end: {'; '.join(failed.values())}"
-        )
-    allowed = () if options.match == "parameters" else ("trainer.max_tokens",)
-    warnings = check_alike([planned.run for planned in finished], options.anyway, allowed)
+    finished = sorted((planned for planned in runs if planned.finished), key=lambda p: options.models.index(p.model))
     warnings += [f"{label} failed and is left out: {why}" for label, why in failed.items()]
+    if not finished:
+        raise UserError(f"nothing to compare, no run came to an end: {'; '.join(failed.values())}")
+    allowed = () if options.match == "parameters" else ("trainer.max_tokens",)
+    warnings += check_alike([planned.run for planned in finished], options.anyway, allowed)
+    aside = [planned.run for planned in [*trials, *variants] if planned.finished]
+    warnings += check_prints([finished[0].run, *aside], options.anyway)
     write(material_of_study(study, rates, [planned.run for planned in finished], warnings), study.report)
     return 1 if failed else 0
 
@@ -89,7 +91,15 @@ def write(material: Material, folder: Path) -> None:
     print(f"\nopen {path} in a browser")
 
 
-def report(runs: Sequence[Path], folder: Path, title: str, edges: list[int], gold: str | None, anyway: bool) -> int:
+def report(
+    runs: Sequence[Path],
+    folder: Path,
+    title: str,
+    edges: list[int],
+    gold: str | None,
+    anyway: bool,
+    given: Sequence[str],
+) -> int:
     """Make the page from finished runs, measuring first what has not been measured; 1 where that failed.
 
     Raises:
@@ -97,10 +107,15 @@ def report(runs: Sequence[Path], folder: Path, title: str, edges: list[int], gol
     """
     require_charts()
     found = [find(path)[0] for path in runs]
+    found.sort(key=lambda run: not has_one_vector(run.load_config().model))  # the baseline comes first
     warnings = check_alike(found, anyway)
-    command = shlex.join(["seq2seq", "report", *map(str, runs), "--buckets", ",".join(map(str, edges))])
+    command = shlex.join(["seq2seq", "report", *given])
     material = material_of_runs(found, title, edges, warnings=warnings, commands=[command])
-    tasks = measuring(found, material.config.data, folder / "logs", gold, material.groups[-1].runs[0])
+    counts = {group.model: group.parameters for group in material.groups}
+    warnings += check_parameters(counts, StudyConfig.tolerance, anyway)
+    check_gold(gold, len(material.src))
+    looking = [run for run in found if not has_one_vector(run.load_config().model)]
+    tasks = measuring(found, material.config.data, folder / "logs", gold, looking[0] if looking else None)
     failed = run_all(tasks, default_workers(material.config.device, 1), 1)
     material.warnings.extend(f"{label} failed: {why}" for label, why in failed.items())
     write(material, folder)
@@ -162,8 +177,8 @@ def count_parameters(planned: Planned, corpus: Corpus) -> dict[str, int]:
 def cost_of_a_token(study: Study, counts: dict[str, dict[str, int]]) -> dict[str, float] | None:
     """What a target token costs each model: training seconds as the trials had them, or operations.
 
-    A parameter that multiplies costs two operations forward and four backward; an embedding is looked up for nothing,
-    but its table stands for the output layer where the two are tied.
+    Operations are counted as is usual, six for each parameter (two forward, four backward) and token; the products of
+    attention with as many positions as the sentence has are not counted.
     """
     if study.options.match == "parameters":
         return None
@@ -187,19 +202,31 @@ def training(study: Study, planned: Planned) -> Task:
         ["seq2seq.cli", "train", *planned.arguments],
         study.logs / f"{planned.label.replace('/', '-')}.log",
         expected(study, planned),
-        lambda: planned.run.finished,
+        lambda: planned.finished,
     )
 
 
-def measuring(runs: Sequence[Run], data: DataConfig, logs: Path, gold: str | None, reader: Run) -> list[Task]:
+def check_gold(gold: str | None, sentences: int) -> None:
+    """That a gold alignment has a line for each test pair, before hours are spent. Raises ``UserError``."""
+    lines = files.measure(gold)[0] if gold else sentences
+    if lines != sentences:
+        raise UserError(f"{gold} has {lines:,} lines, but the test has {sentences:,} pairs: give one for each")
+
+
+def reader_of(runs: Sequence[Planned]) -> Run | None:
+    """The first of the runs that may look back; None where none does."""
+    return next((planned.run for planned in runs if not has_one_vector(planned.config.model)), None)
+
+
+def measuring(runs: Sequence[Run], data: DataConfig, logs: Path, gold: str | None, reader: Run | None) -> list[Task]:
     """What the page needs beyond the test: a process for each run as soon as it is finished (it may be to come).
 
     Where a source word went is told by the gold alignment: the grammar's own, or ``gold``. Where there is none, by the
-    attention of ``reader``, the same for all runs.
+    attention of ``reader``, the same for all runs; without a reader that is not asked.
     """
     tasks: list[Task] = []
     links = Path(gold) if gold else None
-    if links is None and open_source(data).alignment_file("test") is None:
+    if links is None and reader is not None and open_source(data).alignment_file("test") is None:
         links = logs / "attention.pharaoh"
         command = ["seq2seq.cli", "align", str(reader.folder), "--out", str(links)]
         tasks.append(Task("aligning", command, logs / "aligning.log", AROUND, links.exists, lambda: reader.finished))

@@ -13,6 +13,16 @@ from typing import Any, Optional
 from seq2seq.config import option
 from seq2seq.errors import UserError
 
+SET_BY_THE_STUDY = {
+    "experiment": ": it takes each of models in turn",
+    "model": ": it takes each of models in turn",
+    "seed": ": it takes each of seeds in turn",
+    "trainer.optimizer.lr": ": it takes what the trials choose; rates=[…] says which are tried, one is possible",
+    "trainer.threads": ": give threads=N",
+    "overwrite": ": delete the folder of what is to be trained anew",
+}
+"""Keys of a run that a study decides itself, and what to do instead."""
+
 
 def several(default: list[Any], help: str) -> Any:
     """As ``option``, for a list."""
@@ -94,8 +104,8 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
         key = parse(argument).get_key_element()
         known = [*names, "study", *known_keys(), *GROUPS]
-        if key not in known or key in ("experiment", "seed", "model"):
-            hint = nearest(key, known) if key not in known else ": a study sets it for each run"
+        if key not in known or key in SET_BY_THE_STUDY:
+            hint = SET_BY_THE_STUDY.get(key) or nearest(key, known)
             raise UserError(f"{key} is no option of a study{hint}")
         (own if key in (*names, "study") else runs).append(argument)
         if key == "study" and (choice := str(parse(argument).value())) not in options_of("study"):

@@ -86,7 +86,8 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
                 for task in startable[: workers - len(running)]:
                     waiting.remove(task)
                     running.append(_start(task, threads))
-                if waiting and not running:  # they wait for what has failed
+                if waiting and not running:
+                    failed |= {task.label: "what it waited for did not come" for task in waiting}
                     break
                 left = sum(task.seconds for task in waiting)
                 left += sum(one.task.seconds * (1 - one.share()) for one in running)

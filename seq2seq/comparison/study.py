@@ -40,6 +40,23 @@ class Planned:
         return run_of(self.config)
 
     @property
+    def finished(self) -> bool:
+        """Whether it is there, trained and tested.
+
+        Raises:
+            UserError: what is there was trained with another config.
+        """
+        if not self.run.finished:
+            return False
+        changed = differences(self.run.load_config(), self.config)
+        if changed:
+            raise UserError(
+                f"{self.run.folder} is a finished run with another config ({'; '.join(changed[:3])}): "
+                "give the study another name=…, or delete the folder to train it anew"
+            )
+        return True
+
+    @property
     def label(self) -> str:
         """For people: what of all runs it is."""
         name = self.config.name or ""
@@ -140,7 +157,7 @@ class Study:
             return chosen
         results = self.tried()
         for planned in self.trials():
-            if not planned.run.finished:
+            if not planned.finished:
                 raise UserError(
                     f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same number "
                     "of trials: start the same command again, or leave the rate out of rates"
@@ -155,7 +172,7 @@ class Study:
         """What the finished trials came to, on the validation split."""
         results = []
         for planned in self.trials():
-            if planned.run.finished and planned.rate is not None:
+            if planned.finished and planned.rate is not None:
                 last = validations(planned.run)[-1]
                 tokens = planned.run.load_summary()["tokens"]
                 results.append(Trial(planned.model, planned.rate, tokens, last["valid/bleu"], last["valid/nll"]))
@@ -194,17 +211,37 @@ def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
     return reasons
 
 
+def check_prints(runs: Sequence[Run], anyway: bool) -> list[str]:
+    """As ``check_alike``, of the fingerprints alone: for runs whose configs differ by design (trials, variants)."""
+    prints = [read_json(run.fingerprint_file, "fingerprint") for run in runs]
+    reasons = []
+    for run, their in zip(runs, prints, strict=True):
+        what = [part for part in COMPARED if their.get(part) != prints[0].get(part)]
+        if what:
+            reasons.append(f"{run.folder} is not like {runs[0].folder}: {', '.join(what)}")
+    return _refuse(reasons, anyway)
+
+
+def _refuse(reasons: list[str], anyway: bool) -> list[str]:
+    if reasons and not anyway:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        raise UserError(f"{reasons[0]}{more}: a comparison would mix them up; to show them marked, say anyway")
+    return reasons
+
+
 def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) -> list[str]:
     """The reasons of ``unlike``, to be shown with the results.
 
     Raises:
-        UserError: there are some, and nobody said to go on ``anyway``.
+        UserError: there are some, and nobody said to go on ``anyway``; or they were tested on other sentences.
     """
-    reasons = unlike(runs, allowed)
-    if reasons and not anyway:
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        raise UserError(f"{reasons[0]}{more}: a comparison would mix them up; to show them anyway, marked: anyway=true")
-    return reasons
+    prints = [read_json(run.fingerprint_file, "fingerprint") for run in runs]
+    for run, their in zip(runs, prints, strict=True):
+        if their.get("references") != prints[0].get("references"):
+            raise UserError(
+                f"{run.folder} was tested on other sentences than {runs[0].folder}: no comparison is possible"
+            )
+    return _refuse(unlike(runs, allowed), anyway)
 
 
 def check_parameters(counts: dict[str, int], tolerance: float, anyway: bool) -> list[str]:
@@ -219,5 +256,5 @@ def check_parameters(counts: dict[str, int], tolerance: float, anyway: bool) -> 
     excess = counts[most] / counts[least] - 1
     reason = f"{most} has {counts[most]:,} parameters, {excess:.1%} more than {least}'s {counts[least]:,}"
     if not anyway:
-        raise UserError(f"{reason}, above tolerance={tolerance}: change a width, or raise tolerance, or anyway=true")
+        raise UserError(f"{reason}, above the tolerance of {tolerance:.0%}: change a width, or say anyway")
     return [reason]

@@ -14,8 +14,8 @@ from seq2seq.compose import compose
 from seq2seq.data.subwords import Subwords
 from seq2seq.runs import Run
 
-SRC = [f"{'the dog ' * n}sees the cat" for n in range(1, 9)] * 4
-REFERENCES = [f"{'der Hund ' * n}sieht die Katze" for n in range(1, 9)] * 4
+SRC = [f"{'the dog ' * n}sees the cat" for n in range(1, 9)] * 20
+REFERENCES = [f"{'der Hund ' * n}sieht die Katze" for n in range(1, 9)] * 20
 PRINTS = {"data": "d", "subwords": "s", "references": "r", "code": "c", "versions": {"torch": "2"}}
 
 FakeRun = Callable[..., Run]

@@ -92,7 +92,9 @@ def test_the_answer_says_that_the_gap_grows_with_length(material: Material) -> N
     assert gaps[0] < gaps[1] < gaps[2] and quality.grows("transformer")
     answer = quality.answer()
     assert len(answer) == 3
-    assert f"{gaps[2]:.1f} [" in answer[1] and "by chance" not in answer[1]
+    assert (
+        f"{gaps[1]:.1f} [" in answer[1] and f"{gaps[2]:.1f} [" in answer[1] and "with length it grows by" in answer[1]
+    )
     assert "falls behind transformer from" in answer[0]
     assert "transformer gains 0.0 BLEU (100.0 to 100.0)" in answer[2]
 
@@ -103,13 +105,29 @@ def test_without_a_gap_no_gap_is_claimed(fake_run: FakeRun, text: Text) -> None:
     material = Material("test", grouped(runs), src, references, (src, references), [5, 11])
     quality = Quality(material)
     assert not quality.grows("transformer")
-    assert "does not fall 2 BLEU behind" in quality.answer()[0] and "could be chance" in quality.answer()[1]
-    assert "covers sentences" not in quality.overall().text[0]
+    assert "does not fall 2 BLEU behind" in quality.answer()[0] and "may be chance" in quality.answer()[1]
     assert "fewer than three seeds" in quality.overall().text[0]
 
 
+def test_a_gap_that_shrinks_is_said_to_shrink_and_the_models_are_called_what_they_are(
+    fake_run: FakeRun, text: Text
+) -> None:
+    src, references = text
+    shaky = [line if len(line.split()) > 10 else "falsch" for line in references]
+    runs = [fake_run("a", "transformer", 1, shaky), fake_run("b", "bahdanau", 1, references)]
+    answer = Quality(Material("test", grouped(runs), src, references, (src, references), [6, 11])).answer()
+    assert "with length it shrinks by" in answer[1]
+    assert "one vector" not in answer[0]
+    alone = Material("test", grouped(runs[:1]), src, references, (src, references), [6, 11])
+    assert "nothing to compare" in Quality(alone).answer()[0]
+    assert page_of(alone).sections
+
+
 def test_small_buckets_are_named(material: Material) -> None:
-    assert "Too few sentences to speak: 5, 6–11, 12–19 words." in Quality(material).lengths().text
+    quality = Quality(material)
+    assert "Too few sentences to speak: 5 words." in quality.lengths().text and quality.ends == (1, 2)
+    nothing = Quality(replace(material, edges=[18]))
+    assert nothing.ends is None and "too few sentences" in nothing.answer()[0]
 
 
 def test_a_p_value_is_never_zero() -> None:
@@ -127,7 +145,10 @@ def test_what_is_equal_and_what_differs_is_told_apart(material: Material, fake_r
     section = fairness(changed)
     checks = {row[0]: row[2] for row in table(section, "declared")}
     assert checks["updates"] == checks["machine"] == "differ" and checks["subwords"] == "the same"
-    assert "updates" in section.text[0]
+    assert "The models differ in: updates" in section.text[0]
+    large = fake_run("large", "bahdanau", 1, parameters=1021)
+    section = fairness(replace(material, groups=[*material.groups, Group("bahdanau", [large])]))
+    assert "parameters" in section.text[0]
 
 
 def test_every_trial_is_shown_and_the_chosen_one_marked(material: Material) -> None:
@@ -150,9 +171,11 @@ def test_what_is_left_of_the_gap_after_a_long_run_is_said(material: Material, fa
         long_run.validation(step).write_text("".join(f"{line}\n" for line in text[1]))
     variant = VariantConfig("lstm-long", "lstm", [], "undertraining")
     section = undertraining(replace(material, variants=[(variant, Group("lstm-long", [long_run]))]))
-    assert "Trained on 10 times as many tokens" in section.text[1]
-    assert f"0.0 of {ends['transformer'] - ends['lstm']:.1f} BLEU are left" in section.text[1]
-    assert "transformer at no length for good" in section.text[2]
+    gap = ends["transformer"] - ends["lstm"]
+    assert (
+        f"Trained on 10 times as many tokens, lstm-long reaches 100.0 there: of the gap of {gap:.1f}" in section.text[1]
+    )
+    assert "BLEU, 0.0 are left" in section.text[1] and "transformer at no length for good" in section.text[1]
 
 
 def test_interventions_and_forgetting_are_read_from_the_measurements(material: Material, text: Text) -> None:
@@ -170,11 +193,20 @@ def test_interventions_and_forgetting_are_read_from_the_measurements(material: M
     assert cells == {("5", "first fifth"): pytest.approx(0.9), ("12–19", "last fifth"): pytest.approx(0.1)}
 
 
+def test_runs_of_one_name_that_are_not_one_model_are_kept_apart(fake_run: FakeRun) -> None:
+    runs = [fake_run("lstm/seed1"), fake_run("narrow/seed1", "lstm", 1, (), "model.decoder.context_width=8")]
+    assert [group.model for group in grouped(runs)] == ["lstm", "narrow"]
+
+
+def test_measurements_that_are_missing_are_named(material: Material) -> None:
+    assert len(page_of(material).warnings) == 6 and "lacks measurements: interventions" in page_of(material).warnings[0]
+
+
 def test_a_page_is_made_with_what_is_there(material: Material) -> None:
     page = page_of(replace(material, warnings=["x is not like y"]))
     names = [section.name for section in page.sections]
     assert names[:3] == ["lengths", "quality", "fairness"] and names[-1] == "repeat"
-    assert page.explorer is None and page.warnings == ["x is not like y"] and page.colours == ("lstm", "transformer")
+    assert page.explorer is None and page.warnings[0] == "x is not like y" and page.colours == ("lstm", "transformer")
     figures = [figure for section in page.sections for figure in section.figures] + [page.figure]
     assert len({figure.name for figure in figures}) == len(figures)
     for figure in figures:

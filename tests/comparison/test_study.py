@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seq2seq.comparison.options import study_of
-from seq2seq.comparison.study import Study, check_alike, check_parameters, unlike, validations
+from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters, check_prints, unlike, validations
 from seq2seq.errors import UserError
 from seq2seq.runs import Run
 
@@ -17,6 +18,13 @@ FakeRun = Callable[..., Run]
 
 def study(*arguments: str) -> Study:
     return Study(*study_of(arguments))
+
+
+def trained(fake_run: FakeRun, planned: Planned, **changes: Any) -> None:
+    """What is planned, as if it had been trained."""
+    fake_run(planned.label, **changes).save_config(planned.config)
+    planned.run.folder.parent.mkdir(parents=True, exist_ok=True)
+    (Path(planned.config.outputs) / planned.label).rename(planned.run.folder)
 
 
 # ------------------------------------------------------------------------------------------------------- options
@@ -34,8 +42,10 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("study=smok", "did you mean smoke?"),
         ("seds=[1]", "did you mean seeds?"),
         ("trainer.max_step=1", "did you mean trainer.max_steps?"),
-        ("seed=1", "a study sets it for each run"),
-        ("model=lstm", "a study sets it for each run"),
+        ("seed=1", "it takes each of seeds"),
+        ("model=lstm", "it takes each of models"),
+        ("trainer.optimizer.lr=0.1", "rates=[…] says which are tried"),
+        ("overwrite=true", "delete the folder"),
         ("seeds=[]", "must not be empty"),
         ("seeds=[1,1]", "the same twice"),
         ("seeds=[one]", "could not be converted"),
@@ -113,7 +123,7 @@ def test_the_smallest_rate_near_the_best_is_taken(
 ) -> None:
     planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
     for trial, score in zip(planned.trials(), bleu, strict=True):
-        fake_run(str(trial.run.folder.relative_to(tmp_path)), valid=[(10, 90.0), (20, score)])
+        trained(fake_run, trial, valid=[(10, 90.0), (20, score)])
     assert planned.rates() == {"lstm": chosen}
     assert [trial.bleu for trial in planned.tried()] == list(bleu)
 
@@ -121,7 +131,7 @@ def test_the_smallest_rate_near_the_best_is_taken(
 def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
     planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
     for trial in planned.trials()[:-1]:
-        fake_run(str(trial.run.folder.relative_to(tmp_path)))
+        trained(fake_run, trial)
     with pytest.raises(UserError, match=r"trials/lstm-0\.008 did not come to an end .* same number"):
         planned.rates()
     free = study("study=embedded", "rates=[]", f"outputs={tmp_path}")
@@ -136,10 +146,10 @@ def test_models_seeds_and_rates_may_differ(fake_run: FakeRun) -> None:
     assert unlike(runs) == []
 
 
-@pytest.mark.parametrize("part", ["data", "subwords", "references", "code", "versions"])
+@pytest.mark.parametrize("part", ["data", "subwords", "code", "versions"])
 def test_another_fingerprint_is_refused_or_marked(fake_run: FakeRun, part: str) -> None:
     runs = [fake_run("a"), fake_run("b", "transformer", prints={part: "other"})]
-    with pytest.raises(UserError, match=rf"b is not like .*a: {part}.*anyway=true"):
+    with pytest.raises(UserError, match=rf"b is not like .*a: {part}.*say anyway"):
         check_alike(runs, anyway=False)
     [reason] = check_alike(runs, anyway=True)
     assert part in reason
@@ -150,6 +160,29 @@ def test_another_budget_is_refused_and_names_the_key(fake_run: FakeRun, override
     runs = [fake_run("a"), fake_run("b", "transformer", 1, (), override)]
     with pytest.raises(UserError, match=override.partition("=")[0]):
         check_alike(runs, anyway=False)
+
+
+def test_other_test_sentences_are_never_compared(fake_run: FakeRun) -> None:
+    runs = [fake_run("a"), fake_run("b", "transformer", prints={"references": "other"})]
+    with pytest.raises(UserError, match="b was tested on other sentences"):
+        check_alike(runs, anyway=True)
+
+
+def test_a_variant_with_another_fingerprint_is_refused_or_marked(fake_run: FakeRun) -> None:
+    runs = [fake_run("a"), fake_run("b", "lstm", 1, (), "trainer.max_tokens=9", prints={"code": "other"})]
+    with pytest.raises(UserError, match="code"):
+        check_prints(runs, anyway=False)
+    assert len(check_prints(runs, anyway=True)) == 1 and check_prints(runs[:1], anyway=False) == []
+
+
+def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(
+    fake_run: FakeRun, tmp_path: Path
+) -> None:
+    [planned] = study("study=smoke", "models=[lstm]", "rates=[]", f"outputs={tmp_path}").runs({"lstm": None})
+    assert not planned.finished
+    fake_run(str(planned.run.folder.relative_to(tmp_path)))
+    with pytest.raises(UserError, match=r"finished run with another config \(data.grammar.pairs: 100000 -> 20000"):
+        _ = planned.finished
 
 
 def test_unequal_tokens_are_allowed_where_something_else_is_equal(fake_run: FakeRun) -> None:

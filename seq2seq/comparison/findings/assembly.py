@@ -19,9 +19,11 @@ from seq2seq.comparison.findings.fairness import fairness
 from seq2seq.comparison.findings.learning import cost, undertraining
 from seq2seq.comparison.findings.material import Group, Material, grouped, test_split
 from seq2seq.comparison.findings.quality import Quality
+from seq2seq.comparison.measurements import MEASUREMENTS, measurement_file
 from seq2seq.comparison.report.parts import Page, Section, Table
 from seq2seq.comparison.study import Study
 from seq2seq.data.sources import open_source
+from seq2seq.errors import UserError
 from seq2seq.runs import Run
 from seq2seq.trained import unzip
 from seq2seq.validation import to_plain
@@ -30,6 +32,12 @@ from seq2seq.validation import to_plain
 def page_of(material: Material) -> Page:
     """Every section that there is something to say in."""
     quality, shown = Quality(material), explorer(material)
+    missing = [
+        f"{run.folder} lacks measurements: {', '.join(lacking)}"
+        for group in material.groups
+        for run in group.runs
+        if (lacking := [name for name in MEASUREMENTS if not measurement_file(run, name).exists()])
+    ]
     sections = [
         quality.lengths(),
         quality.overall(),
@@ -49,7 +57,7 @@ def page_of(material: Material) -> Page:
         figure=quality.figure(),
         sections=[section for section in sections if section.text or section.figures or section.tables],
         explorer=None if shown is None else replace(shown, after="attention"),
-        warnings=material.warnings,
+        warnings=[*material.warnings, *missing],
         colours=tuple(group.model for group in material.groups),
     )
 
@@ -62,7 +70,12 @@ def material_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: 
     """
     groups = grouped(runs)
     src, references = test_split(groups[0])
-    valid = unzip(open_source(groups[0].configs[0].data).pairs("valid"))
+    warnings = more.setdefault("warnings", [])
+    try:
+        valid = unzip(open_source(groups[0].configs[0].data).pairs("valid"))
+    except UserError as error:  # the runs were trained elsewhere
+        valid = [], []
+        warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
     return Material(title, groups, src, references, valid, edges, **more)
 
 

@@ -104,6 +104,16 @@ def _masked(material: Material) -> list[Row]:
     return rows
 
 
+def _apart(group: Group) -> bool:
+    """Whether hiding the most attended word costs more than hiding another, beyond two standard errors in every run."""
+    found = [
+        one["masking"]["attended"]["difference"] for one in group.measured("attention") if "attended" in one["masking"]
+    ]
+    return bool(found) and all(
+        one["standard_error"] is not None and one["change"] + 2 * one["standard_error"] < 0 for one in found
+    )
+
+
 def _masking_figure(material: Material) -> Figure:
     return Figure(
         "masking", "What it does to hide one source word",
@@ -136,7 +146,7 @@ def _words(material: Material) -> list[str]:
         if hidden is not None and other is not None:
             words.append(
                 f"Hiding the word that {group.model} looks at most costs {-hidden:.2f} nats, another {-other:.2f}: "
-                + ("where it looks matters." if hidden < 2 * other else "where it looks says little of what it uses.")
+                + ("where it looks matters." if _apart(group) else "the difference may be chance.")
             )
     if not words:
         words.append("No model here has attention, or nothing was measured on it.")

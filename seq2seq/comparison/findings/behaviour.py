@@ -13,6 +13,9 @@ from seq2seq.comparison.findings.material import Material
 from seq2seq.comparison.report.parts import Figure, Row, Section, Table
 from seq2seq.comparison.statistics import by_bucket, interval
 
+SHORT = 0.85  # of the reference's length: below it the output ends too early
+LOST = 0.1  # of a model's BLEU on the test: a smaller loss is none
+
 
 def extrapolation(material: Material) -> Section:
     """BLEU and output length on sentences longer than any in training."""
@@ -31,20 +34,21 @@ def extrapolation(material: Material) -> Section:
             row = {"model": group.model, "sentences": name, "kind": each[0]["kind"], "source words": words}
             spread = {"BLEU": score.value, "low": score.low, "high": score.high}
             rows.append({**row, **spread, "output / reference": out / max(wanted, 1)})
-    kinds = {"grammar": "one sentence of the grammar", "joined": "test sentences joined"}
+    kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
     figures = []
     for kind, title in kinds.items():
         own = [row for row in rows if row["kind"] == kind]
         if own:
-            figures.append(_figure(f"extrapolation-{kind}", f"Beyond the trained lengths: {title}", own, "BLEU"))
+            figures.append(_figure(f"extrapolation-{kind}", title, own, "BLEU"))
             figures.append(
-                _figure(f"extrapolation-{kind}-length", f"Output length: {title}", own, "output / reference")
+                _figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference")
             )
     longest = max(len(line.split()) for line in material.src)
     text = [
-        f"Everything above rests on lengths that training covers (up to {longest} words in the test). Beyond them an "
-        "architecture may break for another reason than the bottleneck: its output takes a length that it was trained "
-        "on. So the output's length stands beside each BLEU: far below one it is the length that broke.",
+        f"Everything above rests on the lengths of the test, up to {longest} words, which training covers. Beyond them "
+        "an architecture may break for another reason than the bottleneck: its output takes a length that it was "
+        "trained on. So the output's length stands beside each BLEU. Joined sentences are new in kind, too: in "
+        "training a full stop ends the output.",
         *_verdicts(material, rows),
     ]
     columns = ["model", "sentences", "kind", "source words", "BLEU", "low", "high", "output / reference"]
@@ -58,25 +62,23 @@ def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
 
 
 def _verdicts(material: Material, rows: list[Row]) -> list[str]:
-    """For each model, at the longest set of each kind: which of the two is seen."""
+    """For each model, at the longest set of each kind: which of the two is seen, beside its own test BLEU."""
     verdicts = []
     for group in material.groups:
+        usual = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
         own = [row for row in rows if row["model"] == group.model]
         for kind in dict.fromkeys(row["kind"] for row in own):
             row = max((row for row in own if row["kind"] == kind), key=lambda row: row["source words"])
-            ratio = row["output / reference"]
-            seen = (
-                "its output stays short, so the trained length is what breaks"
-                if ratio < 0.85
-                else "its output runs on"
-                if ratio > 1.15
-                else "its output has the right length, so what is lost is content"
-                if row["BLEU"] < 50
-                else "it holds"
-            )
+            ratio, lost = row["output / reference"], row["BLEU"] < (1 - LOST) * usual
+            if not lost:
+                seen = "it holds"
+            elif ratio < SHORT:
+                seen = "its output stays short, so the length is what breaks"
+            else:
+                seen = "its output is long enough, so what is lost is content"
             verdicts.append(
-                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f}, output {ratio:.2f} of the reference's "
-                f"length: {seen}."
+                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({usual:.1f} on the test), output "
+                f"{ratio:.2f} of the reference's length: {seen}."
             )
     return verdicts
 

@@ -12,6 +12,7 @@ from seq2seq.comparison.findings.material import Group, Material
 from seq2seq.comparison.report.parts import Figure, Row, Section, Table
 from seq2seq.comparison.statistics import Bucket, by_bucket, interval
 
+ENOUGH = 100  # target pieces behind a share that is put into words
 PARTS = 5  # of a sentence, from its first words to its last
 
 
@@ -113,15 +114,29 @@ def forgetting(material: Material) -> Found:
     body = [list(row.values()) for row in rows]
     columns = ["model", "source words", "place in the source", "accuracy", "NLL a token", "tokens"]
     words = []
-    own = [row for row in rows if row["model"] == material.baseline.model]
-    if own:
-        best, worst = max(own, key=lambda row: row["accuracy"]), min(own, key=lambda row: row["accuracy"])
-        words.append(
-            f"{material.baseline.model} predicts {best['accuracy']:.0%} of the pieces right whose source stands in "
-            f"the {best['place in the source']} of sources of {best['source words']} words, and "
-            f"{worst['accuracy']:.0%} in the {worst['place in the source']} of those of {worst['source words']} words."
-        )
+    shown = list(names.values())
+    places = [(length, part_name(part)) for length in (shown[0], shown[-1]) for part in (0, PARTS - 1)]
+    for group in material.groups:
+        own = {(row["source words"], row["place in the source"]): row for row in rows if row["model"] == group.model}
+        if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
+            share = [f"{own[place]['accuracy']:.0%}" for place in places]
+            words.append(
+                f"{group.model} predicts {share[0]} (first fifth of the source) and {share[1]} (last fifth) of the "
+                f"pieces right in sources of {shown[0]} words, {share[2]} and {share[3]} in those of {shown[-1]}."
+            )
+    if words:
+        words.append(f"Which source word a piece belongs to is told by {told_by(material)}.")
     return words, [figure], [Table("forgetting", "Predicted right, by place and length", columns, body)]
+
+
+def told_by(material: Material) -> str:
+    """Where the alignment comes from that places target pieces in the source."""
+    data = material.config.data
+    return (
+        "the grammar's gold alignment"
+        if data.source == "grammar"
+        else ("the gold alignment" if material.gold else "the attention of the first model that has any")
+    )
 
 
 def _bucket_of(words: int, material: Material) -> int:
@@ -152,9 +167,8 @@ def probe(material: Material) -> Found:
             for bucket, name in names.items():
                 system = [_recalled(one[task], bucket, material) for one in found]
                 if all(counts.sum() for counts in system):
-                    each = interval(system, RATE)
-                    spread = {"recall": each.value, "low": each.low, "high": each.high}
-                    rows.append({"vector": group.model + label, "source words": name, **spread})
+                    value = float(np.mean([RATE.score(counts.sum(0)) for counts in system]))
+                    rows.append({"vector": group.model + label, "source words": name, "recall": value})
         recall, control = (float(np.mean([one[key] for one in found])) for key in ("recall", "control_recall"))
         body.append([group.model, vectors[group.model], recall, control, recall - control])
     figure = Figure(
@@ -162,8 +176,7 @@ def probe(material: Material) -> Found:
         "Share of the source's words (the frequent ones) that a linear probe recovers from the one vector; control: "
         "the same probe on words dealt to other sentences of the same length, which length and frequency can answer. "
         "A model without a bottleneck need not keep words in its summary: it can look back.",
-        rows, "bars", "source words", "recall", "vector", "low", "high", order=tuple(names.values()),
-        y_title="words recovered",
+        rows, "bars", "source words", "recall", "vector", order=tuple(names.values()), y_title="words recovered",
     )  # fmt: skip
     columns = ["model", "vector", "recall", "control", "selectivity"]
     return [], [figure], [Table("probe", "Linear probe", columns, body, note="Selectivity: recall less control.")]
@@ -183,15 +196,16 @@ def width(material: Material) -> Found:
     if not swept:
         return [], [], []
     rows: list[Row] = []
-    base = material.baseline
+    base = first_seed(material.baseline)
     for name, group in [(base.model, base), *swept]:
         units = _width(group)
         for bucket in by_bucket(material.lengths.tolist(), material.edges):
             value = _bleu(material, group, bucket)
             rows.append({"run": name, "units of the vector": units, "source words": bucket.name, "BLEU": value})
-    rows.sort(key=lambda row: (row["units of the vector"], row["source words"]))
+    rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
-        "width", "A wider vector", "Test BLEU by the width of the fixed context, one seed; one line for each length.",
+        "width", "A wider vector",
+        "Test BLEU by the width of the fixed context, and so the number of parameters; one seed, a line a length.",
         rows, "lines", "units of the vector", "BLEU", "source words", y_title="test BLEU", log_x=True,
     )  # fmt: skip
     table = Table(
@@ -207,6 +221,11 @@ def width(material: Material) -> Found:
         f"({own[0]['units of the vector']} units) to {own[-1]['BLEU']:.1f} ({own[-1]['units of the vector']})."
     ]
     return words, [figure], [table]
+
+
+def first_seed(group: Group) -> Group:
+    """The group's run that variants, which have one seed, stand beside."""
+    return Group(group.model, group.runs[:1])
 
 
 def _width(group: Group) -> int:
@@ -230,7 +249,7 @@ def variants(material: Material) -> Found:
     rows: list[Row] = []
     body = []
     buckets = by_bucket(material.lengths.tolist(), material.edges)
-    for name, group in [*((group.model, group) for group in material.groups), *changed]:
+    for name, group in [*((group.model, first_seed(group)) for group in material.groups), *changed]:
         scores = [_bleu(material, group, bucket) for bucket in buckets]
         rows += [
             {"run": name, "source words": bucket.name, "BLEU": value}
@@ -239,7 +258,7 @@ def variants(material: Material) -> Found:
         tokens = group.summaries[0]["tokens"] / 1e6
         body.append([name, group.parameters, tokens, len(group.runs), *scores])
     figure = Figure(
-        "variants", "One thing changed", "Test BLEU of runs in which one thing was changed (one seed).",
+        "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
         rows, "heat", "source words", "BLEU", row="run", 
         order=(*(bucket.name for bucket in buckets), *dict.fromkeys(row["run"] for row in rows)),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 from seq2seq.atomic import read_json
 from seq2seq.comparison.findings.material import Group, Material
+from seq2seq.comparison.options import StudyConfig
 from seq2seq.comparison.report.parts import Figure, Section, Table
 
 
@@ -13,12 +14,14 @@ def fairness(material: Material) -> Section:
     """The declared budget as a table of checks, the parameters by part, and every trial."""
     checks = [_check(what, material.groups, values) for what, values in _declared(material.groups).items()]
     counts = [group.parameters for group in material.groups]
-    checks.append(["parameters", f"{min(counts):,} to {max(counts):,}", f"{max(counts) / min(counts) - 1:.1%} apart"])
+    apart = max(counts) / min(counts) - 1
+    within = f"within {apart:.1%}" if apart <= StudyConfig.tolerance else "differ"
+    checks.append(["parameters", f"{min(counts):,} to {max(counts):,}", within])
     differ = [row[0] for row in checks if row[2] == "differ"]
     text = [
-        "All models read the same batches in the same order for each seed, with the same pieces, loss, schedule and "
-        "search; the seed is set before the weights are made. "
-        + (f"They differ, beside the architecture, in: {', '.join(differ)}." if differ else "Nothing else differs.")
+        "What a run depends on, beside its architecture, is compared on what the runs themselves wrote down; batches "
+        "follow from text, budget and seed, and the seed is set before the weights are made. "
+        + (f"The models differ in: {', '.join(differ)}." if differ else "Nothing else differs.")
     ]
     tables = [
         Table("declared", "One declared budget", ["what", "value", "models"], checks),
@@ -54,6 +57,7 @@ def _declared(groups: list[Group]) -> dict[str, list[Any]]:
         "positions of a batch": [trainer.batch_tokens * trainer.accumulate for trainer in trainers],
         "updates": [f"{summary['steps']:,}" for summary in summaries],
         "target tokens trained on": [f"{summary['tokens']:,}" for summary in summaries],
+        "peak learning rate": [f"{trainer.optimizer.lr:g}" for trainer in trainers],
         "schedule": [f"{t.optimizer.schedule}, {t.optimizer.warmup_steps} updates of warm-up" for t in trainers],
         "dropout, label smoothing": [f"{config.model.dropout}, {config.trainer.label_smoothing}" for config in configs],
         "search": [_search(config.decode) for config in configs],
@@ -84,12 +88,27 @@ def _check(what: str, groups: list[Group], values: list[Any]) -> list[Any]:
 def _about_trials(material: Material) -> str:
     chosen = ", ".join(f"{model} {rate:g}" for model, rate in material.rates.items() if rate is not None)
     tokens = max(trial.tokens for trial in material.trials)
-    each = len({trial.rate for trial in material.trials})
+    rates = sorted({trial.rate for trial in material.trials})
+    edge = [model for model, rate in material.rates.items() if rate == rates[-1]]
+    each = len(rates)
     return (
         f"Tuning: {each} learning rates for each model, {tokens:,} target tokens each, judged by BLEU on the "
         "validation split alone; of the rates that come near the best one the smallest is taken, since a short trial "
         f"favours high rates. Chosen: {chosen}. Every trial is shown."
+        + (f" The largest rate tried was the best for {', '.join(edge)}: a larger one might be better." if edge else "")
+        + _disagreement(material)
     )
+
+
+def _disagreement(material: Material) -> str:
+    """Where another rate has the better likelihood: a sceptic will ask."""
+    said = []
+    for model, rate in material.rates.items():
+        own = [trial for trial in material.trials if trial.model == model]
+        likeliest = min(own, key=lambda trial: trial.nll, default=None)
+        if likeliest is not None and likeliest.rate != rate:
+            said.append(f" By likelihood, {model} would take {likeliest.rate:g}.")
+    return "".join(said)
 
 
 def _trial_figure(material: Material) -> Figure:

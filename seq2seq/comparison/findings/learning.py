@@ -17,98 +17,92 @@ from seq2seq.comparison.statistics import Bucket, by_bucket, onset
 def undertraining(material: Material) -> Section:
     """BLEU of each bucket of lengths while training, the long runs among them, and what is left of the gap."""
     src, references = material.valid
+    if not src:
+        return Section("undertraining", "Is it only undertrained?")
     buckets = by_bucket([len(line.split()) for line in src], material.edges)
     long_ones = [(variant.name, group) for variant, group in material.variants if variant.question == "undertraining"]
-    curves = [(group.model, group) for group in material.groups] + long_ones
     rows: list[Row] = []
-    for name, group in curves:
+    for name, group in [*((group.model, group) for group in material.groups), *long_ones]:
         rows += _curve(name, group, references, material.language, buckets)
-    figures = [
-        Figure(
-            "bleu-by-tokens", "BLEU while training, by source length",
-            "Greedy validation BLEU in buckets of source length against the target tokens trained on so far, each "
-            "model at its own best learning rate; means over the seeds. What only learned more slowly would catch up.",
-            rows, "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
-            order=tuple(bucket.name for bucket in buckets),
-        )
-    ]  # fmt: skip
-    table = _last_points(rows, curves)
-    return Section(
-        "undertraining", "Is it only undertrained?", _left_of_the_gap(material, rows, long_ones), figures, [table]
-    )
+    figure = Figure(
+        "bleu-by-tokens", "BLEU while training, by source length",
+        "Greedy validation BLEU in buckets of source length against the target tokens trained on so far; means over "
+        "the seeds. What only learned more slowly would catch up.",
+        rows, "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
+        order=tuple(bucket.name for bucket in buckets),
+    )  # fmt: skip
+    last = [row for row in rows if row.pop("last")]
+    text = _left_of_the_gap(material, last, [bucket.name for bucket in buckets if not bucket.small], long_ones)
+    return Section("undertraining", "Is it only undertrained?", text, [figure] if rows else [], [_ends(last)])
 
 
 def _curve(name: str, group: Group, references: list[str], language: str, buckets: list[Bucket]) -> list[Row]:
-    """The mean over a group's runs of the BLEU of each bucket at each validation."""
-    points: dict[int, list[tuple[float, list[float]]]] = {}
+    """The mean over a group's runs of the BLEU of each bucket at their first, second, … and last validation."""
+    runs: list[list[tuple[float, list[float | None]]]] = []
     for run, validated in zip(group.runs, group.validated, strict=True):
+        points = []
         for line in validated:
             path = run.validation(line["step"])
-            if not path.exists():
-                continue
-            hypotheses = lines_of(path)
-            counts = bleu_counts(hypotheses, references[: len(hypotheses)], language)
-            scores = [_score(counts, bucket) for bucket in buckets]
-            points.setdefault(line["step"], []).append((line["train/tokens"] / 1e6, scores))
+            if path.exists():
+                hypotheses = lines_of(path)
+                counts = bleu_counts(hypotheses, references[: len(hypotheses)], language)
+                points.append((line["train/tokens"] / 1e6, [_score(counts, bucket) for bucket in buckets]))
+        runs.append(points)
+    common = min(map(len, runs))
     rows: list[Row] = []
-    for _, found in sorted(points.items()):
-        if len(found) < len(group.runs):  # the last update has another number in each run
-            continue
-        tokens = float(np.mean([million for million, _ in found]))
+    for place in [*range(common - 1), -1] if common else []:
+        tokens = float(np.mean([points[place][0] for points in runs]))
         for n, bucket in enumerate(buckets):
-            value = float(np.mean([scores[n] for _, scores in found]))
-            rows.append({"model": name, "source words": bucket.name, "million target tokens": tokens, "BLEU": value})
+            found = [points[place][1][n] for points in runs]
+            value = None if None in found else float(np.mean([score for score in found if score is not None]))
+            row = {"model": name, "source words": bucket.name, "million target tokens": tokens}
+            rows.append({**row, "BLEU": value, "last": place == -1})
     return rows
 
 
-def _score(counts: NDArray[np.float64], bucket: Bucket) -> float:
+def _score(counts: NDArray[np.float64], bucket: Bucket) -> float | None:
+    """BLEU of a bucket's sentences; None where none of them was translated."""
     inside = bucket.indices[bucket.indices < len(counts)]
-    return float(bleu(counts[inside].sum(0)))
+    return float(bleu(counts[inside].sum(0))) if len(inside) else None
 
 
-def _last_points(rows: list[Row], curves: list[tuple[str, Group]]) -> Table:
-    names = list(dict.fromkeys(row["source words"] for row in rows))
+def _ends(last: list[Row]) -> Table:
+    names = list(dict.fromkeys(row["source words"] for row in last))
     body = []
-    for model, _ in curves:
-        own = [row for row in rows if row["model"] == model]
-        if own:
-            end = max(row["million target tokens"] for row in own)
-            last = {row["source words"]: row["BLEU"] for row in own if row["million target tokens"] == end}
-            body.append([model, end, *(last.get(name) for name in names)])
+    for model in dict.fromkeys(row["model"] for row in last):
+        own = {row["source words"]: row for row in last if row["model"] == model}
+        body.append([model, own[names[0]]["million target tokens"], *(own[name]["BLEU"] for name in names)])
     columns = ["model", "million target tokens", *(f"{name} words" for name in names)]
     return Table("bleu-by-tokens", "Validation BLEU at the end of each training", columns, body)
 
 
-def _left_of_the_gap(material: Material, rows: list[Row], long_ones: list[tuple[str, Group]]) -> list[str]:
-    """In words: the gap in the longest bucket at equal tokens, and after the long run."""
-    longest = rows[-1]["source words"] if rows else ""
-
-    def end(model: str) -> tuple[float, float]:
-        own = [row for row in rows if row["model"] == model and row["source words"] == longest]
-        return (own[-1]["million target tokens"], own[-1]["BLEU"]) if own else (0.0, float("nan"))
-
-    base, text = material.baseline.model, []
-    ends = {group.model: end(group.model) for group in material.others}
-    if not ends:
-        return ["There is only one model: nothing to catch up with."]
-    best = max(ends, key=lambda model: ends[model][1])
-    gap = ends[best][1] - end(base)[1]
-    text.append(
-        f"A sceptic's first objection is that {base} only learns more slowly. At {end(base)[0]:.1f} million target "
-        f"tokens it stands {gap:.1f} BLEU below {best} on sentences of {longest} words (validation, greedy)."
-    )
-    for name, _ in long_ones:
-        tokens, value = end(name)
-        times = tokens / max(end(base)[0], 1e-9)
-        left = ends[best][1] - value
-        text.append(
-            f"Trained on {times:.0f} times as many tokens ({tokens:.0f} million), {name} reaches {value:.1f} there: "
-            f"{left:.1f} of {gap:.1f} BLEU are left against {best}, which had {ends[best][0]:.1f} million."
-        )
-    if long_ones:
-        text.append(_long_onset(material, *long_ones[0]))
-    else:
-        text.append("How much of that a ten times longer training closes is what STUDY=causes shows.")
+def _left_of_the_gap(
+    material: Material, last: list[Row], sound: list[str], long_ones: list[tuple[str, Group]]
+) -> list[str]:
+    """In words: the gap in the longest bucket at the end of the training, and after a long run."""
+    ends = {row["model"]: row for row in last if sound and row["source words"] == sound[-1] and row["BLEU"] is not None}
+    base = ends.get(material.baseline.model)
+    others = [ends[group.model] for group in material.others if group.model in ends]
+    if base is None or not others:
+        return ["These runs kept no translations of their validations, or have nothing to catch up with."]
+    best = max(others, key=lambda row: row["BLEU"])
+    gap = best["BLEU"] - base["BLEU"]
+    text = [
+        f"A sceptic's first objection is that {base['model']} only learns more slowly. After "
+        f"{base['million target tokens']:.1f} million target tokens it has {base['BLEU']:.1f} BLEU on sentences of "
+        f"{sound[-1]} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
+        f"{best['BLEU']:.1f} (validation, greedy)."
+    ]
+    for name, group in long_ones:
+        if name in ends:
+            times = ends[name]["million target tokens"] / max(base["million target tokens"], 1e-9)
+            text.append(
+                f"Trained on {times:.0f} times as many tokens, {name} reaches {ends[name]['BLEU']:.1f} there: of the "
+                f"gap of {gap:.1f} BLEU, {best['BLEU'] - ends[name]['BLEU']:.1f} are left. "
+                f"{_long_onset(material, name, group)}"
+            )
+    if not long_ones:
+        text.append("How much of the gap a ten times longer training closes is what STUDY=causes shows.")
     return text
 
 
@@ -143,7 +137,7 @@ def cost(material: Material) -> Section:
     reached = Table(
         "to-quality", "Until validation BLEU reaches a level",
         ["model", "BLEU", "million target tokens", "seconds"], rows,
-        note="Greedy, whole validation split; the mean over the runs, if all reached it. Validations not counted.",
+        note="Greedy, on the validation split; the mean over the runs, if all reached it. Validations not counted.",
     )  # fmt: skip
     text = ["How dearly each architecture buys its quality: to train, and for each sentence that it translates."]
     return Section("cost", "Cost", text, _decode_figures(material), [table, reached])

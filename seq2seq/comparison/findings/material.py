@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seq2seq.atomic import read_json
 from seq2seq.comparison.options import VariantConfig
 from seq2seq.comparison.study import Trial, validations
-from seq2seq.config import Config
+from seq2seq.config import Config, ModelConfig
 from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
@@ -90,7 +90,7 @@ class Material:
     variants: list[tuple[VariantConfig, Group]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
-    gold: str | None = None
+    gold: str | None = None  # the file that tells which words belong together, where the user gave one
 
     @property
     def baseline(self) -> Group:
@@ -124,18 +124,31 @@ class Material:
         return np.array([len(ids) for ids in subwords.encode_tgt(self.references)])
 
 
+def has_one_vector(model: ModelConfig) -> bool:
+    """Whether the decoder knows the source through one vector alone."""
+    return hasattr(model.decoder, "context_width")
+
+
 def grouped(runs: Sequence[Run]) -> list[Group]:
     """Runs by model, as they come, each model's in the order of the seeds.
+
+    Where runs of one name are not the same model, or had other learning rates, they go by the folder above them.
 
     Raises:
         UserError: a run is not finished, or a model has two runs with one seed.
     """
-    by_model: dict[str, list[Run]] = {}
+    kinds: dict[str, list[Any]] = {}
     for run in runs:
-        config = run.load_config()
         if not run.finished:
             raise UserError(f"{run.folder}: not finished: start the same `seq2seq train` again")
-        by_model.setdefault(config.model.name, []).append(run)
+        config = run.load_config()
+        kind = (config.model, config.trainer.optimizer.lr)
+        kinds.setdefault(config.model.name, []).append(kind)
+    by_model: dict[str, list[Run]] = {}
+    for run in runs:
+        name = run.load_config().model.name
+        alike = all(kind == kinds[name][0] for kind in kinds[name])
+        by_model.setdefault(name if alike else run.folder.absolute().parent.name, []).append(run)
     groups = [Group(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
     for group in groups:
         if len(set(group.seeds)) < len(group.seeds):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.comparison.counts import BLEU, CHRF, MEAN, Counts, Metric, TextMetric
-from seq2seq.comparison.findings.material import Group, Material
+from seq2seq.comparison.findings.material import Group, Material, has_one_vector
 from seq2seq.comparison.report.parts import Figure, Row, Section, Table
 from seq2seq.comparison.statistics import (
     Bucket,
@@ -50,7 +50,7 @@ def chance(p: float) -> str:
 
 def _length(found: Onset) -> str:
     """A length with its interval, in words; an end that cannot be ruled out is said as that."""
-    low = "the shortest" if found.low is None else f"{found.low:.0f}"
+    low = "beyond the longest" if found.low is None else f"{found.low:.0f}"
     high = "beyond the longest" if found.high is None else f"{found.high:.0f}"
     return f"{found.length:.0f} words on (95 % interval {low} to {high})"
 
@@ -62,62 +62,86 @@ def behind_from(found: Onset) -> str:
     return "from the shortest sentences on" if found.from_start else f"from {_length(found)}"
 
 
+def _growing(grown: Estimate) -> str:
+    """Which way the gap changes with length, and whether that is beyond chance."""
+    if grown.low > 0:
+        return f"grows by {shown(grown)}"
+    if grown.high < 0:
+        return f"shrinks by {-grown.value:.1f} [{-grown.high:.1f}, {-grown.low:.1f}]"
+    return f"changes by {shown(grown)}, which may be chance"
+
+
 class Quality:
-    """Every system's counts and the estimates that several parts of the page share, each computed once."""
+    """Every system's counts and the estimates that several parts of the page share, each computed once.
+
+    What is said about the shortest and the longest sentences goes by the outermost buckets that are large enough.
+    """
 
     def __init__(self, material: Material) -> None:
         self.material = material
         self.systems = {group.model: counted(material, group, BLEU) for group in material.groups}
+        self.chrf = {group.model: counted(material, group, CHRF) for group in material.groups}
         self.buckets = by_bucket(material.lengths.tolist(), material.edges)
         self.by_length = {
             model: [interval(at(system, bucket), BLEU) for bucket in self.buckets]
             for model, system in self.systems.items()
         }
-        base = self.systems[material.baseline.model]
-        names = [group.model for group in material.others]
-        short, long = self.buckets[0].indices, self.buckets[-1].indices
+        sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
+        self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
+        base, names = self.systems[material.baseline.model], [group.model for group in material.others]
         self.behind = {
             name: [difference(at(self.systems[name], bucket), at(base, bucket), BLEU) for bucket in self.buckets]
             for name in names
         }
+        if self.ends is None:
+            return
+        first, last = (self.buckets[n].indices for n in self.ends)
         lengths = material.lengths.tolist()
         self.onset = {name: onset(self.systems[name], base, lengths, BLEU, MARGIN) for name in names}
         # Where it is behind from the start: from where on is it further behind than there?
         self.widening = {
-            name: onset(self.systems[name], base, lengths, BLEU, found[0].value + MARGIN)
+            name: onset(self.systems[name], base, lengths, BLEU, found[self.ends[0]].value + MARGIN)
             for name, found in self.behind.items()
         }
-        self.growth = {name: growth(self.systems[name], base, short, long, BLEU) for name in names}
+        self.growth = {name: growth(self.systems[name], base, first, last, BLEU) for name in names}
+
+    @property
+    def covers(self) -> str:
+        """What all of the intervals account for."""
+        found = [each.covers for estimates in self.by_length.values() for each in estimates]
+        return "sentences" if "sentences" in found else found[0]
 
     # ----------------------------------------------------------------------------------------------- the answer
 
     def answer(self) -> list[str]:
         """What came out, in three sentences."""
-        base = self.material.baseline.model
+        base = self.material.baseline
         if not self.material.others:
-            return [f"{base} alone: nothing to compare it with."]
-        name = max(self.behind, key=lambda model: self.by_length[model][-1].value)
-        first, last = self.buckets[0], self.buckets[-1]
-        own, gap = self.by_length[base], self.behind[name]
+            return [f"There are runs of {base.model} alone: nothing to compare it with."]
+        if self.ends is None:
+            return [f"The test has too few sentences of different lengths to say how {base.model} depends on them."]
+        first, last = self.ends
+        name = max(self.behind, key=lambda model: self.by_length[model][last].value)
+        gap, grown = self.behind[name], self.growth[name]
+        nature = ", which must press the sentence into one vector," if has_one_vector(base.configs[0].model) else ""
+        look = not any(has_one_vector(group.configs[0].model) for group in self.material.others)
+        slopes = " and ".join(self._slope(group.model) for group in self.material.others)
         return [
-            f"{base}, which must press the sentence into one vector, goes from {own[0].value:.1f} BLEU on sources of "
-            f"{first.name} words to {own[-1].value:.1f} on {last.name}; {self._behind_from(name)}.",
-            f"The gap to {name} is {shown(gap[0])} BLEU on {first.name} words and {shown(gap[-1])} on {last.name}: it "
-            f"{'grows' if self.growth[name].value > 0 else 'changes'} with length by {shown(self.growth[name])}"
-            f"{'' if self.grows(name) else ', which could be chance'} (95 % intervals over {self.covers}).",
-            "Over the same lengths "
-            + " and ".join(self._slope(group.model) for group in self.material.others)
-            + "; they may look back at every source position.",
+            f"{base.model}{nature} {self._course(base.model)}; {self._behind_from(name)}.",
+            f"The gap to {name} is {shown(gap[first])} BLEU on {self.buckets[first].name} words and {shown(gap[last])} "
+            f"on {self.buckets[last].name}: with length it {_growing(grown)} (95 % intervals over {grown.covers}).",
+            f"Over the same lengths {slopes}{'; they may look back at every source position' if look else ''}.",
         ]
 
     def grows(self, name: str) -> bool:
-        """Whether the gap in the longest bucket exceeds that in the shortest, beyond chance."""
-        return self.growth[name].low > 0
+        """Whether the gap on the longest sentences exceeds that on the shortest, beyond chance."""
+        return self.ends is not None and self.growth[name].low > 0
 
-    @property
-    def covers(self) -> str:
-        """What the intervals account for."""
-        return self.by_length[self.material.baseline.model][0].covers
+    def _course(self, model: str) -> str:
+        assert self.ends is not None
+        names = [self.buckets[n].name for n in self.ends]
+        values = [self.by_length[model][n].value for n in self.ends]
+        return f"goes from {values[0]:.1f} BLEU on sources of {names[0]} words to {values[1]:.1f} on {names[1]}"
 
     def _behind_from(self, name: str) -> str:
         found = self.onset[name]
@@ -132,7 +156,8 @@ class Quality:
         return f"{text}, and the gap is wider than there from {_length(wider)}"
 
     def _slope(self, model: str) -> str:
-        first, last = self.by_length[model][0].value, self.by_length[model][-1].value
+        assert self.ends is not None
+        first, last = (self.by_length[model][n].value for n in self.ends)
         word = "loses" if last < first else "gains"
         return f"{model} {word} {abs(first - last):.1f} BLEU ({first:.1f} to {last:.1f})"
 
@@ -179,7 +204,8 @@ class Quality:
             + (
                 ""
                 if "seeds" in self.covers
-                else "There are fewer than three seeds, so nothing is said about those to come. "
+                else "Some model has fewer than three seeds: of it, nothing is said about seeds to come, and the "
+                "bootstrap's p-value is sacreBLEU's, which is lenient. "
             )
             + "Differences are paired over sentences: by bootstrap, which covers what the intervals cover, and by "
             "approximate randomisation, which speaks of these trained models alone; p-values are corrected for the "
@@ -210,19 +236,21 @@ class Quality:
     def lengths(self) -> Section:
         """Section 3: everything in buckets of source length, and from which length on the baseline falls behind."""
         small = [bucket.name for bucket in self.buckets if bucket.small]
-        text = [self._headline(name) for name in self.behind]
+        text = [self._headline(name) for name in self.behind] if self.ends else []
         if small:
             text.append(f"Too few sentences to speak: {', '.join(small)} words.")
-        figures = [self._difference_figure(), self._likelihood_figure(), self._ratio_figure()]
+        figures = [self._difference_figure(), self._chrf_figure(), self._likelihood_figure(), self._ratio_figure()]
         tables = [self._bucket_table(), self._difference_table()]
         return Section("lengths", "By source length", text, [figure for figure in figures if figure.rows], tables)
 
     def _headline(self, name: str) -> str:
-        first, last, grown = self.behind[name][0], self.behind[name][-1], self.growth[name]
+        assert self.ends is not None
+        (first, last), gap, grown = self.ends, self.behind[name], self.growth[name]
+        zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
         return (
-            f"Against {name}, the gap is {shown(first)} BLEU on the shortest sentences and {shown(last)} on the "
-            f"longest; {self._behind_from(name)}. The difference of the two, {shown(grown)}, "
-            f"{'excludes' if self.grows(name) else 'does not exclude'} zero."
+            f"Against {name}, the gap is {shown(gap[first])} BLEU on {self.buckets[first].name} words and "
+            f"{shown(gap[last])} on {self.buckets[last].name}; {self._behind_from(name)}. The difference of the two, "
+            f"{shown(grown)}, {zero}."
         )
 
     def _difference_figure(self) -> Figure:
@@ -268,6 +296,13 @@ class Quality:
             y_title="nats a token",
         )  # fmt: skip
 
+    def _chrf_figure(self) -> Figure:
+        return Figure(
+            "chrf-by-length", "chrF by source length", "The same by character n-grams.",
+            self._curves(CHRF, lambda group: self.chrf[group.model], "chrF"),
+            "lines", "source words", "chrF", "model", "low", "high", y_title="test chrF",
+        )  # fmt: skip
+
     def _ratio_figure(self) -> Figure:
         return Figure(
             "ratio-by-length", "Output length, by source length", "Words of the output for each word of the reference.",
@@ -276,22 +311,39 @@ class Quality:
         )  # fmt: skip
 
     def _bucket_table(self) -> Table:
-        chrf = self._curves(CHRF, lambda group: counted(self.material, group, CHRF), "chrF")
+        chrf = self._curves(CHRF, lambda group: self.chrf[group.model], "chrF")
         nll, ratio = self._likelihood_figure().rows, self._ratio_figure().rows
         rows: list[list[Any]] = []
         for number, cell in enumerate(self._rows(self.by_length)):
             bucket = self.buckets[number % len(self.buckets)]
-            value = [cell["BLEU"], cell["low"], cell["high"], chrf[number]["chrF"], nll[number]["nats"]]
-            rows.append([cell["model"], bucket.name, len(bucket.indices), *value, ratio[number]["ratio"]])
-        columns = ["model", "source words", "sentences", "BLEU", "low", "high", "chrF", "NLL a token", "length ratio"]
-        return Table("by-length", "Every figure by source length", columns, rows)
+            row = [cell["model"], bucket.name, len(bucket.indices), *_spread(cell, "BLEU")]
+            row += [*_spread(chrf[number], "chrF"), *_spread(nll[number], "nats"), *_spread(ratio[number], "ratio")]
+            rows.append(row)
+        spread = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
+        return Table(
+            "by-length", "Every figure by source length", ["model", "source words", "sentences", *spread], rows
+        )
 
     def _difference_table(self) -> Table:
         rows: list[list[Any]] = []
-        for name, found in self.behind.items():
-            corrected = holm([each.p_bootstrap for each in found])
-            for bucket, each, p in zip(self.buckets, found, corrected, strict=True):
-                numbers = [each.value, each.low, each.high, chance(p)]
-                rows.append([f"{name} − {self.material.baseline.model}", bucket.name, len(bucket.indices), *numbers])
-        columns = ["pair", "source words", "sentences", "difference", "low", "high", "p (bootstrap)"]
+        base = self.material.baseline
+        measures: list[tuple[str, Metric, Callable[[Group], Sequence[Counts]]]] = [
+            ("BLEU", BLEU, lambda group: self.systems[group.model]),
+            ("chrF", CHRF, lambda group: self.chrf[group.model]),
+            ("NLL a token", MEAN, self._likelihood),
+        ]
+        for title, metric, of in measures:
+            for group in self.material.others:
+                found = [difference(at(of(group), bucket), at(of(base), bucket), metric) for bucket in self.buckets]
+                drawn = holm([each.p_bootstrap for each in found])
+                swapped = holm([each.p_randomisation for each in found])
+                for bucket, each, p, q in zip(self.buckets, found, drawn, swapped, strict=True):
+                    row = [f"{group.model} − {base.model}", title, bucket.name, len(bucket.indices)]
+                    rows.append([*row, each.value, each.low, each.high, chance(p), chance(q)])
+        columns = ["pair", "metric", "source words", "sentences", "difference", "low", "high"]
+        columns += ["p (bootstrap)", "p (randomisation)"]
         return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")
+
+
+def _spread(row: Row, value: str) -> list[Any]:
+    return [row[value], row["low"], row["high"]]
