@@ -42,14 +42,13 @@ def _alignment_figure(material: Material) -> Figure:
     rows: list[Row] = []
     for group, maps in _aligned(material):
         for row in maps:
-            rows.append(
-                {"model": group.model, "map": row["map"], "state": STATES[row["state"]], "AER": row["aer_words"]}
-            )
+            name = group.model if len(maps) == len(STATES) else f"{group.model}, {row['map']}"
+            rows.append({"map": name, "state": STATES[row["state"]], "AER": row["aer_words"]})
     return Figure(
         "aer", "Alignment error rate of attention",
         "Each target word linked to the source word looked at most, against the gold alignment; lower is better. "
         "Target punctuation left out. The look that chose the word, and the one that had read it.",
-        rows, "bars", "map", "AER", "state", facet="model", y_title="AER",
+        rows, "bars", "map", "AER", "state", y_title="AER",
     )  # fmt: skip
 
 
