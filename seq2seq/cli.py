@@ -188,7 +188,9 @@ Any option of seq2seq train is one of every run."""
 def _report(arguments: list[str]) -> int:
     parser = Parser("seq2seq report", description="Make the page of a comparison from finished runs.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs, of several models and seeds")
-    parser.add_argument("--out", metavar="FOLDER", default="report", help="where the page goes (default: report)")
+    parser.add_argument(
+        "--out", metavar="FOLDER", default="outputs/report", help="where the page goes (default: outputs/report)"
+    )
     parser.add_argument("--title", default="Translation models compared", help="title of the page")
     parser.add_argument("--anyway", action="store_true", help="show runs that are not alike beside each other, marked")
     parser.add_argument("--buckets", metavar="N,N,…", default="10,20,30,40", help="source words up to which buckets go")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seq2seq.comparison.options import SET_BY_THE_STUDY, STUDY_KEYS
 from seq2seq.compose import GROUPS, options_of
 from seq2seq.overrides import CHANGEABLE
 from seq2seq.reference import options_below
@@ -41,10 +42,12 @@ def complete(words: Sequence[str]) -> list[str]:
         leaves = {name for name in keys if not any(other.startswith(f"{name}.") for other in keys)}
         if words[0] == "train":
             leaves |= set(GROUPS)
+        elif words[0] == "compare":
+            leaves = (leaves | set(GROUPS) | set(STUDY_KEYS)) - set(SET_BY_THE_STUDY)
         else:
             leaves = {name for name in leaves if name.startswith(CHANGEABLE)}
         return sorted(f"{name}=" for name in leaves if name.startswith(key))
-    if key in GROUPS:
+    if key in (*GROUPS, "study"):
         choices = options_of(key)
     else:
         offered = (limits["choices"] or () for name, limits, *_ in options_below(key) if name == key)

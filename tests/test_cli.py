@@ -621,6 +621,9 @@ def test_help_tells_numbers_from_switches(capfd: Any) -> None:
         (["evaluate", "RUN", "data.sp"], {"data.split="}),
         (["translate", "RUN", "decode.be"], {"decode.beam="}),
         (["translate", "RUN", "trainer.max"], set()),
+        (["compare", "study=sm"], {"study=smoke "}),
+        (["compare", "see"], {"seeds="}),
+        (["compare", "overw"], set()),
     ],
 )
 def test_completion_offers_verbs_keys_and_values(words: list[str], expected: set[str], capfd: Any) -> None:

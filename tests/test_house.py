@@ -24,8 +24,9 @@ STOREYS = [
     {"evaluation"},
     {"training"},
     {"fingerprint", "trained"},
-    {"compose", "completion", "tables"},
+    {"compose", "tables"},
     {"comparison"},
+    {"completion"},
     {"commands"},
     {"cli"},
 ]

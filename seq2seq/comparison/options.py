@@ -80,6 +80,10 @@ class StudyConfig:
         return f"studies/{self.runs or self.name}"
 
 
+STUDY_KEYS = ("study", *(f.name for f in dataclasses.fields(StudyConfig)))
+"""What an argument of compare may be that is not for its runs."""
+
+
 def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     """The study that ``key=value`` arguments describe, and the arguments that are for its runs.
 
@@ -96,18 +100,17 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     from seq2seq.overrides import first_line, parse
     from seq2seq.validation import explain, known_keys, nearest
 
-    names = [f.name for f in dataclasses.fields(StudyConfig)]
     own: list[str] = []
     runs: list[str] = []
     for argument in arguments:
         if "=" not in argument:
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
         key = parse(argument).get_key_element()
-        known = [*names, "study", *known_keys(), *GROUPS]
+        known = [*STUDY_KEYS, *known_keys(), *GROUPS]
         if key not in known or key in SET_BY_THE_STUDY:
             hint = SET_BY_THE_STUDY.get(key) or nearest(key, known)
             raise UserError(f"{key} is no option of a study{hint}")
-        (own if key in (*names, "study") else runs).append(argument)
+        (own if key in STUDY_KEYS else runs).append(argument)
         if key == "study" and (choice := str(parse(argument).value())) not in options_of("study"):
             choices = options_of("study")
             raise UserError(f"unknown study {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")
