@@ -44,7 +44,7 @@ def compare(study: Study) -> int:
     """
     require_charts()
     options = study.options
-    trials = study.trials()
+    trials = study.trials
     first = options.rates[0] if options.rates else None
     draft = study.runs(dict.fromkeys(options.models, first))
     announce(study, trials, draft)
@@ -153,7 +153,7 @@ def expected(study: Study, planned: Planned) -> float:
     if tokens is None:
         return (planned.config.trainer.max_hours or 1.0) * 3600
     model = planned.config.model.name
-    for other in study.trials():
+    for other in study.trials:
         if other.config.model.name == model and other.run.finished:
             summary = other.run.load_summary()
             return float(summary["seconds"]) / summary["tokens"] * tokens * 1.1 + AROUND
@@ -185,7 +185,7 @@ def cost_of_a_token(study: Study, counts: dict[str, dict[str, int]]) -> dict[str
     if study.options.match == "flops":
         return {model: 6.0 * count["total"] for model, count in counts.items()}
     cost: dict[str, float] = {}
-    for planned in study.trials():
+    for planned in study.trials:
         if planned.run.finished:
             summary = planned.run.load_summary()
             cost[planned.model] = max(cost.get(planned.model, 0.0), summary["seconds"] / summary["tokens"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ class Study:
 
     # ---------------------------------------------------------------------------------------------------- plans
 
+    @cached_property
     def trials(self) -> list[Planned]:
         """One short run for each model and learning rate: the same number for all."""
         return [
@@ -156,7 +158,7 @@ class Study:
         if not self.options.rates:
             return chosen
         results = self.tried()
-        for planned in self.trials():
+        for planned in self.trials:
             if not planned.finished:
                 raise UserError(
                     f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same number "
@@ -171,7 +173,7 @@ class Study:
     def tried(self) -> list[Trial]:
         """What the finished trials came to, on the validation split."""
         results = []
-        for planned in self.trials():
+        for planned in self.trials:
             if planned.finished and planned.rate is not None:
                 last = validations(planned.run)[-1]
                 tokens = planned.run.load_summary()["tokens"]

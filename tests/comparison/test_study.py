@@ -66,7 +66,7 @@ def test_a_mistake_is_one_line(argument: str, said: str) -> None:
 
 def test_every_model_gets_the_same_trials_and_every_seed() -> None:
     planned = study("study=embedded", "models=[lstm,transformer]", "seeds=[1,2]")
-    trials = planned.trials()
+    trials = planned.trials
     assert [(t.model, t.rate) for t in trials] == [
         (model, rate) for model in ("lstm", "transformer") for rate in (0.002, 0.004, 0.008)
     ]
@@ -122,7 +122,7 @@ def test_the_smallest_rate_near_the_best_is_taken(
     fake_run: FakeRun, tmp_path: Path, bleu: tuple[float, ...], chosen: float
 ) -> None:
     planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
-    for trial, score in zip(planned.trials(), bleu, strict=True):
+    for trial, score in zip(planned.trials, bleu, strict=True):
         trained(fake_run, trial, valid=[(10, 90.0), (20, score)])
     assert planned.rates() == {"lstm": chosen}
     assert [trial.bleu for trial in planned.tried()] == list(bleu)
@@ -130,12 +130,12 @@ def test_the_smallest_rate_near_the_best_is_taken(
 
 def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
     planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
-    for trial in planned.trials()[:-1]:
+    for trial in planned.trials[:-1]:
         trained(fake_run, trial)
     with pytest.raises(UserError, match=r"trials/lstm-0\.008 did not come to an end .* same number"):
         planned.rates()
     free = study("study=embedded", "rates=[]", f"outputs={tmp_path}")
-    assert free.rates() == dict.fromkeys(("lstm", "bahdanau", "transformer")) and free.trials() == []
+    assert free.rates() == dict.fromkeys(("lstm", "bahdanau", "transformer")) and free.trials == []
 
 
 # ------------------------------------------------------------------------------------------------------ fairness
