@@ -53,7 +53,9 @@ class StudyConfig:
     overrides: list[str] = several([], "key=value for every run; {model} stands for the model's name")
     rates: list[float] = several([], "learning rates that each model is tried with (none: the experiment's own)")
     trials: list[str] = several([], "key=value for the trials alone")
-    margin: float = option(1.0, "BLEU: the smallest rate within so much of the best trial is taken", low=0)
+    margin: float = option(
+        0.03, "share of the best trial's BLEU: the smallest rate that comes so near is taken", low=0, high=1
+    )
     match: str = option(
         "parameters",
         "what is equal beside the data: parameters (and tokens), seconds of training, or floating-point operations",

@@ -147,7 +147,7 @@ class Study:
     # --------------------------------------------------------------------------------------------------- rates
 
     def rates(self) -> dict[str, float | None]:
-        """Each model's learning rate: the smallest within ``margin`` BLEU of its best trial.
+        """Each model's learning rate: the smallest that comes within ``margin`` of its best trial's BLEU.
 
         The smallest, because a short trial favours high rates, which a longer training then pays for.
 
@@ -167,7 +167,7 @@ class Study:
         for model in chosen:
             own = [trial for trial in results if trial.model == model]
             best = max(trial.bleu for trial in own)
-            chosen[model] = min(trial.rate for trial in own if trial.bleu >= best - self.options.margin)
+            chosen[model] = min(trial.rate for trial in own if trial.bleu >= best * (1 - self.options.margin))
         return chosen
 
     def tried(self) -> list[Trial]:

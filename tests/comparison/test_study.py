@@ -116,7 +116,7 @@ def test_equal_cost_gives_the_cheaper_model_more_tokens() -> None:
 
 @pytest.mark.parametrize(
     ("bleu", "chosen"),
-    [((5.1, 7.4, 6.8), 0.004), ((5.0, 5.4, 5.9), 0.002), ((1.0, 20.0, 20.9), 0.004), ((1.0, 2.0, 9.0), 0.008)],
+    [((5.1, 7.4, 6.8), 0.004), ((5.8, 5.9, 5.9), 0.002), ((1.0, 20.5, 20.9), 0.004), ((2.2, 2.9, 3.1), 0.008)],
 )
 def test_the_smallest_rate_near_the_best_is_taken(
     fake_run: FakeRun, tmp_path: Path, bleu: tuple[float, ...], chosen: float
