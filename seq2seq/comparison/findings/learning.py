@@ -29,7 +29,7 @@ def undertraining(material: Material) -> Section:
         "Greedy validation BLEU in buckets of source length against the target tokens trained on so far; means over "
         "the seeds. What only learned more slowly would catch up.",
         rows, "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
-        order=tuple(bucket.name for bucket in buckets),
+        order=tuple(bucket.name for bucket in buckets), log_x=bool(long_ones),
     )  # fmt: skip
     last = [row for row in rows if row.pop("last")]
     text = _left_of_the_gap(material, last, [bucket.name for bucket in buckets if not bucket.small], long_ones)
