@@ -21,10 +21,10 @@ USAGE = """seq2seq trains translation models, three architectures through one pi
   seq2seq train experiment=NAME [key=value …]  train, test, print the scores
   seq2seq evaluate RUN [key=value …]           score a split or new files
   seq2seq translate RUN [key=value …]          translate a file or what you type
-  seq2seq compare study=NAME [key=value …]     train the models of a study, explain
-                                               the difference in one page
-  seq2seq report RUN RUN …                     that page from runs that are there
-  seq2seq align RUN                            word alignments of its attention, AER
+  seq2seq compare study=NAME [key=value …]     train models side by side and
+                                               explain the difference in a page
+  seq2seq report RUN RUN …                     that page from any runs
+  seq2seq align RUN                            word alignments by attention, AER
   seq2seq score --ref FILE NAME=FILE …         statistics on anybody's translations
   seq2seq configs                              list the experiments that ship
   seq2seq completion                           print the completion for bash
@@ -174,11 +174,12 @@ Any option of seq2seq train is one of every run."""
     options, for_runs = study_of(arguments)
 
     from seq2seq.comparison.compare import compare
+    from seq2seq.comparison.runner import stoppable
     from seq2seq.comparison.study import Study
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return compare(Study(options, for_runs, arguments))
+        with stoppable():
+            return compare(Study(options, for_runs, arguments))
     except KeyboardInterrupt:
         again = shlex.join(["seq2seq", "compare", *arguments])
         print(f"stopped and saved; to go on, the same command again: {again}", file=sys.stderr)

@@ -5,7 +5,10 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,9 +86,11 @@ class Run:
             return
         import fcntl
 
-        with explained(self.folder):
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            file = (self.folder.parent / f".{self.folder.name}.lock").open("w")
+        # Not in the folder: it may not exist yet, and a training that is refused must leave nothing.
+        name = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"seq2seq-{os.getuid()}-{name}.lock"
+        with explained(path):
+            file = path.open("w")
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
     total = sum(task.seconds for task in tasks) or 1.0
     running: list[Running] = []
     failed: dict[str, str] = {}
-    with Bar() as bar:
+    with Bar() as bar, stoppable():
         try:
             while waiting or running:
                 for one in [one for one in running if one.process.poll() is not None]:
@@ -97,6 +97,17 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
         finally:
             _stop(running)
     return failed
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGINT and SIGTERM interrupt, also where the shell that started this in the background has SIGINT ignored."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start(task: Task, threads: int) -> Running:

@@ -50,7 +50,10 @@ MODELS = {
 def metrics(folder: Path) -> list[dict[str, Any]]:
     """What was logged, the figures that hang on the clock aside."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "train/tokens_per_s"} for line in lines]
+    return [
+        {key: value for key, value in line.items() if key not in ("train/tokens_per_s", "train/seconds")}
+        for line in lines
+    ]
 
 
 def tensors(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
