@@ -25,7 +25,7 @@ USAGE = """seq2seq trains translation models, three architectures through one pi
                                                explain the difference in a page
   seq2seq report RUN RUN …                     that page from any runs
   seq2seq align RUN                            word alignments by attention, AER
-  seq2seq score --ref FILE NAME=FILE …         statistics on anybody's translations
+  seq2seq score --ref FILE NAME=FILE …         statistics of any translations
   seq2seq configs                              list the experiments that ship
   seq2seq completion                           print the completion for bash
 

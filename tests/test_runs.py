@@ -113,3 +113,14 @@ def test_a_run_is_finished_by_its_summary(tmp_path: Path) -> None:
     run.save_summary({"steps": 3})
     assert run.finished
     assert run.load_summary() == {"steps": 3}
+
+
+def test_a_locked_run_lets_no_second_training_in_and_the_lock_leaves_nothing(tmp_path: Path) -> None:
+    run = Run(tmp_path / "outputs/text/lstm/seed1")
+    with run.locked():
+        with pytest.raises(UserError, match="seed1 is being trained by another process"), run.locked():
+            pass
+        with Run(tmp_path / "outputs/text/lstm/seed2").locked():
+            pass
+    with run.locked():
+        assert list(tmp_path.iterdir()) == []
