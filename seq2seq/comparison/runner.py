@@ -112,14 +112,15 @@ def stoppable() -> Iterator[None]:
 
 def _start(task: Task, threads: int) -> Running:
     task.log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    # PYTHONSAFEPATH: a folder called seq2seq where the user happens to be is not the package.
+    settings = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
     with task.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *task.command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, **settings},
             start_new_session=True,  # Ctrl-C reaches us alone: we tell them
             preexec_fn=_end_with_the_parent if sys.platform == "linux" else None,
         )

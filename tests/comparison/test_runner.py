@@ -132,3 +132,16 @@ def test_the_tail_is_the_end_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(5, "under a minute"), (61, "1 min"), (3000, "50 min"), (7200, "2.0 h")])
 def test_minutes_are_said_as_people_do(seconds: float, text: str) -> None:
     assert minutes(seconds) == text
+
+
+def test_a_folder_of_the_packages_name_where_the_user_is_does_not_stand_in_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 always looks into the current folder first")
+    (tmp_path / "elsewhere/seq2seq").mkdir(parents=True)
+    (tmp_path / "elsewhere/seq2seq/__init__.py").write_text("raise SystemExit('the wrong package')\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    log = tmp_path / "log"
+    done = Task("help", ["seq2seq.cli", "--help"], log, 1.0, lambda: "seq2seq VERB" in tail(log).decode())
+    assert run_all([done], 1, 1) == {}
