@@ -187,6 +187,8 @@ Any option of seq2seq train is one of every run."""
 
 
 def _report(arguments: list[str]) -> int:
+    from seq2seq.comparison.options import BUCKETS, bucket_edges
+
     parser = Parser("seq2seq report", description="Make the page of a comparison from finished runs.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs, of several models and seeds")
     parser.add_argument(
@@ -194,12 +196,10 @@ def _report(arguments: list[str]) -> int:
     )
     parser.add_argument("--title", default="Translation models compared", help="title of the page")
     parser.add_argument("--anyway", action="store_true", help="show runs that are not alike beside each other, marked")
-    parser.add_argument("--buckets", metavar="N,N,…", default="10,20,30,40", help="source words up to which buckets go")
+    parser.add_argument("--buckets", metavar="N,N,…", default=BUCKETS, help="source words up to which buckets go")
     parser.add_argument("--gold", metavar="FILE", help="alignment of the test pairs (Pharaoh; default: the grammar's)")
     given = parser.parse_args(arguments)
-    edges = [int(edge) if edge.isdecimal() else 0 for edge in given.buckets.split(",")]
-    if edges != sorted(set(edges)) or not edges[0]:
-        raise UserError(f"--buckets {given.buckets}: give growing numbers of words, e.g. 10,20,30,40")
+    edges = bucket_edges(given.buckets)
 
     from seq2seq.comparison.compare import report
 

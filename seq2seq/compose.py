@@ -7,7 +7,8 @@ folder, no time stamp in the run's name, and every error is a line of ours.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -67,18 +68,25 @@ def compose(arguments: Sequence[str]) -> Config:
         arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
         check_arguments(arguments, Path(folder))
         search = [f"hydra.searchpath=[file://{folder}]"]
-        try:
-            with initialize_config_module("seq2seq.configs", version_base="1.3"):
-                composed = hydra_compose(ROOT, [*arguments, *search])
+        with hydra_explained(own):
+            composed = hydra_compose(ROOT, [*arguments, *search])
             plain = OmegaConf.to_container(composed, resolve=True)
-        except OmegaConfBaseException as error:
-            raise UserError(explain(error)) from error
-        except HydraException as error:
-            cause = error.__cause__ or error
-            line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
-            raise UserError(line.replace(f"experiment/{OWN}", own)) from error
     assert isinstance(plain, dict)
     return from_plain({str(key): value for key, value in plain.items()}, "config")
+
+
+@contextmanager
+def hydra_explained(own: str = "") -> Iterator[None]:
+    """Hydra set up on our YAML files, and its errors as one line; ``own``: what the user calls his experiment."""
+    try:
+        with initialize_config_module("seq2seq.configs", version_base="1.3"):
+            yield
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    except HydraException as error:
+        cause = error.__cause__ or error
+        line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
+        raise UserError(line.replace(f"experiment/{OWN}", own)) from error
 
 
 def _own_experiment(argument: str, folder: Path) -> str:
@@ -131,13 +139,15 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
         override = parse(argument)
         key = override.get_key_element().lstrip("+~")
         if key in GROUPS:
-            _check_choice(key, str(override.value()), own)
+            choice = str(override.value())
+            if choice != "None" and not (own / key / f"{choice}.yaml").exists():
+                check_choice(key, choice)
         elif key not in known:
             raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
 
 
-def _check_choice(group: str, choice: str, own: Path) -> None:
+def check_choice(group: str, choice: str) -> None:
+    """That a config group offers the choice. Raises ``UserError`` with what it offers."""
     choices = options_of(group)
-    if choice in choices or choice == "None" or (own / group / f"{choice}.yaml").exists():
-        return
-    raise UserError(f"unknown {group} {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")
+    if choice not in choices:
+        raise UserError(f"unknown {group} {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")

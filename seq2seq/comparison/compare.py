@@ -51,9 +51,8 @@ def compare(study: Study) -> int:
     config = draft[0].config
     corpus = prepare(config.data)
     counts = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
-    totals = {name: count["total"] for name, count in counts.items()}
     anyway = options.anyway or options.match != "parameters"
-    warnings = check_parameters(totals, options.tolerance, anyway)
+    warnings = check_parameters(counts, options.tolerance, anyway)
     check_gold(options.gold, len(corpus.splits["test"]))
     workers = options.workers or default_workers(config.device, options.threads)
     failed = run_all([training(study, planned) for planned in trials], workers, options.threads)
@@ -110,7 +109,7 @@ def report(
     found.sort(key=lambda run: not has_one_vector(run.load_config().model))  # the baseline comes first
     warnings = check_alike(found, anyway)
     command = shlex.join(["seq2seq", "report", *given])
-    material = material_of_runs(found, title, edges, warnings=warnings, commands=[command])
+    material = material_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold)
     counts = {group.model: group.parameters for group in material.groups}
     warnings += check_parameters(counts, StudyConfig.tolerance, anyway)
     check_gold(gold, len(material.src))
@@ -168,13 +167,13 @@ def default_workers(device: str, threads: int) -> int:
     return max(cores // threads, 1)
 
 
-def count_parameters(planned: Planned, corpus: Corpus) -> dict[str, int]:
-    """Parameters by part."""
+def count_parameters(planned: Planned, corpus: Corpus) -> int:
+    """How many parameters a planned run will have."""
     with torch.random.fork_rng(devices=[]):
-        return parameters_by_part(build(planned.config.model, *corpus.subwords.sizes))
+        return parameters_by_part(build(planned.config.model, *corpus.subwords.sizes))["total"]
 
 
-def cost_of_a_token(study: Study, counts: dict[str, dict[str, int]]) -> dict[str, float] | None:
+def cost_of_a_token(study: Study, counts: dict[str, int]) -> dict[str, float] | None:
     """What a target token costs each model: training seconds as the trials had them, or operations.
 
     Operations are counted as is usual, six for each parameter (two forward, four backward) and token; the products of
@@ -183,7 +182,7 @@ def cost_of_a_token(study: Study, counts: dict[str, dict[str, int]]) -> dict[str
     if study.options.match == "parameters":
         return None
     if study.options.match == "flops":
-        return {model: 6.0 * count["total"] for model, count in counts.items()}
+        return {model: 6.0 * count for model, count in counts.items()}
     cost: dict[str, float] = {}
     for planned in study.trials:
         if planned.run.finished:

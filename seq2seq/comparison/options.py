@@ -24,6 +24,10 @@ SET_BY_THE_STUDY = {
 """Keys of a run that a study decides itself, and what to do instead."""
 
 
+BUCKETS = "10,20,30,40"
+"""Where buckets of source length end, unless told otherwise."""
+
+
 def several(default: list[Any], help: str) -> Any:
     """As ``option``, for a list."""
     return field(default_factory=lambda: list(default), metadata=option(None, help).metadata)
@@ -92,41 +96,41 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     Raises:
         UserError: a mistyped key or value, in one line with the nearest name.
     """
-    from hydra import compose, initialize_config_module
+    from hydra import compose
     from hydra.core.config_store import ConfigStore
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
-    from seq2seq.compose import GROUPS, options_of
-    from seq2seq.overrides import first_line, parse
-    from seq2seq.validation import explain, known_keys, nearest
+    from seq2seq.compose import GROUPS, check_choice, hydra_explained
+    from seq2seq.overrides import parse
+    from seq2seq.validation import known_keys, nearest
 
     own: list[str] = []
     runs: list[str] = []
+    known = [*STUDY_KEYS, *known_keys(), *GROUPS]
     for argument in arguments:
         if "=" not in argument:
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
-        key = parse(argument).get_key_element()
-        known = [*STUDY_KEYS, *known_keys(), *GROUPS]
+        parsed = parse(argument)
+        key = parsed.get_key_element()
         if key not in known or key in SET_BY_THE_STUDY:
             hint = SET_BY_THE_STUDY.get(key) or nearest(key, known)
             raise UserError(f"{key} is no option of a study{hint}")
         (own if key in STUDY_KEYS else runs).append(argument)
-        if key == "study" and (choice := str(parse(argument).value())) not in options_of("study"):
-            choices = options_of("study")
-            raise UserError(f"unknown study {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")
+        if key == "study":
+            check_choice("study", str(parsed.value()))
     ConfigStore.instance().store(name="_study", node=StudyConfig)
-    try:
-        with initialize_config_module("seq2seq.configs", version_base="1.3"):
-            study: Any = OmegaConf.to_object(compose("compare", own))
-    except OmegaConfBaseException as error:
-        raise UserError(explain(error)) from error
-    except HydraException as error:
-        cause = error.__cause__ or error
-        line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
-        raise UserError(line) from error
+    with hydra_explained():
+        study: Any = OmegaConf.to_object(compose("compare", own))
     return check(study), runs
+
+
+def bucket_edges(text: str) -> list[int]:
+    """``10,20,30`` to the source words up to which buckets go. Raises ``UserError``."""
+    parts = text.split(",")
+    edges = [int(part) for part in parts if part.strip().isdecimal()]
+    if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
+        raise UserError(f"--buckets {text}: give growing numbers of words, e.g. {BUCKETS}")
+    return edges
 
 
 def check(study: StudyConfig) -> StudyConfig:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seq2seq.comparison.alignment import batched
 from seq2seq.comparison.subject import Subject
 from seq2seq.data import grammar
 from seq2seq.data.batches import pad
@@ -31,7 +32,6 @@ ASKED = 150  # the words most frequent in these,
 EVERYWHERE = 0.6  # but none that is in more than this share of them
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the ridge; the one that does best on the validation split is taken
 BINS = 5  # of a word's place in its sentence
-POSITIONS = 4_000  # encoded at once
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,8 @@ def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]
     words = [normal(line) for line in lines]
     present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
     encoded = translator.subwords.encode_src(lines)
-    order = sorted(range(len(lines)), key=lambda n: len(encoded[n]), reverse=True)
     vectors: list[Tensor] = [torch.empty(0)] * len(lines)
-    while order:
-        size = max(POSITIONS // len(encoded[order[0]]), 1)
-        rows, order = order[:size], order[size:]
+    for rows in batched([len(ids) for ids in encoded]):
         found, _ = _vector(translator, torch.from_numpy(pad([encoded[n] for n in rows])))
         for n, vector in zip(rows, found, strict=True):
             vectors[n] = vector

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seq2seq.comparison.counts import BLEU, CHRF, Counts, TextMetric
+from seq2seq.comparison.options import BUCKETS, bucket_edges
 from seq2seq.comparison.statistics import SEEDS, SMALL, Indices, by_bucket, difference, holm, interval
 from seq2seq.data import files
 from seq2seq.errors import UserError
@@ -23,7 +24,6 @@ from seq2seq.evaluation.scores import score
 
 METRICS = (BLEU, CHRF)
 TESTS = ("p_bootstrap", "p_randomisation")
-BUCKETS = "10,20,30,40"
 Row = dict[str, Any]
 
 
@@ -59,7 +59,7 @@ def run(given: argparse.Namespace) -> None:
     """
     if given.buckets and not given.src:
         raise UserError("--buckets are of source length: give --src as well")
-    edges = _edges(given.buckets or BUCKETS)
+    edges = bucket_edges(given.buckets or BUCKETS)
     named = [_named(argument) for argument in given.systems]
     for name, _ in named:
         if [other for other, _ in named].count(name) > 1:
@@ -85,14 +85,6 @@ def run(given: argparse.Namespace) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- files
-
-
-def _edges(text: str) -> list[int]:
-    parts = text.split(",")
-    edges = [int(part) for part in parts if part.strip().isdecimal()]
-    if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
-        raise UserError(f"--buckets {text}: give growing numbers of words, e.g. {BUCKETS}")
-    return edges
 
 
 def _named(argument: str) -> tuple[str, list[str]]:

@@ -200,28 +200,29 @@ def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
 
     Models, seeds and learning rates may differ, and the keys that are ``allowed``; nothing else may.
     """
-    reasons = []
     first, *others = runs
-    prints = read_json(first.fingerprint_file, "fingerprint")
     config = first.load_config()
+    reasons = []
     for other in others:
-        theirs = read_json(other.fingerprint_file, "fingerprint")
-        what = [part for part in COMPARED if prints.get(part) != theirs.get(part)]
         keys = [d for d in differences(config, other.load_config()) if not d.startswith((*MAY_DIFFER, *allowed))]
-        if what or keys:
-            reasons.append(f"{other.folder} is not like {first.folder}: {'; '.join([*what, *keys][:4])}")
+        reasons += _reason(first, other, [*unlike_parts(first, other), *keys])
     return reasons
+
+
+def unlike_parts(first: Run, other: Run) -> list[str]:
+    """What of their fingerprints differs that must be the same."""
+    one, two = (read_json(run.fingerprint_file, "fingerprint") for run in (first, other))
+    return [part for part in COMPARED if one.get(part) != two.get(part)]
+
+
+def _reason(first: Run, other: Run, what: list[str]) -> list[str]:
+    return [f"{other.folder} is not like {first.folder}: {'; '.join(what[:4])}"] if what else []
 
 
 def check_prints(runs: Sequence[Run], anyway: bool) -> list[str]:
     """As ``check_alike``, of the fingerprints alone: for runs whose configs differ by design (trials, variants)."""
-    prints = [read_json(run.fingerprint_file, "fingerprint") for run in runs]
-    reasons = []
-    for run, their in zip(runs, prints, strict=True):
-        what = [part for part in COMPARED if their.get(part) != prints[0].get(part)]
-        if what:
-            reasons.append(f"{run.folder} is not like {runs[0].folder}: {', '.join(what)}")
-    return _refuse(reasons, anyway)
+    first, *others = runs
+    return _refuse([line for run in others for line in _reason(first, run, unlike_parts(first, run))], anyway)
 
 
 def _refuse(reasons: list[str], anyway: bool) -> list[str]:
@@ -237,9 +238,8 @@ def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) 
     Raises:
         UserError: there are some, and nobody said to go on ``anyway``; or they were tested on other sentences.
     """
-    prints = [read_json(run.fingerprint_file, "fingerprint") for run in runs]
-    for run, their in zip(runs, prints, strict=True):
-        if their.get("references") != prints[0].get("references"):
+    for run in runs[1:]:
+        if "references" in unlike_parts(runs[0], run):
             raise UserError(
                 f"{run.folder} was tested on other sentences than {runs[0].folder}: no comparison is possible"
             )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seq2seq.comparison.findings.assembly import page_of
-from seq2seq.comparison.findings.causes import causes
+from seq2seq.comparison.findings.causes import causes, told_by
 from seq2seq.comparison.findings.fairness import fairness
 from seq2seq.comparison.findings.learning import undertraining
 from seq2seq.comparison.findings.material import Group, Material, grouped
@@ -215,3 +215,11 @@ def test_a_page_is_made_with_what_is_there(material: Material) -> None:
     tables = [each for section in page.sections for each in section.tables]
     assert len({each.name for each in tables}) == len(tables)
     assert all(len(row) == len(each.columns) for each in tables for row in each.rows)
+
+
+def test_the_page_says_by_what_a_piece_is_placed_in_the_source(material: Material, fake_run: FakeRun) -> None:
+    assert told_by(material) == "the grammar's gold alignment"
+    text = ["data=text", "data.train.src=a", "data.train.tgt=b"]
+    of_text = replace(material, groups=grouped([fake_run("text/seed1", "text/lstm", 1, (), *text)]))
+    assert told_by(of_text) == "the attention of the first model that has any"
+    assert told_by(replace(of_text, gold="gold.pharaoh")) == "the gold alignment"

@@ -91,7 +91,7 @@ def material_of_study(
     command = ["seq2seq", "compare", *study.given]
     return material_of_runs(
         runs, f"Study {study.options.name}", study.options.buckets, trials=study.tried(), rates=rates,
-        variants=variants, warnings=warnings, commands=[shlex.join(command)],
+        variants=variants, warnings=warnings, commands=[shlex.join(command)], gold=study.options.gold,
     )  # fmt: skip
 
 

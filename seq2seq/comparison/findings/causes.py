@@ -196,10 +196,10 @@ def width(material: Material) -> Found:
     if not swept:
         return [], [], []
     rows: list[Row] = []
-    base = first_seed(material.baseline)
+    base, buckets = first_seed(material.baseline), by_bucket(material.lengths.tolist(), material.edges)
     for name, group in [(base.model, base), *swept]:
         units = _width(group)
-        for bucket in by_bucket(material.lengths.tolist(), material.edges):
+        for bucket in buckets:
             value = _bleu(material, group, bucket)
             rows.append({"run": name, "units of the vector": units, "source words": bucket.name, "BLEU": value})
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
@@ -214,7 +214,7 @@ def width(material: Material) -> Found:
         ["run", "units", "source words", "BLEU"],
         [list(r.values()) for r in rows],
     )
-    longest = by_bucket(material.lengths.tolist(), material.edges)[-1].name
+    longest = buckets[-1].name
     own = [row for row in rows if row["source words"] == longest]
     words = [
         f"On {longest} words the vector's width moves BLEU from {own[0]['BLEU']:.1f} "
@@ -233,12 +233,7 @@ def _width(group: Group) -> int:
 
 
 def _bleu(material: Material, group: Group, bucket: Bucket) -> float:
-    references = [material.references[n] for n in bucket.indices]
-    scores = []
-    for own in group.hypotheses:
-        counts = bleu_counts([own[n] for n in bucket.indices], references, material.language)
-        scores.append(float(bleu(counts.sum(0))))
-    return float(np.mean(scores))
+    return float(np.mean([bleu(counts[bucket.indices].sum(0)) for counts in material.system(group, BLEU)]))
 
 
 def variants(material: Material) -> Found:
@@ -259,7 +254,7 @@ def variants(material: Material) -> Found:
         body.append([name, group.parameters, tokens, len(group.runs), *scores])
     figure = Figure(
         "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
-        rows, "heat", "source words", "BLEU", row="run", 
+        rows, "heat", "source words", "BLEU", row="run",
         order=(*(bucket.name for bucket in buckets), *dict.fromkeys(row["run"] for row in rows)),
     )  # fmt: skip
     columns = [

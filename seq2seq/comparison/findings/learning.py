@@ -108,11 +108,9 @@ def _left_of_the_gap(
 
 def _long_onset(material: Material, name: str, group: Group) -> str:
     """From which length on the long run falls behind the others, which had a fraction of its tokens."""
-    counts = [bleu_counts(own, material.references, material.language) for own in group.hypotheses]
-    said = []
+    own, said = material.system(group, BLEU), []
     for other in material.others:
-        theirs = [bleu_counts(own, material.references, material.language) for own in other.hypotheses]
-        found = onset(theirs, counts, material.lengths.tolist(), BLEU)
+        found = onset(material.system(other, BLEU), own, material.lengths.tolist(), BLEU)
         said.append(f"{other.model} {behind_from(found)}")
     return f"On the test, with its many more tokens, {name} is behind {' and '.join(said)}."
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.atomic import read_json
+from seq2seq.comparison.counts import Counts, TextMetric
+from seq2seq.comparison.measurements import load, measurement_file
 from seq2seq.comparison.options import VariantConfig
 from seq2seq.comparison.study import Trial, validations
 from seq2seq.config import Config, ModelConfig
@@ -71,8 +72,7 @@ class Group:
 
     def measured(self, name: str) -> list[dict[str, Any]]:
         """One measurement of each run that has it."""
-        paths = [run.folder / "measurements" / f"{name}.json" for run in self.runs]
-        return [read_json(path, "measurement") for path in paths if path.exists()]
+        return [load(run, name) for run in self.runs if measurement_file(run, name).exists()]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Material:
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     gold: str | None = None  # the file that tells which words belong together, where the user gave one
+    _counts: dict[tuple[Path, str], Counts] = field(default_factory=dict)
 
     @property
     def baseline(self) -> Group:
@@ -101,6 +102,16 @@ class Material:
     def others(self) -> list[Group]:
         """The models that it is compared with."""
         return self.groups[1:]
+
+    def system(self, group: Group, metric: TextMetric) -> list[Counts]:
+        """A metric's counts of the test translations of each of the group's runs, each run counted once."""
+        found = []
+        for run, hypotheses in zip(group.runs, group.hypotheses, strict=True):
+            key = (run.folder, metric.name)
+            if key not in self._counts:
+                self._counts[key] = metric.counts(hypotheses, self.references, self.language)
+            found.append(self._counts[key])
+        return found
 
     @property
     def language(self) -> str:

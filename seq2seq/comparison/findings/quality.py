@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from seq2seq.comparison.counts import BLEU, CHRF, MEAN, Counts, Metric, TextMetric
+from seq2seq.comparison.counts import BLEU, CHRF, MEAN, Counts, Metric
 from seq2seq.comparison.findings.material import Group, Material, has_one_vector
 from seq2seq.comparison.report.parts import Figure, Row, Section, Table
 from seq2seq.comparison.statistics import (
@@ -26,11 +26,6 @@ from seq2seq.comparison.statistics import (
 )
 
 MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
-
-
-def counted(material: Material, group: Group, metric: TextMetric) -> list[Counts]:
-    """A metric's counts of each run of a group."""
-    return [metric.counts(own, material.references, material.language) for own in group.hypotheses]
 
 
 def at(system: System, bucket: Bucket) -> list[Counts]:
@@ -79,8 +74,7 @@ class Quality:
 
     def __init__(self, material: Material) -> None:
         self.material = material
-        self.systems = {group.model: counted(material, group, BLEU) for group in material.groups}
-        self.chrf = {group.model: counted(material, group, CHRF) for group in material.groups}
+        self.systems = {group.model: material.system(group, BLEU) for group in material.groups}
         self.buckets = by_bucket(material.lengths.tolist(), material.edges)
         self.by_length = {
             model: [interval(at(system, bucket), BLEU) for bucket in self.buckets]
@@ -174,12 +168,13 @@ class Quality:
             "lines", "source words", "BLEU", "model", "low", "high", y_title="test BLEU",
         )  # fmt: skip
 
-    def _rows(self, estimates: dict[str, list[Estimate]]) -> list[Row]:
+    def _rows(self, estimates: Mapping[str, Sequence[Estimate]], value: str = "BLEU") -> list[Row]:
+        """A point of a curve for each model and bucket, at the mean length of its sentences."""
         rows: list[Row] = []
         for model, found in estimates.items():
-            for bucket, estimate in zip(self.buckets, found, strict=True):
+            for bucket, each in zip(self.buckets, found, strict=True):
                 words = float(self.material.lengths[bucket.indices].mean())
-                values = {"BLEU": estimate.value, "low": estimate.low, "high": estimate.high}
+                values = {value: each.value, "low": each.low, "high": each.high}
                 rows.append({"model": model, "bucket": bucket.name, "source words": words, **values})
         return rows
 
@@ -189,7 +184,7 @@ class Quality:
         scores: list[list[Any]] = []
         for metric in (BLEU, CHRF):
             for group in self.material.groups:
-                system = counted(self.material, group, metric)
+                system = self.material.system(group, metric)
                 whole = interval(system, metric)
                 label = {"metric": metric.name, "model": group.model}
                 rows.append({**label, "score": whole.value, "low": whole.low, "high": whole.high})
@@ -224,7 +219,7 @@ class Quality:
         for metric in (BLEU, CHRF):
             found: list[tuple[str, Difference]] = []
             for a, b in combinations(self.material.groups, 2):
-                systems = [counted(self.material, group, metric) for group in (b, a)]
+                systems = [self.material.system(group, metric) for group in (b, a)]
                 found.append((f"{b.model} − {a.model}", difference(systems[0], systems[1], metric)))
             drawn = holm([each.p_bootstrap for _, each in found])
             swapped = holm([each.p_randomisation for _, each in found])
@@ -239,9 +234,10 @@ class Quality:
         text = [self._headline(name) for name in self.behind] if self.ends else []
         if small:
             text.append(f"Too few sentences to speak: {', '.join(small)} words.")
-        figures = [self._difference_figure(), self._chrf_figure(), self._likelihood_figure(), self._ratio_figure()]
-        tables = [self._bucket_table(), self._difference_table()]
-        return Section("lengths", "By source length", text, [figure for figure in figures if figure.rows], tables)
+        curves = [self._chrf_figure(), self._likelihood_figure(), self._ratio_figure()]
+        figures = [figure for figure in (self._difference_figure(), *curves) if figure.rows]
+        tables = [self._bucket_table(curves), self._difference_table()]
+        return Section("lengths", "By source length", text, figures, tables)
 
     def _headline(self, name: str) -> str:
         assert self.ends is not None
@@ -254,17 +250,10 @@ class Quality:
         )
 
     def _difference_figure(self) -> Figure:
-        rows: list[Row] = []
-        for name, found in self.behind.items():
-            for bucket, each in zip(self.buckets, found, strict=True):
-                words = float(self.material.lengths[bucket.indices].mean())
-                rows.append(
-                    {"model": name, "source words": words, "BLEU": each.value, "low": each.low, "high": each.high}
-                )
         return Figure(
             "gap-by-length", f"BLEU above {self.material.baseline.model}, by source length",
-            "Paired differences with 95 % intervals.", rows, "lines", "source words", "BLEU", "model", "low", "high",
-            y_title="difference in BLEU",
+            "Paired differences with 95 % intervals.", self._rows(self.behind),
+            "lines", "source words", "BLEU", "model", "low", "high", y_title="difference in BLEU",
         )  # fmt: skip
 
     def _likelihood(self, group: Group) -> list[Counts]:
@@ -276,17 +265,11 @@ class Quality:
         return [np.stack([np.array([len(line.split()) for line in own], float), wanted], 1) for own in group.hypotheses]
 
     def _curves(self, metric: Metric, of: Callable[[Group], Sequence[Counts]], value: str) -> list[Row]:
-        rows: list[Row] = []
+        estimates = {}
         for group in self.material.groups:
             system = of(group)
-            for bucket in self.buckets:
-                each = interval(at(system, bucket), metric)
-                words = float(self.material.lengths[bucket.indices].mean())
-                spread = {"low": each.low, "high": each.high}
-                rows.append(
-                    {"model": group.model, "bucket": bucket.name, "source words": words, value: each.value, **spread}
-                )
-        return rows
+            estimates[group.model] = [interval(at(system, bucket), metric) for bucket in self.buckets]
+        return self._rows(estimates, value)
 
     def _likelihood_figure(self) -> Figure:
         return Figure(
@@ -299,7 +282,7 @@ class Quality:
     def _chrf_figure(self) -> Figure:
         return Figure(
             "chrf-by-length", "chrF by source length", "The same by character n-grams.",
-            self._curves(CHRF, lambda group: self.chrf[group.model], "chrF"),
+            self._curves(CHRF, lambda group: self.material.system(group, CHRF), "chrF"),
             "lines", "source words", "chrF", "model", "low", "high", y_title="test chrF",
         )  # fmt: skip
 
@@ -310,14 +293,14 @@ class Quality:
             y_title="output / reference",
         )  # fmt: skip
 
-    def _bucket_table(self) -> Table:
-        chrf = self._curves(CHRF, lambda group: self.chrf[group.model], "chrF")
-        nll, ratio = self._likelihood_figure().rows, self._ratio_figure().rows
+    def _bucket_table(self, curves: Sequence[Figure]) -> Table:
+        """BLEU and the other ``curves``: chrF, likelihood and length ratio."""
         rows: list[list[Any]] = []
         for number, cell in enumerate(self._rows(self.by_length)):
             bucket = self.buckets[number % len(self.buckets)]
             row = [cell["model"], bucket.name, len(bucket.indices), *_spread(cell, "BLEU")]
-            row += [*_spread(chrf[number], "chrF"), *_spread(nll[number], "nats"), *_spread(ratio[number], "ratio")]
+            for curve in curves:
+                row += _spread(curve.rows[number], curve.y)
             rows.append(row)
         spread = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
         return Table(
@@ -328,13 +311,15 @@ class Quality:
         rows: list[list[Any]] = []
         base = self.material.baseline
         measures: list[tuple[str, Metric, Callable[[Group], Sequence[Counts]]]] = [
-            ("BLEU", BLEU, lambda group: self.systems[group.model]),
-            ("chrF", CHRF, lambda group: self.chrf[group.model]),
+            ("BLEU", BLEU, lambda group: self.material.system(group, BLEU)),
+            ("chrF", CHRF, lambda group: self.material.system(group, CHRF)),
             ("NLL a token", MEAN, self._likelihood),
         ]
         for title, metric, of in measures:
+            theirs = of(base)
             for group in self.material.others:
-                found = [difference(at(of(group), bucket), at(of(base), bucket), metric) for bucket in self.buckets]
+                own = of(group)
+                found = [difference(at(own, bucket), at(theirs, bucket), metric) for bucket in self.buckets]
                 drawn = holm([each.p_bootstrap for each in found])
                 swapped = holm([each.p_randomisation for each in found])
                 for bucket, each, p, q in zip(self.buckets, found, drawn, swapped, strict=True):
