@@ -11,8 +11,9 @@ STUDY ?= embedded
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml   ARGS="key=value …"   RUN=outputs/…'
-	@echo '  STUDY=smoke|embedded|causes|multi30k|bible|text'
+	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml'
+	@echo '  STUDY=embedded (the default)|smoke|causes|multi30k|bible|text'
+	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…'
 
 # Made anew whenever the dependencies change; the stamp is written only after everything is installed.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -21,7 +22,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report]'
 	@touch $@
 
-train: $(VENV)/installed ## train CONFIG, test it, print the scores; ARGS="key=value …" overrides
+train: $(VENV)/installed ## train CONFIG, test it, print the scores
 ifeq ($(strip $(CONFIG)),)
 	@echo 'say what to train: make train CONFIG=NAME, or CONFIG=path/to/mine.yaml, where NAME is one of'
 	@$(BIN)/seq2seq configs | sed 's/^/  /'
@@ -36,7 +37,7 @@ evaluate: $(VENV)/installed ## score RUN=outputs/…; ARGS="decode.beam=1 --ter"
 translate: $(VENV)/installed ## translate with RUN=outputs/… what you type or pipe in
 	@$(BIN)/seq2seq translate $(RUN) $(ARGS)
 
-compare: $(VENV)/installed ## train the models of STUDY (default: embedded) and explain the difference in a page
+compare: $(VENV)/installed ## train the models of STUDY, explain the difference in a page
 	@$(BIN)/seq2seq compare study=$(STUDY) outputs=$(OUTPUTS) $(ARGS)
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
@@ -50,6 +51,6 @@ lint: $(VENV)/installed ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-clean: ## remove caches and build leftovers; runs and the environment stay
+clean: ## remove caches and build leftovers, not runs or .venv
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
