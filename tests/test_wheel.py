@@ -113,7 +113,7 @@ def test_make_alone_lists_its_targets(make: Make) -> None:
     done = make()
     assert done.returncode == 0
     assert done.stdout == make("help").stdout
-    targets = ("help", "train", "evaluate", "translate", "tensorboard", "test", "lint", "clean")
+    targets = ("help", "train", "evaluate", "translate", "compare", "tensorboard", "test", "lint", "clean")
     assert all(f"make {target} " in done.stdout for target in targets)
     assert "CONFIG=" in done.stdout
 
