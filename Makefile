@@ -1,25 +1,28 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate compare tensorboard test lint clean
+.PHONY: help train evaluate translate compare bench tensorboard test lint clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUTPUTS ?= outputs
 STUDY ?= embedded
+BENCH ?= full
+DEVICE ?= cpu
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml'
 	@echo '  STUDY=embedded (the default)|smoke|causes|multi30k|bible|text'
+	@echo '  BENCH=full (the default)|quick   DEVICE=cpu (the default)|cuda'
 	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…'
 
 # Made anew whenever the dependencies change; the stamp is written only after everything is installed.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export]'
 	@touch $@
 
 train: $(VENV)/installed ## train CONFIG, test it, print the scores
@@ -39,6 +42,9 @@ translate: $(VENV)/installed ## translate with RUN=outputs/… what you type or 
 
 compare: $(VENV)/installed ## train the models of STUDY, explain the difference in a page
 	@$(BIN)/seq2seq compare study=$(STUDY) outputs=$(OUTPUTS) $(ARGS)
+
+bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 minutes
+	@$(BIN)/python scripts/bench $(BENCH) --device $(DEVICE) $(ARGS)
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)

@@ -26,6 +26,7 @@ USAGE = """seq2seq trains translation models, three architectures through one pi
   seq2seq report RUN RUN …                     that page from any runs
   seq2seq align RUN                            word alignments by attention, AER
   seq2seq score --ref FILE NAME=FILE …         statistics of any translations
+  seq2seq export RUN --to ctranslate2          a Transformer for CTranslate2
   seq2seq configs                              list the experiments that ship
   seq2seq completion                           print the completion for bash
 
@@ -228,6 +229,22 @@ def _score(arguments: list[str]) -> int:
     return 0
 
 
+def _export(arguments: list[str]) -> int:
+    from seq2seq.export import options
+
+    about = """Write a trained run for another program, and compare: float32 weights must give
+our translations there too, or nothing is written."""
+    parser = Parser("seq2seq export", description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_arguments(parser)
+    request = options.requested(parser.parse_args(arguments))
+
+    from seq2seq.export.exporting import export
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing half-written stays behind
+    export(request)
+    return 0
+
+
 def _runs_and_config(arguments: Sequence[str]):  # type: ignore[no-untyped-def]
     from seq2seq.overrides import override
     from seq2seq.runs import find
@@ -278,6 +295,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "align": _align,
     "score": _score,
+    "export": _export,
     "configs": _configs,
     "completion": _completion,
 }

@@ -19,7 +19,7 @@ from seq2seq.config import Config
 from seq2seq.data import files
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.decoding.translator import Translation
-from seq2seq.devices import choose_device, choose_precision
+from seq2seq.devices import choose_device, choose_precision, prepare_process
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, evaluate
 from seq2seq.fingerprint import fingerprint
@@ -53,6 +53,7 @@ def train(config: Config) -> None:
 
 
 def _train(config: Config, run: Run, goes_on: bool) -> None:
+    prepare_process()
     device = choose_device(config.device)
     choose_precision(config.trainer.precision, device)
     if config.trainer.threads:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from seq2seq.comparison.options import SET_BY_THE_STUDY, STUDY_KEYS
 from seq2seq.compose import GROUPS, options_of
+from seq2seq.export.options import QUANTIZATIONS, TARGETS
 from seq2seq.overrides import CHANGEABLE
 from seq2seq.reference import options_below
 from seq2seq.validation import known_keys
 
-VERBS = ("train", "evaluate", "translate", "compare", "report", "align", "score", "configs", "completion")
+VERBS = ("train", "evaluate", "translate", "compare", "report", "align", "score", "export", "configs", "completion")
 
 BASH = r"""# bash completion of seq2seq; use it by:  eval "$(seq2seq completion)"
 _seq2seq() {
@@ -36,6 +37,10 @@ def complete(words: Sequence[str]) -> list[str]:
         start = words[0] if words else ""
         return [f"{verb} " for verb in VERBS if verb.startswith(start)]
     last = words[-1]
+    if words[0] == "export":
+        flags = {"--to": TARGETS, "--quantization": QUANTIZATIONS}
+        names = flags.get(words[-2], ("--to", "--out", "--quantization") if last.startswith("-") else ())
+        return [f"{name} " for name in names if name.startswith(last)]
     key, sign, value = last.partition("=")
     if not sign:
         keys = known_keys()

@@ -12,7 +12,7 @@ from seq2seq.data import files
 from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.devices import autocast, choose_device, choose_precision
+from seq2seq.devices import autocast, choose_device, choose_precision, prepare_process
 from seq2seq.errors import UserError
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
@@ -37,6 +37,7 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
     Raises:
         UserError: damaged or foreign weights, or runs that do not share their subwords.
     """
+    prepare_process()
     device = choose_device(config.device)
     models: list[Seq2Seq] = []
     subwords = Subwords.load(runs[0][0].subwords)

@@ -25,7 +25,7 @@ STOREYS = [
     {"training"},
     {"fingerprint", "trained"},
     {"compose", "tables"},
-    {"comparison"},
+    {"comparison", "export"},
     {"completion"},
     {"commands"},
     {"cli"},

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from seq2seq.config import AttentionDecoderConfig
 from seq2seq.models.interface import Memory
 from seq2seq.models.recurrent import Context
+from seq2seq.models.scan import Attended, attentive_scan
 
 
 class AttentiveContext(Context):
@@ -52,3 +53,12 @@ class AttentiveContext(Context):
         if memory.reweigh is not None:
             weights = memory.reweigh(weights, memory.mask[:, None])
         return weights.to(memory.states.dtype) @ memory.states, weights
+
+    def scan(
+        self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
+    ) -> Attended | None:
+        if self.score != "additive":
+            return None
+        keys, padding = memory.keys
+        weights = (recurrent, reading, self.query.weight, self.energy)
+        return attentive_scan(gates, weights, (keys, memory.states, padding[:, 0]), state, cell)

@@ -19,7 +19,10 @@ from torch.nn import functional as F
 from seq2seq.config import PAD
 
 State = dict[str, Tensor]
-"""What a hypothesis has left behind in the decoder: tensors (B, K, …), so that any search can reorder or fork it."""
+"""What a hypothesis has left behind in the decoder: tensors (B, K, …), so that any search can reorder or fork it.
+
+A step may write into the state that it is given: go on from the one that it returns, or from a ``select`` of that.
+"""
 
 
 Reweigh = Callable[[Tensor, Tensor], Tensor]
@@ -38,8 +41,10 @@ class Memory:
 
     def select(self, rows: Tensor) -> Memory:
         """The memory of some of the sentences, ``rows`` (B',)."""
-        keys = tuple(key[rows] for key in self.keys)
-        return replace(self, states=self.states[rows], mask=self.mask[rows], summary=self.summary[rows], keys=keys)
+        states, mask, summary, *keys = (
+            part.index_select(0, rows) for part in (self.states, self.mask, self.summary, *self.keys)
+        )
+        return replace(self, states=states, mask=mask, summary=summary, keys=tuple(keys))
 
     def with_keys(self, *keys: Tensor) -> Memory:
         """The same memory with what the decoder computes once."""
@@ -49,8 +54,12 @@ class Memory:
 def select(state: State, rows: Tensor, hypotheses: Tensor | None = None) -> State:
     """Keep the sentences ``rows`` (B',) and, of each, the hypotheses (B', K'), which may repeat."""
     if hypotheses is None:
-        return {name: tensor[rows] for name, tensor in state.items()}
-    return {name: tensor[rows[:, None], hypotheses] for name, tensor in state.items()}
+        return {name: tensor.index_select(0, rows) for name, tensor in state.items()}
+    selected = {}
+    for name, tensor in state.items():  # by whole rows of memory, which copy fastest
+        flat = (rows[:, None] * tensor.shape[1] + hypotheses).flatten()
+        selected[name] = tensor.flatten(0, 1).index_select(0, flat).unflatten(0, hypotheses.shape)
+    return selected
 
 
 class DecoderOutput(NamedTuple):

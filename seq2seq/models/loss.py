@@ -1,17 +1,23 @@
-"""Cross-entropy with label smoothing, and the un-smoothed likelihood beside it."""
+"""Cross-entropy with label smoothing, and the un-smoothed likelihood beside it.
+
+The (tokens × vocabulary) matrix is never held: output layer, softmax and both gradients are computed a block of rows
+at a time, in one go. What smoothing adds to the gradients is known without it.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seq2seq.config import PAD
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.scan import product_type
 
-LARGE_VOCABULARY = 3_000
-"""From here on only the positions with a target are projected: saving products then outweighs the varying shapes."""
+BLOCK = {"cpu": 1 << 21, "cuda": 1 << 27}
+"""Logits computed at once: on a CPU what its caches hold, on a GPU what fills it."""
 
 
 class Loss(NamedTuple):
@@ -27,12 +33,54 @@ def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: flo
     Perplexity is exp(nll / tokens): it does not depend on the smoothing (Szegedy et al. 2016, section 7).
     """
     real = target != PAD
-    if model.output.out_features >= LARGE_VOCABULARY:
-        hidden, target, real = hidden[real], target[real], real[real]
-    logits = model.logits(hidden).float()
-    normaliser = torch.logsumexp(logits, -1)
-    nll = ((normaliser - logits.gather(-1, target[..., None]).squeeze(-1)) * real).sum()
-    if smoothing == 0:
-        return Loss(nll, nll.detach())
-    uniform = ((normaliser - logits.mean(-1)) * real).sum()
-    return Loss((1 - smoothing) * nll + smoothing * uniform, nll.detach())
+    output = model.output
+    given = (hidden[real], output.weight, output.bias, target[real], smoothing)
+    return Loss(*_LinearCrossEntropy.apply(*given))  # type: ignore[no-untyped-call]
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Of ``hidden`` (N, D), the output layer's weight (V, D) and bias (V), and the targets (N)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        low = product_type(weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            rows, table, offset = hidden.to(low), weight.to(low), bias.to(low)
+            of_rows = torch.empty_like(rows, dtype=weight.dtype)
+            of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+            nll = weight.new_zeros(())
+            size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
+            for block in torch.arange(len(rows)).split(size):
+                here = slice(int(block[0]), int(block[-1]) + 1)
+                # The probabilities, which are also the gradient of the logits but for the target's own.
+                predicted = torch.addmm(offset, rows[here], table.t()).softmax(-1)
+                of_target = predicted.gather(-1, target[here, None]).to(nll.dtype)
+                nll -= of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_().sum()
+                of_rows[here] = predicted @ table
+                of_weight += predicted.t() @ rows[here]
+                of_bias += predicted.sum(0, dtype=bias.dtype)
+            right, certainty = weight[target], 1 - smoothing
+            of_rows -= certainty * right
+            of_weight.index_add_(0, target, hidden.to(weight.dtype), alpha=-certainty)
+            of_bias.index_add_(0, target, torch.ones_like(target, dtype=bias.dtype), alpha=-certainty)
+            loss = nll.clone()
+            if smoothing:
+                # The smoothed part pulls every logit up by the same amount, so that sums over rows and pieces do.
+                all_rows, mean = hidden.sum(0, dtype=weight.dtype), weight.mean(0)
+                of_rows -= smoothing * mean
+                of_weight -= smoothing / len(weight) * all_rows
+                of_bias -= smoothing / len(weight) * len(rows)
+                of_targets = (hidden * right).sum() + bias[target].sum()
+                loss += smoothing * (of_targets - (all_rows @ mean + len(rows) * bias.mean()))
+        ctx.save_for_backward(of_rows, of_weight, of_bias)
+        ctx.kind = hidden.dtype
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        of_rows, of_weight, of_bias = ctx.saved_tensors
+        return (of_rows * scale).to(ctx.kind), of_weight * scale, of_bias * scale, None, None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seq2seq.config import FixedContextDecoderConfig
 from seq2seq.models.interface import Memory
 from seq2seq.models.recurrent import Context
+from seq2seq.models.scan import Attended, lstm_scan
 
 
 class FixedContext(Context):
@@ -33,3 +35,13 @@ class FixedContext(Context):
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
         context = memory.keys[0][:, None, : self.width]
         return context.expand(-1, query.shape[1], -1), None
+
+    def scan(
+        self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
+    ) -> Attended | None:
+        """The context's part of the gates is the same at every step: one product a sentence, not one a token."""
+        if gates.is_cuda:  # there cuDNN's kernel is faster
+            return None
+        context = memory.keys[0][:, : self.width]
+        states = lstm_scan(gates + F.linear(context, reading), recurrent, state, cell)
+        return Attended(states, context.expand(len(gates), -1, -1), None)

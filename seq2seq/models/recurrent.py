@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from seq2seq.config import RecurrentDecoderConfig, RecurrentEncoderConfig
 from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+from seq2seq.models.scan import Attended
 
 
 def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
@@ -97,6 +98,18 @@ class Context(nn.Module, ABC):
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
         """From the previous state (B, K, D): the context (B, K, C), and the attention (B, K, S) if there is any."""
 
+    def scan(
+        self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
+    ) -> Attended | None:
+        """All steps of one LSTM layer at once, where there is a way that pays; None: step by step, to the same result.
+
+        Args:
+            gates: (T, B, 4D), what comes of the embeddings and biases.
+            reading, recurrent: weights of the context (4D, C) and of the state (4D, D).
+            state, cell: (B, D), before the first step.
+        """
+        return None
+
 
 class RecurrentDecoder(Decoder):
     """y_{i-1}, s_{i-1} and c_i to s_i, and the readout of all three (Bahdanau et al. 2014, appendix A.2.2).
@@ -136,34 +149,48 @@ class RecurrentDecoder(Decoder):
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
-        embedded = self.dropout(self.embedding(tgt_in))
-        if not self.context.changes:
-            return DecoderOutput(self._whole(memory, embedded), None)
-        # What does not depend on the previous state is computed for all steps at once: here, and in the readout.
-        gates = self._embedded_gates(embedded)
-        state, states, contexts, maps = self.start(memory), [], [], []
-        for t in range(tgt_in.shape[1]):
-            state, context, weights = self._advance(gates[:, t : t + 1], state, memory)
-            states.append(state[f"h{len(self.layers) - 1}"])
-            contexts.append(context)
-            maps.append(weights)
-        hidden = self._read_out(torch.cat(states, 1), embedded, torch.cat(contexts, 1))
-        kept = [weights for weights in maps if weights is not None] if attention else []
-        return DecoderOutput(hidden, torch.cat(kept, 1)[:, None] if kept else None)
+        # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
+        embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
+        found = self._scan(embedded, memory) or self._whole(embedded, memory) or self._step_by_step(embedded, memory)
+        hidden = self._read_out(found.states, embedded, found.contexts).transpose(0, 1)
+        maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
+        return DecoderOutput(hidden, maps)
 
-    def _whole(self, memory: Memory, embedded: Tensor) -> Tensor:
-        """All steps in one call of each layer, possible where the context never changes."""
+    def _scan(self, embedded: Tensor, memory: Memory) -> Attended | None:
+        """One layer of LSTM cells, the usual case, by ``scan``."""
+        if len(self.layers) > 1 or len(self.parts) == 1 or memory.reweigh is not None:
+            return None
+        weight, recurrent, bias, recurrent_bias = matrices_of(self.layers[0])
+        from_embedding, reading = weight.split([embedded.shape[-1], self.context.width], 1)
+        gates = F.linear(embedded, from_embedding, bias + recurrent_bias)
         state = self.start(memory)
-        context, _ = self.context(embedded[:, :1], memory)
-        context = context.expand(-1, embedded.shape[1], -1)
-        x = torch.cat([embedded, context], -1)
+        return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
+
+    def _whole(self, embedded: Tensor, memory: Memory) -> Attended | None:
+        """All steps in one call of each layer, possible where the context never changes."""
+        if self.context.changes:
+            return None
+        state = self.start(memory)
+        contexts = self.context(embedded[0, :, None], memory)[0].transpose(0, 1).expand(len(embedded), -1, -1)
+        x = torch.cat([embedded, contexts], -1).transpose(0, 1)
         for n, layer in enumerate(self.layers):
             first = tuple(state[f"{part}{n}"].transpose(0, 1).contiguous() for part in self.parts)
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
-        return self._read_out(x, embedded, context)
+        return Attended(x.transpose(0, 1), contexts, None)
+
+    def _step_by_step(self, embedded: Tensor, memory: Memory) -> Attended:
+        """The reference: as search does it."""
+        state, states, contexts, maps = self.start(memory), [], [], []
+        for gates in self._embedded_gates(embedded):
+            state, context, weights = self._advance(gates[:, None], state, memory)
+            states.append(state[f"h{len(self.layers) - 1}"][:, 0])
+            contexts.append(context[:, 0])
+            maps.append(weights)
+        kept = [weights[:, 0] for weights in maps if weights is not None]
+        return Attended(torch.stack(states), torch.stack(contexts), torch.stack(kept) if kept else None)
 
     def _embedded_gates(self, embedded: Tensor) -> Tensor:
-        """The embeddings' part of the first layer's gates, (B, T, E) to (B, T, G)."""
+        """The embeddings' part of the first layer's gates, (…, E) to (…, G)."""
         weight, _, bias, _ = matrices_of(self.layers[0])
         return F.linear(embedded, weight[:, : embedded.shape[-1]], bias)
 

@@ -111,10 +111,10 @@ class DecoderLayer(nn.Module):
         return self._look(x, key, value, memory, weights)
 
     def step(
-        self, x: Tensor, keys: Tensor, values: Tensor, key: Tensor, value: Tensor, memory: Memory
+        self, x: Tensor, keys: Tensor, values: Tensor, place: int, key: Tensor, value: Tensor, memory: Memory
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """One token: ``x`` (B, K, D) and the layer's cache (B, K, H, T, W), which is returned longer."""
-        y, keys, values = self.attention.step(self.around_attention.before(x), keys, values)
+        """One token: ``x`` (B, K, D) at ``place``, and the layer's caches (B, K, H, T, W), which are written to."""
+        y, keys, values = self.attention.step(self.around_attention.before(x), keys, values, place)
         x, maps = self._look(self.around_attention.after(x, y), key, value, memory, weights=True)
         return x, maps, keys, values
 
@@ -181,17 +181,18 @@ class TransformerDecoder(Decoder):
     def start(self, memory: Memory) -> State:
         key = memory.keys[0]  # (B, H, S, W)
         empty = key.new_empty(key.shape[0], 1, self.heads, 0, key.shape[-1])
-        return {f"{part}{n}": empty for n in range(len(self.layers)) for part in ("keys", "values")}
+        caches = {f"{part}{n}": empty for n in range(len(self.layers)) for part in ("keys", "values")}
+        return {"places": key.new_empty(key.shape[0], 1, 0, 0), **caches}  # whose size is what it says
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
-        place = torch.tensor([state["keys0"].shape[-2]], device=token.device)
-        x = self.positions(self.embedding(token), place)
-        new: State = {}
+        place = state["places"].shape[2]
+        x = self.positions(self.embedding(token), torch.tensor([place], device=token.device))
+        new: State = {"places": state["places"].new_empty(*token.shape, place + 1, 0)}
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):
             key, value = memory.keys[2 * n : 2 * n + 2]
             x, weights, new[f"keys{n}"], new[f"values{n}"] = layer.step(
-                x, state[f"keys{n}"], state[f"values{n}"], key, value, memory
+                x, state[f"keys{n}"], state[f"values{n}"], place, key, value, memory
             )
             maps += [] if weights is None else [weights]
         return Step(self.norm(x), new, torch.cat(maps, 1).transpose(1, 2))

@@ -104,7 +104,7 @@ def test_self_attention_step_by_step_is_causal_attention() -> None:
     cache = torch.zeros(3, 1, 2, 0, 4), torch.zeros(3, 1, 2, 0, 4)
     outputs = []
     for t in range(5):
-        y, *cache = module.step(x[:, t : t + 1], *cache)
+        y, *cache = module.step(x[:, t : t + 1], *cache, t)
         outputs.append(y)
     causal = torch.ones(5, 5, dtype=torch.bool).tril()
     torch.testing.assert_close(torch.cat(outputs, 1), module(x, causal))

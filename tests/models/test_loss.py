@@ -33,31 +33,49 @@ def hidden() -> Tensor:
     return torch.randn(3, 6, 8, requires_grad=True)
 
 
-@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("rows", [1, 4, 1_000])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_loss_is_torchs_cross_entropy(
-    smoothing: float, large: bool, output: Seq2Seq, hidden: Tensor, target: Tensor, monkeypatch: pytest.MonkeyPatch
+def test_loss_and_gradients_are_torchs_cross_entropys(
+    smoothing: float, rows: int, output: Seq2Seq, hidden: Tensor, target: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss, "LARGE_VOCABULARY", 10 if large else 1_000)
+    monkeypatch.setattr(loss, "BLOCK", {"cpu": 20 * rows})
+    nn.init.normal_(output.output.bias)
     found = sequence_loss(output, hidden, target, smoothing)
     logits = output.logits(hidden).flatten(0, 1)
     options = {"ignore_index": PAD, "reduction": "sum"}
     expected = F.cross_entropy(logits, target.flatten(), label_smoothing=smoothing, **options)
     torch.testing.assert_close(found.loss, expected)
     torch.testing.assert_close(found.nll, F.cross_entropy(logits, target.flatten(), **options))
-    gradient = torch.autograd.grad(found.loss, hidden, retain_graph=True)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, hidden))
+    learned = (hidden, output.output.weight, output.output.bias)
+    torch.testing.assert_close(torch.autograd.grad(found.loss / 3, learned), torch.autograd.grad(expected / 3, learned))
 
 
-def test_large_vocabularies_are_projected_at_targets_alone(
-    output: Seq2Seq, hidden: Tensor, target: Tensor, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_gradients_are_those_of_finite_differences(smoothing: float, output: Seq2Seq, target: Tensor) -> None:
+    output.double()
+    hidden = torch.randn(3, 6, 8, dtype=torch.float64, requires_grad=True)
+    weight, bias = (nn.Parameter(part.detach().clone()) for part in output.output.parameters())
+
+    def loss_of(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        output.output.weight, output.output.bias = weight, bias  # type: ignore[assignment]
+        return sequence_loss(output, hidden, target, smoothing).loss
+
+    del output.output.weight, output.output.bias  # so that plain tensors may stand in for parameters
+    assert torch.autograd.gradcheck(loss_of, (hidden, weight, bias))
+
+
+def test_in_bf16_gradients_are_nearer_to_the_truth_than_autograds(
+    output: Seq2Seq, hidden: Tensor, target: Tensor
 ) -> None:
-    shapes: list[tuple[int, ...]] = []
-    output.output.register_forward_hook(lambda _, inputs, __: shapes.append(tuple(inputs[0].shape)))
-    sequence_loss(output, hidden, target, 0.0)
-    monkeypatch.setattr(loss, "LARGE_VOCABULARY", 20)
-    sequence_loss(output, hidden, target, 0.0)
-    assert shapes == [(3, 6, 8), (10, 8)]
+    real, weight = target != PAD, output.output.weight
+    exact = torch.autograd.grad(sequence_loss(output, hidden, target, 0.1).loss, (hidden, weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = torch.autograd.grad(sequence_loss(output, hidden, target, 0.1).loss, (hidden, weight))
+        logits = output.logits(hidden[real]).float()
+    plain = F.cross_entropy(logits, target[real], reduction="sum", label_smoothing=0.1)
+    plains = torch.autograd.grad(plain, (hidden, weight))
+    for gradient, one, other in zip(exact, ours, plains, strict=True):
+        assert (one - gradient).norm() < (other - gradient).norm() < 0.02 * gradient.norm()
 
 
 def test_perplexity_does_not_depend_on_smoothing(output: Seq2Seq, hidden: Tensor, target: Tensor) -> None:

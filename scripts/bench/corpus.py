@@ -1,0 +1,163 @@
+"""The text of the bench as every contender reads it. Knows files, pieces and ids; starts no worker.
+
+One subword model, trained by our own ``prepare``, serves all: its pieces are written out as text and its ids as arrays.
+Pairs longer than 128 pieces on a side are dropped from train, so that all see the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / "data" / "bench"
+PIECES = 8_000
+VERSION = 1  # of what is written below
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus that is ready: its folder, and the arguments by which our own command line finds the same text."""
+
+    name: str
+    folder: Path
+    arguments: list[str]
+    meta: dict[str, Any]
+
+
+def text_folder() -> Path | None:
+    """The folder of real text: $SEQ2SEQ_BENCH_TEXT, else ../shared/data/multi30k, else None (the embedded corpus)."""
+    chosen = os.environ.get("SEQ2SEQ_BENCH_TEXT")
+    if chosen:
+        if not list(Path(chosen).glob("train.*")):
+            raise SystemExit(f"SEQ2SEQ_BENCH_TEXT={chosen}: no train.* there")
+        return Path(chosen).resolve()
+    for folder in (ROOT.parent / "shared" / "data" / "multi30k", ROOT / "shared" / "data" / "multi30k"):
+        if (folder / "train.en").exists():
+            return folder
+    return None
+
+
+def text_arguments(folder: Path) -> list[str]:
+    """Arguments of ``seq2seq train`` for a folder of train.en, train.de, val(id).*, test*.*."""
+    languages = sorted((path.suffix[1:] for path in folder.glob("train.*")), key=lambda name: (name != "en", name))
+    if len(languages) < 2:
+        raise SystemExit(f"{folder}: two files train.* are needed, one a language")
+    src, tgt = languages[:2]
+    arguments = ["data=text", "data.name=bench", f"data.src={src}", f"data.tgt={tgt}"]
+    for split, pattern in (("train", "train"), ("valid", "val*"), ("test", "test*")):
+        found = sorted(folder.glob(f"{pattern}.{src}"))
+        if found:
+            arguments += [f"data.{split}.src={found[0]}", f"data.{split}.tgt={found[0].with_suffix('.' + tgt)}"]
+    return arguments
+
+
+def text() -> Text:
+    """The main corpus of 8,000 joint pieces (fewer, with a notice, where the text has not so many)."""
+    folder = text_folder()
+    arguments = text_arguments(folder) if folder else ["data=embedded"]
+    return _ready("text", [*arguments, f"data.cache={CACHE}"], PIECES)
+
+
+def embedded() -> Text:
+    """The embedded grammar's corpus with the preset's 2,000 pieces."""
+    return _ready("embedded", ["data=embedded", f"data.cache={ROOT / 'data'}"], None)
+
+
+def of_name(name: str) -> Text:
+    """``text`` or ``embedded``."""
+    return {"text": text, "embedded": embedded}[name]()
+
+
+def _ready(name: str, arguments: list[str], pieces: int | None) -> Text:
+    from seq2seq.compose import compose
+    from seq2seq.data.encoded import prepare
+    from seq2seq.errors import UserError
+
+    for _ in range(2):
+        sized = [*arguments, f"data.subwords.vocab_size={pieces}"] if pieces else arguments
+        config = compose(sized)
+        try:
+            corpus = prepare(config.data)
+            break
+        except UserError as error:  # a text too small for so many pieces
+            possible = re.search(r"set it to (\d+) or less", str(error))
+            if not possible:
+                raise
+            pieces = int(possible[1])
+            print(f"the text allows {pieces:,} pieces, not {PIECES:,}")
+    folder = CACHE / f"{name}-{corpus.folder.name}-v{VERSION}"
+    if not (folder / "meta.json").exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=CACHE))
+        try:
+            write(corpus, config.data, temporary)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.chmod(0o755)  # mkdtemp keeps it to its owner
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    return Text(name, folder, sized, meta)
+
+
+def write(corpus: Any, data: Any, folder: Path) -> None:
+    """Text, pieces, ids and vocabulary of a prepared ``Corpus`` whose options are ``data`` into ``folder``.
+
+    Raises:
+        ValueError: the pairs kept here are not those of the prepared corpus.
+    """
+    import numpy as np
+
+    from seq2seq.data import filters
+    from seq2seq.data.sources import open_source
+
+    source = open_source(data)
+    pieces, size = corpus.subwords, corpus.subwords.sizes[0]
+    vocabulary = pieces.src_pieces(range(size))
+    lines = {}
+    for split in ("train", "valid", "test"):
+        pairs = list(source.pairs(split))
+        if split == "train":
+            pairs = list(filters.clean(iter(pairs), data.filters, Counter()))
+        src, tgt = ([line for line, _ in pairs], [line for _, line in pairs])
+        ids = [pieces.encode_src(src), pieces.encode_tgt(tgt)]
+        if split == "train":
+            kept = [n for n in range(len(pairs)) if filters.fits(ids[0][n], ids[1][n], data.filters, Counter())]
+            if len(kept) != len(corpus.splits["train"]):
+                raise ValueError(f"{len(kept):,} pairs kept, {len(corpus.splits['train']):,} in the prepared corpus")
+            src, tgt = [src[n] for n in kept], [tgt[n] for n in kept]
+            ids = [[side[n] for n in kept] for side in ids]
+        for name, text, side in (("src", src, ids[0]), ("tgt", tgt, ids[1])):
+            _write_lines(folder / f"{split}.{name}", (" ".join(line.split()) for line in text))
+            _write_lines(folder / f"{split}.pieces.{name}", (" ".join(vocabulary[i] for i in row[:-1]) for row in side))
+        lines[split] = ids
+    _write_lines(folder / "vocab.txt", ["<pad>", "<unk>", "<s>", "</s>", *vocabulary[4:]])
+    arrays = {}
+    for name, side in zip(("src", "tgt"), lines["train"], strict=True):
+        arrays[name] = np.fromiter((i for row in side for i in row), np.int64)
+        arrays[f"{name}_offsets"] = np.cumsum([0, *(len(row) for row in side)])
+    np.savez(folder / "train.ids.npz", **arrays)
+    (folder / "subwords.model").write_bytes(pieces.models[0])
+    meta = {
+        "pairs": len(lines["train"][0]),
+        "pieces": size,
+        "src_language": data.src,
+        "tgt_language": data.tgt,
+        "mean_src": float(np.mean([len(row) for row in lines["train"][0]])),
+        "mean_tgt": float(np.mean([len(row) for row in lines["train"][1]])),
+        "source": data.train.src or data.source,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Any) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

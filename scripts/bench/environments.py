@@ -1,0 +1,72 @@
+"""Each peer's own virtual environment, made when it is missing. Knows pip; nothing of what is installed.
+
+An environment is whole when its stamp holds the hash of its requirement files, of the constraints and of the
+interpreter's version. A peer that cannot be installed is named with pip's last words and left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+from corpus import CACHE, ROOT
+
+PEERS = Path(__file__).parent / "peers"
+OWN = ("ours", "tutorial")  # run in our own environment
+PATIENCE = 3_600  # seconds an installation may take
+
+
+class NotInstalled(Exception):
+    """Why a peer has no environment, in one line."""
+
+
+def requirement_files(name: str) -> list[Path]:
+    """What is installed plainly, then what is installed without its dependencies."""
+    return [path for path in (PEERS / f"{name}.txt", PEERS / f"{name}.no-deps.txt") if path.exists()]
+
+
+def stamp_of(files: list[Path]) -> str:
+    """A hash of everything that decides what is installed."""
+    text = "".join(f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in [*files, ROOT / "constraints.txt"])
+    return hashlib.sha256(f"{sys.version_info[:2]}{text}".encode()).hexdigest()
+
+
+def interpreter(name: str, root: Path = CACHE / "environments") -> Path:
+    """The contender's Python, its environment made anew where it is missing or was made for something else.
+
+    Raises:
+        NotInstalled: with the last line of what went wrong.
+    """
+    if name in OWN:
+        return Path(sys.executable)
+    files = requirement_files(name)
+    if not files:
+        raise NotInstalled(f"no {PEERS / name}.txt")
+    folder, wanted = root / name, stamp_of(files)
+    stamp, python = folder / "installed", folder / "bin" / "python"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    print(f"installing {name} into {folder} (minutes, the first time)", flush=True)
+    stamp.unlink(missing_ok=True)
+    if not python.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    for path in files:
+        alone = ["--no-deps"] if path.name.endswith(".no-deps.txt") else ["-c", str(ROOT / "constraints.txt")]
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *alone, "-r", str(path)]
+        _run(pip)
+    stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotInstalled(f"{type(error).__name__}: {error}") from error
+    if done.returncode:
+        words = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        errors = [line for line in words if line.lower().startswith("error")]
+        raise NotInstalled((errors or words or [f"exit code {done.returncode}"])[-1])

@@ -1,0 +1,155 @@
+"""Cost a token of our input pipeline and of an update on a corpus of so many pairs. One process a size.
+
+The corpus is the bench's own ids over and over, written as ``seq2seq`` writes a prepared corpus. SPEC.json: ``data``,
+``pairs``, ``folder``, ``seconds``, ``threads``, ``seed``, ``batch_tokens``, ``build`` (true: write it, and no more).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def sentences(data: Path, side: str) -> list[list[int]]:
+    """The ids of the bench's training split."""
+    arrays = np.load(data / "train.ids.npz")
+    flat, offsets = arrays[side].tolist(), arrays[f"{side}_offsets"]
+    return [flat[start:end] for start, end in itertools.pairwise(offsets)]
+
+
+def build(spec: dict[str, Any]) -> None:
+    """Write the corpus of ``pairs`` pairs."""
+    from seq2seq.data.encoded import FlatWriter
+
+    folder = Path(spec["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    for side in ("src", "tgt"):
+        rows = sentences(Path(spec["data"]), side)
+        writer = FlatWriter(folder, f"train.{side}", "uint16")
+        for start in range(0, spec["pairs"], len(rows)):
+            writer.extend(rows[: spec["pairs"] - start])
+        writer.close()
+
+
+def anonymous_mb() -> float:
+    """Resident memory that is no file's, in MiB: what the process needs for itself."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Highest(threading.Thread):
+    """Watches the anonymous memory; ``most`` is the highest it saw."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most, self.ended = anonymous_mb(), threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.02):
+            self.most = max(self.most, anonymous_mb())
+
+
+def measure(spec: dict[str, Any]) -> dict[str, Any]:
+    """Microseconds a target token of planning a whole epoch, of loading batches, and of updates; and the memory."""
+    import torch
+
+    from seq2seq.data.batches import Batches
+    from seq2seq.data.encoded import Flat, Split
+
+    torch.set_num_threads(spec["threads"])
+    folder = Path(spec["folder"])
+    base = anonymous_mb()
+    highest = Highest()
+    highest.start()
+    began = time.perf_counter()
+    split = Split(Flat(folder, "train.src", "uint16"), Flat(folder, "train.tgt", "uint16"), None)
+    batches = Batches(split, spec["batch_tokens"], spec["seed"])
+    for _rows in batches.epoch(0):  # all of it: a planner that works in pieces does so while it is iterated
+        pass
+    planning = time.perf_counter() - began
+    tokens, pipeline = int(split.tgt.offsets[-1]), highest.most - base
+    loading, updating = run(spec, batches)
+    highest.ended.set()
+    highest.join()
+    plan_us, load_us, update_us = 1e6 * planning / tokens, 1e6 * loading, 1e6 * updating
+    return {
+        "pairs": spec["pairs"],
+        "pipeline_us": plan_us + load_us,
+        "planning_share": plan_us / (plan_us + load_us),
+        "update_us": update_us,
+        "sum_us": plan_us + load_us + update_us,
+        "pipeline_mb": pipeline,
+        "private_mb": highest.most - base,
+    }
+
+
+def run(spec: dict[str, Any], batches: Any) -> tuple[float, float]:
+    """Seconds a token of loading, and of updates of the lstm, for some seconds; the first few updates do not count."""
+    update = updates_of(spec)
+    loading = updating = 0.0
+    tokens = 0
+    until = time.perf_counter() + spec["seconds"]
+    plan: Iterator[Any] = iter(batches.epoch(1))
+    for number, rows in enumerate(plan):
+        began = time.perf_counter()
+        batch = batches.load(rows, 1, number)
+        between = time.perf_counter()
+        update(batch)
+        ended = time.perf_counter()
+        if number >= 5:
+            tokens += batch.tokens
+            loading, updating = loading + between - began, updating + ended - between
+            if ended > until and number >= 15:
+                break
+    return loading / tokens, updating / tokens
+
+
+def updates_of(spec: dict[str, Any]) -> Any:
+    """One update of the embedded lstm's preset, as a function of a batch."""
+    import torch
+
+    from seq2seq.compose import compose
+    from seq2seq.devices import autocast, choose_precision
+    from seq2seq.models.build import build as build_model
+    from seq2seq.models.loss import sequence_loss
+    from seq2seq.training.optimizer import build_optimizer
+
+    config = compose(["experiment=lstm"])
+    torch.manual_seed(1)
+    model = build_model(config.model, spec["pieces"], spec["pieces"])
+    optimizer = build_optimizer(model, config.trainer.optimizer)
+    cpu = torch.device("cpu")
+    cast = autocast(cpu, choose_precision("auto", cpu))
+
+    def update(batch: Any) -> None:
+        with cast():
+            loss, _ = sequence_loss(model, model(batch.src, batch.tgt_in).hidden, batch.tgt_out, 0.0)
+        (loss / batch.tokens).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return update
+
+
+def main() -> None:
+    """Build, or measure and print the answer as one line of JSON."""
+    spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if spec["build"]:
+        build(spec)
+    else:
+        print(json.dumps(measure(spec)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""From a run to a folder of another program: written beside its place, compared with our output, then put there."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+from rich.console import Console
+from rich.table import Table
+
+from seq2seq import trained
+from seq2seq.atomic import explained, write_json
+from seq2seq.config import Config
+from seq2seq.errors import UserError
+from seq2seq.export.mapping import specification
+from seq2seq.export.options import Request, refuse_existing
+from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
+from seq2seq.overrides import override
+
+
+def export(request: Request) -> Comparison:
+    """Write the folder that was asked for and say what came out.
+
+    Raises:
+        UserError: damaged weights, a place that cannot be written, or float32 weights that do not say there what they
+            say here; nothing is left behind.
+    """
+    config = override(request.config, ["device=cpu", "trainer.precision=fp32"])
+    loaded = trained.load([(request.run, request.checkpoint)], config)
+    positions = positions_of(config.model)
+    with new_folder(request.out) as folder:
+        write(folder, loaded, request.quantization, positions)
+        sample = sample_of(request.run, loaded.translator.subwords)
+        print(f"comparing {len(sample.src)} sentences {sample.what}", file=sys.stderr)
+        found = compare(folder, loaded.translator, sample, config.decode, config.data.tgt)
+        if request.quantization == "none" and not found.agrees:
+            raise UserError(
+                f"nothing was exported, for CTranslate2 says something else than we do: {found.greedy} of "
+                f"{found.sentences} greedy translations are identical and log-probabilities differ by up to "
+                f"{found.log_probability:.2g}: please report this with {request.run.config_file}"
+            )
+        write_json(
+            folder / "export.json",
+            {
+                "run": str(request.run.folder),
+                "checkpoint": request.checkpoint,
+                "quantization": request.quantization,
+                "positions": positions,
+                "ctranslate2": ctranslate2.__version__,
+                "comparison": dataclasses.asdict(found),
+            },
+        )
+    print_comparison(request, found, positions, (request.out / "model.bin").stat().st_size)
+    print_usage(request.out, config)
+    return found
+
+
+def positions_of(model: Any) -> int:
+    """Rows of the tables of positions: for what our search makes of the longest source that CTranslate2 reads."""
+    learned = [part.max_positions for part in (model.encoder, model.decoder) if part.positions == "learned"]
+    return max(limit(LONGEST) + 1, *learned, 0)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, which gets its name only when all went well; else it and the folders made for it vanish."""
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    made = [folder for folder in out.parents if not folder.exists()]  # the innermost first
+    try:
+        with explained(out):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for path in temporary.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            refuse_existing(out)
+            temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def write(folder: Path, loaded: trained.Loaded, quantization: str, positions: int) -> None:
+    """Weights, vocabularies and subword models, as CTranslate2 and SentencePiece read them."""
+    subwords = loaded.translator.subwords
+    vocabularies = subwords.src_pieces(range(subwords.sizes[0])), subwords.tgt_pieces(range(subwords.sizes[1]))
+    spec = specification(loaded.translator.models[0], loaded.config.model, vocabularies, positions)
+    spec.validate()
+    spec.optimize(None if quantization == "none" else quantization)
+    spec.save(str(folder))
+    subwords.save(folder)
+
+
+def print_comparison(request: Request, found: Comparison, positions: int, size: int) -> None:
+    """The figures, as a table."""
+    table = Table(title=str(request.out), title_justify="left", title_style="bold")
+    table.add_column(f"{found.sentences} sentences {found.what}")
+    table.add_column("ours and theirs", justify="right")
+    rows = {
+        "identical greedy translations": f"{found.greedy / found.sentences:.1%}",
+        f"identical with beam {BEAM}, length penalty {found.length_penalty}": f"{found.beam / found.sentences:.1%}",
+        "largest difference of log-probability": f"{found.log_probability:.1e}",
+    }
+    if found.ties:
+        rows["greedy translations that part at a tie"] = str(found.ties)
+    if found.bleu and request.quantization != "none":
+        ours, theirs = found.bleu
+        rows[f"BLEU with beam {BEAM}"] = f"{ours:.2f}  {theirs:.2f} ({theirs - ours:+.2f})"
+    weights = "float32" if request.quantization == "none" else request.quantization
+    rows["weights"] = f"{weights}, {size / 1e6:.1f} MB"
+    rows["longest translation, in pieces"] = f"{positions - 1:,}"
+    for row in rows.items():
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+    if not found.compute_type.startswith(weights):
+        print(f"This CPU does not multiply {weights}: CTranslate2 computed in {found.compute_type} here.")
+
+
+def print_usage(folder: Path, config: Config) -> None:
+    """How to translate with the folder as this run's config says, and what of that CTranslate2 has no word for."""
+    decode = config.decode
+    options = f"beam_size={decode.beam}, length_penalty={PENALTIES.get(decode.length_penalty, 1.0):g}"
+    if decode.no_repeat_ngram:
+        options += f", no_repeat_ngram_size={decode.no_repeat_ngram}"
+    print(f"""To translate lines of text:
+
+import ctranslate2, sentencepiece, unicodedata
+here = {str(folder.resolve())!r}
+src, tgt = (sentencepiece.SentencePieceProcessor(model_file=f"{{here}}/{{side}}.model")
+            for side in ("src", "tgt"))
+pieces = src.encode([unicodedata.normalize("NFC", line) for line in lines], out_type=str)
+found = ctranslate2.Translator(here).translate_batch(
+    pieces, {options}, max_batch_size=64,
+    min_decoding_length={decode.min_length}, max_decoding_length=512,
+    disable_unk=True, suppress_sequences=[["<pad>"], ["<s>"]])  # as in our search
+texts = [tgt.decode(each.hypotheses[0]) for each in found]
+
+Our search ends at decode.max_ratio={decode.max_ratio:g} x source + {decode.max_extra} pieces, theirs at
+max_decoding_length. They cut a source at {LONGEST:,} pieces: see max_input_length.""")
+    if decode.length_penalty not in PENALTIES:
+        print(
+            f"There is no decode.length_penalty={decode.length_penalty} there: length_penalty=1 ranks as our average."
+        )

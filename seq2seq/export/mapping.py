@@ -1,0 +1,97 @@
+"""Our Transformer's weights and vocabularies as CTranslate2's specification. Knows both layouts; checks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ctranslate2.specs import TransformerSpec
+from ctranslate2.specs.common_spec import Activation
+from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec
+
+from seq2seq.config import BOS, EOS, UNK
+from seq2seq.models.interface import Seq2Seq
+
+ACTIVATIONS = {"relu": Activation.RELU, "gelu": Activation.GELU}
+EPSILON = 1e-5  # of every layer norm: torch's default
+
+
+def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], list[str]], positions: int) -> Any:
+    """The model as CTranslate2 writes it, in float32 and sharing no memory with ours.
+
+    Args:
+        options: the model's ``ModelConfig``.
+        vocabularies: the pieces of both sides in the order of their ids.
+        positions: rows of the tables of position signals; nothing beyond them can be translated.
+    """
+    parts = [
+        kind(
+            part.layers,
+            part.heads,
+            pre_norm=part.norm == "pre",
+            activation=ACTIVATIONS[part.activation],
+            **more,
+        )
+        for kind, part, more in (
+            (TransformerEncoderSpec, options.encoder, {}),
+            (TransformerDecoderSpec, options.decoder, {"alignment_heads": options.decoder.heads}),
+        )
+    ]
+    spec = TransformerSpec(*parts)
+    weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
+    for side, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
+        _set_stack(stack, side, weights)
+        stack.position_encodings.encodings = _signals(getattr(model, side), positions)
+    spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
+    spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]
+    _set_linear(spec.decoder.projection, "output", weights)
+    spec.register_source_vocabulary(vocabularies[0])
+    spec.register_target_vocabulary(vocabularies[1])
+    marks = vocabularies[1]
+    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = (marks[n] for n in (UNK, BOS, EOS))
+    spec.config.decoder_start_token = marks[BOS]
+    spec.config.add_source_eos = True  # our encoder reads it, so that a caller need not add it
+    spec.config.layer_norm_epsilon = EPSILON
+    return spec
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A copy: CTranslate2's int8 rounds the arrays in place."""
+    return np.array(tensor.detach().float().cpu().numpy(), dtype=np.float32, copy=True)
+
+
+def _signals(side: Any, positions: int) -> np.ndarray[Any, Any]:
+    """(positions, D): what our model adds at each place, asked of itself, so that learned and computed are one case."""
+    places = torch.arange(positions)
+    with torch.inference_mode():
+        return _array(side.positions(torch.zeros(1, positions, side.positions.width), places)[0])
+
+
+def _set_stack(stack: Any, side: str, weights: dict[str, np.ndarray[Any, Any]]) -> None:
+    for n, layer in enumerate(stack.layer):
+        prefix = f"{side}.layers.{n}"
+        _set_norm(layer.self_attention.layer_norm, f"{prefix}.around_attention.norm", weights)
+        _set_linears(layer.self_attention.linear, prefix, ("attention.project", "attention.out"), weights)
+        if side == "decoder":
+            _set_norm(layer.attention.layer_norm, f"{prefix}.around_cross.norm", weights)
+            _set_linears(layer.attention.linear, prefix, ("cross.query", "cross.key_value", "cross.out"), weights)
+        _set_norm(layer.ffn.layer_norm, f"{prefix}.around_feed_forward.norm", weights)
+        linears = (layer.ffn.linear_0, layer.ffn.linear_1)
+        _set_linears(linears, prefix, ("feed_forward.0", "feed_forward.3"), weights)
+    if hasattr(stack, "layer_norm"):  # pre-norm has one at its end
+        _set_norm(stack.layer_norm, f"{side}.norm", weights)
+
+
+def _set_linears(linears: Sequence[Any], prefix: str, names: Sequence[str], weights: dict[str, Any]) -> None:
+    for linear, name in zip(linears, names, strict=True):
+        _set_linear(linear, f"{prefix}.{name}", weights)
+
+
+def _set_linear(linear: Any, name: str, weights: dict[str, Any]) -> None:
+    linear.weight, linear.bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def _set_norm(norm: Any, name: str, weights: dict[str, Any]) -> None:
+    norm.gamma, norm.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]

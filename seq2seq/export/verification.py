@@ -1,0 +1,186 @@
+"""Both programs on the same sentences: whether an exported folder says what our model says. Writes nothing."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import sentencepiece
+import torch
+
+from seq2seq.config import BOS, EOS, DecodeConfig
+from seq2seq.data.subwords import NAMES, Subwords, normalise
+from seq2seq.decoding.search import force
+from seq2seq.decoding.translator import Translation, Translator
+from seq2seq.errors import UserError
+from seq2seq.evaluation.scores import score
+from seq2seq.runs import Run
+from seq2seq.trained import saved_split
+
+SENTENCES = 200
+LONGEST = 1_024  # source pieces: where CTranslate2 cuts unless it is told otherwise
+BEAM = 5
+TOLERANCE = 1e-3  # nats a sentence
+TIE = 1e-4  # nats between two pieces: nearer than that, rounding alone decides which of them is taken
+PENALTIES = {"average": 1.0, "none": 1e-6}
+"""Our length penalties in CTranslate2's terms. It has no gnmt, and with 0 it also stops by another rule than ours."""
+NEVER: dict[str, Any] = {"disable_unk": True, "suppress_sequences": [["<pad>"], ["<s>"]]}  # as in our search
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Sentences to compare on."""
+
+    what: str
+    src: list[str]
+    references: list[str] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out, in numbers of sentences where nothing else is said."""
+
+    sentences: int
+    what: str
+    compute_type: str
+    greedy: int  # identical translations
+    ties: int  # translations that part where two pieces are equally likely to us, so that rounding decides
+    beam: int  # identical translations
+    length_penalty: str  # of our beam search
+    log_probability: float  # largest difference of a sentence, in nats, given our greedy translations
+    bleu: tuple[float, float] | None  # beam search, ours and theirs
+
+    @property
+    def agrees(self) -> bool:
+        """Whether float32 weights have kept their meaning; NaN has not."""
+        return self.greedy + self.ties == self.sentences and self.log_probability < TOLERANCE
+
+
+def sample_of(run: Run, subwords: Subwords) -> Sample:
+    """Sentences of all lengths from the test split that the run has kept; of pieces drawn at random where it has none.
+
+    What is longer than CTranslate2 reads by default is left out.
+    """
+    saved = saved_split(run, "test")
+    if saved:
+        lengths = [len(ids) for ids in subwords.encode_src(saved[0])]
+        pairs = [pair for pair, n in zip(zip(*saved, strict=True), lengths, strict=True) if 1 < n <= LONGEST]
+        pairs = [pair for pair in pairs if pair[0].strip()]
+        chosen = pairs[:: max(len(pairs) // SENTENCES, 1)][:SENTENCES]
+        if chosen:
+            return Sample("of the run's test", [src for src, _ in chosen], [ref for _, ref in chosen])
+    draw = random.Random(1)
+    size = subwords.sizes[0]
+    pieces = (subwords.src_pieces([draw.randrange(4, size) for _ in range(draw.randint(1, 30))]) for _ in range(500))
+    texts = ("".join(piece for piece in each if not piece.startswith("<0x")) for each in pieces)
+    lines = [" ".join(text.replace("▁", " ").split()) for text in texts]
+    return Sample("of random pieces", [line for line in lines if line][:SENTENCES], None)
+
+
+def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig, language: str) -> Comparison:
+    """Translate with ``folder`` and with our model, which must compute in float32, and see where they differ.
+
+    Raises:
+        UserError: CTranslate2 cannot read the folder or translate with it.
+    """
+    try:
+        theirs = Exported(folder)
+        penalty = decode.length_penalty if decode.length_penalty in PENALTIES else "average"
+        greedy = ours.translate(sample.src, DecodeConfig(beam=1))
+        difference, identical, ties = _greedy(theirs, ours, sample, [found[0] for found in greedy])
+        beam = ours.translate(sample.src, DecodeConfig(beam=BEAM, length_penalty=penalty))
+        their_beam = theirs.translate(sample.src, beam_size=BEAM, length_penalty=PENALTIES[penalty])
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"CTranslate2 cannot work with what was written: {error}") from error
+    bleu = None
+    if sample.references:
+        texts = ([found[0].text for found in beam], theirs.texts(their_beam))
+        ours_bleu, theirs_bleu = (float(score(each, sample.references, language, ("bleu",))["bleu"]) for each in texts)
+        bleu = ours_bleu, theirs_bleu
+    same = [found[0].tgt_pieces[:-1] == pieces for found, pieces in zip(beam, their_beam, strict=True)]
+    return Comparison(
+        sentences=len(sample.src),
+        what=sample.what,
+        compute_type=theirs.compute_type,
+        greedy=identical,
+        ties=ties,
+        beam=sum(same),
+        length_penalty=penalty,
+        log_probability=difference,
+        bleu=bleu,
+    )
+
+
+class Exported:
+    """An exported folder, used as its users use it: text to pieces by the SentencePiece models that lie in it."""
+
+    def __init__(self, folder: Path) -> None:
+        ctranslate2.set_log_level(logging.ERROR)  # a warning says what ``compute_type`` says
+        self.model = ctranslate2.Translator(str(folder), device="cpu", intra_threads=torch.get_num_threads())
+        self.src, self.tgt = (sentencepiece.SentencePieceProcessor(model_file=str(folder / name)) for name in NAMES)
+        self.compute_type = str(self.model.compute_type)
+
+    def pieces(self, lines: Sequence[str]) -> list[list[str]]:
+        """Pieces of each line, without the end mark, which CTranslate2 adds."""
+        pieces: list[list[str]] = self.src.encode([normalise(line) for line in lines], out_type=str)
+        return pieces
+
+    def translate(self, lines: Sequence[str], **options: Any) -> list[list[str]]:
+        """The pieces of each translation."""
+        source = self.pieces(lines)
+        longest = limit(max(map(len, source)) + 1)
+        found = self.model.translate_batch(
+            source,
+            max_batch_size=64,
+            max_input_length=0,
+            max_decoding_length=longest,
+            min_decoding_length=0,
+            **NEVER,
+            **options,
+        )
+        return [result.hypotheses[0] for result in found]
+
+    def log_probabilities(self, lines: Sequence[str], targets: list[list[str]]) -> list[list[float]]:
+        """Of each piece of given translations, and of the end mark behind them."""
+        found = self.model.score_batch(self.pieces(lines), targets, max_batch_size=64, max_input_length=0)
+        return [list(result.log_probs) for result in found]
+
+    def texts(self, translations: list[list[str]]) -> list[str]:
+        """Pieces to text, a line each."""
+        return [" ".join(self.tgt.decode(pieces).split("\n")) for pieces in translations]
+
+
+def limit(source: int) -> int:
+    """Pieces of the longest translation that our search makes of so many source pieces by default, the mark counted."""
+    default = DecodeConfig()
+    return int(source * default.max_ratio + default.max_extra)
+
+
+def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Translation]) -> tuple[float, int, int]:
+    """The largest difference of log-probability, how many translations are identical, how many part at a tie."""
+    targets = [each.tgt_pieces[:-1] for each in found]
+    scores = theirs.log_probabilities(sample.src, targets)
+    translations = theirs.translate(sample.src, beam_size=1)
+    size = ours.subwords.sizes[1]
+    ids = {piece: n for n, piece in enumerate(ours.subwords.tgt_pieces(range(size)))}
+    largest, identical, ties = 0.0, 0, 0
+    for n, source in enumerate(ours.subwords.encode_src(sample.src)):
+        target = [ids[piece] for piece in targets[n]]
+        rows = force(ours.models, torch.tensor([source]), torch.tensor([[BOS, *target]]))[0].double()  # (T, V)
+        own = rows[torch.arange(len(rows)), torch.tensor([*target, EOS])]
+        difference = abs(float((own - torch.tensor(scores[n], dtype=torch.float64)).sum()))
+        largest = difference if not difference <= largest else largest  # so that NaN stays
+        # Where our search was stopped by its limit, theirs may have gone on.
+        end = [] if len(target) >= limit(len(source)) else [EOS]
+        other = [ids[piece] for piece in translations[n]] + [EOS]
+        apart = [place for place, (a, b) in enumerate(zip([*target, *end], other, strict=False)) if a != b]
+        if not apart and len(other) >= len(target) + len(end):
+            identical += 1
+        elif apart and abs(float(rows[apart[0], [*target, *end][apart[0]]] - rows[apart[0], other[apart[0]]])) < TIE:
+            ties += 1
+    return largest, identical, ties

@@ -1,0 +1,97 @@
+"""The protocol, spoken by tiny workers in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+import rounds
+
+
+def test_a_worker_works_in_slices(fake: Callable[..., rounds.Row]) -> None:
+    row = fake()
+    worker = rounds.start(row)
+    assert worker is not None
+    assert row.about["version"] == "1.0" and row.about["parameters"] == 7 and row.about["notes"] == ["a note"]
+    first = worker.ask({"seconds": 0.1}, 10)
+    second = worker.ask({"seconds": 0.2}, 10)
+    for answer, seconds in ((first, 0.1), (second, 0.2)):
+        assert seconds <= answer["seconds"] < seconds + 0.1  # to the end of an update, no further
+        assert answer["tokens"] == 5 * answer["updates"]
+        assert answer["nll"] == pytest.approx(2.0)
+        assert answer["rss_mb"] > 1 and answer["cuda_mb"] is None
+        assert answer["losses"][-1][1] == pytest.approx(2.0)
+    assert first["losses"][-1][0] == first["tokens"]
+    assert second["losses"][-1][0] == first["tokens"] + second["tokens"]
+    assert 0 < first["first_update_seconds"] < 5 and "first_update_seconds" not in second
+    worker.stop()
+    assert worker.process.returncode == 0
+
+
+def test_the_clock_stands_while_a_worker_waits(fake: Callable[..., rounds.Row]) -> None:
+    worker = rounds.start(fake())
+    assert worker is not None
+    assert worker.ask({"check": True}, 10)["check"]["own"] == 2.0  # before the first slice
+    answer = worker.ask({"seconds": 0.05}, 10)
+    assert worker.ask({"translate": [["a", "b"], []]}, 10) == {"translations": [["b", "a"], []]}
+    assert answer["seconds"] < 0.15
+    worker.stop()
+
+
+def test_chatter_goes_to_the_log_and_never_into_the_protocol(fake: Callable[..., rounds.Row]) -> None:
+    row = fake('import os\nos.system("echo from a child")\ngate.ready("1", 1)\ngate.begin()')
+    worker = rounds.start(row)
+    assert worker is not None
+    worker.stop()
+    log = worker.log.read_text()
+    assert "a framework's chatter" in log and "from a child" in log
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ('gate.fail("has no\\nsuch model")', "has no such model"),
+        ('raise ValueError("of no use")', "ValueError: of no use"),
+        ("import sys; sys.exit(3)", "exit code 3"),
+        ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+    ],
+)
+def test_a_worker_that_cannot_run_says_why(fake: Callable[..., rounds.Row], body: str, why: str) -> None:
+    row = fake(body)
+    assert rounds.start(row) is None
+    assert why in str(row.failed)
+
+
+def test_a_handler_that_fails_does_not_end_the_worker(fake: Callable[..., rounds.Row]) -> None:
+    worker = rounds.start(fake("gate.on_check(lambda: 1 / 0)\ngate.ready('1', 1)\ngate.begin()"))
+    assert worker is not None
+    assert "ZeroDivisionError" in worker.ask({"check": True}, 10)["error"]
+    assert "no answer to translate" in worker.ask({"translate": []}, 10)["error"]
+    worker.stop()
+
+
+def test_a_framework_that_fetches_ahead_counts_updates_itself(fake: Callable[..., rounds.Row]) -> None:
+    body = """
+    gate.ready("1", 1)
+    going = gate.begin()
+    while going:
+        time.sleep(0.01)
+        going = gate.update(3)
+    """
+    worker = rounds.start(fake(body))
+    assert worker is not None
+    answer = worker.ask({"seconds": 0.05}, 10)
+    assert answer["tokens"] == 3 * answer["updates"] and answer["nll"] is None
+    worker.stop()
+    assert worker.process.returncode == 0
+
+
+def test_the_end_of_the_orders_is_the_end_of_the_worker(fake: Callable[..., rounds.Row]) -> None:
+    row = fake()
+    (row.folder / "spec.json").write_text(json.dumps({}))
+    command = [*row.command, str(row.folder / "spec.json")]
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0
+    assert [json.loads(line)["ready"] for line in done.stdout.splitlines()] == [True]

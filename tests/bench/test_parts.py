@@ -1,0 +1,189 @@
+"""The other parts' arithmetic and rules, without any contender: growth, quality, parallel runs, environments."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import environments
+import machine
+import parallel
+import plan
+import products
+import pytest
+import quality
+import rounds
+import scaling
+import startup
+
+BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
+
+
+def door() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bench_door", BENCH / "__main__.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_line_names_parts_and_contenders(capsys: pytest.CaptureFixture[str]) -> None:
+    options = door().arguments(["quick", "--only", "train,decode", "--contenders", "ours,tutorial"])
+    assert options.only == ("train", "decode") and options.contenders == ("ours", "tutorial")
+    with pytest.raises(SystemExit):
+        door().arguments(["--only", "trian"])
+    assert "trian: there are machine, train" in capsys.readouterr().err
+
+
+def test_quick_has_every_model_and_every_contender() -> None:
+    everybody = {name for case in plan.TRAIN_CASES for name in case.contenders} | {"ctranslate2"}
+    assert everybody == set(plan.CONTENDERS)
+    assert {case.model for case in plan.TRAIN_CASES} == {"transformer", "bahdanau", "lstm"}
+    assert plan.QUICK.left_out == ("quality",) and plan.FULL.scaling_pairs[-1] == 10_000_000
+    assert plan.QUICK.rounds >= 3 and plan.FULL.rounds >= 3
+    for variant in plan.PLANS.values():
+        for case in plan.TRAIN_CASES:
+            assert variant.precisions_of("ours", "train", case.name)[0] == "auto"
+            assert all("fp32" in variant.precisions_of(peer, "train", case.name) for peer in case.contenders[1:])
+    assert plan.FULL.precisions_of("eole", "train", "lstm") == ("fp32", "bf16")
+    assert plan.QUICK.precisions_of("ours", "decode", "transformer-256") == ("auto", "fp32")
+
+
+def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
+    assert scaling.slope([[10, 3.0], [20, 6.0], [200, 60.0]]) == pytest.approx(1.0)
+    assert scaling.slope([[10, 1.0], [100, 100.0]]) == pytest.approx(2.0)
+
+
+def test_flat_is_within_five_per_cent_of_the_smallest() -> None:
+    small = {"pairs": 10_000, "sum_us": 100.0, "pipeline_us": 2.0, "private_mb": 20.0}
+    large = {"pairs": 10_000_000, "sum_us": 104.0, "pipeline_us": 4.0, "private_mb": 900.0}
+    cost, pipeline, memory = scaling.flatness([small, large])
+    assert cost["reached"] is True and cost["ratio"]["median"] == pytest.approx(1.04)
+    assert pipeline["target"] is None
+    assert memory["reached"] is False
+
+
+def test_runs_at_once_are_summed(fake: Callable[..., rounds.Row]) -> None:
+    workers = [rounds.start(fake(contender=str(n), sleep=0.02)) for n in range(3)]
+    ready = [worker for worker in workers if worker is not None]
+    assert len(ready) == 3
+    try:
+        alone, together = parallel.turns(ready[:1], ready[1:], 2, 0.2)
+    finally:
+        for worker in ready:
+            worker.stop()
+    assert len(alone) == len(together) == 2
+    assert sum(together) == pytest.approx(2 * sum(alone), rel=0.3)
+
+
+LEARNS = """
+right = ["▁the", "▁same", "▁four", "▁word", "s"]
+gate.on_translate(lambda lines: [right if gate.tokens > 150 else ["▁a"] for _ in lines])
+gate.ready("1", 1)
+for batch in gate.batches(itertools.repeat(5), lambda batch: batch):
+    time.sleep(0.01)
+"""
+
+
+def trial(folder: Path, monkeypatch: pytest.MonkeyPatch, **rules: float) -> None:
+    (folder / "valid.pieces.src").write_text("▁a ▁b\n▁c\n", encoding="utf-8")
+    (folder / "valid.tgt").write_text("the same four words\nthe same four words\n", encoding="utf-8")
+    monkeypatch.setattr(quality, "FIRST_SLICE", 0.05)
+    monkeypatch.setattr(plan, "QUALITY", {**plan.QUALITY, "valid_every_tokens": 50, **rules})
+
+
+def test_quality_waits_until_the_mark(
+    fake: Callable[..., rounds.Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial(tmp_path, monkeypatch, max_tokens=100_000, cap_seconds=20)
+    found = quality.until(fake(LEARNS), tmp_path)
+    assert found["failed"] is None and found["reached"] is True
+    assert found["best_bleu"] == pytest.approx(100) and 150 < found["tokens"] < 300
+    assert found["work_seconds"] <= found["wall_seconds"]
+
+
+def test_a_peer_that_learns_nothing_is_cut_short(
+    fake: Callable[..., rounds.Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial(tmp_path, monkeypatch, max_tokens=100_000, cap_seconds=0.3)
+    found = quality.until(fake(LEARNS.replace("150", "10**9")), tmp_path)
+    assert found["reached"] is False and found["failed"] is None and found["best_bleu"] < 1
+    ours = {"contender": "ours", "reached": True, "wall_seconds": 0.1, "work_seconds": 0.1}
+    line = quality.ratios(plan.QUALITY_CASES[0], [ours, found])[0]
+    assert "at least" in line["against"] and line["ratio"]["median"] >= 3
+
+
+def test_an_environment_that_cannot_be_made_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "PEERS", tmp_path)
+    with pytest.raises(environments.NotInstalled, match=r"no .*nobody"):
+        environments.interpreter("nobody", tmp_path / "environments")
+    (tmp_path / "peer.txt").write_text("no-such-package\n", encoding="utf-8")
+    python = tmp_path / "environments" / "peer" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho looking\necho ERROR: no matching distribution >&2\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    with pytest.raises(environments.NotInstalled, match=r"^ERROR: no matching distribution$"):
+        environments.interpreter("peer", tmp_path / "environments")
+    assert not (python.parents[1] / "installed").exists()
+
+
+def test_an_environment_is_kept_until_its_requirements_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "PEERS", tmp_path)
+    made: list[Any] = []
+    monkeypatch.setattr(environments, "_run", made.append)
+    (tmp_path / "peer.txt").write_text("one\n", encoding="utf-8")
+    (tmp_path / "root" / "peer").mkdir(parents=True)
+    python = environments.interpreter("peer", tmp_path / "root")
+    assert made[0][1:3] == ["-m", "venv"] and "-c" in made[1]
+    assert environments.interpreter("peer", tmp_path / "root") == python and len(made) == 2
+    (tmp_path / "peer.no-deps.txt").write_text("two\n", encoding="utf-8")
+    environments.interpreter("peer", tmp_path / "root")
+    assert "--no-deps" in made[-1]
+
+
+def test_the_operations_of_a_transformer_layer_by_hand() -> None:
+    size = {"embedding": 8, "width": 8, "layers": 1, "heads": 2, "feed_forward": 16}
+    spec = {"model": "transformer", "size": size, "pieces": 10}
+    s, t = 3, 4
+    encoder = s * (4 * 64 + 2 * 128) + 2 * s * s * 8
+    decoder = t * (4 * 64 + 2 * 64 + 2 * 128) + 2 * t * t * 8 + s * 2 * 64 + 2 * t * s * 8
+    assert products.update_operations(spec, (2, s), (2, t), 7) == 6 * (2 * (encoder + decoder) + 7 * 8 * 10)
+
+
+def test_looking_back_costs_products_too() -> None:
+    size = {"embedding": 8, "encoder": 8, "decoder": 16, "attention": 8}
+    plain = {"size": size, "pieces": 10}
+    costs = [products.update_operations({**plain, "model": m}, (2, 5), (2, 6), 9) for m in ("lstm", "bahdanau")]
+    assert 0 < costs[0] < costs[1]
+
+
+def test_the_machine_has_a_name_and_a_peak() -> None:
+    import torch
+
+    assert machine.processor() and machine.cores() >= 1
+    assert machine.giga((64, 64, 64), torch.float32, "cpu", seconds=0.02) > 0
+    assert machine.about("cpu", 2)["threads"] == 2
+
+
+def test_a_command_that_fails_early_is_not_fast() -> None:
+    assert set(startup.commands()) == set(startup.EXPECTED)
+    assert startup.timed("bare python", [sys.executable, "-c", "pass"]) > 0
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        startup.timed("seq2seq --help", [sys.executable, "-c", "1 / 0"])
+
+
+def test_what_others_take_of_the_machine_is_seen(fake: Callable[..., rounds.Row]) -> None:
+    worker = rounds.start(fake("gate.ready('1', 1)\nwhile gate.begin() and gate.update(1):\n    sum(range(10000))"))
+    assert worker is not None
+    own, nobody = rounds.Taken([worker]), rounds.Taken([])
+    before = machine.used_seconds(worker.process.pid)
+    worker.ask({"seconds": 0.5}, 20)
+    assert machine.used_seconds(worker.process.pid) - before > 0.2
+    assert (own.share() or 0.0) < (nobody.share() or 0.0)
+    worker.stop()

@@ -1,0 +1,165 @@
+"""The peers' workers: the configs that they write for their frameworks, and short real runs where one is installed."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ctranslate2_
+import eole_
+import joeynmt_
+import marian
+import numpy as np
+import pytest
+import rounds
+
+ENVIRONMENTS = Path(__file__).resolve().parents[2] / "data" / "bench" / "environments"
+WORKERS = Path(marian.__file__).parent
+TRANSFORMER = {"embedding": 256, "width": 256, "layers": 3, "heads": 4, "feed_forward": 1024}
+RECURRENT = {"embedding": 256, "encoder": 256, "decoder": 512, "attention": 256}
+WORDS = [f"▁w{number}" for number in range(40)]
+LENGTH = 7
+
+
+def spec_of(model: str = "transformer", **changes: Any) -> dict[str, Any]:
+    plain = {"task": "train", "precision": "fp32", "device": "cpu", "threads": 1, "seed": 1, "model": model}
+    training = {"lr": 1e-3, "warmup": 100, "clip_norm": 1.0, "dropout": 0.1, "label_smoothing": 0.1}
+    size = TRANSFORMER if model == "transformer" else RECURRENT
+    where = {"data": "/data", "scratch": "/scratch", "run": None, "export": None}
+    return {**plain, **training, **where, "batch_tokens": 2_000, "size": size, **changes}
+
+
+def test_everybody_gets_the_sizes_of_the_spec() -> None:
+    spec = spec_of()
+    hf = marian.model_options(spec, 8_000)
+    assert (hf["vocab_size"], hf["d_model"], hf["encoder_layers"], hf["decoder_ffn_dim"]) == (8_000, 256, 3, 1024)
+    assert hf["dropout"] == hf["attention_dropout"] == hf["activation_dropout"] == 0.1
+    eole = eole_.model_section(spec)
+    assert (eole["hidden_size"], eole["layers"], eole["heads"], eole["transformer_ff"]) == (256, 3, 4, 1024)
+    assert eole["share_embeddings"] and eole["share_decoder_embeddings"]
+    joey = joeynmt_.model_section(spec)
+    assert joey["tied_embeddings"] and joey["tied_softmax"]
+    for side in ("encoder", "decoder"):
+        assert (joey[side]["hidden_size"], joey[side]["num_layers"], joey[side]["ff_size"]) == (256, 3, 1024)
+
+
+def test_recurrent_models_have_the_widths_of_the_spec() -> None:
+    eole = eole_.model_section(spec_of("bahdanau"))
+    assert eole["hidden_size"] == 512  # of which the encoder has half in each direction
+    assert eole["decoder"]["global_attention"] == "mlp" and eole["input_feed"] == 1
+    assert eole_.model_section(spec_of("lstm"))["decoder"]["global_attention"] is None
+    with pytest.raises(ValueError, match="as wide as both directions"):
+        eole_.model_section(spec_of("lstm", size={**RECURRENT, "decoder": 500}))
+    joey = joeynmt_.model_section(spec_of("bahdanau"))
+    assert (joey["encoder"]["hidden_size"], joey["decoder"]["hidden_size"]) == (256, 512)
+    assert joey["decoder"]["attention"] == "bahdanau"
+
+
+def test_everybody_gets_the_same_optimiser_and_budget() -> None:
+    spec = spec_of(lr=2e-3, warmup=50)
+    hf = marian.training_options(spec, sentences=120)
+    assert (hf["learning_rate"], hf["adam_beta2"], hf["max_grad_norm"], hf["warmup_steps"]) == (2e-3, 0.98, 1.0, 50)
+    eole = eole_.training_section(spec, pairs=10_000)
+    assert (eole["batch_type"], eole["batch_size"], eole["adam_beta2"]) == ("tokens", 2_000, 0.98)
+    assert eole["bucket_size"] == 10_000
+    joey = joeynmt_.config_of(spec)["training"]
+    assert (joey["batch_type"], joey["batch_size"], joey["adam_betas"]) == ("token", 2_000, [0.9, 0.98])
+    assert joey["learning_rate"] == 2e-3 and joey["label_smoothing"] == 0.1
+
+
+def test_eoles_noam_peaks_at_the_rate_of_the_spec() -> None:
+    chosen = eole_.schedule(spec_of(lr=2e-3, warmup=50))
+    assert chosen["learning_rate"] * 256**-0.5 * 50**-0.5 == pytest.approx(2e-3)
+    cosine = eole_.schedule(spec_of(schedule="cosine", max_tokens=1_000_000))
+    assert cosine["decay_method"] == "cosine" and 500 < cosine["train_steps"] < 1_000
+
+
+def test_precisions() -> None:
+    assert marian.training_options(spec_of(precision="bf16"), 1)["bf16"] is True
+    assert eole_.training_section(spec_of(precision="bf16"), 1)["compute_dtype"] == "bf16"
+    assert ctranslate2_.compute_type(spec_of(precision="int8"), {"int8", "float32"}) == "int8"
+    with pytest.raises(ValueError, match="no bfloat16 on this cpu, only float32"):
+        ctranslate2_.compute_type(spec_of(precision="bf16"), {"float32"})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of 200 pairs of 2–9 words, the target being the source reversed."""
+    folder = tmp_path_factory.mktemp("peers")
+    draw = random.Random(1)
+    rows = [[draw.choice(WORDS) for _ in range(draw.randint(2, 9))] for _ in range(200)]
+    vocabulary = ["<pad>", "<unk>", "<s>", "</s>", *WORDS]
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8")
+    arrays: dict[str, Any] = {}
+    for side, step in (("src", 1), ("tgt", -1)):
+        text = "".join(" ".join(row[::step]) + "\n" for row in rows)
+        for split in ("train", "valid", "test"):
+            (folder / f"{split}.pieces.{side}").write_text(text, encoding="utf-8")
+        ids = [[vocabulary.index(piece) for piece in row[::step]] + [3] for row in rows]
+        arrays[side] = np.concatenate(ids)
+        arrays[f"{side}_offsets"] = np.cumsum([0, *map(len, ids)])
+    np.savez(folder / "train.ids.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
+def running(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., rounds.Worker]]:
+    """Starts a peer's worker on the corpus with a tiny model; skips where the peer is not installed."""
+    workers = []
+
+    def start(peer: str, script: str, model: str, **changes: Any) -> rounds.Worker:
+        python = ENVIRONMENTS / peer / "bin" / "python"
+        if not (ENVIRONMENTS / peer / "installed").exists():
+            pytest.skip(f"{peer} is not installed (make bench installs it)")
+        transformer = {"embedding": 16, "width": 16, "layers": 1, "heads": 2, "feed_forward": 32}
+        recurrent = {"embedding": 16, "encoder": 8, "decoder": 16, "attention": 16}
+        size = transformer if model == "transformer" else recurrent
+        spec = spec_of(model, data=str(corpus), size=size, batch_tokens=200, lr=0.01, warmup=20, **changes)
+        command = [str(python), str(WORKERS / script)]
+        workers.append(rounds.Worker(rounds.Row(peer, spec["precision"], command, spec, tmp_path)))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+TRAINING = [
+    ("marian", "marian.py", "transformer"),
+    ("joeynmt", "joeynmt_.py", "bahdanau"),
+    ("eole", "eole_.py", "transformer"),
+    ("eole", "eole_.py", "lstm"),
+]
+DECODING = [
+    ("marian", "marian.py", "transformer", 2),
+    ("joeynmt", "joeynmt_.py", "transformer", 2),
+    ("eole", "eole_.py", "bahdanau", 1),
+]
+
+
+@pytest.mark.parametrize(("peer", "script", "model"), TRAINING)
+def test_a_peer_trains(running: Callable[..., rounds.Worker], peer: str, script: str, model: str) -> None:
+    worker = running(peer, script, model)
+    assert worker.ask(None, 300)["parameters"] > 1_000
+    check = worker.ask({"check": True}, 60)["check"]
+    assert check["own"] == pytest.approx(check["recomputed"], rel=1e-4)
+    first = worker.ask({"seconds": 0.3}, 60)
+    assert first["tokens"] > first["updates"] > 0 and first["first_update_seconds"] > 0
+    assert first["nll"] == pytest.approx(math.log(44), abs=1.5)
+    worker.ask({"seconds": 1.0}, 60)
+    assert worker.ask({"check": True}, 60)["check"]["own"] < check["own"]
+    found = worker.ask({"translate": [WORDS[:4], WORDS[:1]]}, 60)["translations"]
+    assert len(found) == 2 and all(piece in [*WORDS, "<unk>"] for row in found for piece in row)
+    json.dumps(found)
+
+
+@pytest.mark.parametrize(("peer", "script", "model", "beam"), DECODING)
+def test_a_peer_decodes(running: Callable[..., rounds.Worker], peer: str, script: str, model: str, beam: int) -> None:
+    worker = running(peer, script, model, task="decode", decode={"beam": beam, "batch": 8, "length": LENGTH})
+    worker.ask(None, 300)
+    answer = worker.ask({"seconds": 0.3}, 60)  # the worker itself refuses hypotheses of another length
+    assert answer["tokens"] == answer["updates"] * 8 * LENGTH > 0

@@ -1,0 +1,102 @@
+"""Turns, failures on the way, and the arithmetic of spreads and ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import rounds
+import speed
+
+
+def test_everybody_works_in_turns_and_the_warm_up_is_dropped(fake: Callable[..., rounds.Row]) -> None:
+    rows = [fake(contender="ours"), fake(contender="peer", sleep=0.03, recomputed=2.1)]
+    rounds.measure(rows, rounds=3, seconds=0.1, at_once=2)
+    assert [len(row.slices) for row in rows] == [3, 3]
+    assert all(row.failed is None and row.warmup["first_update_seconds"] > 0 for row in rows)
+    ours, peer = map(rounds.plain, rows)
+    assert ours["check"]["same"] is True and peer["check"]["same"] is False
+    assert ours["tokens_per_second"]["median"] > 1.5 * peer["tokens_per_second"]["median"]
+
+
+def test_a_peer_that_fails_is_named_and_the_others_go_on(fake: Callable[..., rounds.Row]) -> None:
+    breaks = """
+    gate.ready("1", 1)
+    for n, batch in enumerate(gate.batches(itertools.repeat(5), lambda batch: batch)):
+        time.sleep(0.01)
+        if n == 12:
+            raise RuntimeError("out of luck")
+    """
+    rows = [
+        fake(contender="ours"),
+        fake(breaks, contender="breaks"),
+        fake('gate.fail("never begins")', contender="never"),
+    ]
+    rounds.measure(rows, rounds=3, seconds=0.08)
+    assert [row.failed for row in rows] == [None, "RuntimeError: out of luck", "never begins"]
+    assert len(rows[0].slices) == 3
+    assert rounds.plain(rows[2])["tokens_per_second"] is None
+
+
+def test_a_slice_that_was_disturbed_is_made_again(
+    fake: Callable[..., rounds.Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = iter([0.9, 0.5, 0.0, 0.4, 0.0, 0.02])  # warm-up; not quiet, quiet, disturbed, quiet, a good slice
+    monkeypatch.setattr(rounds.Taken, "share", lambda self: next(shares))
+    rows = [fake(contender="ours")]
+    rounds.measure(rows, rounds=1, seconds=0.02, checks=False, quiet=30)
+    assert rows[0].warmup["taken"] == 0.9  # nobody waits for a warm-up
+    assert [one["taken"] for one in rows[0].slices] == [0.02]
+
+
+def test_our_default_is_not_measured_twice(fake: Callable[..., rounds.Row]) -> None:
+    body = """
+    gate.ready("1", 1, precision="bf16" if gate.spec["auto"] else gate.spec["named"])
+    for batch in gate.batches(itertools.repeat(5), lambda batch: batch):
+        time.sleep(0.01)
+    """
+    rows = [
+        fake(body, "ours", "auto", auto=True),
+        fake(body, "ours", "fp32", auto=False, named="fp32"),
+        fake(body, "ours", "bf16", auto=False, named="bf16"),
+    ]
+    rounds.measure(rows, rounds=1, seconds=0.05, checks=False)
+    assert [len(row.slices) for row in rows] == [1, 1, 0]
+    assert rows[2].failed == "same as auto"
+
+
+def test_spread_and_ratio() -> None:
+    assert rounds.spread([]) is None
+    assert rounds.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+    ratio = rounds.ratio([2.0, 9.0, 4.0], [1.0, 3.0, 2.0, 5.0])  # round by round; a round without a partner is left out
+    assert ratio == {"median": 2.0, "min": 2.0, "max": 3.0}
+    assert rounds.ratio([], [1.0]) is None
+
+
+def row(contender: str, precision: str, *rates: float, asked: str | None = None) -> dict[str, object]:
+    spread = rounds.spread(rates)
+    about = {"contender": contender, "precision": precision, "asked": asked or precision}
+    return {**about, "rates": list(rates), "tokens_per_second": spread}
+
+
+def test_the_ratios_that_the_issue_asks_for() -> None:
+    rows = [
+        row("ours", "bf16", 30.0, 32.0, 28.0, asked="auto"),
+        row("ours", "fp32", 20.0, 20.0, 20.0),
+        row("tutorial", "fp32", 10.0, 10.0, 10.0),
+        row("tutorial", "bf16", 8.0, 8.0, 8.0),
+        row("eole", "bf16", 15.0, 16.0, 14.0),
+        row("joeynmt", "fp32"),
+    ]
+    case = speed.plans.TRAIN_CASES[2]
+    best, fp32, both, tutorial, framework = speed.train_ratios(case, rows)
+    assert best["against"] == framework["against"] == "eole bf16"
+    assert best["ratio"]["median"] == pytest.approx(2.0) and best["reached"] is False
+    assert fp32["against"] == tutorial["against"] == "tutorial fp32"
+    assert tutorial["ratio"]["median"] == pytest.approx(3.0) and tutorial["reached"] is True
+    assert both["ours"] == "ours fp32" and both["ratio"]["median"] == pytest.approx(2.0)
+
+
+def test_nobody_to_compare_with_is_no_ratio() -> None:
+    lines = speed.train_ratios(speed.plans.TRAIN_CASES[0], [row("ours", "bf16", 3.0, asked="auto")])
+    assert all(line["ratio"] is None for line in lines)
