@@ -1,7 +1,7 @@
-"""Batches of padded ids. A pure function of (seed, epoch): the place in the data is two integers, so resuming is exact.
+"""Batches of padded ids. A pure function of (seed, part): the place in the data is two integers, so resuming is exact.
 
-Knows ids and lengths; no text (but for subword sampling), no model. Lengths are padded to multiples of 8 and sentences
-are taken in fours, because every new shape costs a new kernel in bf16 (18.1k against 13.5k tokens a second).
+Knows ids and lengths; no text (but for subword sampling), no model. Lengths are padded to multiples of 4 and sentences
+are taken in fours: every new shape costs a new kernel in bf16, and every padded position costs as much as a real one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from seq2seq.config import BOS, PAD
 from seq2seq.data.encoded import Flat, Split
 from seq2seq.data.subwords import Subwords
 
-MULTIPLE = 8
+MULTIPLE = 4
+PART = 1 << 18
+"""Pairs planned at once: what a plan costs in time and memory does not depend on how large the corpus is."""
+STRETCH = 1 << 10
+"""Neighbours in the corpus that stay in one part, so that a part is read from few places of the file."""
 Rows = NDArray[np.int64]
 
 
@@ -43,14 +47,14 @@ def round_up(length: Rows) -> Rows:
     return -(-length // MULTIPLE) * MULTIPLE
 
 
-def plan(lengths: NDArray[np.int64], budget: int, seed: int, epoch: int) -> list[Rows]:
-    """The batches of one epoch in their order: rows of similar length, the batches shuffled.
+def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int) -> list[Rows]:
+    """The batches of one part in their order: rows of similar length, the batches shuffled.
 
     Args:
         lengths: (N, 2) pieces of source and target.
         budget: padded positions of a batch on its longer side.
     """
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng([seed, part])
     order = rng.permutation(len(lengths))
     rounded = round_up(lengths[order])
     longer = rounded.max(1)
@@ -69,29 +73,41 @@ def plan(lengths: NDArray[np.int64], budget: int, seed: int, epoch: int) -> list
 
 
 class Batches:
-    """The training split, batch by batch."""
+    """The training split, batch by batch. An epoch is planned in ``parts`` parts, a small corpus in one."""
 
     def __init__(self, split: Split, budget: int, seed: int, subwords: Subwords | None = None, sampling: float = 0.0):
-        """``subwords`` and ``sampling`` draw another segmentation for each batch of each epoch."""
+        """``subwords`` and ``sampling`` draw another segmentation for each batch of each part."""
         self.split, self.budget, self.seed = split, budget, seed
         self.subwords, self.sampling = subwords, sampling
-        self.lengths = np.stack([split.src.lengths, split.tgt.lengths], 1)
+        self.parts = -(-len(split) // PART)
 
-    def epoch(self, epoch: int) -> list[Rows]:
-        """The rows of each batch of one epoch."""
-        return plan(self.lengths, self.budget, self.seed, epoch)
+    def part(self, number: int) -> list[Rows]:
+        """The rows of each batch of a part; ``number`` counts on through the epochs."""
+        rows = self._rows(*divmod(number, self.parts))
+        lengths = np.stack([side.offsets[rows + 1] - side.offsets[rows] for side in (self.split.src, self.split.tgt)], 1)
+        return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number)]
 
-    def load(self, rows: Rows, epoch: int, number: int) -> Batch:
-        """Batch ``number`` of an epoch, made of ``rows``."""
+    def _rows(self, epoch: int, part: int) -> Rows:
+        """The rows of one part of an epoch: stretches of neighbours, dealt anew in each epoch."""
+        if self.parts == 1:
+            return np.arange(len(self.split))
+        stretches = -(-len(self.split) // STRETCH)
+        dealt = np.random.default_rng([self.seed, epoch, self.parts]).permutation(stretches)
+        mine = dealt[part * (PART // STRETCH) : (part + 1) * (PART // STRETCH)]
+        rows = (mine[:, None] * STRETCH + np.arange(STRETCH)).flatten()
+        return rows[rows < len(self.split)]
+
+    def load(self, rows: Rows, part: int, number: int) -> Batch:
+        """Batch ``number`` of a part, made of ``rows``."""
         if self.sampling and self.subwords is not None:
-            seed = int(np.random.default_rng([self.seed, epoch, number]).integers(1 << 31))
+            seed = int(np.random.default_rng([self.seed, part, number]).integers(1 << 31))
             texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
             return collate(*self.subwords.sample(texts[0], texts[1], self.sampling, seed))
         return _batch(gather(self.split.src, rows), gather(self.split.tgt, rows))
 
 
 def gather(flat: Flat, rows: Rows) -> NDArray[np.int64]:
-    """(B, L) ids of ``rows``, PAD behind, L a multiple of 8."""
+    """(B, L) ids of ``rows``, PAD behind, L a multiple of 4."""
     starts, lengths = flat.offsets[rows], flat.offsets[rows + 1] - flat.offsets[rows]
     places = np.arange(int(round_up(lengths.max())))
     inside = places < lengths[:, None]
@@ -100,7 +116,7 @@ def gather(flat: Flat, rows: Rows) -> NDArray[np.int64]:
 
 
 def pad(sequences: list[list[int]]) -> NDArray[np.int64]:
-    """(B, L) ids, PAD behind, L a multiple of 8."""
+    """(B, L) ids, PAD behind, L a multiple of 4."""
     longest = np.array(max(map(len, sequences)))
     padded = np.full((len(sequences), int(round_up(longest))), PAD, np.int64)
     for row, sequence in zip(padded, sequences, strict=True):

@@ -42,8 +42,8 @@ class Position:
     """How far the training is: all of its state that is not a tensor. Saved and restored as it stands."""
 
     step: int = 0  # updates made
-    epoch: int = 0
-    batch: int = 0  # batches of this epoch that were trained on
+    part: int = 0  # of the corpus, counted on through the epochs
+    batch: int = 0  # batches of this part that were trained on
     tokens: int = 0  # target tokens trained on
     seconds: float = 0.0  # spent training, validations aside
     validations: int = 0
@@ -127,7 +127,7 @@ class Trainer:
         self.log = RunLog(self.run, self.at.step)
         self.model.train()
         with Display() as self.display, self._signals():
-            self.plan = self.batches.epoch(self.at.epoch)
+            self.plan = self.batches.part(self.at.part)
             self.display.doing("training")
             try:
                 if self._validation_due():  # a stop fell into the validation
@@ -152,9 +152,9 @@ class Trainer:
         batches = []
         for _ in range(self.options.accumulate):
             if self.at.batch == len(self.plan):
-                self.at.epoch, self.at.batch = self.at.epoch + 1, 0
-                self.plan = self.batches.epoch(self.at.epoch)
-            batches.append(self.batches.load(self.plan[self.at.batch], self.at.epoch, self.at.batch))
+                self.at.part, self.at.batch = self.at.part + 1, 0
+                self.plan = self.batches.part(self.at.part)
+            batches.append(self.batches.load(self.plan[self.at.batch], self.at.part, self.at.batch))
             self.at.batch += 1
         return batches
 
@@ -211,7 +211,8 @@ class Trainer:
 
     def _schedule_share(self) -> float:
         """As ``share_done``, but without the clock: the learning rate must not depend on how fast the machine is."""
-        options, epoch = self.options, self.at.epoch + self.at.batch / max(len(self.plan), 1)
+        options = self.options
+        epoch = (self.at.part + self.at.batch / max(len(self.plan), 1)) / self.batches.parts
         limits = ((self.at.step, options.max_steps), (epoch, options.max_epochs), (self.at.tokens, options.max_tokens))
         return max((done / limit for done, limit in limits if limit), default=0.0)
 

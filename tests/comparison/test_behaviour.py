@@ -161,9 +161,9 @@ def test_bytes_by_hand(build_tiny: Callable[..., Seq2Seq], sentences: Callable[.
     assert behaviour.held(build_tiny("bahdanau"), src, 7) == ({**memory, "keys": keys}, 2 * 10 * 4)
     assert behaviour.held(build_tiny("bahdanau-dot"), src, 7)[0]["keys"] == 10 * 4  # its keys are the states
     narrow = {"states": 10 * 8 * 4, "mask": 10, "summary": 8 * 4, "keys": 2 * 10 * 8 * 4 * 2}
-    # Two layers, keys and values, whose places come in sixteens.
-    assert behaviour.held(build_tiny("transformer"), src, 7) == (narrow, 2 * 16 * 8 * 4 * 2)
-    assert behaviour.held(build_tiny("transformer"), src, 17) == (narrow, 2 * 32 * 8 * 4 * 2)
+    # Two layers, keys and values, whose places come in eights.
+    assert behaviour.held(build_tiny("transformer"), src, 7) == (narrow, 2 * 8 * 8 * 4 * 2)
+    assert behaviour.held(build_tiny("transformer"), src, 9) == (narrow, 2 * 16 * 8 * 4 * 2)
 
 
 # ------------------------------------------------------------------------------------------------------- explorer

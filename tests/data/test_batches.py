@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seq2seq.config import BOS, EOS, PAD
+from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import MULTIPLE, Batches, collate, gather, pad, plan, round_up
 from seq2seq.data.encoded import Flat, FlatWriter, Split
 from seq2seq.data.subwords import Subwords
@@ -30,40 +31,40 @@ def as_lists(batches: list[NDArray[np.int64]]) -> list[list[int]]:
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_an_epoch_holds_every_sentence_once(lengths: NDArray[np.int64], budget: int) -> None:
-    rows = np.concatenate(plan(lengths, budget, seed=1, epoch=0))
+    rows = np.concatenate(plan(lengths, budget, seed=1, part=0))
     assert sorted(rows.tolist()) == list(range(500))
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_no_batch_is_over_the_budget(lengths: NDArray[np.int64], budget: int) -> None:
-    for rows in plan(lengths, budget, seed=1, epoch=0):
+    for rows in plan(lengths, budget, seed=1, part=0):
         assert len(rows) * round_up(lengths[rows]).max() <= budget
 
 
 def test_batches_use_most_of_the_budget(lengths: NDArray[np.int64]) -> None:
-    batches = plan(lengths, 1_000, seed=1, epoch=0)
+    batches = plan(lengths, 1_000, seed=1, part=0)
     positions = sum(len(rows) * int(round_up(lengths[rows]).max()) for rows in batches)
     assert positions / len(batches) > 700
 
 
 def test_sentences_of_a_batch_are_of_similar_length(lengths: NDArray[np.int64]) -> None:
-    padded = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in plan(lengths, 1_000, seed=1, epoch=0))
+    padded = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in plan(lengths, 1_000, seed=1, part=0))
     unsorted = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in np.array_split(np.arange(500), 25))
     assert padded < 0.85 * unsorted
 
 
 def test_a_sentence_over_the_budget_gets_a_batch_of_its_own() -> None:
     lengths = np.array([[5, 5], [90, 3], [6, 6], [3, 200]])
-    batches = as_lists(plan(lengths, 64, seed=1, epoch=0))
+    batches = as_lists(plan(lengths, 64, seed=1, part=0))
     assert [1] in batches and [3] in batches
     assert sorted(row for rows in batches for row in rows) == [0, 1, 2, 3]
 
 
-def test_a_plan_is_a_function_of_seed_and_epoch(lengths: NDArray[np.int64]) -> None:
-    first = as_lists(plan(lengths, 200, seed=3, epoch=2))
+def test_a_plan_is_a_function_of_seed_and_part(lengths: NDArray[np.int64]) -> None:
+    first = as_lists(plan(lengths, 200, seed=3, part=2))
     np.random.default_rng().random()
     torch.rand(3)
-    assert as_lists(plan(lengths, 200, seed=3, epoch=2)) == first
+    assert as_lists(plan(lengths, 200, seed=3, part=2)) == first
     for seed, epoch in ((3, 3), (4, 2), (2, 3)):
         other = as_lists(plan(lengths, 200, seed, epoch))
         assert other != first
@@ -71,27 +72,27 @@ def test_a_plan_is_a_function_of_seed_and_epoch(lengths: NDArray[np.int64]) -> N
 
 
 def test_batches_come_in_no_order_of_length(lengths: NDArray[np.int64]) -> None:
-    longest = [int(lengths[rows].max()) for rows in plan(lengths, 200, seed=1, epoch=0)]
+    longest = [int(lengths[rows].max()) for rows in plan(lengths, 200, seed=1, part=0)]
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.5
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_few_sentences_make_few_batches(count: int) -> None:
-    batches = plan(np.full((count, 2), 3), 1_000, seed=1, epoch=0)
+    batches = plan(np.full((count, 2), 3), 1_000, seed=1, part=0)
     assert [len(rows) for rows in batches] == [count]
 
 
 def test_padding_reaches_the_next_multiple() -> None:
-    assert MULTIPLE == 8
-    assert round_up(np.array([1, 7, 8, 9, 16, 17])).tolist() == [8, 8, 8, 16, 16, 24]
-    assert pad([[4, EOS], [5] * 8 + [EOS]]).tolist() == [[4, EOS] + [PAD] * 14, [5] * 8 + [EOS] + [PAD] * 7]
+    assert MULTIPLE == 4
+    assert round_up(np.array([1, 3, 4, 5, 8, 9])).tolist() == [4, 4, 4, 8, 8, 12]
+    assert pad([[4, EOS], [5] * 8 + [EOS]]).tolist() == [[4, EOS] + [PAD] * 10, [5] * 8 + [EOS] + [PAD] * 3]
 
 
 def test_a_batch_shifts_the_target_by_one() -> None:
     batch = collate([[7, 8, EOS]], [[5, 6, EOS]])
-    assert batch.src.tolist() == [[7, 8, EOS] + [PAD] * 5]
-    assert batch.tgt_out.tolist() == [[5, 6, EOS] + [PAD] * 5]
-    assert batch.tgt_in.tolist() == [[BOS, 5, 6, EOS] + [PAD] * 4]
+    assert batch.src.tolist() == [[7, 8, EOS, PAD]]
+    assert batch.tgt_out.tolist() == [[5, 6, EOS, PAD]]
+    assert batch.tgt_in.tolist() == [[BOS, 5, 6, EOS]]
     assert batch.tokens == 3
     assert {part.dtype for part in batch} == {torch.int64}
 
@@ -130,7 +131,7 @@ def test_gathered_rows_are_padded_sequences(split: Split) -> None:
 
 def test_a_loaded_batch_is_the_collated_pairs(split: Split) -> None:
     batches = Batches(split, budget=150, seed=1)
-    for number, rows in enumerate(batches.epoch(0)):
+    for number, rows in enumerate(batches.part(0)):
         expected = collate([split.src[r].tolist() for r in rows], [split.tgt[r].tolist() for r in rows])
         batch = batches.load(rows, 0, number)
         assert all(torch.equal(part, whole) for part, whole in zip(batch, expected, strict=True))
@@ -151,8 +152,46 @@ def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_sub
 
 def test_resuming_in_the_middle_gives_the_batches_that_were_left(split: Split, tiny_subwords: Subwords) -> None:
     batches = Batches(split, 150, 1, tiny_subwords, sampling=0.5)
-    whole = [batches.load(rows, 2, n).src for n, rows in enumerate(batches.epoch(2))]
+    whole = [batches.load(rows, 2, n).src for n, rows in enumerate(batches.part(2))]
     again = Batches(split, 150, 1, tiny_subwords, sampling=0.5)
-    left = [again.load(rows, 2, n).src for n, rows in enumerate(again.epoch(2)) if n >= 3]
+    left = [again.load(rows, 2, n).src for n, rows in enumerate(again.part(2)) if n >= 3]
     assert len(left) == len(whole) - 3
     assert all(torch.equal(a, b) for a, b in zip(left, whole[3:], strict=True))
+
+
+@pytest.fixture
+def in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batches:
+    """A corpus of 300 pairs, planned in parts of 128."""
+    monkeypatch.setattr(batches_module, "PART", 128)
+    monkeypatch.setattr(batches_module, "STRETCH", 16)
+    rng = np.random.default_rng(0)
+    for side in ("src", "tgt"):
+        writer = FlatWriter(tmp_path, side, "uint16")
+        writer.extend([[*range(4, 4 + n), EOS] for n in rng.integers(1, 60, 300).tolist()])
+        writer.close()
+    return Batches(Split(Flat(tmp_path, "src", "uint16"), Flat(tmp_path, "tgt", "uint16"), None), 200, seed=1)
+
+
+def test_the_parts_of_an_epoch_hold_every_pair_once(in_parts: Batches) -> None:
+    assert in_parts.parts == 3
+    for epoch in (0, 1):
+        parts = [np.concatenate(in_parts.part(3 * epoch + n)) for n in range(3)]
+        assert sorted(np.concatenate(parts).tolist()) == list(range(300))
+        assert max(map(len, parts)) <= 128
+
+
+def test_another_epoch_is_dealt_anew(in_parts: Batches) -> None:
+    first, second = (set(np.concatenate(in_parts.part(n)).tolist()) for n in (0, 3))
+    assert first != second
+
+
+def test_a_part_can_be_planned_without_those_before_it(in_parts: Batches) -> None:
+    again = Batches(in_parts.split, 200, seed=1)
+    assert as_lists(again.part(4)) == as_lists(in_parts.part(4))
+    assert as_lists(again.part(4)) != as_lists(Batches(in_parts.split, 200, seed=2).part(4))
+
+
+def test_batches_of_a_part_keep_to_the_budget(in_parts: Batches) -> None:
+    for number, rows in enumerate(in_parts.part(1)):
+        batch = in_parts.load(rows, 1, number)
+        assert max(batch.src.numel(), batch.tgt_out.numel()) <= 200

@@ -140,10 +140,10 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 ) -> None:
     config = awkward(toy_config, toy_data, model, sampling)
     straight = start(config, tmp_path / "straight")
-    assert len(straight.batches.epoch(0)) > 2 * 2, "step 2 must lie inside the first epoch"
+    assert len(straight.batches.part(0)) > 2 * 2, "step 2 must lie inside the first epoch"
     straight.train()
     train_with_stops(start, config, tmp_path / "stopped", [2, 7])
-    assert straight.at.epoch > 0
+    assert straight.at.part > 0
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
     for step in straight.at.recent:
         ours, theirs = (tensors(tmp_path / name, f"recent-{step}") for name in ("straight", "stopped"))
@@ -216,7 +216,7 @@ def test_the_seed_decides_the_initial_weights(toy_config: MakeConfig, start: Sta
 def prepared(config: Config, folder: Path, start: Start) -> Trainer:
     """A trainer whose ``_update`` can be called by hand."""
     ready = start(config, folder)
-    ready.plan = ready.batches.epoch(0)
+    ready.plan = ready.batches.part(0)
     return ready
 
 
@@ -319,7 +319,7 @@ def test_training_ends_at_each_limit(
 ) -> None:
     learner = start(toy_config(**{limit: value}, valid_every=1_000), tmp_path)
     learner.train()
-    assert reached(learner.at, len(learner.batches.epoch(0))), learner.at
+    assert reached(learner.at, len(learner.batches.part(0))), learner.at
     assert learner.at.validated == learner.at.step, "the last weights are validated"
     assert learner.run.checkpoint("best").exists()
 

@@ -96,7 +96,7 @@ def train(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq) 
     run = Run(Path(spec["scratch"]) / "run" / str(time.time_ns()))
     run.folder.mkdir(parents=True)
     trainer = Measured(config, corpus, model, run, choose_device(config.device))
-    some = [trainer.batches.load(rows, 0, n) for n, rows in enumerate(itertools.islice(trainer.batches.epoch(0), 50))]
+    some = [trainer.batches.load(rows, 0, n) for n, rows in enumerate(itertools.islice(trainer.batches.part(0), 50))]
     fixed = some[0].to(trainer.device)
 
     @torch.no_grad()
