@@ -36,7 +36,7 @@ def attend(
     with torch.autocast(query.device.type, enabled=False):  # the keys' type decides
         energies = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
         if mask is not None:
-            energies = energies.masked_fill(~mask, float("-inf"))
+            energies = energies.masked_fill_(~mask, float("-inf"))
         # On short rows softmax in bf16 costs five times as much as in float32.
         probabilities = energies.softmax(-1, torch.promote_types(energies.dtype, torch.float32))
         return probabilities.to(value.dtype) @ value, probabilities if weights else None

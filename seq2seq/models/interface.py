@@ -139,7 +139,7 @@ class Dropout(nn.Module):
         bounds = torch.iinfo(torch.int64)
         draws = torch.randint(bounds.min, bounds.max, (x.numel() // 8 + 1,), device=x.device)
         kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
-        return x * kept * (256 / (256 - self.threshold))
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.threshold))
 
 
 class Seq2Seq(nn.Module):

@@ -33,8 +33,7 @@ class FixedContext(Context):
         return memory.keys[0]
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
-        context = memory.keys[0][:, None, : self.width]
-        return context.expand(-1, query.shape[1], -1), None
+        return memory.keys[0][:, None, : self.width], None
 
     def scan(
         self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory

@@ -96,7 +96,10 @@ class Context(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """From the previous state (B, K, D): the context (B, K, C), and the attention (B, K, S) if there is any."""
+        """From the previous state (B, K, D): the context (B, K, C), and the attention (B, K, S) if there is any.
+
+        A context that is the same for all hypotheses of a sentence is (B, 1, C).
+        """
 
     def scan(
         self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
@@ -145,7 +148,7 @@ class RecurrentDecoder(Decoder):
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         embedded = self.embedding(token)
         state, context, weights = self._advance(self._embedded_gates(embedded), state, memory)
-        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context)
+        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context.expand(*token.shape, -1))
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:

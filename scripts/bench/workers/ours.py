@@ -26,7 +26,7 @@ from seq2seq.config import EOS, PAD, UNK, Config, DecodeConfig  # noqa: E402
 from seq2seq.data.batches import Batch, pad  # noqa: E402
 from seq2seq.data.encoded import Corpus, prepare  # noqa: E402
 from seq2seq.decoding.search import search  # noqa: E402
-from seq2seq.devices import autocast, choose_device, choose_precision  # noqa: E402
+from seq2seq.devices import autocast, choose_device, choose_precision, prepare_process  # noqa: E402
 from seq2seq.evaluation.evaluate import evaluating  # noqa: E402
 from seq2seq.models.build import build  # noqa: E402
 from seq2seq.models.interface import Seq2Seq  # noqa: E402
@@ -201,6 +201,7 @@ def inspect(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq
 def main() -> None:
     """One worker's life."""
     spec = gate.spec
+    prepare_process()
     torch.set_num_threads(spec["threads"])
     config = config_of(spec)
     corpus = prepare(config.data)
