@@ -60,7 +60,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 nll -= of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_().sum()
                 of_rows[here] = predicted @ table
                 of_weight += predicted.t() @ rows[here]
-                of_bias += predicted.sum(0, dtype=bias.dtype)
+                of_bias += predicted.sum(0)
             right, certainty = weight[target], 1 - smoothing
             of_rows -= certainty * right
             of_weight.index_add_(0, target, hidden.to(weight.dtype), alpha=-certainty)

@@ -1,0 +1,152 @@
+"""The fast form of each operation against its plain one, forward and backward: `python scripts/operations.py [THREADS]`.
+
+Every line is measured in one process, the two forms in turns, in processor time; what is compared gives the same result
+(tests/models). The sizes are those of the bench: width 256, 8,000 pieces, batches of about 1,500 target tokens.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seq2seq.config import (
+    AttentionDecoderConfig,
+    FixedContextDecoderConfig,
+    ModelConfig,
+    RecurrentEncoderConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from seq2seq.devices import prepare_process
+from seq2seq.models.build import build
+from seq2seq.models.interface import Dropout, Seq2Seq
+from seq2seq.models.loss import sequence_loss
+from seq2seq.models.recurrent import RecurrentDecoder
+
+ROUNDS = 7
+PIECES, SENTENCES, LENGTH = 8_000, 96, 16
+
+Form = Callable[[], object]
+
+
+def cost(form: Form) -> float:
+    """Milliseconds of processor time of one call."""
+    started = time.process_time()
+    form()
+    return 1000 * (time.process_time() - started)
+
+
+def compare(name: str, plain: Form, fast: Form) -> None:
+    """Print the medians of both and their ratio, in fp32 and bf16."""
+    for precision in (torch.float32, torch.bfloat16):
+        with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+            plain(), fast()  # the first call makes kernels
+            rounds = [(cost(plain), cost(fast)) for _ in range(ROUNDS)]
+        before, after = (statistics.median(column) for column in zip(*rounds, strict=True))
+        kind = "bf16" if precision == torch.bfloat16 else "fp32"
+        print(f"{name:<44} {kind} {before:8.1f} {after:8.1f} {before / after:6.2f}×")
+
+
+def ids(length: int = LENGTH) -> Tensor:
+    """Full rows of pieces, so that both forms have the same work."""
+    return torch.randint(4, PIECES, (SENTENCES, length))
+
+
+def loss_layer() -> tuple[Form, Form]:
+    """Output layer, label-smoothed cross-entropy and all gradients: autograd's, and ``sequence_loss``."""
+    model, hidden, target = recurrent("lstm"), torch.randn(SENTENCES, LENGTH, 256, requires_grad=True), ids()
+
+    def plain() -> None:
+        logits = model.logits(hidden).float().flatten(0, 1)
+        F.cross_entropy(logits, target.flatten(), label_smoothing=0.1, reduction="sum").backward()
+
+    return plain, lambda: sequence_loss(model, hidden, target, 0.1).loss.backward()
+
+
+def recurrent(name: str) -> Seq2Seq:
+    """A model of the bench's size."""
+    decoder = {
+        "lstm": FixedContextDecoderConfig(width=512, context_width=512),
+        "bahdanau": AttentionDecoderConfig(width=512, attention_width=256),
+    }[name]
+    options = ModelConfig(name=name, embedding=256, encoder=RecurrentEncoderConfig(width=256), decoder=decoder)
+    return build(options, PIECES, PIECES)
+
+
+def decoder_steps(name: str, without: tuple[str, ...]) -> tuple[Form, Form]:
+    """The whole decoder with teacher forcing: without the methods ``without``, and as it is."""
+    model, src, tgt = recurrent(name), ids(), ids()
+
+    def fast() -> None:
+        with torch.no_grad():
+            memory = model.encoder(src, src > 0)
+        model.decoder(model.decoder.prepare(memory), tgt).hidden.sum().backward()
+
+    def plain() -> None:
+        kept = {method: getattr(RecurrentDecoder, method) for method in without}
+        for method in without:
+            setattr(RecurrentDecoder, method, lambda *_: None)
+        try:
+            fast()
+        finally:
+            for method, function in kept.items():
+                setattr(RecurrentDecoder, method, function)
+
+    return plain, fast
+
+
+def dropout() -> tuple[Form, Form]:
+    """A mask on 1,536 × 1,024 units."""
+    x, ours = torch.randn(SENTENCES * LENGTH, 1024, requires_grad=True), Dropout(0.1)
+    return lambda: F.dropout(x, 0.1).sum().backward(), lambda: ours(x).sum().backward()
+
+
+def squashing() -> tuple[Form, Form]:
+    """The insides of the additive energies of one step, 96 × 16 × 256."""
+    x = torch.randn(SENTENCES, LENGTH, 256, dtype=torch.bfloat16)
+    return lambda: [torch.tanh(x) for _ in range(20)], lambda: [torch.sigmoid(2 * x) for _ in range(20)]
+
+
+def transformer_step() -> tuple[Form, Form]:
+    """Thirty steps of a Transformer's decoder, 320 hypotheses: caches copied at every step, and grown in blocks."""
+    options = {"width": 256, "layers": 3, "heads": 4, "feed_forward": 1024}
+    parts = {"encoder": TransformerEncoderConfig(**options), "decoder": TransformerDecoderConfig(**options)}
+    model = build(ModelConfig(name="transformer", embedding=256, **parts), PIECES, PIECES).eval()
+    src = ids()
+
+    def steps(tight: bool) -> None:
+        with torch.inference_mode():
+            memory = model.encode(src)
+            state, token = model.decoder.start(memory), src[:, :1]
+            for place in range(1, 31):
+                _, state, _ = model.decoder.step(token, state, memory)
+                if tight:  # no room left: the next step makes a longer cache and copies this one
+                    caches = {name: cache for name, cache in state.items() if name != "places"}
+                    state |= {name: cache[..., :place, :].clone() for name, cache in caches.items()}
+
+    return lambda: steps(True), lambda: steps(False)
+
+
+def main() -> None:
+    """Print the table."""
+    prepare_process()
+    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    torch.manual_seed(1)
+    print(f"{'':<44}         plain     fast  ratio   (ms of processor time, {torch.get_num_threads()} thread(s))")
+    compare("output layer + loss + gradients", *loss_layer())
+    compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("_scan",)))
+    compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("_scan", "_whole")))
+    compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_scan",)))
+    compare("dropout: torch's, one draw for eight", *dropout())
+    compare("energies: tanh, sigmoid", *squashing())
+    compare("30 steps: caches copied, in blocks", *transformer_step())
+
+
+if __name__ == "__main__":
+    main()
