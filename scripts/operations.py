@@ -1,4 +1,4 @@
-"""The fast form of each operation against its plain one, forward and backward: `python scripts/operations.py [THREADS]`.
+"""The fast form of each operation against its plain one, there and back: `python scripts/operations.py [THREADS]`.
 
 Every line is measured in one process, the two forms in turns, in processor time; what is compared gives the same result
 (tests/models). The sizes are those of the bench: width 256, 8,000 pieces, batches of about 1,500 target tokens.

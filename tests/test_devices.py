@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import torch
 
 from seq2seq import devices
-from seq2seq.devices import autocast, choose_device, choose_precision
+from seq2seq.devices import autocast, choose_device, choose_precision, prepare_process
 from seq2seq.errors import UserError
 
 CPU = torch.device("cpu")
@@ -81,3 +85,36 @@ def test_products_run_in_the_precision_and_weights_stay_in_float32() -> None:
     with autocast(CPU, torch.float32)():
         assert layer(x).dtype == torch.float32
     assert layer.weight.dtype == torch.float32
+
+
+def test_kernels_are_kept_but_a_users_own_limit_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "")  # so that it is put back as it was
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    prepare_process()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "8192"
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
+    prepare_process()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another allocator than glibc's")
+def test_freed_memory_is_used_again() -> None:
+    """A large matrix made again and again costs page faults at first, not each time."""
+    script = """
+import resource, sys, torch
+from seq2seq.devices import prepare_process
+if sys.argv[1] == "yes":
+    prepare_process()
+torch.set_num_threads(1)
+for _ in range(20):
+    torch.zeros(10 << 20)  # 40 MB
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.zeros(10 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {}
+    for prepared in ("yes", "no"):
+        ran = subprocess.run([sys.executable, "-c", script, prepared], capture_output=True, text=True, check=True)
+        faults[prepared] = int(ran.stdout)
+    assert faults["yes"] * 10 < faults["no"]

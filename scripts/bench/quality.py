@@ -27,8 +27,8 @@ RATES = (1.0, 0.5, 0.25)  # shares of the common learning rate that a contender 
 HOPELESS = 10.0  # a contender below this BLEU at half of the tokens has not begun to learn: its next rate is tried
 
 
-def measure(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Each case as it is done: ours, then the best peers one after the other."""
+def measure(bench: Bench, cases: tuple[str, ...] = ("",)) -> Iterator[dict[str, Any]]:
+    """Each case whose name begins as asked, as it is done: ours, then the best peers one after the other."""
     text = corpus.embedded()
     text_about = (
         f"{text.meta['pairs']:,} pairs of the embedded corpus, {text.meta['pieces']:,} pieces; the first {VALID} "
@@ -36,7 +36,7 @@ def measure(bench: Bench) -> Iterator[dict[str, Any]]:
         f"{plans.QUALITY['cap_seconds']:g} s and {plans.QUALITY['max_tokens']:,} target tokens (to which all anneal "
         "by a cosine, where they can)."
     )
-    for case in plans.QUALITY_CASES:
+    for case in (case for case in plans.QUALITY_CASES if case.name.startswith(cases)):
         print(f"quality {case.name}", flush=True)
         rows = []
         for contender in [name for name in case.contenders if name in chosen(bench, case)]:

@@ -84,7 +84,9 @@ class Batches:
     def part(self, number: int) -> list[Rows]:
         """The rows of each batch of a part; ``number`` counts on through the epochs."""
         rows = self._rows(*divmod(number, self.parts))
-        lengths = np.stack([side.offsets[rows + 1] - side.offsets[rows] for side in (self.split.src, self.split.tgt)], 1)
+        lengths = np.stack(
+            [side.offsets[rows + 1] - side.offsets[rows] for side in (self.split.src, self.split.tgt)], 1
+        )
         return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number)]
 
     def _rows(self, epoch: int, part: int) -> Rows:

@@ -55,8 +55,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for block in torch.arange(len(rows)).split(size):
                 here = slice(int(block[0]), int(block[-1]) + 1)
                 # The probabilities, which are also the gradient of the logits but for the target's own.
-                predicted = torch.addmm(offset, rows[here], table.t()).softmax(-1)
+                logits = torch.addmm(offset, rows[here], table.t())
+                predicted = logits.softmax(-1, torch.float32 if low == torch.float16 else low)  # fp16 ends at 6e-8
                 of_target = predicted.gather(-1, target[here, None]).to(nll.dtype)
+                predicted = predicted.to(low)
                 nll -= of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_().sum()
                 of_rows[here] = predicted @ table
                 of_weight += predicted.t() @ rows[here]

@@ -314,7 +314,13 @@ class Trainer:
 
     def _restore(self) -> None:
         state = checkpoint.load_training(self.run.checkpoint("last"), self.model, self.optimizer)
-        self.at = Position.restore(state["position"])
+        try:
+            self.at = Position.restore(state["position"])
+        except TypeError as error:  # a key that this version does not have, or misses
+            raise UserError(
+                f"{self.run.checkpoint('last')} was saved by another version of this program: "
+                "start the run anew with overwrite=true"
+            ) from error
         self.window = Window.restore(state["window"], self.device)
         self.scaler.load_state_dict(state["scaler"])
 

@@ -94,3 +94,15 @@ def test_what_stands_at_padding_counts_nothing(output: Seq2Seq, hidden: Tensor, 
 def test_loss_is_in_float32_whatever_the_products_are(output: Seq2Seq, hidden: Tensor, target: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert sequence_loss(output, hidden, target, 0.1).loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_unlikely_target_counts_fully_in_low_precision(dtype: torch.dtype, output: Seq2Seq, hidden: Tensor) -> None:
+    """A probability of 1e-13 is 0 in fp16."""
+    target = torch.full((3, 6), 7)
+    nn.init.zeros_(output.output.bias)
+    with torch.no_grad():
+        output.output.bias[7] = -30.0
+    exact = sequence_loss(output, hidden, target, 0.0).nll
+    with torch.autocast("cpu", dtype):
+        torch.testing.assert_close(sequence_loss(output, hidden, target, 0.0).nll, exact, rtol=0.01, atol=0)

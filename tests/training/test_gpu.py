@@ -12,6 +12,7 @@ from seq2seq.config import Config, DecodeConfig
 from seq2seq.data.encoded import prepare
 from seq2seq.decoding.search import search
 from seq2seq.models.build import build
+from seq2seq.models.loss import sequence_loss
 from seq2seq.runs import Run
 from seq2seq.training.trainer import Trainer
 
@@ -53,3 +54,20 @@ def test_the_gpu_agrees_with_the_cpu(name: str, toy_config: MakeConfig, tmp_path
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-3, atol=1e-4)
     scores = [[hypothesis.score for hypothesis in hypotheses] for hypotheses in (found[0], again[0])]
     assert scores[1] == pytest.approx(scores[0], abs=1e-3)
+
+
+def test_gradients_on_the_gpu_are_those_of_the_cpu(name: str, toy_config: MakeConfig, tmp_path: Path) -> None:
+    """The scans and the fused loss, which are written by hand."""
+    config = toy_config(name, max_steps=1)
+    corpus = prepare(config.data)
+    torch.manual_seed(1)
+    model = build(config.model, *corpus.subwords.sizes).eval()
+    src = torch.from_numpy(corpus.splits["train"].src[0].astype("int64"))[None]
+    tgt = torch.from_numpy(corpus.splits["train"].tgt[0].astype("int64"))[None]
+    found = []
+    for device in ("cpu", "cuda"):
+        model.to(device).zero_grad()
+        hidden = model(src.to(device), tgt.to(device)).hidden
+        sequence_loss(model, hidden, tgt.to(device), 0.1).loss.backward()
+        found.append({name: p.grad.cpu() for name, p in model.named_parameters() if p.grad is not None})
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4)

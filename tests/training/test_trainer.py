@@ -375,3 +375,20 @@ def test_only_the_last_k_validations_are_kept_for_averaging(
         by_hand = (parts[0][f"model/{name}"] + parts[1][f"model/{name}"] + parts[2][f"model/{name}"]) / 3
         torch.testing.assert_close(tensor, by_hand, rtol=1e-5, atol=1e-7)
         assert tensor.dtype == torch.float32
+
+
+def test_a_run_begun_by_another_version_is_refused_in_a_line(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config("lstm", max_steps=1)
+    start(config, tmp_path).train()
+    load = checkpoint.load_training
+
+    def older(*given: Any) -> dict[str, Any]:
+        state = load(*given)
+        state["position"]["epoch"] = state["position"].pop("part")
+        return state
+
+    monkeypatch.setattr(checkpoint, "load_training", older)
+    with pytest.raises(UserError, match=r"last.* was saved by another version.*overwrite=true"):
+        start(config, tmp_path)
