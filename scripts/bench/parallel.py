@@ -18,15 +18,7 @@ from rounds import Row, Worker
 if TYPE_CHECKING:
     from speed import Bench
 
-LSTM = plans.Case(
-    "lstm-embedded",
-    "lstm",
-    plans.RECURRENT_PRESET,
-    corpus="embedded",
-    batch_tokens=1_200,
-    dropout=0.0,
-    label_smoothing=0.0,
-)
+LSTM = plans.Case("lstm-embedded", "lstm", plans.RECURRENT_PRESET, **plans.EMBEDDED)
 
 
 def measure(bench: Bench) -> Iterator[dict[str, Any]]:

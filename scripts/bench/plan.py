@@ -68,6 +68,9 @@ class Case:
         }
 
 
+EMBEDDED: dict[str, Any] = {"corpus": "embedded", "batch_tokens": 1_200, "dropout": 0.0, "label_smoothing": 0.0}
+"""How the presets of the embedded corpus are trained."""
+
 _everyone = ("ours", "tutorial", "marian", "joeynmt", "eole")
 TRAIN_CASES = (
     Case(
@@ -83,10 +86,7 @@ TRAIN_CASES = (
         "transformer-embedded",
         "transformer",
         TRANSFORMER_PRESET,
-        corpus="embedded",
-        batch_tokens=1_200,
-        dropout=0.0,
-        label_smoothing=0.0,
+        **EMBEDDED,
         contenders=_everyone,
         target=2.0,
         target_fp32=3.0,
@@ -100,10 +100,7 @@ QUALITY_CASES = (
         "transformer-embedded",
         "transformer",
         TRANSFORMER_PRESET,
-        corpus="embedded",
-        batch_tokens=1_200,
-        dropout=0.0,
-        label_smoothing=0.0,
+        **EMBEDDED,
         lr=4e-3,
         warmup=400,
         contenders=("ours", "tutorial", *FRAMEWORKS),
@@ -112,10 +109,7 @@ QUALITY_CASES = (
         "bahdanau-embedded",
         "bahdanau",
         RECURRENT_PRESET,
-        corpus="embedded",
-        batch_tokens=1_200,
-        dropout=0.0,
-        label_smoothing=0.0,
+        **EMBEDDED,
         lr=4e-3,
         warmup=400,
         contenders=("ours", "tutorial", "joeynmt", "eole"),

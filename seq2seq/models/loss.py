@@ -52,8 +52,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
             nll = weight.new_zeros(())
             size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
-            for block in torch.arange(len(rows)).split(size):
-                here = slice(int(block[0]), int(block[-1]) + 1)
+            for start in range(0, len(rows), size):
+                here = slice(start, start + size)
                 # The probabilities, which are also the gradient of the logits but for the target's own.
                 logits = torch.addmm(offset, rows[here], table.t())
                 predicted = logits.softmax(-1, torch.float32 if low == torch.float16 else low)  # fp16 ends at 6e-8

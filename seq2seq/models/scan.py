@@ -35,12 +35,9 @@ class Cells:
         steps, sentences, width = gates.shape
         self.width = width // 4
         self.gates = gates.clone()  # becomes their sigmoids
-        self._candidates(self.gates).mul_(2)
+        self.gates[..., 2 * self.width : 3 * self.width] *= 2
         self.cells = cell.new_empty(steps + 1, sentences, self.width)
         self.cells[0] = cell
-
-    def _candidates(self, x: Tensor) -> Tensor:
-        return x[..., 2 * self.width : 3 * self.width]
 
     def doubled(self, weight: Tensor) -> Tensor:
         """A weight of the gates (4D, …) for ``forward``, whose sigmoid of twice the candidate gives its tanh."""
@@ -48,7 +45,7 @@ class Cells:
         weight[2 * self.width : 3 * self.width] *= 2
         return weight
 
-    def forward(self, t: Tensor | int, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, t: int, x: Tensor, weight: Tensor) -> Tensor:
         """Step ``t`` with the states' part ``x`` (B, …) through ``weight`` (4D, …), doubled: the new state (B, D)."""
         gates = self.gates[t].addmm_(x, weight.t()).sigmoid_()
         input_, forget, candidate, output = gates.to(self.cells.dtype).chunk(4, -1)
