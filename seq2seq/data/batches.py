@@ -84,9 +84,7 @@ class Batches:
     def part(self, number: int) -> list[Rows]:
         """The rows of each batch of a part; ``number`` counts on through the epochs."""
         rows = self._rows(*divmod(number, self.parts))
-        lengths = np.stack(
-            [side.offsets[rows + 1] - side.offsets[rows] for side in (self.split.src, self.split.tgt)], 1
-        )
+        lengths = np.stack([side.lengths_of(rows) for side in (self.split.src, self.split.tgt)], 1)
         return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number)]
 
     def _rows(self, epoch: int, part: int) -> Rows:
@@ -110,7 +108,7 @@ class Batches:
 
 def gather(flat: Flat, rows: Rows) -> NDArray[np.int64]:
     """(B, L) ids of ``rows``, PAD behind, L a multiple of 4."""
-    starts, lengths = flat.offsets[rows], flat.offsets[rows + 1] - flat.offsets[rows]
+    starts, lengths = flat.offsets[rows], flat.lengths_of(rows)
     places = np.arange(int(round_up(lengths.max())))
     inside = places < lengths[:, None]
     index = np.where(inside, starts[:, None] + places, 0)

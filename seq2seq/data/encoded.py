@@ -55,6 +55,10 @@ class Flat:
         """Length of each sequence."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Length of each of some sequences, without reading the others'."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
 
 class FlatWriter:
     """Writes a ``Flat``."""
