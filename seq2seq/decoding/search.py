@@ -82,7 +82,7 @@ class Choice(NamedTuple):
     ends: Tensor  # True: a finished hypothesis
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: in it autocast converts every weight anew at every step
 def search(
     models: Sequence[Seq2Seq], src: Tensor, options: DecodeConfig, attention: bool = False
 ) -> list[list[Hypothesis]]:
@@ -205,7 +205,7 @@ def survivors(choice: Choice, width: int, sampled: bool) -> Choice:
     return Choice(choice.parents.gather(1, order), choice.tokens.gather(1, order), scores, ended.gather(1, order))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def force(models: Sequence[Seq2Seq], src: Tensor, tgt_in: Tensor) -> Tensor:
     """Forced scoring: log-probabilities (B, T, V) of what may follow each prefix of given targets (B, T)."""
     hidden = [(model, model(src, tgt_in).hidden) for model in models]

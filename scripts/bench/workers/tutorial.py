@@ -126,7 +126,7 @@ def announce(model: Translation) -> None:
     gate.ready(torch.__version__, count, ["fused AdamW, batches by length"] if spec["task"] == "train" else [])
 
 
-@torch.inference_mode()
+@torch.no_grad()  # inference_mode would convert the weights to bf16 at every step
 def greedy(model: Translation, src: Tensor, shortest: int, longest: int) -> Tensor:
     """(B, S) to (B, ≤ longest): the likeliest token at each step; EOS not before ``shortest`` tokens."""
     state = model.start(*model.encode(src))
@@ -145,7 +145,7 @@ def greedy(model: Translation, src: Tensor, shortest: int, longest: int) -> Tens
     return torch.stack(tokens, 1)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # inference_mode would convert the weights to bf16 at every step
 def beam(model: Translation, src: Tensor, width: int, length: int) -> Tensor:
     """(B, S) to (B, length): a batched beam of fixed length, states repeated for each hypothesis."""
     encoded = tuple(part.repeat_interleave(width, 0) for part in model.encode(src))
