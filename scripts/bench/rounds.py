@@ -129,7 +129,8 @@ def environment(threads: int) -> dict[str, str]:
     """The process's environment: threads everywhere the same, and no library that asks the network or splits off."""
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     numbers = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return {**os.environ, **quiet, **numbers}
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}  # workers import neighbours
+    return {**own, **quiet, **numbers}
 
 
 class Taken:

@@ -147,7 +147,13 @@ class RecurrentDecoder(Decoder):
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         embedded = self.embedding(token)
-        state, context, weights = self._advance(self._embedded_gates(embedded), state, memory)
+        context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
+        weight, _, bias, _ = matrices_of(self.layers[0])
+        if context.shape[1] == token.shape[1]:  # whole, because autocast converts a part of a weight anew at every step
+            gates = F.linear(torch.cat([embedded, context], -1), weight, bias)
+        else:  # one context for all hypotheses, multiplied once
+            gates = self._embedded_gates(embedded) + F.linear(context, weight[:, embedded.shape[-1] :])
+        state = self._advance(gates, state)
         hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context.expand(*token.shape, -1))
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
@@ -184,8 +190,10 @@ class RecurrentDecoder(Decoder):
     def _step_by_step(self, embedded: Tensor, memory: Memory) -> Attended:
         """The reference: as search does it."""
         state, states, contexts, maps = self.start(memory), [], [], []
+        reading = matrices_of(self.layers[0])[0][:, embedded.shape[-1] :]
         for gates in self._embedded_gates(embedded):
-            state, context, weights = self._advance(gates[:, None], state, memory)
+            context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
+            state = self._advance(gates[:, None] + F.linear(context, reading), state)
             states.append(state[f"h{len(self.layers) - 1}"][:, 0])
             contexts.append(context[:, 0])
             maps.append(weights)
@@ -197,23 +205,19 @@ class RecurrentDecoder(Decoder):
         weight, _, bias, _ = matrices_of(self.layers[0])
         return F.linear(embedded, weight[:, : embedded.shape[-1]], bias)
 
-    def _advance(self, gates: Tensor, state: State, memory: Memory) -> tuple[State, Tensor, Tensor | None]:
-        """One step of all layers from the embeddings' gates (B, K, G): new state, context, attention."""
+    def _advance(self, gates: Tensor, state: State) -> State:
+        """One step of all layers from what the first one reads, multiplied: gates (B, K, G)."""
         new: State = {}
-        context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
-        embedding_width = self.embedding.embedding_dim
         for n, layer in enumerate(self.layers):
             weight, recurrent_weight, bias, recurrent_bias = matrices_of(layer)
-            if n == 0:
-                gates = gates + F.linear(context, weight[:, embedding_width:])
-            else:
+            if n > 0:
                 gates = F.linear(self.dropout(new[f"h{n - 1}"]), weight, bias)
             recurrent = F.linear(state[f"h{n}"], recurrent_weight, recurrent_bias)
             if len(self.parts) == 2:
                 new[f"h{n}"], new[f"c{n}"] = lstm_cell(gates + recurrent, state[f"c{n}"])
             else:
                 new[f"h{n}"] = gru_cell(gates, recurrent, state[f"h{n}"])
-        return new, context, weights
+        return new
 
     def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
         hidden: Tensor = torch.tanh(self.readout(torch.cat([state, embedded, context], -1)))

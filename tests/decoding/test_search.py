@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.config import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.decoding.search import Hypothesis, force, length_penalty, search, truncate
@@ -296,6 +298,27 @@ def test_a_ban_leaves_other_tokens_their_probability() -> None:
     model = markov(8)
     h = search([model], torch.tensor([[4, 5, EOS]]), DecodeConfig(no_repeat_ngram=1))[0][0]
     assert h.log_probability == pytest.approx(forced_score([model], torch.tensor([4, 5, EOS]), h.ids), abs=1e-4)
+
+
+class Conversions(TorchDispatchMode):
+    """Counts how often each of some tensors is converted to another type."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.counts = Counter({tensor.data_ptr(): 0 for tensor in tensors})
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._to_copy.default and args[0].data_ptr() in self.counts:
+            self.counts[args[0].data_ptr()] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_weights_are_converted_once_a_search(model: Seq2Seq, src: Tensor) -> None:
+    """Autocast keeps what it has converted, but no part of it, and nothing in inference mode."""
+    options = DecodeConfig(beam=1, min_length=5, max_extra=5)
+    with torch.autocast("cpu", torch.bfloat16), Conversions(model.parameters()) as conversions:
+        search([model], src, options)
+    assert max(conversions.counts.values()) == 1
 
 
 @pytest.mark.parametrize("beam", [1, 4])

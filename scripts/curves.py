@@ -1,0 +1,98 @@
+"""Training by the fast forms laid over training by the plain ones: `python scripts/curves.py MODEL [key=value …]`.
+
+Trains MODEL twice by `seq2seq train`, from the same weights on the same batches: as it is, and with a loop over the
+steps in place of the scan and autograd's cross-entropy in place of ours. Prints both curves, their largest distance and
+the scores of both, and draws them into outputs/curves/.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from seq2seq import cli
+from seq2seq.compose import compose
+from seq2seq.config import PAD
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.loss import Loss
+from seq2seq.models.recurrent import RecurrentDecoder
+from seq2seq.runs import Run, run_of
+from seq2seq.training import trainer
+
+FOLDER = Path("outputs/curves")
+
+
+def plain_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
+    """``sequence_loss`` as autograd has it, through all logits in float32."""
+    logits, right = model.logits(hidden).float().flatten(0, 1), target.flatten()
+    options: dict[str, Any] = {"ignore_index": PAD, "reduction": "sum"}
+    loss = F.cross_entropy(logits, right, label_smoothing=smoothing, **options)
+    return Loss(loss, F.cross_entropy(logits.detach(), right, **options))
+
+
+def make_plain() -> None:
+    """From now on this process trains by the plain forms."""
+    for owner, name, plain in (
+        (trainer, "sequence_loss", plain_loss),
+        (RecurrentDecoder, "_scan", lambda *_: None),
+        (RecurrentDecoder, "_whole", lambda *_: None),
+    ):
+        setattr(owner, name, plain)
+
+
+def points(run: Run, tag: str) -> dict[int, float]:
+    """A curve of a run: value by step."""
+    lines = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
+    return {line["step"]: line[tag] for line in lines if tag in line}
+
+
+def show(runs: dict[str, Run], picture: Path) -> None:
+    """Print both curves beside each other, and draw them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, tag in zip(figure.subplots(1, 2), ("train/nll", "valid/bleu"), strict=True):
+        curves = {form: points(run, tag) for form, run in runs.items()}
+        fast, plain = curves["fast"], curves["plain"]
+        print(f"\n{tag:>12}   fast   plain")
+        steps = sorted(fast.keys() & plain.keys())
+        for step in steps[:: max(len(steps) // 10, 1)]:
+            print(f"{step:>12} {fast[step]:6.2f}  {plain[step]:6.2f}")
+        step = max(steps, key=lambda step: abs(fast[step] - plain[step]))
+        print(f"farthest from each other at {step}: {abs(fast[step] - plain[step]):.4f}")
+        for (form, curve), style in zip(curves.items(), ("-", "--"), strict=True):
+            axes.plot(list(curve), list(curve.values()), style, label=form)
+        axes.set(xlabel="updates", ylabel=tag)
+        axes.legend()
+    figure.savefig(picture)
+    for form, run in runs.items():
+        print(f"{form:<6} test BLEU {run.load_summary()['test']['bleu']:.2f}")
+    print(picture)
+
+
+def main() -> int:
+    """Train the fast form here, then the plain one, then compare."""
+    if len(sys.argv) < 2 or "=" in sys.argv[1] or sys.argv[1].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    model, *options = sys.argv[1:]
+    runs = {}
+    for form in ("fast", "plain"):
+        arguments = [f"experiment={model}", f"outputs={FOLDER}", *options, f"name={model}-{form}", "overwrite=true"]
+        if form == "plain":
+            make_plain()
+        code = cli.main(["train", *arguments])
+        if code:
+            return code
+        runs[form] = run_of(compose(arguments))
+    show(runs, FOLDER / f"{model}.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
