@@ -159,14 +159,17 @@ class Plan:
     left_out: tuple[str, ...] = ()  # parts
 
     def precisions_of(self, contender: str, task: str, case: str) -> tuple[str, ...]:
-        """The precisions a contender runs in, by the first rule that fits; ``auto`` is our default."""
+        """The precisions a contender runs in, by the first rule that fits.
+
+        ``auto`` is our default, ``native`` is bf16 where the device has instructions for it, else float32.
+        """
         rules = {**_PRECISIONS, **self.precisions}
         asked = (f"{contender} {task} {case}", f"{contender} {task}", contender)
         return next((rules[key] for key in asked if key in rules), ("fp32", "bf16"))
 
 
 _PRECISIONS = {"ours": ("auto", "fp32", "bf16"), "ctranslate2": ("fp32",)}
-_ONE, _BOTH = ("fp32",), ("fp32", "bf16")
+_ONE, _BOTH, _NATIVE = ("fp32",), ("fp32", "bf16"), ("native",)
 FULL = Plan(
     "full",
     rounds=5,
@@ -184,6 +187,7 @@ QUICK = Plan(
         "ours decode transformer-256": ("auto", "fp32"),  # CTranslate2 is compared with in float32
         "tutorial train": _BOTH,
         "eole train transformer-256": _BOTH,
+        **dict.fromkeys(("tutorial decode", "marian decode", "eole decode"), _NATIVE),
         **dict.fromkeys(("tutorial", *FRAMEWORKS), _ONE),
     },
     startup_repeats=3,

@@ -56,6 +56,15 @@ class Bench:
             return None
         return [str(python), str(script)]
 
+    @property
+    def native(self) -> str:
+        """What the device multiplies fastest, as far as its instructions say."""
+        import torch
+
+        from seq2seq.devices import multiplies_bf16
+
+        return "bf16" if multiplies_bf16(torch.device(self.device)) else "fp32"
+
     def spec(self, case: plans.Case, text: corpus.Text, task: str, precision: str) -> dict[str, Any]:
         """SPEC.json of one worker."""
         common = {"task": task, "precision": precision, "device": self.device, "threads": self.threads}
@@ -70,6 +79,7 @@ class Bench:
             command = self.command(contender)
             for precision in self.plan.precisions_of(contender, task, case.name) if command else ():
                 assert command is not None
+                precision = self.native if precision == "native" else precision
                 spec = {**self.spec(case, text, task, precision), **more}
                 beam = f"-beam{more['decode']['beam']}" if "decode" in more else ""
                 folder = self.scratch / "workers" / f"{task}-{case.name}{beam}-{contender}-{precision}"
