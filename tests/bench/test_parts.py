@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import corpus
 import environments
 import machine
 import parallel
@@ -18,7 +19,10 @@ import pytest
 import quality
 import rounds
 import scaling
+import speed
 import startup
+
+from seq2seq import devices
 
 BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 
@@ -51,6 +55,22 @@ def test_quick_has_every_model_and_every_contender() -> None:
             assert all("fp32" in variant.precisions_of(peer, "train", case.name) for peer in case.contenders[1:])
     assert plan.FULL.precisions_of("eole", "train", "lstm") == ("fp32", "bf16")
     assert plan.QUICK.precisions_of("ours", "decode", "transformer-256") == ("auto", "fp32")
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_quick_decodes_peers_in_what_the_device_multiplies_fastest(
+    instructions: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer in float32 beside ours in bf16 would make ours look twice as good as it is."""
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: instructions)
+    monkeypatch.setattr(environments, "interpreter", lambda contender: sys.executable)
+    bench = speed.Bench(plan.QUICK, "cpu", 1, tmp_path)
+    text = corpus.Text("text", tmp_path, [], {"pieces": 8})
+    rows = list(bench.rows(plan.TRAIN_CASES[0], text, "decode", plan.CONTENDERS, decode={"beam": 1}))
+    asked = {row.contender: row.precision for row in rows if row.contender != "ours"}
+    native = "bf16" if instructions else "fp32"
+    assert {asked[peer] for peer in ("tutorial", "marian", "eole")} == {native}
+    assert asked["joeynmt"] == asked["ctranslate2"] == "fp32"  # it has no other on a CPU; it is compared with in this
 
 
 def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
