@@ -64,7 +64,7 @@ def show(runs: dict[str, Run], picture: Path) -> None:
         for step in steps[:: max(len(steps) // 10, 1)]:
             print(f"{step:>12} {fast[step]:6.2f}  {plain[step]:6.2f}")
         step = max(steps, key=lambda step: abs(fast[step] - plain[step]))
-        print(f"farthest from each other at {step}: {abs(fast[step] - plain[step]):.4f}")
+        print(f"farthest from each other at {step}: {abs(fast[step] - plain[step]):.1e}")
         for (form, curve), style in zip(curves.items(), ("-", "--"), strict=True):
             axes.plot(list(curve), list(curve.values()), style, label=form)
         axes.set(xlabel="updates", ylabel=tag)

@@ -24,6 +24,7 @@ from seq2seq.config import (
     TransformerEncoderConfig,
 )
 from seq2seq.devices import prepare_process
+from seq2seq.models.attention import attend
 from seq2seq.models.build import build
 from seq2seq.models.interface import Dropout, Seq2Seq
 from seq2seq.models.loss import sequence_loss
@@ -107,6 +108,21 @@ def dropout() -> tuple[Form, Form]:
     return lambda: F.dropout(x, 0.1).sum().backward(), lambda: ours(x).sum().backward()
 
 
+def attention(length: int) -> tuple[Form, Form]:
+    """Four heads over 2,048 positions in rows of ``length``: torch's fused kernel, and the plain products."""
+    given = torch.randn(3, 2048 // length, 4, length, 64, requires_grad=True)
+    mask = torch.ones(length, length, dtype=torch.bool).tril()
+
+    def parts() -> tuple[Tensor, ...]:
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        return given.to(kind).unbind()
+
+    def fused() -> None:
+        F.scaled_dot_product_attention(*parts(), attn_mask=mask).sum().backward()
+
+    return fused, lambda: attend(*parts(), mask)[0].sum().backward()
+
+
 def squashing() -> tuple[Form, Form]:
     """The insides of the additive energies of one step, 96 × 16 × 256."""
     x = torch.randn(SENTENCES, LENGTH, 256, dtype=torch.bfloat16)
@@ -121,7 +137,7 @@ def transformer_step() -> tuple[Form, Form]:
     src = ids()
 
     def steps(tight: bool) -> None:
-        with torch.inference_mode():
+        with torch.no_grad():
             memory = model.encode(src)
             state, token = model.decoder.start(memory), src[:, :1]
             for place in range(1, 31):
@@ -145,6 +161,8 @@ def main() -> None:
     compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_scan",)))
     compare("dropout: torch's, one draw for eight", *dropout())
     compare("energies: tanh, sigmoid", *squashing())
+    for length in (16, 64, 256, 1024):
+        compare(f"attention, rows of {length}: fused kernel, plain", *attention(length))
     compare("30 steps: caches copied, in blocks", *transformer_step())
 
 

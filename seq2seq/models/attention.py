@@ -32,7 +32,7 @@ def attend(
     query = query.to(key.dtype)
     if query.is_cuda and not weights:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask), None
-    # On a CPU the plain products are faster than the fused kernel at sentence lengths (54 against 82 ms a step).
+    # On a CPU the plain products beat the fused kernel in bf16 (8 times at 16 positions, still at 1,024).
     with torch.autocast(query.device.type, enabled=False):  # the keys' type decides
         energies = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
         if mask is not None:
