@@ -7,48 +7,19 @@ the scores of both, and draws them into outputs/curves/.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
 from pathlib import Path
-from typing import Any
+from unittest import mock
 
-from torch import Tensor
-from torch.nn import functional as F
+import plain
 
 from seq2seq import cli
 from seq2seq.compose import compose
-from seq2seq.config import PAD
-from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.loss import Loss
-from seq2seq.models.recurrent import RecurrentDecoder
 from seq2seq.runs import Run, run_of
 from seq2seq.training import trainer
 
 FOLDER = Path("outputs/curves")
-
-
-def plain_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
-    """``sequence_loss`` as autograd has it, through all logits in float32."""
-    logits, right = model.logits(hidden).float().flatten(0, 1), target.flatten()
-    options: dict[str, Any] = {"ignore_index": PAD, "reduction": "sum"}
-    loss = F.cross_entropy(logits, right, label_smoothing=smoothing, **options)
-    return Loss(loss, F.cross_entropy(logits.detach(), right, **options))
-
-
-def make_plain() -> None:
-    """From now on this process trains by the plain forms."""
-    for owner, name, plain in (
-        (trainer, "sequence_loss", plain_loss),
-        (RecurrentDecoder, "_scan", lambda *_: None),
-        (RecurrentDecoder, "_whole", lambda *_: None),
-    ):
-        setattr(owner, name, plain)
-
-
-def points(run: Run, tag: str) -> dict[int, float]:
-    """A curve of a run: value by step."""
-    lines = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
-    return {line["step"]: line[tag] for line in lines if tag in line}
 
 
 def show(runs: dict[str, Run], picture: Path) -> None:
@@ -57,14 +28,14 @@ def show(runs: dict[str, Run], picture: Path) -> None:
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, tag in zip(figure.subplots(1, 2), ("train/nll", "valid/bleu"), strict=True):
-        curves = {form: points(run, tag) for form, run in runs.items()}
-        fast, plain = curves["fast"], curves["plain"]
+        curves = {form: run.curve(tag) for form, run in runs.items()}
+        fast, slow = curves["fast"], curves["plain"]
         print(f"\n{tag:>12}   fast   plain")
-        steps = sorted(fast.keys() & plain.keys())
+        steps = sorted(fast.keys() & slow.keys())
         for step in steps[:: max(len(steps) // 10, 1)]:
-            print(f"{step:>12} {fast[step]:6.2f}  {plain[step]:6.2f}")
-        step = max(steps, key=lambda step: abs(fast[step] - plain[step]))
-        print(f"farthest from each other at {step}: {abs(fast[step] - plain[step]):.1e}")
+            print(f"{step:>12} {fast[step]:6.2f}  {slow[step]:6.2f}")
+        step = max(steps, key=lambda step: abs(fast[step] - slow[step]))
+        print(f"farthest from each other at {step}: {abs(fast[step] - slow[step]):.1e}")
         for (form, curve), style in zip(curves.items(), ("-", "--"), strict=True):
             axes.plot(list(curve), list(curve.values()), style, label=form)
         axes.set(xlabel="updates", ylabel=tag)
@@ -84,9 +55,11 @@ def main() -> int:
     runs = {}
     for form in ("fast", "plain"):
         arguments = [f"experiment={model}", f"outputs={FOLDER}", *options, f"name={model}-{form}", "overwrite=true"]
-        if form == "plain":
-            make_plain()
-        code = cli.main(["train", *arguments])
+        with contextlib.ExitStack() as inside:
+            if form == "plain":
+                inside.enter_context(plain.recurrent_decoder("_scan", "_whole"))
+                inside.enter_context(mock.patch.object(trainer, "sequence_loss", plain.sequence_loss))
+            code = cli.main(["train", *arguments])
         if code:
             return code
         runs[form] = run_of(compose(arguments))

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import plain
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,7 +29,6 @@ from seq2seq.models.attention import attend
 from seq2seq.models.build import build
 from seq2seq.models.interface import Dropout, Seq2Seq
 from seq2seq.models.loss import sequence_loss
-from seq2seq.models.recurrent import RecurrentDecoder
 
 ROUNDS = 7
 PIECES, SENTENCES, LENGTH = 8_000, 96, 16
@@ -43,12 +43,12 @@ def cost(form: Form) -> float:
     return 1000 * (time.process_time() - started)
 
 
-def compare(name: str, plain: Form, fast: Form) -> None:
+def compare(name: str, slow: Form, fast: Form) -> None:
     """Print the medians of both and their ratio, in fp32 and bf16."""
     for precision in (torch.float32, torch.bfloat16):
         with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
-            plain(), fast()  # the first call makes kernels
-            rounds = [(cost(plain), cost(fast)) for _ in range(ROUNDS)]
+            slow(), fast()  # the first call makes kernels
+            rounds = [(cost(slow), cost(fast)) for _ in range(ROUNDS)]
         before, after = (statistics.median(column) for column in zip(*rounds, strict=True))
         kind = "bf16" if precision == torch.bfloat16 else "fp32"
         print(f"{name:<44} {kind} {before:8.1f} {after:8.1f} {before / after:6.2f}×")
@@ -62,12 +62,9 @@ def ids(length: int = LENGTH) -> Tensor:
 def loss_layer() -> tuple[Form, Form]:
     """Output layer, label-smoothed cross-entropy and all gradients: autograd's, and ``sequence_loss``."""
     model, hidden, target = recurrent("lstm"), torch.randn(SENTENCES, LENGTH, 256, requires_grad=True), ids()
-
-    def plain() -> None:
-        logits = model.logits(hidden).float().flatten(0, 1)
-        F.cross_entropy(logits, target.flatten(), label_smoothing=0.1, reduction="sum").backward()
-
-    return plain, lambda: sequence_loss(model, hidden, target, 0.1).loss.backward()
+    forms = plain.sequence_loss, sequence_loss
+    slow, fast = (lambda form=form: form(model, hidden, target, 0.1).loss.backward() for form in forms)
+    return slow, fast
 
 
 def recurrent(name: str) -> Seq2Seq:
@@ -89,17 +86,11 @@ def decoder_steps(name: str, without: tuple[str, ...]) -> tuple[Form, Form]:
             memory = model.encoder(src, src > 0)
         model.decoder(model.decoder.prepare(memory), tgt).hidden.sum().backward()
 
-    def plain() -> None:
-        kept = {method: getattr(RecurrentDecoder, method) for method in without}
-        for method in without:
-            setattr(RecurrentDecoder, method, lambda *_: None)
-        try:
+    def slow() -> None:
+        with plain.recurrent_decoder(*without):
             fast()
-        finally:
-            for method, function in kept.items():
-                setattr(RecurrentDecoder, method, function)
 
-    return plain, fast
+    return slow, fast
 
 
 def dropout() -> tuple[Form, Form]:

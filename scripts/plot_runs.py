@@ -8,7 +8,6 @@ Every figure comes from what the runs left behind (metrics.jsonl and evaluations
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,6 @@ from seq2seq.errors import UserError
 from seq2seq.runs import Run
 
 MARKERS = "osD^v"
-
-
-def curve(run: Run) -> tuple[list[int], list[float]]:
-    """Steps and validation BLEU."""
-    points = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
-    points = [point for point in points if "valid/bleu" in point]
-    return [point["step"] for point in points], [point["valid/bleu"] for point in points]
 
 
 def thirds(run: Run) -> list[dict[str, Any]]:
@@ -40,7 +32,8 @@ def draw(runs: list[Run], out: Path) -> None:
     left, right = figure.subplots(1, 2)
     for run, marker in zip(runs, MARKERS, strict=False):
         name = run.load_config().model.name
-        left.plot(*curve(run), label=name, marker=marker, markersize=3)
+        curve = run.curve("valid/bleu")
+        left.plot(list(curve), list(curve.values()), label=name, marker=marker, markersize=3)
         rows = thirds(run)
         labels = [f"{row['third']}\n{row['from_words']}–{row['to_words']} words" for row in rows]
         right.plot(labels, [row["bleu"] for row in rows], label=name, marker=marker)

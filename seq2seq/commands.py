@@ -111,7 +111,7 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
         recent = [run.checkpoint(f"recent-{step}") for step in trainer.at.recent]
         if all(path.exists() for path in recent):  # else this has been done, and only the test was cut
             checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.at))
-    checkpoint.load_weights(run.checkpoint(name), trainer.model)
+    checkpoint.load_weights(run.checkpoint(name), trainer.judged)
     test = corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
     with progress("testing", len(src)) as done:

@@ -266,6 +266,12 @@ class TrainerConfig:
     save_every: int = option(500, "updates between checkpoints, beside those at validations", low=1)
     metric: str = option("bleu", "what the best checkpoint is chosen by", choices=("bleu", "chrf", "nll"))
     patience: Optional[int] = option(None, "validations without a better metric before training stops", low=1)
+    ema: float = option(
+        0.0,
+        "decay, at each update, of the moving average of weights that is validated and kept (0: none)",
+        low=0,
+        high=0.9999,
+    )
     average: int = option(0, "average the last so many validations' weights for the test (0: use the best)", low=0)
     max_skipped: int = option(20, "updates in a row that may be skipped for a non-finite gradient", low=1)
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)

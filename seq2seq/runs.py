@@ -6,6 +6,7 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -41,6 +42,15 @@ class Run:
     def metrics_file(self) -> Path:
         """Every figure of the training, a JSON object a line."""
         return self.folder / "metrics.jsonl"
+
+    def points(self, tag: str) -> list[dict[str, Any]]:
+        """The points of all curves at the steps where ``tag`` has one, in order."""
+        points = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
+        return [point for point in points if tag in point]
+
+    def curve(self, tag: str) -> dict[int, float]:
+        """Values of ``tag`` by step."""
+        return {point["step"]: point[tag] for point in self.points(tag)}
 
     @property
     def tensorboard(self) -> Path:

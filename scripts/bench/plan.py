@@ -115,7 +115,14 @@ QUALITY_CASES = (
         contenders=("ours", "tutorial", "joeynmt", "eole"),
     ),
 )
-QUALITY = {"bleu": 80.0, "max_tokens": 3_500_000, "valid_every_tokens": 100_000, "cap_seconds": 600.0, "peers": 2}
+QUALITY = {
+    "bleu": 80.0,
+    "max_tokens": 3_500_000,
+    "valid_every_tokens": 100_000,
+    "cap_seconds": 600.0,
+    "peers": 2,
+    "ema": 0.99,  # decay of the moving average of weights, which those validate that keep one
+}
 # What a GPU is for: the size of Transformer-big (Vaswani et al. 2017), and the others with batches that fill it.
 BIG: Size = {"embedding": 1024, "width": 1024, "layers": 6, "heads": 16, "feed_forward": 4096}
 BATCH, LENGTH = 64, 32  # decoding: sentences a batch, tokens a hypothesis

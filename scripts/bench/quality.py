@@ -79,6 +79,7 @@ def best_rate(bench: Bench, case: plans.Case, text: corpus.Text, contender: str)
     for share in RATES if contender != "ours" else RATES[:1]:
         spec = bench.spec(case, text, "train", precision)
         spec |= {"lr": case.lr * share, "schedule": "cosine", "max_tokens": int(plans.QUALITY["max_tokens"])}
+        spec["ema"] = plans.QUALITY["ema"]
         folder = bench.scratch / "workers" / f"quality-{case.name}-{contender}-{share:g}"
         found = until(Row(contender, precision, command, spec, folder, bench.threads), text.folder)
         found["lr"] = spec["lr"]

@@ -61,9 +61,9 @@ class Bench:
         """What the device multiplies fastest, as far as its instructions say."""
         import torch
 
-        from seq2seq.devices import multiplies_bf16
+        from seq2seq.devices import choose_precision
 
-        return "bf16" if multiplies_bf16(torch.device(self.device)) else "fp32"
+        return "bf16" if choose_precision("auto", torch.device(self.device)) == torch.bfloat16 else "fp32"
 
     def spec(self, case: plans.Case, text: corpus.Text, task: str, precision: str) -> dict[str, Any]:
         """SPEC.json of one worker."""

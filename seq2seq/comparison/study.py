@@ -5,12 +5,10 @@ Trials choose each model's learning rate; then every model is trained with every
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from seq2seq.atomic import read_json
 from seq2seq.comparison.options import StudyConfig, VariantConfig
@@ -175,7 +173,7 @@ class Study:
         results = []
         for planned in self.trials:
             if planned.finished and planned.rate is not None:
-                last = validations(planned.run)[-1]
+                last = planned.run.points("valid/bleu")[-1]
                 tokens = planned.run.load_summary()["tokens"]
                 results.append(Trial(planned.model, planned.rate, tokens, last["valid/bleu"], last["valid/nll"]))
         return results
@@ -184,12 +182,6 @@ class Study:
 def _last_wins(arguments: Sequence[str]) -> list[str]:
     """Hydra refuses a group that is chosen twice; for every key the last word counts."""
     return list({argument.partition("=")[0]: argument for argument in arguments}.values())
-
-
-def validations(run: Run) -> list[dict[str, Any]]:
-    """The lines of a run's figures that belong to its validations, in order."""
-    lines = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if "valid/bleu" in line]
 
 
 # ------------------------------------------------------------------------------------------------------ fairness

@@ -7,6 +7,7 @@ apart, and nothing that is loaded can run code.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,14 @@ def save_weights(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) 
     _write(path, {f"model/{name}": tensor for name, tensor in weights.items()}, state)
 
 
-def save_training(path: Path, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:
+Models = Mapping[str, nn.Module]
+"""What has weights, by the name that they are kept under: ``model`` is what the optimiser trains."""
+
+
+def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Write all that is needed to go on to the same bits: weights, moments, random generators, plain state."""
-    tensors = {f"model/{name}": tensor for name, tensor in weights_of(model).items()}
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    tensors = {f"{kind}/{name}": tensor for kind, model in models.items() for name, tensor in weights_of(model).items()}
+    names = {id(parameter): name for name, parameter in models["model"].named_parameters()}
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
             tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
@@ -77,10 +82,13 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
         UserError: as ``read``, or the weights belong to another model.
     """
     tensors, state = read(path)
-    set_weights(
-        model, {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}, path
-    )
+    set_weights(model, part(tensors, "model"), path)
     return state
+
+
+def part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """The tensors that are kept under ``kind``, by their own names."""
+    return {name.removeprefix(f"{kind}/"): t for name, t in tensors.items() if name.startswith(f"{kind}/")}
 
 
 def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> None:
@@ -94,19 +102,17 @@ def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> No
             tensor.copy_(weights[name])
 
 
-def load_training(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str, Any]:
     """Put everything back as ``save_training`` found it; returns the plain state."""
     tensors, state = read(path)
-    by_name = dict(model.named_parameters())
-    set_weights(
-        model, {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}, path
-    )
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            parameter, key = name.removeprefix("optimizer/").rsplit("/", 1)
-            place = by_name[parameter]
-            # The step count stays where the fused kernel keeps it: beside the parameter.
-            optimizer.state[place][key] = tensor.to(place.device)
+    by_name = dict(models["model"].named_parameters())
+    for kind, model in models.items():
+        set_weights(model, part(tensors, kind), path)
+    for name, tensor in part(tensors, "optimizer").items():
+        parameter, key = name.rsplit("/", 1)
+        place = by_name[parameter]
+        # The step count stays where the fused kernel keeps it: beside the parameter.
+        optimizer.state[place][key] = tensor.to(place.device)
     torch.set_rng_state(tensors["random/cpu"])
     if "random/cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random/cuda"])
@@ -117,9 +123,6 @@ def average(paths: list[Path]) -> dict[str, Tensor]:
     """The mean of several checkpoints' weights, summed in float64."""
     total: dict[str, Tensor] = {}
     for path in paths:
-        tensors, _ = read(path)
-        for name, tensor in tensors.items():
-            if name.startswith("model/"):
-                name = name.removeprefix("model/")
-                total[name] = total.get(name, torch.zeros((), dtype=torch.float64)) + tensor.double()
+        for name, tensor in part(read(path)[0], "model").items():
+            total[name] = total.get(name, torch.zeros((), dtype=torch.float64)) + tensor.double()
     return {name: (tensor / len(paths)).float() for name, tensor in total.items()}

@@ -1,4 +1,4 @@
-"""AdamW and its learning rate. Knows parameters and how far the training is; no model, no data."""
+"""AdamW, its learning rate, the average of weights. Knows parameters and how far the training is; no data."""
 
 from __future__ import annotations
 
@@ -58,3 +58,13 @@ def learning_rate(options: OptimizerConfig, step: int, progress: float, plateau:
     if options.schedule == "plateau":
         return options.lr * warmup * plateau.scale
     return options.lr * warmup
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the exponential moving average of ``model``'s weights by update ``step`` (from 0), in place.
+
+    The first updates count less than ``decay`` says, so that the random beginning is soon forgotten.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)

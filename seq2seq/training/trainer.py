@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import time
@@ -27,7 +28,7 @@ from seq2seq.models.loss import sequence_loss
 from seq2seq.runs import Run
 from seq2seq.training import checkpoint
 from seq2seq.training.logging import Display, RunLog
-from seq2seq.training.optimizer import Plateau, build_optimizer, learning_rate
+from seq2seq.training.optimizer import Plateau, build_optimizer, follow, learning_rate
 
 VALIDATIONS = 20  # in the whole training, unless told otherwise
 HIGHER_IS_BETTER = {"bleu": True, "chrf": True, "nll": False}
@@ -102,7 +103,9 @@ class Trainer:
         self.autocast = autocast(device, precision)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
         self.optimizer = build_optimizer(model, self.options.optimizer)
-        self.translator = Translator([model], corpus.subwords, device, self.autocast)
+        # What is validated and kept: the model, or one that follows it and has the moving average of its weights.
+        self.judged = copy.deepcopy(model).requires_grad_(False) if self.options.ema else model
+        self.translator = Translator([self.judged], corpus.subwords, device, self.autocast)
         self.batches = Batches(
             corpus.splits["train"],
             self.options.batch_tokens,
@@ -178,6 +181,8 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
         self._step_if_finite(norm)
         self.optimizer.zero_grad()
+        if self.judged is not self.model:
+            follow(self.judged, self.model, self.options.ema, self.at.step)
         self.at.step += 1
         self.at.tokens += tokens
         self.window.norm += norm
@@ -269,13 +274,13 @@ class Trainer:
         if best is None or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best):
             self.at.best, self.at.best_step, self.at.waited = value, self.at.step, 0
             path = self.run.checkpoint("best")
-            checkpoint.save_weights(path, checkpoint.weights_of(self.model), asdict(self.at))
+            checkpoint.save_weights(path, checkpoint.weights_of(self.judged), asdict(self.at))
         else:
             self.at.waited += 1
 
     def _keep_recent(self) -> None:
         path = self.run.checkpoint(f"recent-{self.at.step}")
-        checkpoint.save_weights(path, checkpoint.weights_of(self.model), asdict(self.at))
+        checkpoint.save_weights(path, checkpoint.weights_of(self.judged), asdict(self.at))
         self.at.recent.append(self.at.step)
         while len(self.at.recent) > self.options.average:
             self.run.checkpoint(f"recent-{self.at.recent.pop(0)}").unlink(missing_ok=True)
@@ -283,7 +288,7 @@ class Trainer:
     def _show_samples(self, src: list[str], references: list[str]) -> None:
         count = min(self.options.samples, len(src))
         if count:
-            with evaluating([self.model]):
+            with evaluating([self.judged]):
                 found = self.translator.translate(src[:count], self.config.decode, attention=True)
             self.log.samples(self.at.step, src[:count], references[:count], [best[0] for best in found])
 
@@ -310,10 +315,14 @@ class Trainer:
 
     def _save(self) -> None:
         state = {"position": asdict(self.at), "window": self.window.plain(), "scaler": self.scaler.state_dict()}
-        checkpoint.save_training(self.run.checkpoint("last"), self.model, self.optimizer, state)
+        checkpoint.save_training(self.run.checkpoint("last"), self._models(), self.optimizer, state)
+
+    def _models(self) -> checkpoint.Models:
+        """All that has weights, by its name in a checkpoint."""
+        return {"model": self.model} | ({} if self.judged is self.model else {"average": self.judged})
 
     def _restore(self) -> None:
-        state = checkpoint.load_training(self.run.checkpoint("last"), self.model, self.optimizer)
+        state = checkpoint.load_training(self.run.checkpoint("last"), self._models(), self.optimizer)
         try:
             self.at = Position.restore(state["position"])
         except TypeError as error:  # a key that this version does not have, or misses

@@ -71,6 +71,12 @@ def test_everybody_gets_the_same_optimiser_and_budget() -> None:
     assert joey["learning_rate"] == 2e-3 and joey["label_smoothing"] == 0.1
 
 
+def test_eole_keeps_the_moving_average_that_is_asked_for() -> None:
+    """Its decay is the share of the new weights, ours that of the old ones."""
+    assert eole_.training_section(spec_of(), pairs=10)["average_decay"] == 0
+    assert eole_.training_section(spec_of(ema=0.99), pairs=10)["average_decay"] == pytest.approx(0.01)
+
+
 def test_eoles_noam_peaks_at_the_rate_of_the_spec() -> None:
     chosen = eole_.schedule(spec_of(lr=2e-3, warmup=50))
     assert chosen["learning_rate"] * 256**-0.5 * 50**-0.5 == pytest.approx(2e-3)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seq2seq.comparison.options import study_of
-from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters, check_prints, unlike, validations
+from seq2seq.comparison.study import Planned, Study, check_alike, check_parameters, check_prints, unlike
 from seq2seq.errors import UserError
 from seq2seq.runs import Run
 
@@ -198,4 +198,4 @@ def test_parameters_must_match_within_the_tolerance() -> None:
 
 
 def test_validations_are_the_lines_with_scores(fake_run: FakeRun) -> None:
-    assert [line["step"] for line in validations(fake_run("a"))] == [10, 20]
+    assert [line["step"] for line in fake_run("a").points("valid/bleu")] == [10, 20]

@@ -47,9 +47,9 @@ def test_training_goes_on_from_what_was_saved(build_tiny: Build, sentences: Any,
     optimizers = [build_optimizer(model, OptimizerConfig(lr=0.01)) for model in models]
     for _ in range(2):
         step(models[0], optimizers[0], src, tgt)
-    checkpoint.save_training(path, models[0], optimizers[0], {"at": 2})
+    checkpoint.save_training(path, {"model": models[0]}, optimizers[0], {"at": 2})
     expected = torch.rand(3)
-    assert checkpoint.load_training(path, models[1], optimizers[1]) == {"at": 2}
+    assert checkpoint.load_training(path, {"model": models[1]}, optimizers[1]) == {"at": 2}
     assert torch.equal(torch.rand(3), expected), "the generator goes on where it was"
     for model, optimizer in zip(models, optimizers, strict=True):
         step(model, optimizer, src, tgt)
@@ -79,7 +79,8 @@ def test_averaging_is_the_mean_of_the_weights_alone(build_tiny: Build, tmp_path:
     paths = [tmp_path / f"{seed}.safetensors" for seed in (1, 2, 3)]
     models = [build_tiny("lstm", seed=seed) for seed in (1, 2, 3)]
     for path, model in zip(paths, models, strict=True):
-        checkpoint.save_training(path, model, build_optimizer(model, OptimizerConfig()), {})
+        both = {"model": model, "average": build_tiny("lstm", seed=9)}
+        checkpoint.save_training(path, both, build_optimizer(model, OptimizerConfig()), {})
     mean = checkpoint.average(paths)
     assert mean.keys() == checkpoint.weights_of(models[0]).keys()
     for name, tensor in mean.items():

@@ -1,4 +1,4 @@
-"""The learning rate against its formulas, and AdamW against AdamW by hand."""
+"""The learning rate against its formulas, AdamW and the average of weights against both by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seq2seq.config import OptimizerConfig
-from seq2seq.training.optimizer import Plateau, build_optimizer, learning_rate
+from seq2seq.training.optimizer import Plateau, build_optimizer, follow, learning_rate
 
 
 def rate(options: OptimizerConfig, step: int, progress: float = 0.0, plateau: Plateau | None = None) -> float:
@@ -99,3 +99,22 @@ def test_only_matrices_are_decayed() -> None:
 
 def test_the_fused_kernel_is_used() -> None:
     assert build_optimizer(nn.Linear(2, 2), OptimizerConfig()).defaults["fused"]
+
+
+def test_the_average_is_the_weighted_sum_of_all_that_was() -> None:
+    """Unrolled: weight k counts (1 - d_k) times the product of the decays after it."""
+    model, average = nn.Linear(3, 2), nn.Linear(3, 2)
+    decays = [min(0.35, (1 + step) / (10 + step)) for step in range(6)]
+    assert decays[0] == 0.1
+    assert decays[-1] == 0.35
+    history = [average.weight.detach().clone()]
+    for step in range(6):
+        nn.init.normal_(model.weight)
+        history.append(model.weight.detach().clone())
+        follow(average, model, 0.35, step)
+    shares = [1.0, *(1 - decay for decay in decays)]
+    expected = sum(
+        share * math.prod(decays[k:]) * weight for k, (share, weight) in enumerate(zip(shares, history, strict=True))
+    )
+    torch.testing.assert_close(average.weight.detach(), expected)
+    assert torch.equal(model.weight, history[-1])

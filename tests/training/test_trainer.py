@@ -125,9 +125,10 @@ def test_ten_sentences_are_learned_by_heart(
 
 
 def awkward(toy_config: MakeConfig, toy_data: DataConfig, model: str, sampling: float = 0.0, **options: Any) -> Config:
-    """Everything that a resume could forget: dropout, accumulation, sampled pieces, a plateau, patience, averaging."""
+    """Everything that a resume could forget: dropout, accumulation, sampled pieces, a plateau, patience, averages."""
     data = replace(toy_data, subwords=replace(toy_data.subwords, sampling=sampling))
     kept = {"accumulate": 2, "max_steps": 11, "valid_every": 4, "save_every": 3, "log_every": 3, "average": 2}
+    kept["ema"] = 0.5
     rate = {"lr": 0.02, "warmup_steps": 2, "schedule": "plateau", "plateau_patience": 1, "patience": 50}
     config = toy_config(model, data, **{**kept, **rate, **options})
     config.model = replace(config.model, dropout=0.2)
@@ -375,6 +376,43 @@ def test_only_the_last_k_validations_are_kept_for_averaging(
         by_hand = (parts[0][f"model/{name}"] + parts[1][f"model/{name}"] + parts[2][f"model/{name}"]) / 3
         torch.testing.assert_close(tensor, by_hand, rtol=1e-5, atol=1e-7)
         assert tensor.dtype == torch.float32
+
+
+def test_the_moving_average_is_what_is_validated_and_kept(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = start(toy_config(max_steps=6, valid_every=3, ema=0.3, lr=0.05, warmup_steps=0, average=2), tmp_path)
+    mean, means, update, real = vector(learner).double(), {}, learner._update, trainer.evaluate
+
+    def followed(batches: list[Any]) -> None:
+        nonlocal mean
+        decay = min(0.3, (1 + learner.at.step) / (10 + learner.at.step))
+        update(batches)
+        means[learner.at.step] = mean = decay * mean + (1 - decay) * vector(learner).double()
+
+    def watched(translator: Any, *arguments: Any, **options: Any) -> Any:
+        (judged,) = translator.models
+        weights = nn.utils.parameters_to_vector(judged.parameters())
+        torch.testing.assert_close(weights.double(), means[learner.at.step], rtol=1e-4, atol=1e-6)
+        return real(translator, *arguments, **options)
+
+    learner._update = followed  # type: ignore[method-assign]
+    monkeypatch.setattr(trainer, "evaluate", watched)
+    learner.train()
+    assert learner.at.validations == 2
+    order = checkpoint.weights_of(learner.model)
+    for name, step in (("best", learner.at.best_step), ("recent-3", 3), ("recent-6", 6)):
+        kept = torch.cat([tensors(tmp_path, name)[f"model/{key}"].flatten() for key in order])
+        torch.testing.assert_close(kept.double(), means[step], rtol=1e-4, atol=1e-6)
+    last = torch.cat([tensors(tmp_path)[f"model/{key}"].flatten() for key in order])
+    assert torch.equal(last, vector(learner)), "training goes on from its own weights"
+
+
+def test_a_moving_average_changes_nothing_in_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
+    learners = [start(toy_config(max_steps=4, valid_every=2, ema=ema), tmp_path / str(ema)) for ema in (0.0, 0.9)]
+    for learner in learners:
+        learner.train()
+    assert torch.equal(*map(vector, learners))
 
 
 def test_a_run_begun_by_another_version_is_refused_in_a_line(

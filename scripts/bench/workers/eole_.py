@@ -85,6 +85,7 @@ def training_section(spec: dict[str, Any], pairs: int) -> dict[str, Any]:
         "adam_beta1": 0.9,
         "adam_beta2": 0.98,
         "max_grad_norm": spec["clip_norm"],
+        "average_decay": 1 - spec["ema"] if spec.get("ema") else 0.0,  # the share of the new weights
         "dropout": [spec["dropout"]],
         "attention_dropout": [spec["dropout"]],
         "label_smoothing": spec["label_smoothing"],
@@ -230,7 +231,7 @@ def train(gate: Gate) -> None:
         return int(batch[0]["tgt"][:, 1:].ne(padding).sum())
 
     gate.on_check(checker(ready, some[0][0]))
-    gate.on_translate(lambda sources: translate(ready, sources))
+    gate.on_translate(lambda sources: translate(ready, sources, trainer.moving_average))
     positions = sum(batch["tgt"][:, 1:].numel() for batch, _ in some)
     gate.ready(
         version=__version__,
@@ -252,6 +253,8 @@ def notes_of(spec: dict[str, Any]) -> list[str]:
         notes.append("context as the decoder's first state only, output untied; its decoder's output made contiguous")
     if spec["model"] != "transformer":
         notes.append("the encoder reads padding (not packed)")
+    if spec.get("ema"):
+        notes.append("translates with its own moving average of weights (average_decay)")
     if spec["label_smoothing"]:
         notes.append(f"its nll is taken every {NLL_EVERY} updates")
     return notes
@@ -280,8 +283,10 @@ def checker(ready: Prepared, batch: dict[str, Any]) -> Callable[[], dict[str, fl
     return check
 
 
-def translate(ready: Prepared, sources: list[list[str]]) -> list[list[str]]:
-    """Greedy translations in the order given."""
+def translate(ready: Prepared, sources: list[list[str]], average: list[Any] | None = None) -> list[list[str]]:
+    """Greedy translations in the order given, with the moving average of the weights where there is one."""
+    own = [parameter.data for parameter in ready.model.parameters()]
+    put(ready.model, average or own)
     ready.model.eval()
     translator, config = ready.translator(batch_size=64, top_k=1, max_length_ratio=2, max_length=500)
     answers: list[list[str]] = [[] for _ in sources]
@@ -291,7 +296,14 @@ def translate(ready: Prepared, sources: list[list[str]]) -> list[list[str]]:
             pieces = [ready.vocabs["tgt"].lookup_index(index) for index in best[0].tolist()]
             answers[number] = [piece for piece in pieces if piece not in ("</s>", "<pad>", "<s>")]
     ready.model.train()
+    put(ready.model, own)
     return answers
+
+
+def put(model: Any, weights: list[Any]) -> None:
+    """Let the model's parameters be these, as eole's own validation does."""
+    for parameter, weight in zip(model.parameters(), weights, strict=True):
+        parameter.data = weight
 
 
 def sources_of(data: Path, size: int) -> Iterator[list[list[str]]]:

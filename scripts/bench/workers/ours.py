@@ -65,6 +65,7 @@ def config_of(spec: dict[str, Any]) -> Config:
         "precision": spec["precision"],
         "threads": spec["threads"],
         "max_tokens": spec.get("max_tokens", NEVER),
+        "ema": spec.get("ema", 0.0),
         "valid_every": NEVER,
         "save_every": NEVER,
     }
@@ -110,7 +111,7 @@ def train(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq) 
 
     def translate(lines: list[list[str]]) -> list[list[str]]:
         texts = ["".join(pieces).replace("▁", " ").removeprefix(" ") for pieces in lines]
-        with evaluating([model]):
+        with evaluating(trainer.translator.models):
             found = trainer.translator.translate(texts, DecodeConfig(beam=1))
         return [[piece for piece in best[0].tgt_pieces if piece != "</s>"] for best in found]
 

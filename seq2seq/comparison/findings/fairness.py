@@ -60,6 +60,7 @@ def _declared(groups: list[Group]) -> dict[str, list[Any]]:
         "peak learning rate": [f"{trainer.optimizer.lr:g}" for trainer in trainers],
         "schedule": [f"{t.optimizer.schedule}, {t.optimizer.warmup_steps} updates of warm-up" for t in trainers],
         "dropout, label smoothing": [f"{config.model.dropout}, {config.trainer.label_smoothing}" for config in configs],
+        "moving average, validations averaged": [f"{trainer.ema:g}, {trainer.average}" for trainer in trainers],
         "search": [_search(config.decode) for config in configs],
         "precision asked for": [trainer.precision for trainer in trainers],
         "code": [one.get("code", "")[:12] for one in prints],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seq2seq.comparison.counts import Counts, TextMetric
 from seq2seq.comparison.measurements import load, measurement_file
 from seq2seq.comparison.options import VariantConfig
-from seq2seq.comparison.study import Trial, validations
+from seq2seq.comparison.study import Trial
 from seq2seq.config import Config, ModelConfig
 from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
@@ -68,7 +68,7 @@ class Group:
     @cached_property
     def validated(self) -> list[list[dict[str, Any]]]:
         """Each run's validations: their figures, the step among them."""
-        return [validations(run) for run in self.runs]
+        return [run.points("valid/bleu") for run in self.runs]
 
     def measured(self, name: str) -> list[dict[str, Any]]:
         """One measurement of each run that has it."""

@@ -1,0 +1,28 @@
+"""Plain forms of what the house does fast: `operations.py` and `curves.py` compare with them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest import mock
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from seq2seq.config import PAD
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.loss import Loss
+from seq2seq.models.recurrent import RecurrentDecoder
+
+
+def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
+    """``models.loss.sequence_loss`` as autograd has it, through all logits in float32."""
+    logits, right = model.logits(hidden).float().flatten(0, 1), target.flatten()
+    options: dict[str, Any] = {"ignore_index": PAD, "reduction": "sum"}
+    loss = F.cross_entropy(logits, right, label_smoothing=smoothing, **options)
+    return Loss(loss, F.cross_entropy(logits.detach(), right, **options))
+
+
+def recurrent_decoder(*without: str) -> AbstractContextManager[object]:
+    """Inside, recurrent decoders do without these methods: ``_scan``, ``_whole``. Without both it is a loop."""
+    return mock.patch.multiple(RecurrentDecoder, **dict.fromkeys(without, lambda *_: None))
