@@ -119,7 +119,7 @@ QUALITY = {
     "bleu": 80.0,
     "max_tokens": 3_500_000,
     "valid_every_tokens": 100_000,
-    "cap_seconds": 600.0,
+    "cap_seconds": 900.0,
     "peers": 2,
     "ema": 0.99,  # decay of the moving average of weights, which those validate that keep one
 }
