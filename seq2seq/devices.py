@@ -45,12 +45,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """``auto`` takes bf16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        UserError: fp16 on a CPU, where it is slower than float32 and overflows.
+        UserError: fp16 on a CPU, where it is slower than float32 and overflows; bf16 on a CPU that only emulates it,
+            where products take hundreds of times as long and LSTM layers have no kernel.
     """
     if name == "auto":
         name = "bf16" if multiplies_bf16(device) else "fp32"
     if name == "fp16" and device.type == "cpu":
         raise UserError("trainer.precision=fp16 needs a GPU: use auto, bf16 or fp32")
+    if name == "bf16" and device.type == "cpu" and not multiplies_bf16(device):
+        raise UserError("trainer.precision=bf16 needs a CPU with instructions for it, or a GPU: use auto or fp32")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 

@@ -23,6 +23,7 @@ from seq2seq.config import (
 )
 from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords
+from seq2seq.devices import multiplies_bf16
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 
@@ -36,6 +37,14 @@ FIXED = FixedContextDecoderConfig(width=10, context_width=9)
 ATTENTION = AttentionDecoderConfig(width=10, attention_width=7)
 SELF = TransformerEncoderConfig(width=E, heads=2, feed_forward=16)
 CROSS = TransformerDecoderConfig(width=E, heads=2, feed_forward=16)
+
+
+@pytest.fixture(scope="session")
+def bf16() -> torch.dtype:
+    """bfloat16, where this CPU multiplies it: elsewhere ``nn.LSTM`` has no kernel for it, and it is not offered."""
+    if not multiplies_bf16(torch.device("cpu")):
+        pytest.skip("this CPU has no instructions for bf16")
+    return torch.bfloat16
 
 
 def _model(encoder: object, decoder: object, **options: object) -> ModelConfig:

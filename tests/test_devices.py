@@ -72,6 +72,16 @@ def test_the_processor_says_whether_it_multiplies_bf16(
     assert devices.multiplies_bf16(CPU) == native
 
 
+def test_bf16_is_refused_on_a_cpu_that_does_not_multiply_it(monkeypatch: Any) -> None:
+    """There it is emulated hundreds of times slower than float32, and ``nn.LSTM`` ends in an error of oneDNN's."""
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: False)
+    with pytest.raises(UserError, match=r"trainer\.precision=bf16 needs a CPU with .*: use auto or fp32"):
+        choose_precision("bf16", CPU)
+    assert choose_precision("bf16", torch.device("cuda")) == torch.bfloat16
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: True)
+    assert choose_precision("bf16", CPU) == torch.bfloat16
+
+
 def test_half_precision_is_refused_on_a_cpu() -> None:
     with pytest.raises(UserError, match=r"trainer\.precision=fp16 needs a GPU"):
         choose_precision("fp16", CPU)

@@ -260,7 +260,8 @@ def test_quantization_leaves_our_weights_alone(
     loaded, exported = written(run, tmp_path / "out", quantization)
     before = load(run).translator.models[0].state_dict()
     assert all(tensor.equal(before[name]) for name, tensor in loaded.translator.models[0].state_dict().items())
-    assert 1e-4 < largest_difference(loaded, exported, pairs[::4]) < 1
+    # How far int8 strays depends on the CPU's instructions: 1.6 nats without VNNI, less than 1 with it.
+    assert 1e-4 < largest_difference(loaded, exported, pairs[::4]) < 3
 
 
 # ----------------------------------------------------------------------------------------------------- the command

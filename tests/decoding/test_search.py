@@ -313,10 +313,10 @@ class Conversions(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_weights_are_converted_once_a_search(model: Seq2Seq, src: Tensor) -> None:
+def test_weights_are_converted_once_a_search(model: Seq2Seq, src: Tensor, bf16: torch.dtype) -> None:
     """Autocast keeps what it has converted, but no part of it, and nothing in inference mode."""
     options = DecodeConfig(beam=1, min_length=5, max_extra=5)
-    with torch.autocast("cpu", torch.bfloat16), Conversions(model.parameters()) as conversions:
+    with torch.autocast("cpu", bf16), Conversions(model.parameters()) as conversions:
         search([model], src, options)
     assert max(conversions.counts.values()) == 1
 

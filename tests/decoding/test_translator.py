@@ -110,11 +110,11 @@ def test_one_line_in_is_one_line_out(
     assert texts(make("lstm").translate(["x"], DecodeConfig())) == [["a b"]]
 
 
-def test_autocast_is_entered_around_the_search(name: str, make: Callable[..., Translator]) -> None:
+def test_autocast_is_entered_around_the_search(name: str, make: Callable[..., Translator], bf16: torch.dtype) -> None:
     translator = make(name)
     seen: list[bool] = []
     translator.models[0].output.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
-    translator.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
+    translator.autocast = lambda: torch.autocast("cpu", bf16)
     found = translator.translate(LINES, OPTIONS, attention=True)
     assert seen and all(seen)
     assert [len(translations) for translations in found] == [2] * len(LINES)

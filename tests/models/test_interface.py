@@ -209,12 +209,12 @@ def test_select_takes_sentences_and_forks_hypotheses() -> None:
 
 
 def test_bf16_autocast_is_close_to_float32_on_both_paths(
-    model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift
+    model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift, bf16: torch.dtype
 ) -> None:
     real = tgt != PAD
     with torch.inference_mode():
         exact = model.logits(model(src, shift(tgt)).hidden)[real]
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", bf16):
             forced = model.logits(model(src, shift(tgt), attention=True).hidden)[real]
             stepped = model.logits(torch.cat([step.hidden for step in steps(model, src, shift(tgt))], 1))[real]
     for rounded in (forced, stepped):
@@ -222,10 +222,10 @@ def test_bf16_autocast_is_close_to_float32_on_both_paths(
 
 
 def test_training_under_bf16_autocast_gives_every_parameter_a_finite_gradient(
-    name: str, build_tiny: Callable[..., Seq2Seq], src: Tensor, tgt: Tensor, shift: Shift
+    name: str, build_tiny: Callable[..., Seq2Seq], src: Tensor, tgt: Tensor, shift: Shift, bf16: torch.dtype
 ) -> None:
     model = build_tiny(name, dropout=0.1).train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", bf16):
         sequence_loss(model, model(src, shift(tgt)).hidden, tgt, 0.1).loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 

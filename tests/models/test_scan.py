@@ -101,11 +101,11 @@ def test_a_training_step_is_the_step_by_step_ones(
 
 
 def test_in_bf16_it_strays_no_further_than_the_steps_do(
-    model: Seq2Seq, sentences: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+    model: Seq2Seq, sentences: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch, bf16: torch.dtype
 ) -> None:
     src, tgt = sentences([7, 4, 2]), sentences([5, 6, 1])
     _, _, exact = trained_on(model, src, tgt)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", bf16):
         _, loss, fast = trained_on(model, src, tgt)
         monkeypatch.setattr(RecurrentDecoder, "_scan", lambda *_: None)
         monkeypatch.setattr(RecurrentDecoder, "_whole", lambda *_: None)
