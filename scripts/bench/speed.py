@@ -26,7 +26,7 @@ WORKERS = Path(__file__).parent / "workers"
 class Bench:
     """What every part needs: the plan, the machine, and who takes part.
 
-    ``only`` are the contenders asked for (empty: all); ``missing`` says of each that is left out why.
+    ``only`` are the contenders asked for (empty: all); ``missing`` says of each that is left out why, and of bf16.
     """
 
     plan: plans.Plan
@@ -80,6 +80,9 @@ class Bench:
             for precision in self.plan.precisions_of(contender, task, case.name) if command else ():
                 assert command is not None
                 precision = self.native if precision == "native" else precision
+                if precision == "bf16" and self.native != "bf16":
+                    self.missing["bf16"] = "this device only emulates it"
+                    continue
                 spec = {**self.spec(case, text, task, precision), **more}
                 beam = f"-beam{more['decode']['beam']}" if "decode" in more else ""
                 folder = self.scratch / "workers" / f"{task}-{case.name}{beam}-{contender}-{precision}"

@@ -73,6 +73,22 @@ def test_quick_decodes_peers_in_what_the_device_multiplies_fastest(
     assert asked["joeynmt"] == asked["ctranslate2"] == "fp32"  # it has no other on a CPU; it is compared with in this
 
 
+@pytest.mark.parametrize("instructions", [True, False])
+def test_bf16_is_measured_only_where_the_device_multiplies_it(
+    instructions: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulated it takes hundreds of times as long: the bench would not end."""
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: instructions)
+    monkeypatch.setattr(environments, "interpreter", lambda contender: sys.executable)
+    bench = speed.Bench(plan.FULL, "cpu", 1, tmp_path)
+    text = corpus.Text("text", tmp_path, [], {"pieces": 8})
+    rows = list(bench.rows(plan.TRAIN_CASES[0], text, "train", ("ours", "tutorial")))
+    asked = [(row.contender, row.precision) for row in rows]
+    fast = {"ours": ["auto", "fp32", "bf16"], "tutorial": ["fp32", "bf16"]}
+    assert asked == [(who, how) for who, hows in fast.items() for how in hows if instructions or how != "bf16"]
+    assert bench.missing == ({} if instructions else {"bf16": "this device only emulates it"})
+
+
 def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
     assert scaling.slope([[10, 3.0], [20, 6.0], [200, 60.0]]) == pytest.approx(1.0)
     assert scaling.slope([[10, 1.0], [100, 100.0]]) == pytest.approx(2.0)
