@@ -260,8 +260,10 @@ def test_quantization_leaves_our_weights_alone(
     loaded, exported = written(run, tmp_path / "out", quantization)
     before = load(run).translator.models[0].state_dict()
     assert all(tensor.equal(before[name]) for name, tensor in loaded.translator.models[0].state_dict().items())
-    # How far int8 strays depends on the CPU's instructions: 1.6 nats without VNNI, less than 1 with it.
-    assert 1e-4 < largest_difference(loaded, exported, pairs[::4]) < 3
+    features = torch.cpu.get_capabilities()
+    exact = quantization != "int8" or features.get("avx512_vnni") or features.get("avx_vnni")
+    # Without VNNI's instructions int8 strays farther: 1.6 nats were seen.
+    assert 1e-4 < largest_difference(loaded, exported, pairs[::4]) < (1 if exact else 3)
 
 
 # ----------------------------------------------------------------------------------------------------- the command

@@ -57,15 +57,21 @@ def test_quick_has_every_model_and_every_contender() -> None:
     assert plan.QUICK.precisions_of("ours", "decode", "transformer-256") == ("auto", "fp32")
 
 
+def on_a_cpu(
+    variant: plan.Plan, instructions: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[speed.Bench, corpus.Text]:
+    """A bench and a text on a CPU with instructions for bf16, or without."""
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: instructions)
+    monkeypatch.setattr(environments, "interpreter", lambda contender: sys.executable)
+    return speed.Bench(variant, "cpu", 1, folder), corpus.Text("text", folder, [], {"pieces": 8})
+
+
 @pytest.mark.parametrize("instructions", [True, False])
 def test_quick_decodes_peers_in_what_the_device_multiplies_fastest(
     instructions: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A peer in float32 beside ours in bf16 would make ours look twice as good as it is."""
-    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: instructions)
-    monkeypatch.setattr(environments, "interpreter", lambda contender: sys.executable)
-    bench = speed.Bench(plan.QUICK, "cpu", 1, tmp_path)
-    text = corpus.Text("text", tmp_path, [], {"pieces": 8})
+    bench, text = on_a_cpu(plan.QUICK, instructions, tmp_path, monkeypatch)
     rows = list(bench.rows(plan.TRAIN_CASES[0], text, "decode", plan.CONTENDERS, decode={"beam": 1}))
     asked = {row.contender: row.precision for row in rows if row.contender != "ours"}
     native = "bf16" if instructions else "fp32"
@@ -78,10 +84,7 @@ def test_bf16_is_measured_only_where_the_device_multiplies_it(
     instructions: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emulated it takes hundreds of times as long: the bench would not end."""
-    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: instructions)
-    monkeypatch.setattr(environments, "interpreter", lambda contender: sys.executable)
-    bench = speed.Bench(plan.FULL, "cpu", 1, tmp_path)
-    text = corpus.Text("text", tmp_path, [], {"pieces": 8})
+    bench, text = on_a_cpu(plan.FULL, instructions, tmp_path, monkeypatch)
     rows = list(bench.rows(plan.TRAIN_CASES[0], text, "train", ("ours", "tutorial")))
     asked = [(row.contender, row.precision) for row in rows]
     fast = {"ours": ["auto", "fp32", "bf16"], "tutorial": ["fp32", "bf16"]}
