@@ -91,14 +91,16 @@ def about(device: str, threads: int) -> dict[str, Any]:
 
 
 def measure(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Billions of operations a second of each shape and precision, and the best of each precision."""
+    """Billions of operations a second of each shape and precision there is, and the best of each precision."""
     import torch
 
     torch.set_num_threads(bench.threads)
     shapes = SHAPES_CUDA if bench.device == "cuda" else SHAPES
-    found = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        found[name] = {"x".join(map(str, shape)): giga(shape, dtype, bench.device) for shape in shapes}
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    found = {
+        name: {"x".join(map(str, shape)): giga(shape, types[name], bench.device) for shape in shapes}
+        for name in bench.precisions
+    }
     yield {"gflops": found, "peak": {name: max(each.values()) for name, each in found.items()}}
 
 

@@ -57,13 +57,14 @@ class Bench:
         return [str(python), str(script)]
 
     @property
-    def native(self) -> str:
-        """What the device multiplies fastest, as far as its instructions say."""
+    def precisions(self) -> tuple[str, ...]:
+        """What the device has instructions for, the fastest last: an emulated product takes hundreds of times as long."""
         import torch
 
         from seq2seq.devices import choose_precision
 
-        return "bf16" if choose_precision("auto", torch.device(self.device)) == torch.bfloat16 else "fp32"
+        fast = choose_precision("auto", torch.device(self.device)) == torch.bfloat16
+        return ("fp32", "bf16") if fast else ("fp32",)
 
     def spec(self, case: plans.Case, text: corpus.Text, task: str, precision: str) -> dict[str, Any]:
         """SPEC.json of one worker."""
@@ -79,8 +80,8 @@ class Bench:
             command = self.command(contender)
             for precision in self.plan.precisions_of(contender, task, case.name) if command else ():
                 assert command is not None
-                precision = self.native if precision == "native" else precision
-                if precision == "bf16" and self.native != "bf16":
+                precision = self.precisions[-1] if precision == "native" else precision
+                if precision == "bf16" and "bf16" not in self.precisions:
                     self.missing["bf16"] = "this device only emulates it"
                     continue
                 spec = {**self.spec(case, text, task, precision), **more}

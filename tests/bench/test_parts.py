@@ -90,6 +90,9 @@ def test_bf16_is_measured_only_where_the_device_multiplies_it(
     fast = {"ours": ["auto", "fp32", "bf16"], "tutorial": ["fp32", "bf16"]}
     assert asked == [(who, how) for who, hows in fast.items() for how in hows if instructions or how != "bf16"]
     assert bench.missing == ({} if instructions else {"bf16": "this device only emulates it"})
+    monkeypatch.setattr(machine, "giga", lambda shape, dtype, device: float(shape[0]))
+    (found,) = machine.measure(bench)
+    assert found["peak"] == dict.fromkeys(("fp32", "bf16") if instructions else ("fp32",), 2048.0)
 
 
 def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
