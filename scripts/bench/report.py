@@ -229,7 +229,6 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
 def _train(results: Results) -> list[str]:
     lines = ["## Training", ""]
     head = ["", "precision", "target tokens/s", "tokens an update", "parameters", "peak memory", "first update", "loss"]
-    peak = (pieces(results, "machine") or [{}])[0].get("peak", {})
     for piece in pieces(results, "train"):
         text = piece["corpus"]
         lines += [
@@ -239,26 +238,9 @@ def _train(results: Results) -> list[str]:
             f"sizes {', '.join(f'{key} {value}' for key, value in piece['size'].items())}.",
             "",
             *table(head, _speed_rows(piece["rows"])),
-            *_share_of_peak(piece, peak),
             *_notes(piece["rows"]),
         ]
     return lines
-
-
-def _share_of_peak(piece: dict[str, Any], peak: dict[str, float]) -> list[str]:
-    """How much of the machine's matrix-product peak our rows reach."""
-    said = []
-    for row in piece["rows"]:
-        if row["flops_per_token"] and row["tokens_per_second"] and row["precision"] in peak:
-            reached = row["flops_per_token"] * row["tokens_per_second"]["median"] * 1e-9
-            said.append(
-                f"{row['precision']}: {number(reached)} of {number(peak[row['precision']])} GFLOP/s, "
-                f"{reached / peak[row['precision']]:.0%}"
-            )
-    if not said:
-        return []
-    per = next(row["flops_per_token"] for row in piece["rows"] if row["flops_per_token"])
-    return [f"Matrix products of ours ({per / 1e6:.1f} MFLOP a target token): {'; '.join(dict.fromkeys(said))}.", ""]
 
 
 def _decode(results: Results) -> list[str]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from seq2seq.comparison.subject import Links
 from seq2seq.config import BOS, EOS, Config
 from seq2seq.data import files, grammar
-from seq2seq.data.batches import collate
+from seq2seq.data.batches import batched, collate
 from seq2seq.data.subwords import normalise
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
@@ -26,7 +26,6 @@ from seq2seq.evaluation.evaluate import evaluating
 
 STATES = ("before", "after")
 """Target piece i is explained by the query that predicts it (row i), or by the one that has read it (row i + 1)."""
-BATCH_POSITIONS = 4_000  # of forced decoding
 
 # --------------------------------------------------------------------------------------------- pieces and words
 
@@ -190,15 +189,6 @@ def look(
                 words_of_pieces(subwords.tgt_pieces(tgt_ids), references[n], split(references[n])),
                 attention[:, : len(tgt_ids), : len(ids)],
             )
-
-
-def batched(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of sequences, longest first, as many at a time as make up ``BATCH_POSITIONS``."""
-    order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
-    while order:
-        size = max(BATCH_POSITIONS // lengths[order[0]], 1)
-        yield order[:size]
-        order = order[size:]
 
 
 # --------------------------------------------------------------------------------------------------------- gold

@@ -16,13 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.comparison.alignment import batched, count_maps, splitter, words_of_pieces
+from seq2seq.comparison.alignment import count_maps, splitter, words_of_pieces
 from seq2seq.comparison.subject import Links, Subject
 from seq2seq.config import DecodeConfig
-from seq2seq.data.batches import collate
-from seq2seq.decoding.search import force
-from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import piece_scores
 from seq2seq.models.interface import Reweigh, Seq2Seq
 
 INTERVENED = 200  # sentences that are translated under each intervention
@@ -127,21 +125,3 @@ def forgetting(subject: Subject, links: Sequence[Links] | None = None) -> dict[s
             row[:] = [total + more for total, more in zip(row, (1, *scores), strict=True)]
     ordered = sorted(rows.items(), key=lambda item: (item[0][0], -1 if item[0][1] is None else item[0][1]))
     return {"rows": [[*key, *row] for key, row in ordered]}
-
-
-def piece_scores(
-    translator: Translator, src: Sequence[str], references: Sequence[str]
-) -> list[tuple[list[float], list[int]]]:
-    """Under teacher forcing, for each reference: the negative log-probability of each piece; 1 where it is foremost."""
-    encoded = list(zip(translator.subwords.encode_src(src), translator.subwords.encode_tgt(references), strict=True))
-    scores: list[tuple[list[float], list[int]]] = [([], [])] * len(encoded)
-    for rows in batched([max(map(len, pair)) for pair in encoded]):
-        batch = collate([encoded[n][0] for n in rows], [encoded[n][1] for n in rows]).to(translator.device)
-        with translator.autocast():
-            predicted = force(translator.models, batch.src, batch.tgt_in)
-        nll = -predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)
-        right = (predicted.argmax(-1) == batch.tgt_out).int()
-        for n, row, hits in zip(rows, nll.tolist(), right.tolist(), strict=True):
-            length = len(encoded[n][1])
-            scores[n] = (row[:length], hits[:length])
-    return scores

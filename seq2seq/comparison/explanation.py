@@ -22,7 +22,6 @@ from seq2seq.comparison.alignment import (
     Looked,
     Words,
     agreements,
-    batched,
     count_maps,
     is_punctuation,
     look,
@@ -35,7 +34,7 @@ from seq2seq.comparison.alignment import (
 )
 from seq2seq.comparison.subject import Links, Subject, parse_links
 from seq2seq.config import PAD, UNK
-from seq2seq.data.batches import collate
+from seq2seq.data.batches import batched, collate
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import evaluating

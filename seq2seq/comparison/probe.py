@@ -20,10 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.comparison.alignment import batched
 from seq2seq.comparison.subject import Subject
 from seq2seq.data import grammar
-from seq2seq.data.batches import pad
+from seq2seq.data.batches import batched, pad
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 

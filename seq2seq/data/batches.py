@@ -6,6 +6,7 @@ are taken in fours: every new shape costs a new kernel in bf16, and every padded
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ PART = 1 << 18
 """Pairs planned at once: what a plan costs in time and memory does not depend on how large the corpus is."""
 STRETCH = 1 << 10
 """Neighbours in the corpus that stay in one part, so that a part is read from few places of the file."""
+SCORED_POSITIONS = 4_000
+"""Of a batch whose reference is only read, not trained on."""
 Rows = NDArray[np.int64]
 
 
@@ -40,6 +43,15 @@ class Batch(NamedTuple):
     def tokens(self) -> int:
         """Target tokens without padding."""
         return int((self.tgt_out != PAD).sum())
+
+
+def batched(lengths: Sequence[int], positions: int | None = None) -> Iterator[list[int]]:
+    """Numbers of sequences, longest first, as many at a time as make up ``positions`` (``SCORED_POSITIONS``)."""
+    order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
+    while order:
+        size = max((positions or SCORED_POSITIONS) // lengths[order[0]], 1)
+        yield order[:size]
+        order = order[size:]
 
 
 def round_up(length: Rows) -> Rows:

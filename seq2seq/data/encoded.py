@@ -50,11 +50,6 @@ class Flat:
     def __getitem__(self, row: int) -> NDArray[Any]:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Length of each sequence."""
-        return np.diff(self.offsets)
-
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Length of each of some sequences, without reading the others'."""
         return self.offsets[rows + 1] - self.offsets[rows]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import DecodeConfig
-from seq2seq.data.batches import pad
+from seq2seq.data.batches import batched, pad
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
@@ -56,11 +56,10 @@ class Translator:
         """
         encoded = self.subwords.encode_src(lines)
         results = [[Translation("", 0.0, 0.0, [], [], None)] * options.nbest for _ in lines]
-        todo = sorted((n for n, line in enumerate(lines) if line.strip()), key=lambda n: len(encoded[n]), reverse=True)
+        todo = [n for n, line in enumerate(lines) if line.strip()]
         done(len(lines) - len(todo))
-        while todo:
-            size = max(options.batch_tokens // len(encoded[todo[0]]), 1)
-            batch, todo = todo[:size], todo[size:]
+        for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens):
+            batch = [todo[row] for row in rows]
             src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
             with self.autocast():
                 found = search(self.models, src, options, attention)

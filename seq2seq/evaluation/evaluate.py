@@ -13,14 +13,12 @@ from typing import Any
 from torch import nn
 
 from seq2seq.atomic import write_atomically, write_json
-from seq2seq.config import PAD, DecodeConfig
-from seq2seq.data.batches import collate
+from seq2seq.config import DecodeConfig
+from seq2seq.data.batches import batched, collate
 from seq2seq.decoding.search import force
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.lengths import by_thirds
 from seq2seq.evaluation.scores import score
-
-SCORED_POSITIONS = 4_000  # of a batch of forced scoring
 
 
 @dataclass(frozen=True)
@@ -97,30 +95,37 @@ def forced(
 
     Also the log-probability of each reference.
     """
-    encoded = list(zip(translator.subwords.encode_src(src), translator.subwords.encode_tgt(references), strict=True))
-    order = sorted(range(len(encoded)), key=lambda n: max(map(len, encoded[n])), reverse=True)
-    log_probability = [0.0] * len(encoded)
-    correct = tokens = 0
-    while order:
-        size = max(SCORED_POSITIONS // max(map(len, encoded[order[0]])), 1)
-        rows, order = order[:size], order[size:]
-        batch = collate([encoded[n][0] for n in rows], [encoded[n][1] for n in rows]).to(translator.device)
-        with translator.autocast():
-            predicted = force(translator.models, batch.src, batch.tgt_in)
-        real = batch.tgt_out != PAD
-        picked = predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1).masked_fill(~real, 0)
-        for n, total in zip(rows, picked.cpu().double().sum(1).tolist(), strict=True):
-            log_probability[n] = total
-        correct += int((predicted.argmax(-1) == batch.tgt_out)[real].sum())
-        tokens += int(real.sum())
-        done(0)
-    nll = -sum(log_probability)
+    scores = piece_scores(translator, src, references, done)
+    log_probability = [-sum(nll) for nll, _ in scores]
+    nll, tokens = -sum(log_probability), sum(len(right) for _, right in scores)
     per_token = nll / max(tokens, 1)
     figures = {
         "nll": per_token,
         "ppl": math.exp(min(per_token, 100.0)),
         "bits_per_character": nll / math.log(2) / max(sum(map(len, references)), 1),
-        "token_accuracy": correct / max(tokens, 1),
+        "token_accuracy": sum(sum(right) for _, right in scores) / max(tokens, 1),
         "target_tokens": tokens,
     }
     return figures, log_probability
+
+
+def piece_scores(
+    translator: Translator,
+    src: Sequence[str],
+    references: Sequence[str],
+    done: Callable[[int], None] = lambda count: None,
+) -> list[tuple[list[float], list[bool]]]:
+    """Under teacher forcing, for each reference: the negative log-probability of each piece; whether it is foremost."""
+    encoded = list(zip(translator.subwords.encode_src(src), translator.subwords.encode_tgt(references), strict=True))
+    scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(encoded)
+    for rows in batched([max(map(len, pair)) for pair in encoded]):
+        batch = collate([encoded[n][0] for n in rows], [encoded[n][1] for n in rows]).to(translator.device)
+        with translator.autocast():
+            predicted = force(translator.models, batch.src, batch.tgt_in)
+        nll = -predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)
+        right = predicted.argmax(-1) == batch.tgt_out
+        for n, row, hits in zip(rows, nll.tolist(), right.tolist(), strict=True):
+            length = len(encoded[n][1])
+            scores[n] = (row[:length], hits[:length])
+        done(0)
+    return scores

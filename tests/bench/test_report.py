@@ -83,7 +83,6 @@ def test_markdown_reads_on_its_own() -> None:
     assert "| train lstm: best peer in float32 | – | – | ≥ 3× | not measured |" in text
     assert "≤ 0.3× | reached |" in text
     assert "| seq2seq (ours) 1.2.3 | bf16 (default) | 3,000 [2,900–3,100] | 1,512 | 5.81M |" in text
-    assert "bf16: 120 of 200 GFLOP/s, 60%" in text
     assert "**differs**: 2.0000, by hand 2.5000" in text
     assert "JoeyNMT fp32 is left out**: no such attention" in text
     assert "transformers Marian: not installed: ERROR: no matching distribution" in text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import rounds
@@ -100,3 +102,20 @@ def test_the_ratios_that_the_issue_asks_for() -> None:
 def test_nobody_to_compare_with_is_no_ratio() -> None:
     lines = speed.train_ratios(speed.plans.TRAIN_CASES[0], [row("ours", "bf16", 3.0, asked="auto")])
     assert all(line["ratio"] is None for line in lines)
+
+
+def test_our_rows_are_held_against_the_peak_of_their_precision(tmp_path: Path) -> None:
+    """The target is for what a user gets without asking; a peak that was not measured gives no line."""
+    rows = [row("ours", "bf16", 3000.0, asked="auto"), row("ours", "fp32", 2000.0), row("eole", "fp32", 900.0)]
+    rows = [{**each, "flops_per_token": 40e6 if each["contender"] == "ours" else None} for each in rows]
+    big = replace(speed.plans.TRAIN_CASES[0], name="big", target_share=0.5)
+    bench = speed.Bench(speed.plans.QUICK, "cpu", 1, tmp_path)
+    assert list(speed.shares_of_peak(bench, big, rows)) == []
+    bench.results["machine"] = [{"peak": {"fp32": 200.0, "bf16": 200.0}}]
+    default, other = speed.shares_of_peak(bench, big, rows)
+    assert default["ratio"]["median"] == pytest.approx(0.6) and default["reached"] is True
+    assert other["ratio"]["median"] == pytest.approx(0.4) and other["target"] is other["reached"] is None
+    assert default["what"].startswith("train big") and "40.0 MFLOP" in default["what"]
+    assert default["against"] == "200 GFLOP/s bf16"
+    bench.results["machine"] = [{"peak": {"fp32": 200.0}}]
+    assert [line["against"] for line in speed.shares_of_peak(bench, big, rows)] == ["200 GFLOP/s fp32"]

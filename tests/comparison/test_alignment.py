@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.comparison import alignment as module
 from seq2seq.comparison.alignment import (
     Gold,
     Words,
     agreement,
     agreements,
-    batched,
     count_maps,
     look,
     map_names,
@@ -29,7 +27,7 @@ from seq2seq.comparison.alignment import (
     words_of_pieces,
 )
 from seq2seq.config import BOS, Config, DataConfig, SubwordConfig, TransformerDecoderConfig
-from seq2seq.data import grammar, subwords
+from seq2seq.data import batches, grammar, subwords
 from seq2seq.data.subwords import Subwords, normalise
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
@@ -231,7 +229,7 @@ def test_forced_attention_is_that_of_one_pair_at_a_time(
     if maps is None:
         return
     for positions in (1, 64, 4_000):
-        monkeypatch.setattr(module, "BATCH_POSITIONS", positions)
+        monkeypatch.setattr(batches, "SCORED_POSITIONS", positions)
         found = {pair.number: pair for pair in look(translator, src, references, str.split)}
         assert sorted(found) == list(range(len(src)))
         for n, pair in found.items():
@@ -241,14 +239,6 @@ def test_forced_attention_is_that_of_one_pair_at_a_time(
             torch.testing.assert_close(pair.attention, alone, atol=1e-5, rtol=1e-4)
             assert pair.src == words_of_pieces(tiny_subwords.src_pieces(ids), src[n], src[n].split())
             assert pair.tgt.words == references[n].split()
-
-
-def test_batches_hold_every_number_once_and_no_more_than_their_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_POSITIONS", 20)
-    lengths = [3, 9, 1, 30, 4, 10, 2]
-    found = list(batched(lengths))
-    assert found == [[3], [5, 1], [4, 0, 6, 2]]
-    assert all(len(rows) == 1 or len(rows) * max(lengths[n] for n in rows) <= 20 for rows in found)
 
 
 # --------------------------------------------------------------------------------------------------- gold, AER

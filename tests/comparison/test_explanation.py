@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seq2seq.comparison import alignment, explanation
+from seq2seq.comparison import explanation
 from seq2seq.comparison.alignment import Words
 from seq2seq.comparison.explanation import Position, Sharpness, Text, aligned, control, draw_positions, measure, sample
 from seq2seq.comparison.subject import Links, Subject
 from seq2seq.config import BOS, PAD, UNK, Config, DataConfig
+from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.models.interface import DecoderOutput, Seq2Seq
@@ -212,7 +213,7 @@ def test_batches_and_padding_change_nothing(
     assert whole["attention"] == ("maps" in whole) == ("alignment" in whole) == ("attended" in whole["masking"])
     assert whole["sentences"] == 12  # not the empty one
     assert whole["masking"]["drawn"] == 20 >= whole["masking"]["gold"]["positions"] > 10
-    monkeypatch.setattr(alignment, "BATCH_POSITIONS", 1)
+    monkeypatch.setattr(batches, "SCORED_POSITIONS", 1)
     close(measure(subject), whole)
 
 

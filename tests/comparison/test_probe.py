@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from seq2seq.comparison import alignment, probe
+from seq2seq.comparison import probe
 from seq2seq.comparison.probe import Examples, answers, by_length, deal, examples, frequent, named, normal, predict
 from seq2seq.comparison.subject import Subject
 from seq2seq.config import Config, DataConfig, GrammarConfig, SplitConfig
+from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.models.interface import Seq2Seq
@@ -128,7 +129,7 @@ def subject(build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords, pairs: 
 
 def test_vectors_do_not_depend_on_the_batch(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = examples(subject.translator, subject.src, {"the": 0, "cat": 1})
-    monkeypatch.setattr(alignment, "BATCH_POSITIONS", 1)
+    monkeypatch.setattr(batches, "SCORED_POSITIONS", 1)
     assert torch.allclose(examples(subject.translator, subject.src, {"the": 0}).vectors, whole.vectors, atol=1e-6)
     with torch.inference_mode():
         ids = torch.tensor(subject.translator.subwords.encode_src(subject.src[3:4]))

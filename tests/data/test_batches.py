@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config import BOS, EOS, PAD
 from seq2seq.data import batches as batches_module
-from seq2seq.data.batches import MULTIPLE, Batches, collate, gather, pad, plan, round_up
+from seq2seq.data.batches import MULTIPLE, Batches, batched, collate, gather, pad, plan, round_up
 from seq2seq.data.encoded import Flat, FlatWriter, Split
 from seq2seq.data.subwords import Subwords
 
@@ -195,3 +195,10 @@ def test_batches_of_a_part_keep_to_the_budget(in_parts: Batches) -> None:
     for number, rows in enumerate(in_parts.part(1)):
         batch = in_parts.load(rows, 1, number)
         assert max(batch.src.numel(), batch.tgt_out.numel()) <= 200
+
+
+def test_batches_hold_every_number_once_and_no_more_than_their_positions() -> None:
+    lengths = [3, 9, 1, 30, 4, 10, 2]
+    found = list(batched(lengths, 20))
+    assert found == [[3], [5, 1], [4, 0, 6, 2]]
+    assert all(len(rows) == 1 or len(rows) * max(lengths[n] for n in rows) <= 20 for rows in found)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from seq2seq.config import BOS, PAD, DecodeConfig
+from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation import evaluate as module
 from seq2seq.evaluation.evaluate import evaluate, evaluating
 from seq2seq.evaluation.scores import score
 from seq2seq.models.interface import Seq2Seq
@@ -92,7 +92,7 @@ def test_batch_composition_does_not_matter(
 ) -> None:
     src, references = text
     whole = evaluate(lstm, src, references, "de", GREEDY)
-    monkeypatch.setattr(module, "SCORED_POSITIONS", 1)
+    monkeypatch.setattr(batches, "SCORED_POSITIONS", 1)
     small = evaluate(lstm, src, references, "de", DecodeConfig(max_ratio=1.0, max_extra=2, batch_tokens=1))
     assert small.log_probability == pytest.approx(whole.log_probability, abs=1e-3)
     assert [t[0].text for t in small.translations] == [t[0].text for t in whole.translations]
