@@ -136,8 +136,8 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":  # there one kernel does it all
             return F.dropout(x, self.threshold / 256)
-        bounds = torch.iinfo(torch.int64)
-        draws = torch.randint(bounds.min, bounds.max, (x.numel() // 8 + 1,), device=x.device)
+        draws = torch.empty(x.numel() // 8 + 1, dtype=torch.int64)
+        draws.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits: a narrower range costs a division a number
         numbers = draws.view(torch.uint8)[: x.numel()].view(x.shape)
         # Straight into numbers of x's type: a mask of booleans costs ten times as much to make and to multiply with.
         kept = torch.ge(numbers, self.threshold, out=torch.empty(x.shape, dtype=x.dtype))

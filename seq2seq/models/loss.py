@@ -1,7 +1,7 @@
 """Cross-entropy with label smoothing, and the un-smoothed likelihood beside it.
 
-The (tokens × vocabulary) matrix is never held: output layer, softmax and both gradients are computed a block of rows
-at a time, in one go. What smoothing adds to the gradients is known without it.
+Output layer, softmax and both gradients are computed in one go, a block of rows at a time, so that the (tokens ×
+vocabulary) matrix is never held beyond a block. What smoothing adds to the gradients is known without it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from seq2seq.config import PAD
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.scan import product_type
 
-BLOCK = {"cpu": 1 << 21, "cuda": 1 << 27}
-"""Logits computed at once: on a CPU what its caches hold, on a GPU what fills it."""
+BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
+"""Logits computed at once, on a CPU 64 MB: every block costs a pass over the gradient of the whole weight."""
 
 
 class Loss(NamedTuple):

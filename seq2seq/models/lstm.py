@@ -43,4 +43,4 @@ class FixedContext(Context):
             return None
         context = memory.keys[0][:, : self.width]
         states = lstm_scan(gates + F.linear(context, reading), recurrent, state, cell)
-        return Attended(states, context.expand(len(gates), -1, -1), None)
+        return Attended(states, context[None], None)

@@ -154,7 +154,7 @@ class RecurrentDecoder(Decoder):
         else:  # one context for all hypotheses, multiplied once
             gates = self._embedded_gates(embedded) + F.linear(context, weight[:, embedded.shape[-1] :])
         state = self._advance(gates, state)
-        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context.expand(*token.shape, -1))
+        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context)
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
@@ -185,7 +185,7 @@ class RecurrentDecoder(Decoder):
         for n, layer in enumerate(self.layers):
             first = tuple(state[f"{part}{n}"].transpose(0, 1).contiguous() for part in self.parts)
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
-        return Attended(x.transpose(0, 1), contexts, None)
+        return Attended(x.transpose(0, 1), contexts[:1], None)
 
     def _step_by_step(self, embedded: Tensor, memory: Memory) -> Attended:
         """The reference: as search does it."""
@@ -220,8 +220,14 @@ class RecurrentDecoder(Decoder):
         return new
 
     def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
-        hidden: Tensor = torch.tanh(self.readout(torch.cat([state, embedded, context], -1)))
-        return self.dropout(hidden)
+        """The context may be one for all steps (1, B, C), or for all hypotheses (B, 1, C): it is multiplied once."""
+        if context.shape[:-1] == state.shape[:-1]:
+            hidden: Tensor = self.readout(torch.cat([state, embedded, context], -1))
+        else:
+            own = torch.cat([state, embedded], -1)
+            of_own, of_context = self.readout.weight.split([own.shape[-1], context.shape[-1]], 1)
+            hidden = F.linear(own, of_own, self.readout.bias) + F.linear(context, of_context)
+        return self.dropout(torch.tanh(hidden))
 
 
 def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -117,7 +117,10 @@ class _LSTMScan(torch.autograd.Function):
 
 
 class Attended(NamedTuple):
-    """What all steps came to: states (T, B, D), contexts (T, B, C), and attention (T, B, S) if there is any."""
+    """What all steps came to: states (T, B, D), and attention (T, B, S) if there is any.
+
+    Contexts are (T, B, C), or (1, B, C) where one serves for all steps.
+    """
 
     states: Tensor
     contexts: Tensor

@@ -34,12 +34,12 @@ def transformer(size: dict[str, int], sentences: int, s: int, t: int) -> int:
     return sentences * size["layers"] * (encoder + own + across)
 
 
-def _recurrent(size: dict[str, int], s: int, t: int, context: int) -> int:
-    """Encoder of both directions, the decoder's cell without its context's part, and the readout; a sentence."""
+def _recurrent(size: dict[str, int], s: int, t: int) -> int:
+    """Encoder of both directions, the decoder's cell and the readout without their contexts' parts; a sentence."""
     encoder, decoder, embedding = size["encoder"], size["decoder"], size["embedding"]
     read = 2 * s * 4 * encoder * (embedding + encoder)
     written = t * 4 * decoder * (embedding + decoder)
-    return read + written + t * (decoder + embedding + context) * embedding
+    return read + written + t * (decoder + embedding) * embedding
 
 
 def bahdanau(size: dict[str, int], sentences: int, s: int, t: int) -> int:
@@ -47,11 +47,12 @@ def bahdanau(size: dict[str, int], sentences: int, s: int, t: int) -> int:
     memory, attention, decoder = 2 * size["encoder"], size["attention"], size["decoder"]
     keys = s * memory * attention
     looks = t * (decoder * attention + s * attention + s * memory)
-    return sentences * (_recurrent(size, s, t, memory) + t * 4 * decoder * memory + keys + looks)
+    reads = t * (4 * decoder + size["embedding"]) * memory
+    return sentences * (_recurrent(size, s, t) + reads + keys + looks)
 
 
 def lstm(size: dict[str, int], sentences: int, s: int, t: int) -> int:
-    """Multiplications of encoder and decoder, forward; the context never changes, so its gates are made once."""
+    """Multiplications of encoder and decoder, forward; the context never changes, so that it is multiplied once."""
     context = size["decoder"]
-    once = 2 * size["encoder"] * context + 4 * size["decoder"] * context
-    return sentences * (_recurrent(size, s, t, context) + once)
+    once = (2 * size["encoder"] + 4 * size["decoder"] + size["embedding"]) * context
+    return sentences * (_recurrent(size, s, t) + once)
