@@ -81,6 +81,8 @@ def chosen_plan(options: argparse.Namespace) -> plans.Plan:
         plan = replace(plan, rounds=options.rounds)
     if options.seconds:
         plan = replace(plan, seconds=options.seconds, decode_seconds=options.seconds)
+    if options.device == "cuda":  # runs at once share its one device, whatever the threads
+        plan = replace(plan, left_out=(*plan.left_out, "parallel"))
     return plan
 
 

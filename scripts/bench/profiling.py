@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def measure(bench: Bench) -> Iterator[dict[str, Any]]:
     """The operations that take most of an update's time, and the share of loading batches."""
-    for case in plans.TRAIN_CASES:
+    for case in plans.train_cases(bench.device):
         text = corpus.of_name(case.corpus)
         yield {"case": case.name, **ask(bench, case, text, "profile")}
 

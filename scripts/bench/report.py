@@ -188,11 +188,11 @@ def _ratios(results: Results) -> list[str]:
 
 def _speed_rows(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     lines = []
+    kind = "cuda_mb" if any(row["cuda_mb"] for row in rows) else "rss_mb"
     for row in sorted(rows, key=lambda r: -(r["tokens_per_second"] or {"median": 0})["median"]):
         if row["failed"]:
             continue
         default = " (default)" if row["contender"] == "ours" and row["asked"] == "auto" else ""
-        memory = row["cuda_mb"] or row["rss_mb"]
         lines.append(
             [
                 f"{LABELS[row['contender']]} {row['version']}",
@@ -200,7 +200,7 @@ def _speed_rows(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
                 spread(row["tokens_per_second"]),
                 number(row["tokens_per_update"]),
                 f"{row['parameters'] / 1e6:.2f}M",
-                f"{number(memory)} MiB",
+                f"{number(row[kind])} MiB",
                 f"{number(row['first_update_seconds'])} s",
                 _check(row["check"]),
             ]

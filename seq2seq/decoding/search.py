@@ -126,7 +126,8 @@ def search(
 def constrain(log_probabilities: Tensor, tokens: Tensor, limits: Tensor, options: DecodeConfig) -> None:
     """Rule out, in place, what may not follow ``tokens`` (B, K, t + 1), BOS included."""
     length = tokens.shape[2] - 1
-    log_probabilities[..., NEVER] = float("-inf")
+    for piece in NEVER:
+        log_probabilities[..., piece] = float("-inf")
     if length < options.min_length:
         log_probabilities[..., EOS] = float("-inf")
     size = options.no_repeat_ngram
@@ -186,13 +187,15 @@ def collect(
     choice: Choice, history: State, sentences: list[int], finished: list[list[Hypothesis]], options: DecodeConfig
 ) -> None:
     """Move the hypotheses that end into ``finished``."""
-    for b, k in choice.ends.nonzero().tolist():
-        parent = int(choice.parents[b, k])
-        ids: list[int] = history["tokens"][b, parent, 1:].tolist()
-        total = float(choice.scores[b, k])
-        maps = history["attention"][b, parent].clone() if "attention" in history else None
-        score = total / length_penalty(len(ids) + 1, options)
-        finished[sentences[b]].append(Hypothesis(ids, total, score, maps))
+    rows, places = choice.ends.nonzero(as_tuple=True)
+    if not len(rows):
+        return
+    parents = choice.parents[rows, places]
+    ended: list[list[int]] = history["tokens"][rows, parents, 1:].tolist()
+    maps = history["attention"][rows, parents].unbind() if "attention" in history else [None] * len(ended)
+    penalty = length_penalty(history["tokens"].shape[2], options)  # BOS stands in for EOS
+    for b, ids, total, attention in zip(rows.tolist(), ended, choice.scores[rows, places].tolist(), maps, strict=True):
+        finished[sentences[b]].append(Hypothesis(ids, total, total / penalty, attention))
 
 
 def survivors(choice: Choice, width: int, sampled: bool) -> Choice:

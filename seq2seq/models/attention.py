@@ -84,8 +84,8 @@ class SelfAttention(nn.Module):
         if place == keys.shape[-2]:
             keys, values = longer(keys), longer(values)
         keys[..., place, :], values[..., place, :] = key, value
-        read_keys, read_values = (cache.flatten(0, 2)[:, : place + 1] for cache in (keys, values))  # views: no copy
-        mixed, _ = attend(query.flatten(0, 2)[:, None], read_keys, read_values, None)
+        read_keys, read_values = (cache.flatten(0, 1)[..., : place + 1, :] for cache in (keys, values))  # no copy
+        mixed, _ = attend(query.flatten(0, 1)[:, :, None], read_keys, read_values, None)
         return self.out(mixed.reshape(x.shape)), keys, values
 
 

@@ -32,7 +32,7 @@ def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: flo
 
     Perplexity is exp(nll / tokens): it does not depend on the smoothing (Szegedy et al. 2016, section 7).
     """
-    real = target != PAD
+    real = (target != PAD).nonzero(as_tuple=True)  # looked up once, because a GPU waits for it
     output = model.output
     given = (hidden[real], output.weight, output.bias, target[real], smoothing)
     return Loss(*_LinearCrossEntropy.apply(*given))  # type: ignore[no-untyped-call]

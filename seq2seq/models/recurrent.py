@@ -169,6 +169,8 @@ class RecurrentDecoder(Decoder):
         """One layer of LSTM cells, the usual case, by ``scan``."""
         if len(self.layers) > 1 or len(self.parts) == 1 or memory.reweigh is not None:
             return None
+        if embedded.is_cuda and not self.context.changes:  # there cuDNN's kernel is faster
+            return None
         weight, recurrent, bias, recurrent_bias = matrices_of(self.layers[0])
         from_embedding, reading = weight.split([embedded.shape[-1], self.context.width], 1)
         gates = F.linear(embedded, from_embedding, bias + recurrent_bias)

@@ -186,7 +186,7 @@ class TransformerDecoder(Decoder):
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         place = state["places"].shape[2]
-        x = self.positions(self.embedding(token), torch.tensor([place], device=token.device))
+        x = self.positions(self.embedding(token), torch.full((1,), place, device=token.device))
         new: State = {"places": state["places"].new_empty(*token.shape, place + 1, 0)}
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):

@@ -38,14 +38,17 @@ Models = Mapping[str, nn.Module]
 
 
 def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Write all that is needed to go on to the same bits: weights, moments, random generators, plain state."""
+    """Write all that is needed to go on: weights, moments, random generators, plain state.
+
+    On a CPU it goes on to the same bits; CUDA adds some gradients up in no fixed order.
+    """
     tensors = {f"{kind}/{name}": tensor for kind, model in models.items() for name, tensor in weights_of(model).items()}
     names = {id(parameter): name for name, parameter in models["model"].named_parameters()}
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
             tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
     tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # asking for the generator of a GPU that nobody uses would take hold of it
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     _write(path, tensors, state)
 

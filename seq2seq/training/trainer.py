@@ -101,10 +101,12 @@ class Trainer:
         self.corpus, self.model, self.run, self.device = corpus, model.to(device), run, device
         precision = choose_precision(self.options.precision, device)
         self.autocast = autocast(device, precision)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+        # Not for fp16 alone: where autocast asks for bf16, cuDNN's recurrent layers and their gradients are fp16 too.
+        scaled = device.type == "cuda" and precision != torch.float32
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
         self.optimizer = build_optimizer(model, self.options.optimizer)
         # What is validated and kept: the model, or one that follows it and has the moving average of its weights.
-        self.judged = copy.deepcopy(model).requires_grad_(False) if self.options.ema else model
+        self.judged = copy.deepcopy(model).requires_grad_(False).to(device) if self.options.ema else model
         self.translator = Translator([self.judged], corpus.subwords, device, self.autocast)
         self.batches = Batches(
             corpus.splits["train"],
@@ -331,7 +333,8 @@ class Trainer:
                 "start the run anew with overwrite=true"
             ) from error
         self.window = Window.restore(state["window"], self.device)
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the training began without one, on another device
+            self.scaler.load_state_dict(state["scaler"])
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -56,6 +56,18 @@ def test_training_goes_on_from_what_was_saved(build_tiny: Build, sentences: Any,
     assert torch.equal(vector(models[0]), vector(models[1]))
 
 
+def test_a_gpu_that_is_not_used_is_left_alone(
+    build_tiny: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking for its generator would take half a gigabyte of it, or fail where another process has it all."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: pytest.fail("the GPU was touched"))
+    model = build_tiny("lstm")
+    path = tmp_path / "last.safetensors"
+    checkpoint.save_training(path, {"model": model}, build_optimizer(model, OptimizerConfig()), {})
+    assert "random/cuda" not in load_file(path)
+
+
 @pytest.mark.parametrize(("tie", "tables"), [("all", 1), ("output", 2), ("none", 3)])
 def test_a_shared_table_is_stored_once(
     tie: str, tables: int, tiny_models: dict[str, ModelConfig], tmp_path: Path

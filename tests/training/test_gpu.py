@@ -20,6 +20,12 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 MakeConfig = Callable[..., Config]
 
 
+@pytest.fixture(autouse=True)
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No TF32 in cuDNN's recurrent layers, which take it in float32 unless told otherwise."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def trainer(config: Config, folder: Path) -> Trainer:
     corpus = prepare(config.data)
     torch.manual_seed(config.seed)
@@ -34,6 +40,7 @@ def test_every_model_trains_on_the_gpu_and_goes_on(
     first = trainer(config, tmp_path)
     first.train()
     assert first.at.step == 4 and first.at.skipped < 4
+    assert first.scaler.is_enabled() == (precision != "fp32")
     config.trainer.max_steps = 6
     again = trainer(config, tmp_path)
     assert again.at.step == 4
@@ -61,7 +68,8 @@ def test_gradients_on_the_gpu_are_those_of_the_cpu(name: str, toy_config: MakeCo
     config = toy_config(name, max_steps=1)
     corpus = prepare(config.data)
     torch.manual_seed(1)
-    model = build(config.model, *corpus.subwords.sizes).eval()
+    model = build(config.model, *corpus.subwords.sizes).train()  # cuDNN's layers have no backward in evaluation
+    assert config.model.dropout == 0
     src = torch.from_numpy(corpus.splits["train"].src[0].astype("int64"))[None]
     tgt = torch.from_numpy(corpus.splits["train"].tgt[0].astype("int64"))[None]
     found = []

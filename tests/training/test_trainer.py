@@ -192,6 +192,27 @@ def test_a_resume_keeps_the_plateau_and_the_patience(
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
+def test_a_run_from_the_cpu_goes_on_where_gradients_are_scaled(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the same config scales them; the CPU's checkpoint says nothing of a scale. A step is one as before."""
+    config = toy_config(max_steps=2, valid_every=4)
+    start(config, tmp_path).train()
+    real = torch.amp.GradScaler
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: real(device, enabled=True))
+    config.trainer.max_steps = 4
+    scaled = start(config, tmp_path)
+    assert scaled.at.step == 2 and scaled.scaler.is_enabled()
+    scaled.train()
+    assert scaled.at.step == 4 and scaled.at.skipped == 0
+    plain = toy_config(max_steps=4, valid_every=4)
+    monkeypatch.undo()
+    straight = start(plain, tmp_path / "straight")
+    straight.train()
+    for one, other in zip(straight.model.parameters(), scaled.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
 def test_one_seed_repeats_itself_and_another_does_not(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
     config = toy_config(max_steps=3, valid_every=3)
     config.model = replace(config.model, dropout=0.1)

@@ -174,6 +174,9 @@ class Gate:
         if not self._told_first:
             answer["first_update_seconds"] = self._first_update
             self._told_first = True
+        cuda = self._cuda()
+        if cuda:  # the others, who now have their turn, need the memory
+            cuda.empty_cache()
         self._say(answer)
 
     def _curve(self, noted: list[tuple[float, int]]) -> list[list[float]]:

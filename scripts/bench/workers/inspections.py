@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from seq2seq.config import Config, DecodeConfig
@@ -70,6 +71,7 @@ def profile_of(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2
     events = [
         (event.key, event.self_device_time_total if cuda else event.self_cpu_time_total, event.count)
         for event in trainer.profiler.key_averages()
+        if event.device_type == DeviceType.CPU  # operations; the kernels that they start are counted in them
     ]
     whole = sum(time_ for _, time_, _ in events) or 1.0
     top = sorted(events, key=lambda event: -event[1])[:TOP]

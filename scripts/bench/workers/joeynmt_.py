@@ -258,7 +258,8 @@ def train(gate: Gate) -> None:
     share = real_share(ready)
     make = ready.training_data.make_iter
     ready.training_data.make_iter = lambda **options: Gated(make(**options), gate)
-    gate.ready(version=__version__, parameters=ready.parameters, notes=notes_of(gate.spec), real_share=share)
+    about = {"real_share": share, **({"precision": "fp16"} if gate.spec["precision"] != "fp32" else {})}
+    gate.ready(version=__version__, parameters=ready.parameters, notes=notes_of(gate.spec), **about)
     trainer.train_and_validate(ready.training_data, ready.validation_data)
 
 
