@@ -125,7 +125,7 @@ QUALITY = {
 }
 # What a GPU is for: the size of Transformer-big (Vaswani et al. 2017), and the others with batches that fill it.
 BIG: Size = {"embedding": 1024, "width": 1024, "layers": 6, "heads": 16, "feed_forward": 4096}
-BATCH, LENGTH = 64, 32  # decoding: sentences a batch, tokens a hypothesis
+BATCH = 64  # decoding: sentences a batch
 TARGETS = {
     "decode": 3.0,
     "ctranslate2": 0.7,
@@ -157,6 +157,8 @@ class Plan:
     rounds: int = 3
     seconds: float = 8.0  # of a slice
     decode_seconds: float = 6.0
+    decode_length: int = 32  # tokens a hypothesis
+    longest: float = float("inf")  # seconds of decoding after which who is far behind is not asked again
     precisions: dict[str, tuple[str, ...]] = field(default_factory=dict)  # see precisions_of
     startup_repeats: int = 5
     scaling_pairs: tuple[int, ...] = (10_000, 100_000, 1_000_000)
@@ -188,6 +190,8 @@ QUICK = Plan(
     "quick",
     seconds=1.5,
     decode_seconds=1.0,
+    decode_length=16,
+    longest=4.0,
     precisions={
         "ours": ("auto",),
         "ours train transformer-256": ("auto", "fp32"),
@@ -198,6 +202,7 @@ QUICK = Plan(
         **dict.fromkeys(("tutorial", *FRAMEWORKS), _ONE),
     },
     startup_repeats=3,
+    scaling_pairs=(10_000, 1_000_000),
     decode_lengths=(10, 50, 200),
     starts_at_once=2,
     left_out=("quality",),

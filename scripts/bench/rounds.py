@@ -24,6 +24,7 @@ import machine
 
 READY_PATIENCE = 600.0  # seconds until a worker must be ready
 SLICE_PATIENCE = 300.0  # seconds over a slice's length until it must have answered
+HOPELESS = 0.25  # of the fastest's rate in the warm-up: who is below it and takes long is not asked again
 DISTURBED = 0.05  # share of the machine that others may take from a slice
 SAME_LOSS = 1e-3  # relative difference up to which two losses are the same quantity
 
@@ -190,12 +191,14 @@ def measure(
     at_once: int = 1,
     checks: bool = True,
     quiet: float = 0.0,
+    longest: float = float("inf"),
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Fill in the rows: a warm-up each, then ``rounds`` slices of ``seconds`` in turns. A row may fail at any time.
 
     On a machine that others use, each slice waits at most ``quiet`` seconds until it has the machine to itself, and is
-    made again where it had not.
+    made again where it had not. Who takes more than ``longest`` seconds for the warm-up and is hopelessly behind in it
+    is left at that one slice.
     """
     workers: dict[int, Worker] = {}
     try:
@@ -210,6 +213,8 @@ def measure(
             for n in order:
                 if n in workers and not _slice(rows[n], workers[n], seconds, turn == 0, quiet):
                     workers.pop(n).stop(0)
+            if turn == 0:
+                _leave_at_the_warmup(rows, workers, longest)
             say(f"round {turn} of {rounds} done" if turn else "warmed up")
         for n, worker in workers.items():
             if checks:
@@ -227,6 +232,15 @@ def _drop_twins(rows: Sequence[Row], workers: dict[int, Worker]) -> None:
                 if other.contender == row.contender and other.precision == row.about["precision"] and n in workers:
                     other.failed = "same as auto"
                     workers.pop(n).stop()
+
+
+def _leave_at_the_warmup(rows: Sequence[Row], workers: dict[int, Worker], longest: float) -> None:
+    rates = {n: rows[n].warmup["tokens"] / rows[n].warmup["seconds"] for n in workers}
+    for n, rate in rates.items():
+        if rows[n].warmup["seconds"] > longest and rate < HOPELESS * max(rates.values()):
+            rows[n].slices.append(rows[n].warmup)
+            rows[n].about.setdefault("notes", []).append("one slice alone, its first: too slow to wait for more")
+            workers.pop(n).stop()
 
 
 def _slice(row: Row, worker: Worker, seconds: float, warmup: bool, quiet: float) -> bool:

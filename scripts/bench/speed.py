@@ -201,11 +201,12 @@ def decode(bench: Bench) -> Iterator[dict[str, Any]]:
             more["run"], more["export"] = same_weights(bench, case, text)
         for beam in (1, 5):
             print(f"decode {case.name} beam {beam}", flush=True)
-            asked = {"beam": beam, "batch": plans.BATCH, "length": plans.LENGTH}
+            asked = {"beam": beam, "batch": plans.BATCH, "length": bench.plan.decode_length}
             contenders = [c for c in case.contenders if c != "ctranslate2" or more.get("export")]
             rows = list(bench.rows(case, text, "decode", contenders, decode=asked, **more))
             turns, seconds, together = bench.plan.rounds, bench.plan.decode_seconds, bench.plan.starts_at_once
-            rounds.measure(rows, turns, seconds, together, checks=False, quiet=bench.quiet, say=say)
+            how = {"checks": False, "quiet": bench.quiet, "longest": bench.plan.longest, "say": say}
+            rounds.measure(rows, turns, seconds, together, **how)
             measured = [rounds.plain(row) for row in rows]
             ratios = decode_ratios(case.name, beam, measured)
             yield {"case": case.name, "model": case.model, "beam": beam, "rows": measured, "ratios": ratios, **asked}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seq2seq.config import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.models.interface import Memory, Seq2Seq, State, select
+from seq2seq.models.linear import unchanging_weights
 
 NEVER = [PAD, UNK, BOS]  # no search puts these into a hypothesis
 
@@ -83,6 +84,7 @@ class Choice(NamedTuple):
 
 
 @torch.no_grad()  # not inference_mode: in it autocast converts every weight anew at every step
+@unchanging_weights()
 def search(
     models: Sequence[Seq2Seq], src: Tensor, options: DecodeConfig, attention: bool = False
 ) -> list[list[Hypothesis]]:
@@ -145,10 +147,16 @@ def constrain(log_probabilities: Tensor, tokens: Tensor, limits: Tensor, options
 
 
 def extend(scores: Tensor, log_probabilities: Tensor, width: int, options: DecodeConfig) -> Choice:
-    """The likeliest 2 K continuations of all hypotheses of a sentence: at least K of them do not end."""
+    """The likeliest 2 K continuations of all hypotheses of a sentence: at least K of them do not end.
+
+    Of a single one only the likeliest, for where that ends the sentence is done. Writes into ``log_probabilities``.
+    """
     pieces = log_probabilities.shape[-1]
-    totals = (scores[:, :, None] + log_probabilities).flatten(1)
-    best, index = totals.topk(min(2 * width, totals.shape[1]))
+    totals = log_probabilities.add_(scores[:, :, None]).flatten(1)
+    if width == 1:
+        best, index = totals.max(1, keepdim=True)
+    else:
+        best, index = totals.topk(min(2 * width, totals.shape[1]))
     tokens = index % pieces
     ends = tokens == EOS
     ends[:, width:] = False  # an ending counts only among the first K

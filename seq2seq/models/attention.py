@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2seq.models.interface import Memory
+from seq2seq.models.linear import Linear
 
 BLOCK = 8  # places by which a cache grows
 
@@ -68,8 +69,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.project = nn.Linear(width, 3 * width)  # queries, keys and values in one product
-        self.out = nn.Linear(width, width)
+        self.project = Linear(width, 3 * width)  # queries, keys and values in one product
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
@@ -95,9 +96,9 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int, memory_width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(memory_width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(memory_width, 2 * width)
+        self.out = Linear(width, width)
 
     def keys(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Memory states (B, S, D) to keys and values (B, H, S, W), laid out for the products of every step."""

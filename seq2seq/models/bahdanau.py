@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seq2seq.config import AttentionDecoderConfig
 from seq2seq.models.interface import Memory
+from seq2seq.models.linear import Linear
 from seq2seq.models.recurrent import Context
 from seq2seq.models.scan import Attended, attentive_scan
 
@@ -25,12 +26,12 @@ class AttentiveContext(Context):
         self.width = memory_width
         self.score = options.score
         if options.score == "additive":  # e_ij = v·tanh(W s_{i-1} + U h_j), appendix A.1.2
-            self.query = nn.Linear(options.width, options.attention_width, bias=False)
-            self.key = nn.Linear(memory_width, options.attention_width)
+            self.query = Linear(options.width, options.attention_width, bias=False)
+            self.key = Linear(memory_width, options.attention_width)
             self.energy = nn.Parameter(torch.empty(options.attention_width))
             nn.init.uniform_(self.energy, -(options.attention_width**-0.5), options.attention_width**-0.5)
         elif options.score == "general":  # e_ij = s_{i-1}·(U h_j)
-            self.key = nn.Linear(memory_width, options.width, bias=False)
+            self.key = Linear(memory_width, options.width, bias=False)
 
     def prepare(self, memory: Memory) -> Memory:
         """U h_j is computed once a sentence."""

@@ -7,6 +7,7 @@ from torch import nn
 from seq2seq import config as options
 from seq2seq.models.bahdanau import AttentiveContext
 from seq2seq.models.interface import Decoder, Embedding, Encoder, Seq2Seq
+from seq2seq.models.linear import Linear
 from seq2seq.models.lstm import FixedContext
 from seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
@@ -22,7 +23,7 @@ def build(model: options.ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq
     src_embedding = tgt_embedding if model.tie == "all" else Embedding(src_vocab, model.embedding)
     encoder = build_encoder(model, src_embedding)
     decoder = build_decoder(model, tgt_embedding)
-    output = nn.Linear(model.embedding, tgt_vocab)
+    output = Linear(model.embedding, tgt_vocab)
     nn.init.zeros_(output.bias)
     if model.tie == "none":
         nn.init.normal_(output.weight, std=model.embedding**-0.5)

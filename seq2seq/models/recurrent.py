@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from seq2seq.config import RecurrentDecoderConfig, RecurrentEncoderConfig
 from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+from seq2seq.models.linear import Linear, linear
 from seq2seq.models.scan import Attended
 
 
@@ -131,11 +132,22 @@ class RecurrentDecoder(Decoder):
             recurrent_layer(options.cell, inputs if n == 0 else width, width) for n in range(options.layers)
         )
         self.parts = ("h", "c") if options.cell == "lstm" else ("h",)
-        self.first = nn.Linear(first_width, width * options.layers * len(self.parts))
-        self.readout = nn.Linear(width + inputs, embedding.embedding_dim)
+        self.first = Linear(first_width, width * options.layers * len(self.parts))
+        self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def prepare(self, memory: Memory) -> Memory:
-        return self.context.prepare(memory)
+        """What a context that never changes adds to every step's gates and readout is multiplied once a sentence."""
+        memory = self.context.prepare(memory)
+        if self.context.changes:
+            return memory
+        context, _ = self.context(memory.summary[:, None], memory)  # the same for any state
+        weights = (matrices_of(self.layers[0])[0], self.readout.weight)
+        return memory.with_keys(*memory.keys, *(linear(context, self._of_context(weight)[1]) for weight in weights))
+
+    def _of_context(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """What a weight (…, I + C) multiplies before the context, and what it multiplies the context with."""
+        own, of_context = weight.split([weight.shape[1] - self.context.width, self.context.width], 1)
+        return own, of_context
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
         return self.context.bottleneck(memory)
@@ -147,21 +159,22 @@ class RecurrentDecoder(Decoder):
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         embedded = self.embedding(token)
-        context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
-        weight, _, bias, _ = matrices_of(self.layers[0])
-        if context.shape[1] == token.shape[1]:  # whole, because autocast converts a part of a weight anew at every step
-            gates = F.linear(torch.cat([embedded, context], -1), weight, bias)
-        else:  # one context for all hypotheses, multiplied once
-            gates = self._embedded_gates(embedded) + F.linear(context, weight[:, embedded.shape[-1] :])
+        context, weights = None, None
+        if self.context.changes:
+            context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
+            weight, _, bias, _ = matrices_of(self.layers[0])
+            gates = linear(torch.cat([embedded, context], -1), weight, bias)
+        else:
+            gates = self._embedded_gates(embedded) + memory.keys[-2]
         state = self._advance(gates, state)
-        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context)
+        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context, memory.keys[-1])
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
         found = self._scan(embedded, memory) or self._whole(embedded, memory) or self._step_by_step(embedded, memory)
-        hidden = self._read_out(found.states, embedded, found.contexts).transpose(0, 1)
+        hidden = self._read_out(found.states, embedded, found.contexts, memory.keys[-1].transpose(0, 1)).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
         return DecoderOutput(hidden, maps)
 
@@ -172,7 +185,7 @@ class RecurrentDecoder(Decoder):
         if embedded.is_cuda and not self.context.changes:  # there cuDNN's kernel is faster
             return None
         weight, recurrent, bias, recurrent_bias = matrices_of(self.layers[0])
-        from_embedding, reading = weight.split([embedded.shape[-1], self.context.width], 1)
+        from_embedding, reading = self._of_context(weight)
         gates = F.linear(embedded, from_embedding, bias + recurrent_bias)
         state = self.start(memory)
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
@@ -187,12 +200,12 @@ class RecurrentDecoder(Decoder):
         for n, layer in enumerate(self.layers):
             first = tuple(state[f"{part}{n}"].transpose(0, 1).contiguous() for part in self.parts)
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
-        return Attended(x.transpose(0, 1), contexts[:1], None)
+        return Attended(x.transpose(0, 1), None, None)
 
     def _step_by_step(self, embedded: Tensor, memory: Memory) -> Attended:
         """The reference: as search does it."""
         state, states, contexts, maps = self.start(memory), [], [], []
-        reading = matrices_of(self.layers[0])[0][:, embedded.shape[-1] :]
+        _, reading = self._of_context(matrices_of(self.layers[0])[0])
         for gates in self._embedded_gates(embedded):
             context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
             state = self._advance(gates[:, None] + F.linear(context, reading), state)
@@ -205,7 +218,7 @@ class RecurrentDecoder(Decoder):
     def _embedded_gates(self, embedded: Tensor) -> Tensor:
         """The embeddings' part of the first layer's gates, (…, E) to (…, G)."""
         weight, _, bias, _ = matrices_of(self.layers[0])
-        return F.linear(embedded, weight[:, : embedded.shape[-1]], bias)
+        return linear(embedded, self._of_context(weight)[0], bias)
 
     def _advance(self, gates: Tensor, state: State) -> State:
         """One step of all layers from what the first one reads, multiplied: gates (B, K, G)."""
@@ -213,22 +226,21 @@ class RecurrentDecoder(Decoder):
         for n, layer in enumerate(self.layers):
             weight, recurrent_weight, bias, recurrent_bias = matrices_of(layer)
             if n > 0:
-                gates = F.linear(self.dropout(new[f"h{n - 1}"]), weight, bias)
-            recurrent = F.linear(state[f"h{n}"], recurrent_weight, recurrent_bias)
+                gates = linear(self.dropout(new[f"h{n - 1}"]), weight, bias)
+            recurrent = linear(state[f"h{n}"], recurrent_weight, recurrent_bias)
             if len(self.parts) == 2:
                 new[f"h{n}"], new[f"c{n}"] = lstm_cell(gates + recurrent, state[f"c{n}"])
             else:
                 new[f"h{n}"] = gru_cell(gates, recurrent, state[f"h{n}"])
         return new
 
-    def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
-        """The context may be one for all steps (1, B, C), or for all hypotheses (B, 1, C): it is multiplied once."""
-        if context.shape[:-1] == state.shape[:-1]:
+    def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor | None, ready: Tensor) -> Tensor:
+        """A context that changes is given; of one that does not, ``ready`` is what ``prepare`` has made."""
+        if context is not None:
             hidden: Tensor = self.readout(torch.cat([state, embedded, context], -1))
         else:
-            own = torch.cat([state, embedded], -1)
-            of_own, of_context = self.readout.weight.split([own.shape[-1], context.shape[-1]], 1)
-            hidden = F.linear(own, of_own, self.readout.bias) + F.linear(context, of_context)
+            own, _ = self._of_context(self.readout.weight)
+            hidden = linear(torch.cat([state, embedded], -1), own, self.readout.bias) + ready
         return self.dropout(torch.tanh(hidden))
 
 

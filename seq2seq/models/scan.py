@@ -119,11 +119,11 @@ class _LSTMScan(torch.autograd.Function):
 class Attended(NamedTuple):
     """What all steps came to: states (T, B, D), and attention (T, B, S) if there is any.
 
-    Contexts are (T, B, C), or (1, B, C) where one serves for all steps.
+    Contexts are (T, B, C), or None where one serves for all steps.
     """
 
     states: Tensor
-    contexts: Tensor
+    contexts: Tensor | None
     weights: Tensor | None
 
 

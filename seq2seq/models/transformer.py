@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seq2seq.config import TransformerOptions
 from seq2seq.models.attention import CrossAttention, SelfAttention
 from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+from seq2seq.models.linear import Linear
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
@@ -66,10 +67,10 @@ class FeedForward(nn.Sequential):
     def __init__(self, options: TransformerOptions, dropout: float) -> None:
         activation = {"relu": nn.ReLU, "gelu": nn.GELU}[options.activation]()
         super().__init__(
-            nn.Linear(options.width, options.feed_forward),
+            Linear(options.width, options.feed_forward),
             activation,
             Dropout(dropout),
-            nn.Linear(options.feed_forward, options.width),
+            Linear(options.feed_forward, options.width),
         )
 
 

@@ -51,6 +51,23 @@ def test_a_slice_that_was_disturbed_is_made_again(
     assert [one["taken"] for one in rows[0].slices] == [0.02]
 
 
+def test_who_is_far_behind_and_takes_long_is_left_at_one_slice(fake: Callable[..., rounds.Row]) -> None:
+    rows = [
+        fake(contender="ours", sleep=0.02),
+        fake(contender="slow", sleep=0.5),
+        fake(contender="half", sleep=0.04),
+    ]
+    rounds.measure(rows, rounds=2, seconds=0.2, checks=False, longest=0.3)
+    assert [len(row.slices) for row in rows] == [2, 1, 2]
+    ours, slow, _ = map(rounds.plain, rows)
+    assert slow["failed"] is None and slow["notes"][-1] == "one slice alone, its first: too slow to wait for more"
+    assert rounds.ratio(ours["rates"], slow["rates"]) is not None
+
+    rows = [fake(contender="ours", sleep=0.02), fake(contender="slow", sleep=0.5)]
+    rounds.measure(rows, rounds=2, seconds=0.2, checks=False)
+    assert [len(row.slices) for row in rows] == [2, 2]
+
+
 def test_our_default_is_not_measured_twice(fake: Callable[..., rounds.Row]) -> None:
     body = """
     gate.ready("1", 1, precision="bf16" if gate.spec["auto"] else gate.spec["named"])

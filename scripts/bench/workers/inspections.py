@@ -23,7 +23,7 @@ from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import Run
 from seq2seq.training.trainer import Trainer
 
-WARM, TIMED, PROFILED = 4, 8, 6  # updates
+WARM, TIMED, PROFILED = 2, 5, 3  # updates
 TOP = 12
 
 

@@ -1,0 +1,129 @@
+"""A product with a weight that is kept laid out or converted: the same product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seq2seq.config import DecodeConfig
+from seq2seq.decoding.search import search
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.linear import LEAST, Linear, linear, unchanging_weights
+
+INPUTS, OUTPUTS = 300, 500  # a weight worth laying out
+assert INPUTS * OUTPUTS > LEAST
+
+close = torch.testing.assert_close
+ROUNDING = {"rtol": 1e-5, "atol": 1e-4}  # of sums of 300 products
+
+WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "whole": lambda weight: weight,
+    "first columns": lambda weight: weight[:, :280],
+    "last columns": lambda weight: weight[:, 20:],
+    "some rows": lambda weight: weight[30:],
+    "small": lambda weight: weight[:7, :11],
+    "of no columns": lambda weight: weight[:, :0],
+}
+
+
+@pytest.fixture
+def weight() -> Tensor:
+    return torch.randn(OUTPUTS, INPUTS)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("shape", [(1,), (64,), (3, 5), (2, 3, 4)])
+@pytest.mark.parametrize("part", WEIGHTS)
+@torch.no_grad()
+def test_it_is_torchs(weight: Tensor, part: str, shape: tuple[int, ...], biased: bool) -> None:
+    weight = WEIGHTS[part](weight)
+    bias = torch.randn(len(weight)) if biased else None
+    x = torch.randn(*shape, weight.shape[1])
+    with unchanging_weights():
+        first, second = linear(x, weight, bias), linear(x, weight, bias)
+    close(first, F.linear(x, weight, bias), **ROUNDING)
+    assert torch.equal(first, second)
+
+
+@torch.no_grad()
+def test_of_inputs_that_do_not_lie_side_by_side(weight: Tensor) -> None:
+    x = torch.randn(6, 2, INPUTS).transpose(0, 1)
+    with unchanging_weights():
+        close(linear(x, weight), F.linear(x, weight), **ROUNDING)
+        close(linear(x[:1].expand(3, -1, -1), weight), F.linear(x[:1].expand(3, -1, -1), weight), **ROUNDING)
+
+
+@torch.no_grad()
+def test_in_float64_it_is_torchs_to_the_bit(weight: Tensor) -> None:
+    x, weight = torch.randn(4, INPUTS, dtype=torch.float64), weight.double()
+    with unchanging_weights():
+        assert torch.equal(linear(x, weight), F.linear(x, weight))
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+@torch.no_grad()
+def test_under_autocast_it_is_what_autocast_makes_of_torchs(weight: Tensor, part: str) -> None:
+    weight = WEIGHTS[part](weight)
+    x, bias = torch.randn(5, weight.shape[1]), torch.randn(len(weight))
+    with torch.autocast("cpu", torch.bfloat16), unchanging_weights():
+        expected, found = F.linear(x, weight, bias), linear(x, weight, bias)
+        assert found.dtype == torch.bfloat16 and torch.equal(found, expected)
+        assert torch.equal(linear(x, weight, bias), expected)
+
+
+@torch.no_grad()
+def test_what_was_made_of_a_weight_ends_with_the_block(weight: Tensor) -> None:
+    x = torch.randn(4, INPUTS)
+    for _ in range(3):
+        with unchanging_weights():
+            with unchanging_weights():  # ends nothing
+                before = linear(x, weight)
+            close(linear(x, weight), before, rtol=0, atol=0)
+        weight.add_(1)
+        with unchanging_weights():
+            close(linear(x, weight), F.linear(x, weight), **ROUNDING)
+
+
+@torch.no_grad()
+def test_it_ends_when_the_block_fails(weight: Tensor) -> None:
+    x = torch.randn(4, INPUTS)
+    with pytest.raises(RuntimeError, match="stop"), unchanging_weights():
+        linear(x, weight)
+        raise RuntimeError("stop")
+    weight.add_(1)
+    with unchanging_weights():
+        close(linear(x, weight), F.linear(x, weight), **ROUNDING)
+
+
+@torch.no_grad()
+def test_weights_that_come_to_lie_where_another_was_are_not_taken_for_it() -> None:
+    x = torch.randn(4, INPUTS)
+    with unchanging_weights():
+        for n in range(8):
+            weight = torch.full((OUTPUTS, INPUTS), float(n))
+            close(linear(x, weight), F.linear(x, weight), **ROUNDING)
+            del weight
+
+
+def test_gradients_go_through_it() -> None:
+    layer, x = Linear(INPUTS, OUTPUTS), torch.randn(4, INPUTS)
+    with unchanging_weights():
+        layer(x).sum().backward()
+    assert layer.weight.grad is not None
+    close(layer.weight.grad, x.sum(0).expand(OUTPUTS, -1))
+
+
+def test_a_search_sees_weights_that_training_has_changed(model: Seq2Seq, sentences: Callable[..., Tensor]) -> None:
+    src = sentences([6, 3, 5])
+    model.eval()
+    before = search([model], src, DecodeConfig(beam=1, max_extra=4, max_ratio=0))
+    with torch.no_grad():
+        model.output.bias[7] += 50  # whatever was likely
+        model.output.weight.mul_(1e-3)
+    after = search([model], src, DecodeConfig(beam=1, max_extra=4, max_ratio=0))
+    assert before != after
+    assert all(set(found[0].ids) == {7} for found in after)
