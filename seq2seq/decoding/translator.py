@@ -14,6 +14,7 @@ from seq2seq.data.batches import batched, pad
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.linear import unchanging_weights
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,16 @@ class Translator:
         results = [[Translation("", 0.0, 0.0, [], [], None)] * options.nbest for _ in lines]
         todo = [n for n, line in enumerate(lines) if line.strip()]
         done(len(lines) - len(todo))
-        for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens):
-            batch = [todo[row] for row in rows]
-            src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
-            with self.autocast():
-                found = search(self.models, src, options, attention)
-            texts = iter(self.subwords.decode_tgt([h.ids for hypotheses in found for h in hypotheses]))
-            for n, hypotheses in zip(batch, found, strict=True):
-                results[n] = [self._translation(next(texts), encoded[n], h) for h in hypotheses]
-            done(len(batch))
+        with unchanging_weights():
+            for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens):
+                batch = [todo[row] for row in rows]
+                src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
+                with self.autocast():
+                    found = search(self.models, src, options, attention)
+                texts = iter(self.subwords.decode_tgt([h.ids for hypotheses in found for h in hypotheses]))
+                for n, hypotheses in zip(batch, found, strict=True):
+                    results[n] = [self._translation(next(texts), encoded[n], h) for h in hypotheses]
+                done(len(batch))
         return results
 
     def _translation(self, text: str, src: list[int], hypothesis: Hypothesis) -> Translation:

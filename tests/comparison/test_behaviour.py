@@ -156,7 +156,8 @@ def test_bytes_by_hand(build_tiny: Callable[..., Seq2Seq], sentences: Callable[.
     """float32, and a byte a position for the mask; see the widths in tests/conftest.py."""
     src = sentences([10])
     memory = {"states": 10 * 12 * 4, "mask": 10, "summary": 12 * 4}
-    assert behaviour.held(build_tiny("lstm"), src, 7) == ({**memory, "keys": 9 * 4}, 2 * 10 * 4)
+    context = 9 * 4 + 4 * 10 * 4 + 8 * 4  # the vector, and what it adds to the gates and to the readout
+    assert behaviour.held(build_tiny("lstm"), src, 7) == ({**memory, "keys": context}, 2 * 10 * 4)
     keys = 10 * 7 * 4 + 10 * 4  # and the padding's energies
     assert behaviour.held(build_tiny("bahdanau"), src, 7) == ({**memory, "keys": keys}, 2 * 10 * 4)
     assert behaviour.held(build_tiny("bahdanau-dot"), src, 7)[0]["keys"] == 10 * 4  # its keys are the states

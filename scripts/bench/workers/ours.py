@@ -30,6 +30,7 @@ from seq2seq.devices import autocast, choose_device, choose_precision, prepare_p
 from seq2seq.evaluation.evaluate import evaluating  # noqa: E402
 from seq2seq.models.build import build  # noqa: E402
 from seq2seq.models.interface import Seq2Seq  # noqa: E402
+from seq2seq.models.linear import unchanging_weights  # noqa: E402
 from seq2seq.models.loss import sequence_loss  # noqa: E402
 from seq2seq.runs import Run, find  # noqa: E402
 from seq2seq.trained import load  # noqa: E402
@@ -135,10 +136,11 @@ def decode(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq)
     before_end = asked["length"] - 1  # then EOS, which counts
     options = DecodeConfig(beam=asked["beam"], min_length=before_end, max_extra=before_end, max_ratio=1e-9)
     gate.ready(torch.__version__, parameters(model), **about(config, device))
-    for batch in gate.batches(itertools.cycle(batches), lambda batch: len(batch) * asked["length"]):
-        with cast():
-            found = search([model], batch, options)
-        assert all(len(best[0].ids) == before_end for best in found), "a hypothesis of another length"
+    with unchanging_weights():  # as in a file of many batches
+        for batch in gate.batches(itertools.cycle(batches), lambda batch: len(batch) * asked["length"]):
+            with cast():
+                found = search([model], batch, options)
+            assert all(len(best[0].ids) == before_end for best in found), "a hypothesis of another length"
 
 
 def batches_of(spec: dict[str, Any], size: int, device: torch.device) -> list[torch.Tensor]:
