@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import corpus  # noqa: E402
 import machine  # noqa: E402
 import parallel  # noqa: E402
 import plan as plans  # noqa: E402
@@ -94,7 +95,8 @@ def main() -> int:
     out = options.out.resolve() / variant
     out.mkdir(parents=True, exist_ok=True)
     results = report.load(out) if options.keep else {}
-    bench = speed.Bench(plan, options.device, options.threads, out, options.contenders, results=results)
+    scratch = corpus.CACHE / "scratch" / variant  # not in outputs/: TensorBoard would list its runs as the user's
+    bench = speed.Bench(plan, options.device, options.threads, scratch, options.contenders, results=results)
     bench.quiet = options.quiet
     results["about"] = {**machine.about(options.device, options.threads), "variant": options.variant}
     results["about"]["command"] = " ".join(["python scripts/bench", *sys.argv[1:]])

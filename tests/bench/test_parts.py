@@ -43,6 +43,22 @@ def test_the_command_line_names_parts_and_contenders(capsys: pytest.CaptureFixtu
     assert "trian: there are machine, train" in capsys.readouterr().err
 
 
+def test_what_workers_leave_does_not_lie_beside_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard reads all of outputs/: it would show their throw-away runs among the user's."""
+
+    def measure(bench: speed.Bench) -> list[Any]:
+        (bench.scratch / "workers" / "run" / "tensorboard").mkdir(parents=True)
+        return []
+
+    bench = door()
+    monkeypatch.setattr(corpus, "CACHE", tmp_path / "cache")
+    monkeypatch.setitem(bench.MEASURES, "startup", measure)
+    monkeypatch.setattr(sys, "argv", ["bench", "quick", "--only", "startup", "--out", str(tmp_path / "out")])
+    assert bench.main() == 0
+    assert all(path.name.startswith("bench.") for path in (tmp_path / "out" / "quick").iterdir())
+    assert next((tmp_path / "cache").rglob("tensorboard"))
+
+
 def test_quick_has_every_model_and_every_contender() -> None:
     everybody = {name for case in plan.TRAIN_CASES for name in case.contenders} | {"ctranslate2"}
     assert everybody == set(plan.CONTENDERS)
