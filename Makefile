@@ -43,7 +43,7 @@ translate: $(VENV)/installed ## translate with RUN=outputs/… what you type or 
 compare: $(VENV)/installed ## train the models of STUDY, explain the difference in a page
 	@$(BIN)/seq2seq compare study=$(STUDY) outputs=$(OUTPUTS) $(ARGS)
 
-bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 25 minutes
+bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 minutes
 	@$(BIN)/python scripts/bench $(BENCH) --device $(DEVICE) $(ARGS)
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser

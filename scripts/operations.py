@@ -28,6 +28,7 @@ from seq2seq.devices import multiplies_bf16, prepare_process
 from seq2seq.models.attention import attend
 from seq2seq.models.build import build
 from seq2seq.models.interface import Dropout, Seq2Seq
+from seq2seq.models.linear import linear, unchanging_weights
 from seq2seq.models.loss import sequence_loss
 
 ROUNDS = 7
@@ -52,7 +53,7 @@ def compare(name: str, slow: Form, fast: Form) -> None:
             rounds = [(cost(slow), cost(fast)) for _ in range(ROUNDS)]
         before, after = (statistics.median(column) for column in zip(*rounds, strict=True))
         kind = "bf16" if precision == torch.bfloat16 else "fp32"
-        print(f"{name:<44} {kind} {before:8.1f} {after:8.1f} {before / after:6.2f}×")
+        print(f"{name:<54} {kind} {before:8.1f} {after:8.1f} {before / after:6.2f}×")
 
 
 def ids(length: int = LENGTH) -> Tensor:
@@ -141,12 +142,26 @@ def transformer_step() -> tuple[Form, Form]:
     return lambda: steps(True), lambda: steps(False)
 
 
+def step_products(rows: int) -> tuple[Form, Form]:
+    """The weights of thirty steps of a search, ``rows`` hypotheses: as they lie, and laid out once."""
+    weights = [torch.randn(shape) for shape in ((PIECES, 256), (1024, 256), (256, 1024), (2048, 512))]
+    inputs = [torch.randn(rows, weight.shape[1]) for weight in weights]
+
+    @torch.no_grad()
+    def plainly() -> None:
+        for _ in range(30):
+            for x, weight in zip(inputs, weights, strict=True):
+                linear(x, weight)
+
+    return plainly, unchanging_weights()(plainly)
+
+
 def main() -> None:
     """Print the table."""
     prepare_process()
     torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
     torch.manual_seed(1)
-    print(f"{'':<44}         plain     fast  ratio   (ms of processor time, {torch.get_num_threads()} thread(s))")
+    print(f"{'':<54}         plain     fast  ratio   (ms of processor time, {torch.get_num_threads()} thread(s))")
     compare("output layer + loss + gradients", *loss_layer())
     compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("_scan",)))
     compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("_scan", "_whole")))
@@ -156,6 +171,8 @@ def main() -> None:
     for length in (16, 64, 256, 1024):
         compare(f"attention, rows of {length}: fused kernel, plain", *attention(length))
     compare("30 steps: caches copied, in blocks", *transformer_step())
+    for rows in (5, 64, 320):
+        compare(f"30 steps of {rows} rows: weights as they lie, laid out", *step_products(rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is measured: cases, sizes, contenders, precisions, rounds and seconds. Plain data; measures nothing.
 
 ``full`` is the table of docs/performance.md; ``quick`` has every model and every contender, with shorter slices and
-each contender in the precision that suits it: 13 to 25 minutes on two slow cores.
+each contender in the precision that suits it: 15 minutes on two slow cores.
 """
 
 from __future__ import annotations
