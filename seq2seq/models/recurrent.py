@@ -108,7 +108,7 @@ class Context(nn.Module, ABC):
         """All steps of one LSTM layer at once, where there is a way that pays; None: step by step, to the same result.
 
         Args:
-            gates: (T, B, 4D), what comes of the embeddings and biases.
+            gates: (T, B, 4D), what comes of the embeddings, of a context that never changes, and of biases.
             reading, recurrent: weights of the context (4D, C) and of the state (4D, D).
             state, cell: (B, D), before the first step.
         """
@@ -187,6 +187,8 @@ class RecurrentDecoder(Decoder):
         weight, recurrent, bias, recurrent_bias = matrices_of(self.layers[0])
         from_embedding, reading = self._of_context(weight)
         gates = F.linear(embedded, from_embedding, bias + recurrent_bias)
+        if not self.context.changes:
+            gates = gates + memory.keys[-2].transpose(0, 1)
         state = self.start(memory)
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
 
