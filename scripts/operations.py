@@ -153,7 +153,11 @@ def step_products(rows: int) -> tuple[Form, Form]:
             for x, weight in zip(inputs, weights, strict=True):
                 linear(x, weight)
 
-    return plainly, unchanging_weights()(plainly)
+    def laid_out() -> None:
+        with unchanging_weights():
+            plainly()
+
+    return plainly, laid_out
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.evaluate import forced
 from seq2seq.evaluation.scores import score
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.linear import unchanging_weights
 
 LONG = 60  # sentences of each set beyond the trained lengths
 BEYOND = 20  # words that a set of the grammar's spans
@@ -160,7 +161,7 @@ def seconds_of(translator: Translator, src: Tensor, options: DecodeConfig) -> fl
     times = []
     for _ in range(1 + REPEATS):
         started = time.perf_counter()
-        with translator.autocast():
+        with translator.autocast(), unchanging_weights():
             decoding.search(translator.models, src, options)
         times.append(time.perf_counter() - started)
     return statistics.median(times[1:])

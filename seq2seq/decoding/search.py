@@ -16,7 +16,6 @@ from torch import Tensor
 
 from seq2seq.config import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.models.interface import Memory, Seq2Seq, State, select
-from seq2seq.models.linear import unchanging_weights
 
 NEVER = [PAD, UNK, BOS]  # no search puts these into a hypothesis
 
@@ -84,7 +83,6 @@ class Choice(NamedTuple):
 
 
 @torch.no_grad()  # not inference_mode: in it autocast converts every weight anew at every step
-@unchanging_weights()
 def search(
     models: Sequence[Seq2Seq], src: Tensor, options: DecodeConfig, attention: bool = False
 ) -> list[list[Hypothesis]]:

@@ -109,6 +109,15 @@ def test_weights_that_come_to_lie_where_another_was_are_not_taken_for_it() -> No
             del weight
 
 
+@torch.no_grad()
+def test_a_weight_that_is_changed_all_the_same_is_seen(weight: Tensor) -> None:
+    x = torch.randn(4, INPUTS)
+    with unchanging_weights():
+        linear(x, weight[20:])
+        weight.add_(1)
+        close(linear(x, weight[20:]), F.linear(x, weight[20:]), **ROUNDING)
+
+
 def test_gradients_go_through_it() -> None:
     layer, x = Linear(INPUTS, OUTPUTS), torch.randn(4, INPUTS)
     with unchanging_weights():
@@ -120,10 +129,13 @@ def test_gradients_go_through_it() -> None:
 def test_a_search_sees_weights_that_training_has_changed(model: Seq2Seq, sentences: Callable[..., Tensor]) -> None:
     src = sentences([6, 3, 5])
     model.eval()
-    before = search([model], src, DecodeConfig(beam=1, max_extra=4, max_ratio=0))
+    options = DecodeConfig(beam=1, max_extra=4, max_ratio=0)
+    with unchanging_weights():
+        before = search([model], src, options)
     with torch.no_grad():
         model.output.bias[7] += 50  # whatever was likely
         model.output.weight.mul_(1e-3)
-    after = search([model], src, DecodeConfig(beam=1, max_extra=4, max_ratio=0))
+    with unchanging_weights():
+        after = search([model], src, options)
     assert before != after
     assert all(set(found[0].ids) == {7} for found in after)

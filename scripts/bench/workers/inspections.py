@@ -20,6 +20,7 @@ from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.search import search
 from seq2seq.devices import choose_device
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.linear import unchanging_weights
 from seq2seq.runs import Run
 from seq2seq.training.trainer import Trainer
 
@@ -93,7 +94,7 @@ def seconds_by_length(
         for length in spec["lengths"]:
             options = DecodeConfig(beam=1, min_length=length - 1, max_extra=length - 1, max_ratio=1e-9)
             began = time.perf_counter()
-            with autocast():
+            with autocast(), unchanging_weights():
                 search([model], batch, options)
             best[length] = min(time.perf_counter() - began, best.get(length, float("inf")))
     return [[length, seconds] for length, seconds in best.items()]
