@@ -37,7 +37,8 @@ def prepare_process() -> None:
         allocator = ctypes.CDLL(None)
         if hasattr(allocator, "mallopt"):  # glibc's
             trim_threshold, mmap_threshold = -1, -3
-            allocator.mallopt(mmap_threshold, 1 << 30)
+            if not allocator.mallopt(mmap_threshold, 1 << 30):  # an older glibc, whose limit this is:
+                allocator.mallopt(mmap_threshold, 1 << 25)
             allocator.mallopt(trim_threshold, (1 << 31) - 1)
 
 
@@ -45,13 +46,13 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """``auto`` takes bf16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        UserError: fp16 on a CPU, where it is slower than float32 and overflows; bf16 on a CPU that only emulates it,
-            where products take hundreds of times as long and LSTM layers have no kernel.
+        UserError: fp16 but on CUDA, where alone gradients are scaled into its range; bf16 on a CPU that only emulates
+            it, where products take hundreds of times as long and LSTM layers have no kernel.
     """
     if name == "auto":
         name = "bf16" if multiplies_bf16(device) else "fp32"
-    if name == "fp16" and device.type == "cpu":
-        raise UserError("trainer.precision=fp16 needs a GPU: use auto, bf16 or fp32")
+    if name == "fp16" and device.type != "cuda":
+        raise UserError("trainer.precision=fp16 needs a GPU with CUDA: use auto, bf16 or fp32")
     if name == "bf16" and device.type == "cpu" and not multiplies_bf16(device):
         raise UserError("trainer.precision=bf16 needs a CPU with instructions for it, or a GPU: use auto or fp32")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]

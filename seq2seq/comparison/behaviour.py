@@ -159,11 +159,12 @@ def cost(subject: Subject) -> dict[str, Any]:
 def seconds_of(translator: Translator, src: Tensor, options: DecodeConfig) -> float:
     """The median time of a search, after one that does not count."""
     times = []
-    for _ in range(1 + REPEATS):
-        started = time.perf_counter()
-        with translator.autocast(), unchanging_weights():
-            decoding.search(translator.models, src, options)
-        times.append(time.perf_counter() - started)
+    with unchanging_weights():  # as a translator has it for a whole file
+        for _ in range(1 + REPEATS):
+            started = time.perf_counter()
+            with translator.autocast():
+                decoding.search(translator.models, src, options)
+            times.append(time.perf_counter() - started)
     return statistics.median(times[1:])
 
 

@@ -79,5 +79,5 @@ class Translator:
             log_probability=hypothesis.log_probability,
             src_pieces=self.subwords.src_pieces(src),
             tgt_pieces=[*self.subwords.tgt_pieces(hypothesis.ids), "</s>"],
-            attention=None if maps is None else maps[..., : len(src)].float().cpu(),
+            attention=None if maps is None else maps[..., : len(src)].float().cpu().clone(),  # no view of its batch's
         )

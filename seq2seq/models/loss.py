@@ -50,23 +50,27 @@ class _LinearCrossEntropy(torch.autograd.Function):
             rows, table, offset = hidden.to(low), weight.to(low), bias.to(low)
             of_rows = torch.empty_like(rows, dtype=weight.dtype)
             of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-            nll = weight.new_zeros(())
+            nll, at_target = weight.new_zeros(()), weight.new_empty(len(rows))
             size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
             for start in range(0, len(rows), size):
                 here = slice(start, start + size)
                 # The probabilities, which are also the gradient of the logits but for the target's own.
                 logits = torch.addmm(offset, rows[here], table.t())
                 predicted = logits.softmax(-1, torch.float32 if low == torch.float16 else low)  # fp16 ends at 6e-8
-                of_target = predicted.gather(-1, target[here, None]).to(nll.dtype)
-                predicted = predicted.to(low)
-                nll -= of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_().sum()
+                of_target = predicted.gather(-1, target[here, None])[:, 0].to(nll.dtype)
+                # That one is p - 1: where p is near 1, in bf16 only the sum of all others still says how near.
+                predicted = predicted.scatter_(-1, target[here, None], 0).to(low)
+                others = predicted.sum(-1).to(nll.dtype)
+                unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
+                nll -= torch.where(others < 0.5, torch.log1p(-others), unlikely).sum()
+                at_target[here] = smoothing - others
                 of_rows[here] = predicted @ table
                 of_weight += predicted.t() @ rows[here]
                 of_bias += predicted.sum(0)
-            right, certainty = weight[target], 1 - smoothing
-            of_rows -= certainty * right
-            of_weight.index_add_(0, target, hidden.to(weight.dtype), alpha=-certainty)
-            of_bias.index_add_(0, target, torch.ones_like(target, dtype=bias.dtype), alpha=-certainty)
+            right = weight[target]
+            of_rows += at_target[:, None] * right
+            of_weight.index_add_(0, target, at_target[:, None] * hidden)
+            of_bias.index_add_(0, target, at_target)
             loss = nll.clone()
             if smoothing:
                 # The smoothed part pulls every logit up by the same amount, so that sums over rows and pieces do.

@@ -155,7 +155,10 @@ class RecurrentDecoder(Decoder):
     def start(self, memory: Memory) -> State:
         first = torch.tanh(self.first(self.context.first(memory)))[:, None]
         names = [f"{part}{n}" for n in range(len(self.layers)) for part in self.parts]
-        return dict(zip(names, first.chunk(len(names), -1), strict=True))
+        state = dict(zip(names, first.chunk(len(names), -1), strict=True))
+        # Cells are sums over all steps: in bf16 what a step adds to a large one would be lost.
+        high = torch.promote_types(first.dtype, torch.float32)
+        return {name: part.to(high) if name.startswith("c") else part for name, part in state.items()}
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         embedded = self.embedding(token)
@@ -200,7 +203,8 @@ class RecurrentDecoder(Decoder):
         contexts = self.context(embedded[0, :, None], memory)[0].transpose(0, 1).expand(len(embedded), -1, -1)
         x = torch.cat([embedded, contexts], -1).transpose(0, 1)
         for n, layer in enumerate(self.layers):
-            first = tuple(state[f"{part}{n}"].transpose(0, 1).contiguous() for part in self.parts)
+            kind = state[f"h{n}"].dtype
+            first = tuple(state[f"{part}{n}"].transpose(0, 1).to(kind).contiguous() for part in self.parts)
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
         return Attended(x.transpose(0, 1), None, None)
 
@@ -247,10 +251,10 @@ class RecurrentDecoder(Decoder):
 
 
 def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Gates (…, 4D) in torch's order and the old cell (…, D) to the new state and cell."""
+    """Gates (…, 4D) in torch's order and the old cell (…, D) to the new state and cell, each in its own type."""
     input_, forget, candidate, output = gates.chunk(4, -1)
     cell = torch.sigmoid(forget) * cell + torch.sigmoid(input_) * torch.tanh(candidate)
-    return torch.sigmoid(output) * torch.tanh(cell), cell
+    return (torch.sigmoid(output) * torch.tanh(cell)).to(gates.dtype), cell
 
 
 def gru_cell(gates: Tensor, recurrent: Tensor, state: Tensor) -> Tensor:

@@ -142,7 +142,8 @@ def attentive_scan(
         memory: keys (B, S, A), states (B, S, C), and (B, S) that is -inf at padding, else 0.
         state, cell: (B, D), before the first step.
     """
-    found = _AttentiveScan.apply(gates, *weights, *memory, state, cell)  # type: ignore[no-untyped-call]
+    given = (gates, *weights, *memory, state, cell, torch.is_grad_enabled())
+    found = _AttentiveScan.apply(*given)  # type: ignore[no-untyped-call]
     return Attended(*found)
 
 
@@ -160,6 +161,7 @@ class _AttentiveScan(torch.autograd.Function):
         padding: Tensor,
         state: Tensor,
         cell: Tensor,
+        keep: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.types = [x.dtype for x in (gates, recurrent, reading, query, energy, keys, memory, state, cell)]
         low = product_type(recurrent)
@@ -171,13 +173,14 @@ class _AttentiveScan(torch.autograd.Function):
             low_energy, memory = energy.to(low)[:, None] * 2, memory.to(low)
             # A step's previous state and its context lie side by side, as one input of one product.
             inputs = memory.new_empty(steps + 1, sentences, both.shape[1])
-            squashed = memory.new_empty(steps, *keys.shape)  # σ of twice the energies' insides
+            # σ of twice the energies' insides. Nothing else is as large, and only a backward asks for all of them.
+            squashed = memory.new_empty(steps if keep else 1, *keys.shape)
             weights = memory.new_empty(steps, *padding.shape)
             inputs[0, :, :width] = state
             for t in range(steps):
                 queries = inputs[t, :, :width] @ twice_query.t()
-                torch.add(twice_keys, queries[:, None], out=squashed[t]).sigmoid_()
-                energies = (squashed[t].flatten(0, 1) @ low_energy).view(padding.shape)  # up to a constant
+                inside = torch.add(twice_keys, queries[:, None], out=squashed[t if keep else 0]).sigmoid_()
+                energies = (inside.flatten(0, 1) @ low_energy).view(padding.shape)  # up to a constant
                 weights[t] = torch.softmax(padding + energies, -1)
                 torch.bmm(weights[t][:, None], memory, out=inputs[t, :, None, width:])
                 inputs[t + 1, :, :width] = cells.forward(t, inputs[t], into)
@@ -219,4 +222,4 @@ class _AttentiveScan(torch.autograd.Function):
         of_memory = torch.bmm(weights.permute(1, 2, 0), contexts.transpose(0, 1))
         found = (gates, of_both[:, :width], of_both[:, width:], of_query, of_energy, keys * inner, of_memory)
         typed = [x.to(type_) for x, type_ in zip((*found, state, cell), ctx.types, strict=True)]
-        return *typed[:7], None, *typed[7:]
+        return *typed[:7], None, *typed[7:], None

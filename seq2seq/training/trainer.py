@@ -273,7 +273,11 @@ class Trainer:
 
     def _keep_if_best(self, value: float) -> None:
         best = self.at.best
-        if best is None or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best):
+        if (
+            best is None
+            or math.isnan(best)
+            or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best)
+        ):
             self.at.best, self.at.best_step, self.at.waited = value, self.at.step, 0
             path = self.run.checkpoint("best")
             checkpoint.save_weights(path, checkpoint.weights_of(self.judged), asdict(self.at))

@@ -94,6 +94,7 @@ def test_attention_has_a_row_a_piece_and_a_column_a_source_piece(
         assert t.attention.shape[0] == len(t.tgt_pieces)
         assert t.attention.shape[2] == len(t.src_pieces)
         torch.testing.assert_close(t.attention.sum(-1), torch.ones(t.attention.shape[:2]))
+        assert t.attention.untyped_storage().nbytes() == 4 * t.attention.numel(), "the whole batch's maps stay"
 
 
 def test_attention_is_none_where_nothing_is_attended_to_or_asked_for(make: Callable[..., Translator]) -> None:

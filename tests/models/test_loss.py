@@ -78,6 +78,29 @@ def test_in_bf16_gradients_are_nearer_to_the_truth_than_autograds(
         assert (one - gradient).norm() < (other - gradient).norm() < 0.02 * gradient.norm()
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_in_bf16_what_is_left_to_learn_of_sure_tokens_is_not_rounded_away(
+    smoothing: float, output: Seq2Seq, hidden: Tensor
+) -> None:
+    """At a probability of 0.998 the gradient is 0.002, half the distance of numbers in bf16 near 1."""
+    with torch.no_grad():
+        output.output.weight.mul_(30)
+        logits = output.logits(hidden)
+        target = logits[..., PAD + 1 :].argmax(-1) + PAD + 1
+        sure = logits.log_softmax(-1).gather(-1, target[..., None])[..., 0].exp()
+        target = target.where((sure > 0.99) & (sure < 0.9999), PAD)
+    assert (target != PAD).sum() >= 2
+    learned = (hidden, output.output.weight, output.output.bias)
+    exact = sequence_loss(output, hidden, target, smoothing)
+    exact_gradients = torch.autograd.grad(exact.loss, learned)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = sequence_loss(output, hidden, target, smoothing)
+        gradients = torch.autograd.grad(found.loss, learned)
+    torch.testing.assert_close(found.nll, exact.nll, rtol=0.1, atol=0)  # logits of 10 are rounded to 1/32
+    for one, gradient in zip(gradients, exact_gradients, strict=True):
+        assert (one - gradient).norm() < 0.1 * gradient.norm()
+
+
 def test_perplexity_does_not_depend_on_smoothing(output: Seq2Seq, hidden: Tensor, target: Tensor) -> None:
     found = [sequence_loss(output, hidden, target, smoothing) for smoothing in (0.0, 0.1, 0.9)]
     assert found[0].nll == found[1].nll == found[2].nll

@@ -142,6 +142,26 @@ def test_decoder_is_a_loop_over_torchs_cells(
     torch.testing.assert_close(decoder(memory, tgt_in).hidden, torch.stack(expected, 1))
 
 
+def test_a_cell_sums_in_float32_under_autocast() -> None:
+    """It gains the same at each step; in bf16 it would stop at the 256th part of itself."""
+    decoder = recurrent_decoder(FixedContextDecoderConfig(width=4, context_width=7))
+    gates = torch.cat([torch.full((4,), bias) for bias in (-3.0, 20.0, 1.0, 0.0)])  # input, forget, candidate, output
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.zero_()
+        decoder.layers[0].bias_ih_l0.copy_(gates)
+        memory = Memory(torch.randn(1, 2, 6), torch.ones(1, 2, dtype=torch.bool), torch.randn(1, 6))
+        token = torch.full((1, 1), BOS)
+        with torch.autocast("cpu", torch.bfloat16):
+            memory = decoder.prepare(memory)
+            state = decoder.start(memory)
+            for _ in range(800):
+                state = decoder.step(token, state, memory).state
+    gain = torch.sigmoid(gates[0]) * torch.tanh(gates[8])
+    torch.testing.assert_close(state["c0"], (800 * gain).expand(1, 1, 4), rtol=0.01, atol=0)
+    assert state["h0"].dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("score", ["additive", "dot", "general"])
 def test_bahdanau_with_the_attention_held_fixed_is_lstm(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
@@ -69,6 +71,30 @@ def test_gradients_of_the_attentive_scan_are_those_of_finite_differences(inputs:
         return found.states, found.contexts
 
     assert torch.autograd.gradcheck(scan, [inputs[name] for name in names])
+
+
+class Largest(TorchDispatchMode):
+    """Numbers in the largest tensor that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_without_gradients_no_step_is_kept(inputs: dict[str, Tensor]) -> None:
+    """A line of a thousand pieces has a thousand times a thousand energies, each of as many units."""
+    x = inputs
+    wide = x["keys"].repeat(1, 1, 40), x["memory"], x["padding"]
+    weights = x["recurrent"], x["reading"], x["query"].repeat(40, 1), x["energy"].repeat(40)
+    expected = attentive_scan(x["gates"], weights, wide, x["state"], x["cell"])
+    with Largest() as largest, torch.no_grad():
+        found = attentive_scan(x["gates"], weights, wide, x["state"], x["cell"])
+    torch.testing.assert_close(found, expected)
+    assert largest.numbers == wide[0].numel()
 
 
 @pytest.fixture(params=["lstm", "bahdanau"])

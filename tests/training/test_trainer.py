@@ -363,6 +363,17 @@ def test_patience_ends_a_training_that_no_longer_gets_better(
     assert learner.at.best_step == 1
 
 
+def test_a_first_validation_that_is_no_number_is_not_the_best_for_ever(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = start(toy_config(max_steps=3, valid_every=1, metric="nll"), tmp_path)
+    keep = learner._keep_if_best
+    values = iter([math.nan, 3.0, 4.0])
+    monkeypatch.setattr(learner, "_keep_if_best", lambda value: keep(next(values)))
+    learner.train()
+    assert (learner.at.best, learner.at.best_step) == (3.0, 2)
+
+
 def test_validations_are_spread_over_the_whole_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
     learner = start(toy_config("lstm", max_steps=40), tmp_path)
     learner.train()
