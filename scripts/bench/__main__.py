@@ -95,11 +95,17 @@ def main() -> int:
     out = options.out.resolve() / variant
     out.mkdir(parents=True, exist_ok=True)
     results = report.load(out) if options.keep else {}
+    before = results.get("about", {})
     scratch = corpus.CACHE / "scratch" / variant  # not in outputs/: TensorBoard would list its runs as the user's
     bench = speed.Bench(plan, options.device, options.threads, scratch, options.contenders, results=results)
     bench.quiet = options.quiet
     results["about"] = {**machine.about(options.device, options.threads), "variant": options.variant}
     results["about"]["command"] = " ".join(["python scripts/bench", *sys.argv[1:]])
+    results["about"]["parts"] = before.get("parts", {})  # when and by what command each was measured
+    for key in ("processor", "features", "threads", "device"):
+        if before.get(key, results["about"][key]) != results["about"][key]:
+            print(f"--keep: {out} was measured with other {key}: leave it out, or name an --out", file=sys.stderr)
+            return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers are stopped, results stay
     parts = options.only or tuple(part for part in plans.PARTS if part not in plan.left_out)
     began = time.time()
@@ -127,7 +133,9 @@ def run_part(part: str, bench: speed.Bench, results: dict[str, Any], out: Path, 
         results[part].append(piece)
         results["missing"] = bench.missing
         report.write(results, out)
-    results["about"].setdefault("seconds", {})[part] = round(time.time() - before)
+    about = results["about"]
+    about["parts"][part] = {key: about[key] for key in ("date", "command", "commit")}
+    about["parts"][part]["seconds"] = round(time.time() - before)
 
 
 if __name__ == "__main__":

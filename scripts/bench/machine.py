@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -68,6 +69,15 @@ def used_seconds(session: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def commit() -> str:
+    """The commit that is measured, and whether files differ from it; empty outside a repository."""
+    describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def about(device: str, threads: int) -> dict[str, Any]:
     """Hardware, versions, threads and date, for the report's foot."""
     import torch
@@ -84,6 +94,7 @@ def about(device: str, threads: int) -> dict[str, Any]:
         "threads": threads,
         "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.release()}",
+        "commit": commit(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "versions": versions,
         "features": features,

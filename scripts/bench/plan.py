@@ -196,8 +196,7 @@ QUICK = Plan(
         "ours": ("auto",),
         "ours train transformer-256": ("auto", "fp32"),
         "ours decode transformer-256": ("auto", "fp32"),  # CTranslate2 is compared with in float32
-        "tutorial train": _BOTH,
-        "eole train transformer-256": _BOTH,
+        **dict.fromkeys(("tutorial train", "marian train", "eole train"), _BOTH),
         **dict.fromkeys(("tutorial decode", "marian decode", "eole decode"), _NATIVE),
         **dict.fromkeys(("tutorial", *FRAMEWORKS), _ONE),
     },

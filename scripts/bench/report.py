@@ -61,9 +61,11 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def spread(value: dict[str, float] | None, suffix: str = "") -> str:
-    """Median [smallest–largest]."""
+    """Median [smallest–largest]; of a single figure that alone."""
     if not value:
         return "–"
+    if value["min"] == value["max"]:  # measured once
+        return f"{number(value['median'])}{suffix}"
     return f"{number(value['median'])}{suffix} [{number(value['min'])}–{number(value['max'])}]"
 
 
@@ -150,8 +152,14 @@ def _head(about: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
     memory = f", {about['memory_gib']:.0f} GiB" if about.get("memory_gib") else ""
     where = about["processor"] if about["device"] == "cpu" else f"{about['device']} beside {about['processor']}"
+    kept = [
+        f"- {part}: {one['date']}, commit {one['commit'] or 'unknown'}, `{one['command']}`"
+        for part, one in about.get("parts", {}).items()
+        if one["date"] != about["date"]
+    ]
     return [
-        f"{about['date']}, variant `{about['variant']}`, {about.get('minutes', '–')} minutes. {where}, "
+        f"{about['date']}, commit {about.get('commit') or 'unknown'}, variant `{about['variant']}`, "
+        f"{about.get('minutes', '–')} minutes. {where}, "
         f"{about['cores']} cores{memory}, {about['threads']} threads for everybody, {about['system']}. {versions}.",
         "",
         f"`{about.get('command', '')}`",
@@ -161,6 +169,7 @@ def _head(about: dict[str, Any]) -> list[str]:
         "rounds of ours divided by theirs, both of one round. A token is a target token that is not padding, the end "
         "mark counted, for everybody alike. *Ours* is our default unless a precision is named.",
         "",
+        *(["Kept from earlier runs (`--keep`):", "", *kept, ""] if kept else []),
     ]
 
 
@@ -198,6 +207,7 @@ def _speed_rows(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
                 f"{LABELS[row['contender']]} {row['version']}",
                 f"{row['precision']}{default}",
                 spread(row["tokens_per_second"]),
+                f"{row['updates']}",
                 number(row["tokens_per_update"]),
                 f"{row['parameters'] / 1e6:.2f}M",
                 f"{number(row[kind])} MiB",
@@ -228,7 +238,8 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _train(results: Results) -> list[str]:
     lines = ["## Training", ""]
-    head = ["", "precision", "target tokens/s", "tokens an update", "parameters", "peak memory", "first update", "loss"]
+    head = ["", "precision", "target tokens/s", "updates", "tokens an update"]
+    head += ["parameters", "peak memory", "first update", "loss"]
     for piece in pieces(results, "train"):
         text = piece["corpus"]
         lines += [
@@ -245,7 +256,7 @@ def _train(results: Results) -> list[str]:
 
 def _decode(results: Results) -> list[str]:
     lines = ["## Decoding", ""]
-    head = ["", "precision", "tokens/s", "tokens a batch", "parameters", "peak memory", "first batch", ""]
+    head = ["", "precision", "tokens/s", "batches", "tokens a batch", "parameters", "peak memory", "first batch", ""]
     for piece in pieces(results, "decode"):
         how = "greedy" if piece["beam"] == 1 else f"beam {piece['beam']}"
         lines += [

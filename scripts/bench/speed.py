@@ -122,7 +122,8 @@ def median(row: dict[str, Any]) -> float:
 
 def fastest(rows: Sequence[dict[str, Any]], contenders: Sequence[str], precision: str | None = None) -> Any:
     """The fastest row of the contenders, in any precision or in one; None where nobody was measured."""
-    fit = [row for row in rows if row["contender"] in contenders and precision in (None, row["precision"])]
+    fit = [row for row in rows if row["contender"] in contenders and not row["failed"]]
+    fit = [row for row in fit if precision in (None, row["precision"])]
     best = max(fit, key=median, default=None)
     return best if best and median(best) else None
 
@@ -148,7 +149,8 @@ def versus(what: str, ours: Any, theirs: Any, target: float | None) -> dict[str,
 
 def our_default(rows: Sequence[dict[str, Any]]) -> Any:
     """Our row as a user gets it without saying anything."""
-    return next((row for row in rows if row["contender"] == "ours" and row["asked"] == "auto" and median(row)), None)
+    mine = [row for row in rows if row["contender"] == "ours" and not row["failed"]]
+    return next((row for row in mine if row["asked"] == "auto" and median(row)), None)
 
 
 def train_ratios(case: plans.Case, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -37,6 +38,23 @@ def test_the_clock_stands_while_a_worker_waits(fake: Callable[..., rounds.Row]) 
     answer = worker.ask({"seconds": 0.05}, 10)
     assert worker.ask({"translate": [["a", "b"], []]}, 10) == {"translations": [["b", "a"], []]}
     assert answer["seconds"] < 0.15
+    worker.stop()
+
+
+def test_what_the_bench_alone_wants_takes_no_time_of_a_slice(fake: Callable[..., rounds.Row]) -> None:
+    body = """
+    gate.ready("1", 1)
+    for batch in gate.batches(itertools.repeat(5), lambda batch: batch):
+        time.sleep(0.01)
+        with gate.off_the_clock():
+            time.sleep(0.05)
+    """
+    worker = rounds.start(fake(body))
+    assert worker is not None
+    began = time.monotonic()
+    answer = worker.ask({"seconds": 0.1}, 10)
+    assert 0.1 <= answer["seconds"] < 0.01 + 0.05 * (answer["updates"] - 1)
+    assert time.monotonic() - began > answer["seconds"] + 0.05 * answer["updates"]
     worker.stop()
 
 

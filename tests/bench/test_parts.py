@@ -17,6 +17,7 @@ import plan
 import products
 import pytest
 import quality
+import report
 import rounds
 import scaling
 import speed
@@ -59,6 +60,22 @@ def test_what_workers_leave_does_not_lie_beside_the_results(tmp_path: Path, monk
     assert next((tmp_path / "cache").rglob("tensorboard"))
 
 
+def test_what_is_kept_says_when_it_was_measured_and_is_of_the_same_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench, line = door(), ["bench", "quick", "--keep", "--only", "startup", "--out", str(tmp_path)]
+    monkeypatch.setitem(bench.MEASURES, "startup", lambda _: [])
+    about = machine.about("cpu", machine.cores())
+    old = {"train": {"date": "2001-02-03", "command": "python scripts/bench old", "commit": "abc", "seconds": 1}}
+    for processor, code in (("Abacus 3000", 2), (about["processor"], 0)):
+        kept = {"about": {**about, "processor": processor, "variant": "quick", "parts": old}}
+        report.write(kept, tmp_path / "quick")
+        monkeypatch.setattr(sys, "argv", line)
+        assert bench.main() == code
+    assert "measured with other processor" in capsys.readouterr().err
+    assert "- train: 2001-02-03, commit abc, `python scripts/bench old`" in (tmp_path / "quick/bench.md").read_text()
+
+
 def test_quick_has_every_model_and_every_contender() -> None:
     everybody = {name for case in plan.TRAIN_CASES for name in case.contenders} | {"ctranslate2"}
     assert everybody == set(plan.CONTENDERS)
@@ -69,6 +86,10 @@ def test_quick_has_every_model_and_every_contender() -> None:
         for case in plan.TRAIN_CASES:
             assert variant.precisions_of("ours", "train", case.name)[0] == "auto"
             assert all("fp32" in variant.precisions_of(peer, "train", case.name) for peer in case.contenders[1:])
+            fast = {"tutorial", "marian", "eole"} & set(
+                case.contenders
+            )  # ours in bf16 beside them in float32 is unfair
+            assert all("bf16" in variant.precisions_of(peer, "train", case.name) for peer in fast)
     assert plan.FULL.precisions_of("eole", "train", "lstm") == ("fp32", "bf16")
     assert plan.QUICK.precisions_of("ours", "decode", "transformer-256") == ("auto", "fp32")
 
@@ -170,9 +191,44 @@ def test_a_peer_that_learns_nothing_is_cut_short(
     trial(tmp_path, monkeypatch, max_tokens=100_000, cap_seconds=0.3)
     found = quality.until(fake(LEARNS.replace("150", "10**9")), tmp_path)
     assert found["reached"] is False and found["failed"] is None and found["best_bleu"] < 1
-    ours = {"contender": "ours", "reached": True, "wall_seconds": 0.1, "work_seconds": 0.1}
+    ours = {"contender": "ours", "failed": None, "reached": True, "wall_seconds": 0.1, "work_seconds": 0.1}
     line = quality.ratios(plan.QUALITY_CASES[0], [ours, found])[0]
     assert "at least" in line["against"] and line["ratio"]["median"] >= 3
+
+
+def test_each_clock_has_its_own_best_peer() -> None:
+    """A decoder without a cache is slow to validate and may be fast to train."""
+
+    def row(contender: str, wall: float, work: float, reached: bool = True) -> dict[str, Any]:
+        about = {"contender": contender, "precision": "fp32", "failed": None, "reached": reached}
+        return {**about, "wall_seconds": wall, "work_seconds": work}
+
+    peers = [row("eole", 30, 25), row("tutorial", 40, 20), row("marian", 1, 1, reached=False)]
+    case = plan.QUALITY_CASES[0]
+    wall, work = quality.ratios(case, [row("ours", 10, 10), *peers])
+    assert (wall["against"], wall["ratio"]["median"], wall["reached"]) == ("eole fp32", 3.0, True)
+    assert (work["against"], work["ratio"]["median"]) == ("tutorial fp32", 2.0)
+    assert quality.ratios(case, [row("ours", 10, 10, reached=False), *peers])[0]["reached"] is False
+
+
+@pytest.mark.parametrize(("reaches", "tried"), [(0.5, [1.0, 0.5]), (0.0, [1.0, 0.5, 0.25])])
+def test_a_peer_that_does_not_reach_the_mark_gets_its_best_of_a_few_rates(
+    reaches: float, tried: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half learnt at a rate that does not suit it would make ours look better than it is."""
+    bench, text = on_a_cpu(plan.FULL, True, tmp_path, monkeypatch)
+    case = plan.QUALITY_CASES[0]
+    asked: list[float] = []
+
+    def until(row: rounds.Row, data: Path) -> dict[str, Any]:
+        asked.append(row.spec["lr"] / case.lr)
+        reached = asked[-1] == reaches
+        return {"failed": None, "reached": reached, "best_bleu": 60 + asked[-1], "wall_seconds": 9.0, "tokens": 9}
+
+    monkeypatch.setattr(quality, "until", until)
+    best = quality.best_rate(bench, case, text, "marian")
+    assert asked == pytest.approx(tried)
+    assert best is not None and best["lr"] == pytest.approx(case.lr * (reaches or 1.0))
 
 
 def test_an_environment_that_cannot_be_made_is_said_in_one_line(

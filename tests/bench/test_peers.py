@@ -16,6 +16,8 @@ import marian
 import numpy as np
 import pytest
 import rounds
+import tutorial_models
+from torch import nn
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "data" / "bench" / "environments"
 WORKERS = Path(marian.__file__).parent
@@ -37,7 +39,7 @@ def test_everybody_gets_the_sizes_of_the_spec() -> None:
     spec = spec_of()
     hf = marian.model_options(spec, 8_000)
     assert (hf["vocab_size"], hf["d_model"], hf["encoder_layers"], hf["decoder_ffn_dim"]) == (8_000, 256, 3, 1024)
-    assert hf["dropout"] == hf["attention_dropout"] == hf["activation_dropout"] == 0.1
+    assert hf["dropout"] == hf["activation_dropout"] == 0.1
     eole = eole_.model_section(spec)
     assert (eole["hidden_size"], eole["layers"], eole["heads"], eole["transformer_ff"]) == (256, 3, 4, 1024)
     assert eole["share_embeddings"] and eole["share_decoder_embeddings"]
@@ -45,6 +47,19 @@ def test_everybody_gets_the_sizes_of_the_spec() -> None:
     assert joey["tied_embeddings"] and joey["tied_softmax"]
     for side in ("encoder", "decoder"):
         assert (joey[side]["hidden_size"], joey[side]["num_layers"], joey[side]["ff_size"]) == (256, 3, 1024)
+
+
+def test_nobody_drops_attention_weights() -> None:
+    """Ours does not, and it costs time."""
+    assert marian.model_options(spec_of(), 8_000)["attention_dropout"] == 0
+    assert eole_.training_section(spec_of(), pairs=10)["attention_dropout"] == [0]
+    tutorial = tutorial_models.build("transformer", 20, {**TRANSFORMER, "layers": 1}, 0.1)
+    found = [module.dropout for module in tutorial.modules() if isinstance(module, nn.MultiheadAttention)]
+    assert found == [0.0] * 3
+
+
+def test_eole_searches_greedily_with_one_path() -> None:
+    assert eole_.GREEDY == {"top_k": 1, "beam_size": 1}
 
 
 def test_recurrent_models_have_the_widths_of_the_spec() -> None:

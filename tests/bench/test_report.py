@@ -22,6 +22,7 @@ def row(contender: str, precision: str, rates: list[float], **more: Any) -> dict
         "first_update_seconds": 9.87,
         "tokens_per_second": rounds.spread(rates),
         "rates": rates,
+        "updates": 24,
         "tokens_per_update": 1512.3,
         "rss_mb": 1088.9,
         "cuda_mb": None,
@@ -82,7 +83,7 @@ def test_markdown_reads_on_its_own() -> None:
     assert "| train lstm: the tutorial | PyTorch tutorial fp32 | 2.00× [1.81–2.21] | ≥ 2× | reached |" in text
     assert "| train lstm: best peer in float32 | – | – | ≥ 3× | not measured |" in text
     assert "≤ 0.3× | reached |" in text
-    assert "| seq2seq (ours) 1.2.3 | bf16 (default) | 3,000 [2,900–3,100] | 1,512 | 5.81M |" in text
+    assert "| seq2seq (ours) 1.2.3 | bf16 (default) | 3,000 [2,900–3,100] | 24 | 1,512 | 5.81M |" in text
     assert "**differs**: 2.0000, by hand 2.5000" in text
     assert "JoeyNMT fp32 is left out**: no such attention" in text
     assert "transformers Marian: not installed: ERROR: no matching distribution" in text

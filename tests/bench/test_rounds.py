@@ -94,7 +94,7 @@ def test_spread_and_ratio() -> None:
 
 def row(contender: str, precision: str, *rates: float, asked: str | None = None) -> dict[str, object]:
     spread = rounds.spread(rates)
-    about = {"contender": contender, "precision": precision, "asked": asked or precision}
+    about = {"contender": contender, "precision": precision, "asked": asked or precision, "failed": None}
     return {**about, "rates": list(rates), "tokens_per_second": spread}
 
 
@@ -106,6 +106,7 @@ def test_the_ratios_that_the_issue_asks_for() -> None:
         row("tutorial", "bf16", 8.0, 8.0, 8.0),
         row("eole", "bf16", 15.0, 16.0, 14.0),
         row("joeynmt", "fp32"),
+        {**row("marian", "bf16", 99.0), "failed": "ended in its second round"},
     ]
     case = speed.plans.TRAIN_CASES[2]
     best, fp32, both, tutorial, framework = speed.train_ratios(case, rows)

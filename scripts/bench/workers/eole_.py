@@ -17,6 +17,7 @@ from gate import Gate
 NLL_EVERY = 4  # updates; under label smoothing the nll needs a pass over the logits of its own
 ENDLESS = 10_000_000  # updates
 REAL = 0.8  # of a batch's positions hold target tokens, about: turns a number of tokens into updates
+GREEDY = {"top_k": 1, "beam_size": 1}  # without the second it decodes five equal copies of each sentence
 SENTENCES = 1_000  # of the test set, as all contenders decode
 
 
@@ -87,7 +88,7 @@ def training_section(spec: dict[str, Any], pairs: int) -> dict[str, Any]:
         "max_grad_norm": spec["clip_norm"],
         "average_decay": 1 - spec["ema"] if spec.get("ema") else 0.0,  # the share of the new weights
         "dropout": [spec["dropout"]],
-        "attention_dropout": [spec["dropout"]],
+        "attention_dropout": [0.0],  # ours has none
         "label_smoothing": spec["label_smoothing"],
         "param_init": 0.0 if transformer else 0.1,
         "param_init_method": "xavier_uniform" if transformer else "uniform",
@@ -198,7 +199,7 @@ def noting(gate: Gate, criterion: Any) -> Any:
             if not self.label_smoothing:
                 gate.loss(loss.detach(), int(target.ne(self.ignore_index).sum()))
             elif self.calls % NLL_EVERY == 0:
-                with torch.no_grad():
+                with gate.off_the_clock(), torch.no_grad():
                     nll = functional.cross_entropy(scores, target, ignore_index=self.ignore_index, reduction="sum")
                 gate.loss(nll, int(target.ne(self.ignore_index).sum()))
             self.calls += 1
@@ -288,7 +289,7 @@ def translate(ready: Prepared, sources: list[list[str]], average: list[Any] | No
     own = [parameter.data for parameter in ready.model.parameters()]
     put(ready.model, average or own)
     ready.model.eval()
-    translator, config = ready.translator(batch_size=64, top_k=1, max_length_ratio=2, max_length=500)
+    translator, config = ready.translator(batch_size=64, **GREEDY, max_length_ratio=2, max_length=500)
     answers: list[list[str]] = [[] for _ in sources]
     for batch in ready.batches(config, sources):
         found = translator.predict_batch(batch, attn_debug=False)
@@ -321,7 +322,7 @@ def decode(gate: Gate) -> None:
     length = options["length"]
     ready = Prepared(spec)
     ready.model.eval().to(torch.bfloat16 if spec["precision"] == "bf16" else torch.float32)
-    search = {"top_k": 1, "beam_size": 1} if options["beam"] == 1 else {"beam_size": options["beam"]}
+    search = GREEDY if options["beam"] == 1 else {"beam_size": options["beam"]}
     translator, config = ready.translator(
         batch_size=options["batch"], min_length=length, max_length=length, max_length_ratio=0, fuse_kvq=True, **search
     )

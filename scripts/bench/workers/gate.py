@@ -12,6 +12,7 @@ What the bench writes on a worker's stdin, and what the gate answers:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -44,7 +45,8 @@ class Gate:
         self._handlers: dict[str, tuple[str, Callable[[Any], Any]]] = {}
         self._idle = 0.0  # seconds spent waiting for orders: no part of the time to the first update
         self._limit: float | None = None  # seconds of the slice that is running
-        self._clock = self._slice_tokens = self._slice_updates = 0
+        self._clock = 0.0  # when the slice began, moved on by what does not count
+        self._slice_tokens = self._slice_updates = 0
         self._losses: list[tuple[Any, int]] = []  # (sum of nll, tokens); converted after the clock has stopped
         self.tokens = self.updates = 0  # since the beginning
         self._first_update: float | None = None
@@ -105,6 +107,15 @@ class Gate:
         self._synchronise()
         self._report(time.perf_counter() - self._clock)
         return self._wait()
+
+    @contextlib.contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        """What is done within it is done for the bench alone, and takes no time of the slice."""
+        self._synchronise()
+        since = time.perf_counter()
+        yield
+        self._synchronise()
+        self._clock += time.perf_counter() - since
 
     def finish(self) -> None:
         """There is nothing more to train on: report the slice that is running, and answer the rest without working."""

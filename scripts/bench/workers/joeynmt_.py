@@ -114,6 +114,9 @@ class Prepared:
         self.args = parse_global_args(config, rank=0, mode="train")
         set_seed(spec["seed"])
         self.model, self.training_data, self.validation_data, _ = prepare(self.args, rank=0, mode="train")
+        for module in self.model.modules():
+            if type(module).__name__ == "MultiHeadedAttention":
+                module.dropout.p = 0.0  # of the attention weights: ours has none
 
     @property
     def parameters(self) -> int:

@@ -44,6 +44,9 @@ class TransformerTranslation(Translation):
             batch_first=True,
             norm_first=True,
         )
+        for module in self.transformer.modules():
+            if isinstance(module, nn.MultiheadAttention):
+                module.dropout = 0.0  # of the attention weights: ours has none
         self.generator = nn.Linear(width, pieces)
         self.generator.weight = self.embedding.weight
         place = torch.arange(1024)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
