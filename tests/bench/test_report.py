@@ -51,7 +51,7 @@ def results() -> dict[str, Any]:
         },
         {"what": "train lstm: best peer in float32", "against": None, "ratio": None, "target": 3.0, "reached": None},
     ]
-    text = {"pieces": 8000, "pairs": 28993}
+    text = {"pieces": 8000, "pairs": 28993, "source": "/data/multi30k/train.en"}
     case = {"case": "lstm", "model": "lstm", "batch_tokens": 2000, "size": {"embedding": 256}, "corpus": text}
     start = {"what": "start: seq2seq --help", "against": 'python -c "import torch"', "lower": True, "target": 0.3}
     start |= {"ratio": {"median": 0.21, "min": 0.2, "max": 0.22}, "reached": True}
@@ -84,6 +84,7 @@ def test_markdown_reads_on_its_own() -> None:
     assert "| train lstm: best peer in float32 | – | – | ≥ 3× | not measured |" in text
     assert "≤ 0.3× | reached |" in text
     assert "| seq2seq (ours) 1.2.3 | bf16 (default) | 3,000 [2,900–3,100] | 24 | 1,512 | 5.81M |" in text
+    assert "28,993 pairs of /data/multi30k/train.en" in text
     assert "**differs**: 2.0000, by hand 2.5000" in text
     assert "JoeyNMT fp32 is left out**: no such attention" in text
     assert "transformers Marian: not installed: ERROR: no matching distribution" in text
