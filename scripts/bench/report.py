@@ -245,8 +245,8 @@ def _train(results: Results) -> list[str]:
         lines += [
             f"### {piece['case']}",
             "",
-            f"{piece['batch_tokens']:,} padded positions a batch, {text['pieces']:,} pieces, {text['pairs']:,} pairs of "
-            f"{'the embedded corpus' if text['source'] == 'grammar' else text['source']}; "
+            f"{piece['batch_tokens']:,} padded positions a batch, {text['pieces']:,} pieces, {text['pairs']:,} pairs "
+            f"of {'the embedded corpus' if text['source'] == 'grammar' else text['source']}; "
             f"sizes {', '.join(f'{key} {value}' for key, value in piece['size'].items())}.",
             "",
             *table(head, _speed_rows(piece["rows"])),
