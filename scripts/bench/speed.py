@@ -116,14 +116,13 @@ def train(bench: Bench, names: tuple[str, ...] = ("",)) -> Iterator[dict[str, An
 
 
 def median(row: dict[str, Any]) -> float:
-    """A row's median rate; 0 where it has none."""
-    return row["tokens_per_second"]["median"] if row["tokens_per_second"] else 0.0
+    """A row's median rate; 0 where it has none, or failed after some slices: nobody is compared with a part."""
+    return row["tokens_per_second"]["median"] if row["tokens_per_second"] and not row["failed"] else 0.0
 
 
 def fastest(rows: Sequence[dict[str, Any]], contenders: Sequence[str], precision: str | None = None) -> Any:
     """The fastest row of the contenders, in any precision or in one; None where nobody was measured."""
-    fit = [row for row in rows if row["contender"] in contenders and not row["failed"]]
-    fit = [row for row in fit if precision in (None, row["precision"])]
+    fit = [row for row in rows if row["contender"] in contenders and precision in (None, row["precision"])]
     best = max(fit, key=median, default=None)
     return best if best and median(best) else None
 
@@ -149,8 +148,7 @@ def versus(what: str, ours: Any, theirs: Any, target: float | None) -> dict[str,
 
 def our_default(rows: Sequence[dict[str, Any]]) -> Any:
     """Our row as a user gets it without saying anything."""
-    mine = [row for row in rows if row["contender"] == "ours" and not row["failed"]]
-    return next((row for row in mine if row["asked"] == "auto" and median(row)), None)
+    return next((row for row in rows if row["contender"] == "ours" and row["asked"] == "auto" and median(row)), None)
 
 
 def train_ratios(case: plans.Case, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

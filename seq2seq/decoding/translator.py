@@ -79,5 +79,6 @@ class Translator:
             log_probability=hypothesis.log_probability,
             src_pieces=self.subwords.src_pieces(src),
             tgt_pieces=[*self.subwords.tgt_pieces(hypothesis.ids), "</s>"],
-            attention=None if maps is None else maps[..., : len(src)].float().cpu().clone(),  # no view of its batch's
+            # A copy: a view would keep the maps of the whole batch.
+            attention=None if maps is None else maps[..., : len(src)].to("cpu", torch.float32, copy=True),
         )

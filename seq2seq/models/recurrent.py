@@ -203,7 +203,7 @@ class RecurrentDecoder(Decoder):
         contexts = self.context(embedded[0, :, None], memory)[0].transpose(0, 1).expand(len(embedded), -1, -1)
         x = torch.cat([embedded, contexts], -1).transpose(0, 1)
         for n, layer in enumerate(self.layers):
-            kind = state[f"h{n}"].dtype
+            kind = state[f"h{n}"].dtype  # a torch layer wants state and cell alike
             first = tuple(state[f"{part}{n}"].transpose(0, 1).to(kind).contiguous() for part in self.parts)
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
         return Attended(x.transpose(0, 1), None, None)

@@ -86,9 +86,8 @@ def test_quick_has_every_model_and_every_contender() -> None:
         for case in plan.TRAIN_CASES:
             assert variant.precisions_of("ours", "train", case.name)[0] == "auto"
             assert all("fp32" in variant.precisions_of(peer, "train", case.name) for peer in case.contenders[1:])
-            fast = {"tutorial", "marian", "eole"} & set(
-                case.contenders
-            )  # ours in bf16 beside them in float32 is unfair
+            # Ours in bf16 beside them in float32 would be unfair.
+            fast = {"tutorial", "marian", "eole"} & set(case.contenders)
             assert all("bf16" in variant.precisions_of(peer, "train", case.name) for peer in fast)
     assert plan.FULL.precisions_of("eole", "train", "lstm") == ("fp32", "bf16")
     assert plan.QUICK.precisions_of("ours", "decode", "transformer-256") == ("auto", "fp32")

@@ -108,6 +108,7 @@ class Prepared:
         from joeynmt.config import parse_global_args
         from joeynmt.helpers import set_seed
         from joeynmt.prediction import prepare
+        from joeynmt.transformer_layers import MultiHeadedAttention
 
         config = config_of(spec)
         Path(config["model_dir"]).mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ class Prepared:
         set_seed(spec["seed"])
         self.model, self.training_data, self.validation_data, _ = prepare(self.args, rank=0, mode="train")
         for module in self.model.modules():
-            if type(module).__name__ == "MultiHeadedAttention":
+            if isinstance(module, MultiHeadedAttention):
                 module.dropout.p = 0.0  # of the attention weights: ours has none
 
     @property
