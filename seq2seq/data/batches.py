@@ -1,7 +1,7 @@
 """Batches of padded ids. A pure function of (seed, part): the place in the data is two integers, so resuming is exact.
 
-Knows ids and lengths; no text (but for subword sampling), no model. Lengths are padded to multiples of 4 and sentences
-are taken in fours: every new shape costs a new kernel in bf16, and every padded position costs as much as a real one.
+Knows ids and lengths; no text (but for subword sampling), no model. Lengths may be padded to a multiple, and as many
+sentences taken at a time: every new shape costs a new kernel in bf16, every padded position as much as a real one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from seq2seq.data.encoded import Flat, Split
 from seq2seq.data.subwords import Subwords
 
 MULTIPLE = 4
+"""Where shapes should recur; 1 leaves lengths and numbers of sentences as they are."""
 PART = 1 << 18
 """Pairs planned at once: what a plan costs in time and memory does not depend on how large the corpus is."""
 STRETCH = 1 << 10
@@ -54,21 +55,22 @@ def batched(lengths: Sequence[int], positions: int | None = None) -> Iterator[li
         order = order[size:]
 
 
-def round_up(length: Rows) -> Rows:
-    """To the next multiple of ``MULTIPLE``."""
-    return -(-length // MULTIPLE) * MULTIPLE
+def round_up(length: Rows, multiple: int = MULTIPLE) -> Rows:
+    """To the next multiple."""
+    return -(-length // multiple) * multiple
 
 
-def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int) -> list[Rows]:
+def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int, multiple: int = MULTIPLE) -> list[Rows]:
     """The batches of one part in their order: rows of similar length, the batches shuffled.
 
     Args:
         lengths: (N, 2) pieces of source and target.
         budget: padded positions of a batch on its longer side.
+        multiple: of which lengths are made, and sizes of batches where there is a choice.
     """
     rng = np.random.default_rng([seed, part])
     order = rng.permutation(len(lengths))
-    rounded = round_up(lengths[order])
+    rounded = round_up(lengths[order], multiple)
     longer = rounded.max(1)
     by_length = np.lexsort((rounded[:, 0], rounded[:, 1], longer))  # stable: ties stay in random order
     order, longer = order[by_length], longer[by_length]
@@ -77,8 +79,8 @@ def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int) -> list[
         size = max(budget // int(longer[start]), 1)
         while size > 1 and size * longer[min(start + size, len(order)) - 1] > budget:
             size = max(budget // int(longer[min(start + size, len(order)) - 1]), 1)
-        if 4 < size < len(order) - start:
-            size -= size % 4
+        if multiple < size < len(order) - start:
+            size -= size % multiple
         batches.append(order[start : start + size])
         start += size
     return [batches[n] for n in rng.permutation(len(batches))]
@@ -87,9 +89,17 @@ def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int) -> list[
 class Batches:
     """The training split, batch by batch. An epoch is planned in ``parts`` parts, a small corpus in one."""
 
-    def __init__(self, split: Split, budget: int, seed: int, subwords: Subwords | None = None, sampling: float = 0.0):
+    def __init__(
+        self,
+        split: Split,
+        budget: int,
+        seed: int,
+        subwords: Subwords | None = None,
+        sampling: float = 0.0,
+        multiple: int = MULTIPLE,
+    ):
         """``subwords`` and ``sampling`` draw another segmentation for each batch of each part."""
-        self.split, self.budget, self.seed = split, budget, seed
+        self.split, self.budget, self.seed, self.multiple = split, budget, seed, multiple
         self.subwords, self.sampling = subwords, sampling
         self.parts = -(-len(split) // PART)
 
@@ -97,7 +107,7 @@ class Batches:
         """The rows of each batch of a part; ``number`` counts on through the epochs."""
         rows = self._rows(*divmod(number, self.parts))
         lengths = np.stack([side.lengths_of(rows) for side in (self.split.src, self.split.tgt)], 1)
-        return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number)]
+        return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number, self.multiple)]
 
     def _rows(self, epoch: int, part: int) -> Rows:
         """The rows of one part of an epoch: stretches of neighbours, dealt anew in each epoch."""
@@ -114,31 +124,31 @@ class Batches:
         if self.sampling and self.subwords is not None:
             seed = int(np.random.default_rng([self.seed, part, number]).integers(1 << 31))
             texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
-            return collate(*self.subwords.sample(texts[0], texts[1], self.sampling, seed))
-        return _batch(gather(self.split.src, rows), gather(self.split.tgt, rows))
+            return collate(*self.subwords.sample(texts[0], texts[1], self.sampling, seed), self.multiple)
+        return _batch(*(gather(side, rows, self.multiple) for side in (self.split.src, self.split.tgt)))
 
 
-def gather(flat: Flat, rows: Rows) -> NDArray[np.int64]:
-    """(B, L) ids of ``rows``, PAD behind, L a multiple of 4."""
+def gather(flat: Flat, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:
+    """(B, L) ids of ``rows``, PAD behind, L a multiple of ``multiple``."""
     starts, lengths = flat.offsets[rows], flat.lengths_of(rows)
-    places = np.arange(int(round_up(lengths.max())))
+    places = np.arange(int(round_up(lengths.max(), multiple)))
     inside = places < lengths[:, None]
     index = np.where(inside, starts[:, None] + places, 0)
     return np.where(inside, flat.values[index], PAD).astype(np.int64)
 
 
-def pad(sequences: list[list[int]]) -> NDArray[np.int64]:
-    """(B, L) ids, PAD behind, L a multiple of 4."""
+def pad(sequences: list[list[int]], multiple: int = MULTIPLE) -> NDArray[np.int64]:
+    """(B, L) ids, PAD behind, L a multiple of ``multiple``."""
     longest = np.array(max(map(len, sequences)))
-    padded = np.full((len(sequences), int(round_up(longest))), PAD, np.int64)
+    padded = np.full((len(sequences), int(round_up(longest, multiple))), PAD, np.int64)
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
     return padded
 
 
-def collate(src: list[list[int]], tgt: list[list[int]]) -> Batch:
+def collate(src: list[list[int]], tgt: list[list[int]], multiple: int = MULTIPLE) -> Batch:
     """A batch of sequences that end with EOS."""
-    return _batch(pad(src), pad(tgt))
+    return _batch(pad(src, multiple), pad(tgt, multiple))
 
 
 def _batch(src: NDArray[np.int64], tgt_out: NDArray[np.int64]) -> Batch:

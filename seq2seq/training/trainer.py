@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seq2seq.atomic import write_atomically
 from seq2seq.config import Config
-from seq2seq.data.batches import Batch, Batches, Rows
+from seq2seq.data.batches import MULTIPLE, Batch, Batches, Rows
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
 from seq2seq.devices import autocast, choose_precision
@@ -45,6 +45,7 @@ class Position:
     step: int = 0  # updates made
     part: int = 0  # of the corpus, counted on through the epochs
     batch: int = 0  # batches of this part that were trained on
+    multiple: int = MULTIPLE  # of which lengths are made: part and batch are places in a plan that depends on it
     tokens: int = 0  # target tokens trained on
     seconds: float = 0.0  # spent training, validations aside
     validations: int = 0
@@ -108,19 +109,21 @@ class Trainer:
         # What is validated and kept: the model, or one that follows it and has the moving average of its weights.
         self.judged = copy.deepcopy(model).requires_grad_(False).to(device) if self.options.ema else model
         self.translator = Translator([self.judged], corpus.subwords, device, self.autocast)
+        # In float32 new shapes cost nothing, so that nothing is padded for them.
+        self.at = Position(multiple=1 if precision == torch.float32 else MULTIPLE)
+        self.window = Window.empty(device)
+        self.stop_asked = False
+        if run.checkpoint("last").exists():
+            self._restore()
         self.batches = Batches(
             corpus.splits["train"],
             self.options.batch_tokens,
             config.seed,
             corpus.subwords,
             config.data.subwords.sampling,
+            self.at.multiple,
         )
         self.plan: list[Rows] = []
-        self.at = Position()
-        self.window = Window.empty(device)
-        self.stop_asked = False
-        if run.checkpoint("last").exists():
-            self._restore()
 
     def train(self) -> None:
         """Go on until a limit is reached.

@@ -29,16 +29,26 @@ def as_lists(batches: list[NDArray[np.int64]]) -> list[list[int]]:
     return [rows.tolist() for rows in batches]
 
 
+@pytest.mark.parametrize("multiple", [1, MULTIPLE])
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_an_epoch_holds_every_sentence_once(lengths: NDArray[np.int64], budget: int) -> None:
-    rows = np.concatenate(plan(lengths, budget, seed=1, part=0))
+def test_an_epoch_holds_every_sentence_once(lengths: NDArray[np.int64], budget: int, multiple: int) -> None:
+    rows = np.concatenate(plan(lengths, budget, 1, 0, multiple))
     assert sorted(rows.tolist()) == list(range(500))
 
 
+@pytest.mark.parametrize("multiple", [1, MULTIPLE])
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_no_batch_is_over_the_budget(lengths: NDArray[np.int64], budget: int) -> None:
-    for rows in plan(lengths, budget, seed=1, part=0):
-        assert len(rows) * round_up(lengths[rows]).max() <= budget
+def test_no_batch_is_over_the_budget(lengths: NDArray[np.int64], budget: int, multiple: int) -> None:
+    for rows in plan(lengths, budget, 1, 0, multiple):
+        assert len(rows) * round_up(lengths[rows], multiple).max() <= budget
+
+
+def test_exact_lengths_fill_the_budget_that_fours_leave_empty() -> None:
+    """Six rows of 5 fit into 30 positions as they are; padded to 8, three would, of which fours have no use."""
+    lengths = np.full((12, 2), 5)
+    assert [len(rows) for rows in plan(lengths, 30, 1, 0, 1)] == [6, 6]
+    assert [len(rows) for rows in plan(lengths, 30, 1, 0, MULTIPLE)] == [3, 3, 3, 3]
+    assert {len(rows) for rows in plan(np.full((24, 2), 4), 30, 1, 0, MULTIPLE)} == {4}
 
 
 def test_batches_use_most_of_the_budget(lengths: NDArray[np.int64]) -> None:
@@ -85,7 +95,9 @@ def test_few_sentences_make_few_batches(count: int) -> None:
 def test_padding_reaches_the_next_multiple() -> None:
     assert MULTIPLE == 4
     assert round_up(np.array([1, 3, 4, 5, 8, 9])).tolist() == [4, 4, 4, 8, 8, 12]
+    assert round_up(np.array([1, 3, 4, 5]), 1).tolist() == [1, 3, 4, 5]
     assert pad([[4, EOS], [5] * 8 + [EOS]]).tolist() == [[4, EOS] + [PAD] * 10, [5] * 8 + [EOS] + [PAD] * 3]
+    assert pad([[4, EOS], [5, 6, EOS]], 1).tolist() == [[4, EOS, PAD], [5, 6, EOS]]
 
 
 def test_a_batch_shifts_the_target_by_one() -> None:
@@ -129,13 +141,25 @@ def test_gathered_rows_are_padded_sequences(split: Split) -> None:
     assert np.array_equal(gather(split.src, rows), expected)
 
 
-def test_a_loaded_batch_is_the_collated_pairs(split: Split) -> None:
-    batches = Batches(split, budget=150, seed=1)
+@pytest.mark.parametrize("multiple", [1, MULTIPLE])
+def test_a_loaded_batch_is_the_collated_pairs(split: Split, multiple: int) -> None:
+    batches = Batches(split, 150, seed=1, multiple=multiple)
     for number, rows in enumerate(batches.part(0)):
-        expected = collate([split.src[r].tolist() for r in rows], [split.tgt[r].tolist() for r in rows])
+        src, tgt = ([side[row].tolist() for row in rows] for side in (split.src, split.tgt))
         batch = batches.load(rows, 0, number)
-        assert all(torch.equal(part, whole) for part, whole in zip(batch, expected, strict=True))
-        assert batch.src.shape[1] % MULTIPLE == batch.tgt_out.shape[1] % MULTIPLE == 0
+        for part, whole in zip(batch, collate(src, tgt, multiple), strict=True):
+            assert torch.equal(part, whole)
+        for part, side in ((batch.src, src), (batch.tgt_out, tgt)):
+            longest = max(map(len, side))
+            assert part.shape[1] == -(-longest // multiple) * multiple
+
+
+@pytest.mark.parametrize("multiple", [1, MULTIPLE])
+def test_sampled_pieces_are_padded_to_the_multiple_too(split: Split, tiny_subwords: Subwords, multiple: int) -> None:
+    batches = Batches(split, 150, 1, tiny_subwords, sampling=0.5, multiple=multiple)
+    for part in batches.load(np.arange(6), 0, 0)[::2]:  # src and tgt_out
+        longest = int((part != PAD).sum(1).max())
+        assert part.shape[1] == -(-longest // multiple) * multiple
 
 
 def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_subwords: Subwords, pairs: Pairs) -> None:

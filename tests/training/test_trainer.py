@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from seq2seq import devices
 from seq2seq.config import (
     AttentionDecoderConfig,
     Config,
@@ -213,6 +214,46 @@ def test_a_run_from_the_cpu_goes_on_where_gradients_are_scaled(
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
+def test_lengths_are_padded_for_recurring_shapes_but_in_float32(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: True)
+    padded = {name: start(toy_config(precision=name), tmp_path).batches.multiple for name in ("fp32", "bf16", "auto")}
+    assert padded == {"fp32": 1, "bf16": 4, "auto": 4}
+
+
+@pytest.mark.parametrize(("first", "then"), [("fp32", "bf16"), ("bf16", "fp32")])
+def test_a_run_that_goes_on_in_another_precision_keeps_its_batches(
+    first: str, then: str, toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with precision=auto on another machine. Else a place in the one plan would be another's in the other."""
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: True)
+    begun = start(toy_config(precision=first), tmp_path)
+    begun.at.batch = 1
+    begun._save()
+    resumed = start(toy_config(precision=then), tmp_path)
+    assert resumed.at == begun.at
+    plans = [learner.batches.part(0) for learner in (begun, resumed)]
+    assert [rows.tolist() for rows in plans[0]] == [rows.tolist() for rows in plans[1]]
+    for one, other in zip(*(learner.batches.load(plans[0][0], 0, 0) for learner in (begun, resumed)), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_run_from_before_lengths_could_be_exact_keeps_its_fours(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(toy_config(max_steps=1), tmp_path).train()
+    load = checkpoint.load_training
+
+    def older(*given: Any) -> dict[str, Any]:
+        state = load(*given)
+        del state["position"]["multiple"]
+        return state
+
+    monkeypatch.setattr(checkpoint, "load_training", older)
+    assert start(toy_config(), tmp_path).batches.multiple == 4
+
+
 def test_one_seed_repeats_itself_and_another_does_not(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
     config = toy_config(max_steps=3, valid_every=3)
     config.model = replace(config.model, dropout=0.1)
@@ -252,7 +293,7 @@ def test_two_half_batches_make_the_update_of_one(
 ) -> None:
     config = toy_config(model, max_steps=10, batch_tokens=256, eps=1e-3, warmup_steps=0)
     whole, halves = (prepared(config, tmp_path / name, start) for name in ("whole", "halves"))
-    rows = whole.plan[0]
+    rows = max(whole.plan, key=len)
     whole._update([whole.batches.load(rows, 0, 0)])
     half = len(rows) // 3  # of different numbers of tokens, so that a mean of means would show
     halves._update([halves.batches.load(part, 0, 0) for part in (rows[:half], rows[half:])])
