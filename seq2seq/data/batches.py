@@ -124,8 +124,9 @@ class Batches:
         if self.sampling and self.subwords is not None:
             seed = int(np.random.default_rng([self.seed, part, number]).integers(1 << 31))
             texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
-            return collate(*self.subwords.sample(texts[0], texts[1], self.sampling, seed), self.multiple)
-        return _batch(*(gather(side, rows, self.multiple) for side in (self.split.src, self.split.tgt)))
+            src, tgt = self.subwords.sample(texts[0], texts[1], self.sampling, seed)
+            return collate(src, tgt, self.multiple)
+        return _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
 
 
 def gather(flat: Flat, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:
