@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from seq2seq.config import PAD
 from seq2seq.models.interface import Seq2Seq
@@ -18,6 +19,8 @@ from seq2seq.models.scan import product_type
 
 BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
 """Logits computed at once, on a CPU 64 MB: every block costs a pass over the gradient of the whole weight."""
+MULTIPLE = 64
+"""Rows are filled up to it where products are of 16 bits: there each number of rows needs kernels of its own."""
 
 
 class Loss(NamedTuple):
@@ -48,25 +51,29 @@ class _LinearCrossEntropy(torch.autograd.Function):
         low = product_type(weight)
         with torch.autocast(weight.device.type, enabled=False):
             rows, table, offset = hidden.to(low), weight.to(low), bias.to(low)
+            count = len(rows)
+            filling = -count % MULTIPLE if low.itemsize == 2 else 0
+            rows, places = F.pad(rows, (0, 0, 0, filling)), F.pad(target, (0, filling))
             of_rows = torch.empty_like(rows, dtype=weight.dtype)
             of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-            nll, at_target = weight.new_zeros(()), weight.new_empty(len(rows))
+            likelihoods, at_target = weight.new_empty(len(rows)), weight.new_empty(len(rows))
             size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
-            for start in range(0, len(rows), size):
+            for start in range(0, count, size):
                 here = slice(start, start + size)
                 # The probabilities, which are also the gradient of the logits but for the target's own.
                 logits = torch.addmm(offset, rows[here], table.t())
                 predicted = logits.softmax(-1, torch.float32 if low == torch.float16 else low)  # fp16 ends at 6e-8
-                of_target = predicted.gather(-1, target[here, None])[:, 0].to(nll.dtype)
+                of_target = predicted.gather(-1, places[here, None])[:, 0].to(weight.dtype)
                 # That one is p - 1: where p is near 1, in bf16 only the sum of all others still says how near.
-                predicted = predicted.scatter_(-1, target[here, None], 0).to(low)
-                others = predicted.sum(-1).to(nll.dtype)
+                predicted = predicted.scatter_(-1, places[here, None], 0).to(low)
+                others = predicted.sum(-1).to(weight.dtype)
                 unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
-                nll -= torch.where(others < 0.5, torch.log1p(-others), unlikely).sum()
+                likelihoods[here] = torch.where(others < 0.5, torch.log1p(-others), unlikely)
                 at_target[here] = smoothing - others
                 of_rows[here] = predicted @ table
                 of_weight += predicted.t() @ rows[here]
-                of_bias += predicted.sum(0)
+                of_bias += predicted[: count - start].sum(0)
+            of_rows, at_target, nll = of_rows[:count], at_target[:count], -likelihoods[:count].sum()
             right = weight[target]
             of_rows += at_target[:, None] * right
             of_weight.index_add_(0, target, at_target[:, None] * hidden)
@@ -77,9 +84,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 all_rows, mean = hidden.sum(0, dtype=weight.dtype), weight.mean(0)
                 of_rows -= smoothing * mean
                 of_weight -= smoothing / len(weight) * all_rows
-                of_bias -= smoothing / len(weight) * len(rows)
+                of_bias -= smoothing / len(weight) * count
                 of_targets = (hidden * right).sum() + bias[target].sum()
-                loss += smoothing * (of_targets - (all_rows @ mean + len(rows) * bias.mean()))
+                loss += smoothing * (of_targets - (all_rows @ mean + count * bias.mean()))
         ctx.save_for_backward(of_rows, of_weight, of_bias)
         ctx.kind = hidden.dtype
         ctx.mark_non_differentiable(nll)

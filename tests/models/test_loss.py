@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.config import PAD
 from seq2seq.models import loss
@@ -99,6 +101,47 @@ def test_in_bf16_what_is_left_to_learn_of_sure_tokens_is_not_rounded_away(
     torch.testing.assert_close(found.nll, exact.nll, rtol=0.1, atol=0)  # logits of 10 are rounded to 1/32
     for one, gradient in zip(gradients, exact_gradients, strict=True):
         assert (one - gradient).norm() < 0.1 * gradient.norm()
+
+
+class Products(TorchDispatchMode):
+    """Notes the shapes of the factors of every matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: set[tuple[torch.Size, ...]] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            self.shapes.add(tuple(factor.shape for factor in args[-2:]))
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("rows", [1, 30, 100, 1_000])
+def test_in_bf16_numbers_of_tokens_share_the_shapes_of_products(
+    rows: int, output: Seq2Seq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every new shape is a new kernel, which costs more than the product."""
+    monkeypatch.setattr(loss, "BLOCK", {"cpu": 20 * rows})
+    with torch.autocast("cpu", torch.bfloat16), Products() as seen:
+        for count in (60, 61, 63, 64):
+            sequence_loss(output, torch.randn(1, count, 8), torch.full((1, count), 7), 0.1)
+    assert len(seen.shapes) <= 6  # forward and both gradients, of a whole block and of the last one
+
+
+@pytest.mark.parametrize("rows", [1, 5, 1_000])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_rows_that_fill_up_count_nothing(
+    smoothing: float, rows: int, output: Seq2Seq, hidden: Tensor, target: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "BLOCK", {"cpu": 20 * rows})
+    learned = (hidden, output.output.weight, output.output.bias)
+    found = []
+    for multiple in (1, 64):
+        monkeypatch.setattr(loss, "MULTIPLE", multiple)
+        with torch.autocast("cpu", torch.bfloat16):
+            summed = sequence_loss(output, hidden, target, smoothing)
+        found.append((summed, torch.autograd.grad(summed.loss, learned)))
+    torch.testing.assert_close(found[1], found[0])
 
 
 def test_perplexity_does_not_depend_on_smoothing(output: Seq2Seq, hidden: Tensor, target: Tensor) -> None:
