@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LEAST = 2**17  # numbers in a weight, below which oneDNN's product costs more to call than it saves
+LEAST = {torch.float32: 2**17, torch.bfloat16: 1}
+"""Numbers in a weight, below which a laid-out one costs more to multiply with than it saves."""
 
 Kept = dict[tuple[object, ...], tuple[Tensor, Tensor]]
 
@@ -34,25 +35,31 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     kept = unchanging_weights.kept
     if kept is None or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    if torch.is_autocast_enabled(x.device.type):  # which itself keeps a whole weight converted, but never a part
-        return F.linear(x, _ready(kept, weight, torch.get_autocast_dtype(x.device.type)), bias)
-    if weight.numel() <= LEAST or not _is_onednns(x, weight):
-        return F.linear(x, weight, bias)
-    # torch's own product reads the weight as it lies, which for the few rows of a step costs up to twice as much.
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, _ready(kept, weight, None), bias, "none", [], "")
-    return product
+    converts = torch.is_autocast_enabled(x.device.type)
+    type_ = torch.get_autocast_dtype(x.device.type) if converts else weight.dtype
+    if _is_onednns(x, weight, type_) and (converts or x.dtype == type_):
+        # torch's own product reads the weight as it lies, which for the few rows of a step costs up to twice as much.
+        laid_out = _ready(kept, weight, type_, True)
+        bias = None if bias is None else _ready(kept, bias, type_)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), laid_out, bias, "none", [], "")
+        return product
+    # Autocast itself keeps a whole weight that it has converted, but never a part of one.
+    return F.linear(x, _ready(kept, weight, type_) if converts else weight, bias)
 
 
-def _is_onednns(x: Tensor, weight: Tensor) -> bool:
-    return x.is_cpu and x.dtype == weight.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+def _is_onednns(x: Tensor, weight: Tensor, type_: torch.dtype) -> bool:
+    if not x.is_cpu or type_ not in LEAST or weight.numel() < LEAST[type_] or not torch.backends.mkldnn.is_available():
+        return False
+    return type_ == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def _ready(kept: Kept, weight: Tensor, type_: torch.dtype | None) -> Tensor:
-    """The weight in another type, or (None) laid out for oneDNN; made at its first use."""
+def _ready(kept: Kept, weight: Tensor, type_: torch.dtype, laid_out: bool = False) -> Tensor:
+    """The weight in a type, as it lies or laid out for oneDNN; made at its first use."""
     # A part is a new tensor at every step. The version tells what another thread has changed meanwhile.
-    key = (type_, weight.data_ptr(), weight.shape, weight.stride(), weight._version)
+    key = (type_, laid_out, weight.data_ptr(), weight.shape, weight.stride(), weight._version)
     if key not in kept:
-        made = torch.ops.mkldnn._reorder_linear_weight(weight, None) if type_ is None else weight.to(type_)
+        made = weight.to(type_)
+        made = torch.ops.mkldnn._reorder_linear_weight(made, None) if laid_out else made
         kept[key] = weight, made  # with the weight itself, so that no other comes to lie where it does
     return kept[key][1]
 

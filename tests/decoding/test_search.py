@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from seq2seq.config import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.decoding.search import Hypothesis, force, length_penalty, search, truncate
 from seq2seq.models.interface import DecoderOutput, Memory, Seq2Seq, State, Step
+from seq2seq.models.linear import unchanging_weights
 
 Build = Callable[..., Seq2Seq]
 Sentences = Callable[..., Tensor]
@@ -316,7 +317,7 @@ class Conversions(TorchDispatchMode):
 def test_weights_are_converted_once_a_search(model: Seq2Seq, src: Tensor, bf16: torch.dtype) -> None:
     """Autocast keeps what it has converted, but no part of it, and nothing in inference mode."""
     options = DecodeConfig(beam=1, min_length=5, max_extra=5)
-    with torch.autocast("cpu", bf16), Conversions(model.parameters()) as conversions:
+    with torch.autocast("cpu", bf16), unchanging_weights(), Conversions(model.parameters()) as conversions:
         search([model], src, options)
     assert max(conversions.counts.values()) == 1
 
