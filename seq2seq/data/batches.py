@@ -1,7 +1,7 @@
 """Batches of padded ids. A pure function of (seed, part): the place in the data is two integers, so resuming is exact.
 
-Knows ids and lengths; no text (but for subword sampling), no model. Lengths may be padded to a multiple, and as many
-sentences taken at a time: every new shape costs a new kernel in bf16, every padded position as much as a real one.
+Knows ids and lengths; no text (but for subword sampling), no model. Lengths may be padded to a multiple, and numbers of
+sentences made one: every new shape costs a new kernel in bf16, every padded position as much as a real one.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ def batched(lengths: Sequence[int], positions: int | None = None) -> Iterator[li
         size = max((positions or SCORED_POSITIONS) // lengths[order[0]], 1)
         yield order[:size]
         order = order[size:]
+
+
+def multiple_for(device: torch.device, precision: torch.dtype) -> int:
+    """What lengths are made multiples of: as they are, 1, only where new shapes cost nothing."""
+    return 1 if device.type == "cpu" and precision == torch.float32 else MULTIPLE
 
 
 def round_up(length: Rows, multiple: int = MULTIPLE) -> Rows:

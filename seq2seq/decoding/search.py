@@ -82,7 +82,7 @@ class Choice(NamedTuple):
     ends: Tensor  # True: a finished hypothesis
 
 
-@torch.no_grad()  # not inference_mode: in it autocast converts every weight anew at every step
+@torch.no_grad()  # not inference_mode: in it autocast keeps nothing of what it has converted
 def search(
     models: Sequence[Seq2Seq], src: Tensor, options: DecodeConfig, attention: bool = False
 ) -> list[list[Hypothesis]]:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LEAST = {torch.float32: 2**17, torch.bfloat16: 1}
-"""Numbers in a weight, below which a laid-out one costs more to multiply with than it saves."""
+LEAST = {torch.float32: 2**17, torch.bfloat16: 0}
+"""Numbers in a weight, up to which a laid-out one costs more to multiply with than it saves."""
 
 Kept = dict[tuple[object, ...], tuple[Tensor, Tensor]]
 
@@ -48,7 +48,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _is_onednns(x: Tensor, weight: Tensor, type_: torch.dtype) -> bool:
-    if not x.is_cpu or type_ not in LEAST or weight.numel() < LEAST[type_] or not torch.backends.mkldnn.is_available():
+    if not x.is_cpu or type_ not in LEAST or weight.numel() <= LEAST[type_] or not torch.backends.mkldnn.is_available():
         return False
     return type_ == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 

@@ -19,8 +19,8 @@ from seq2seq.models.scan import product_type
 
 BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
 """Logits computed at once, on a CPU 64 MB: every block costs a pass over the gradient of the whole weight."""
-MULTIPLE = 64
-"""Rows are filled up to it where products are of 16 bits: there each number of rows needs kernels of its own."""
+ROWS = 64
+"""Products of 16 bits are of multiples of so many rows, filled up with zeros: each number needs kernels of its own."""
 
 
 class Loss(NamedTuple):
@@ -51,13 +51,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         low = product_type(weight)
         with torch.autocast(weight.device.type, enabled=False):
             rows, table, offset = hidden.to(low), weight.to(low), bias.to(low)
-            count = len(rows)
-            filling = -count % MULTIPLE if low.itemsize == 2 else 0
-            rows, places = F.pad(rows, (0, 0, 0, filling)), F.pad(target, (0, filling))
+            count, places = len(rows), target
+            size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
+            if low.itemsize == 2:
+                rows, places = F.pad(rows, (0, 0, 0, -count % ROWS)), F.pad(target, (0, -count % ROWS))
+                size -= size % ROWS if size > ROWS else 0
             of_rows = torch.empty_like(rows, dtype=weight.dtype)
             of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
             likelihoods, at_target = weight.new_empty(len(rows)), weight.new_empty(len(rows))
-            size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
             for start in range(0, count, size):
                 here = slice(start, start + size)
                 # The probabilities, which are also the gradient of the logits but for the target's own.

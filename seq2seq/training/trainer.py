@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seq2seq.atomic import write_atomically
 from seq2seq.config import Config
-from seq2seq.data.batches import MULTIPLE, Batch, Batches, Rows
+from seq2seq.data.batches import MULTIPLE, Batch, Batches, Rows, multiple_for
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
 from seq2seq.devices import autocast, choose_precision
@@ -109,8 +109,7 @@ class Trainer:
         # What is validated and kept: the model, or one that follows it and has the moving average of its weights.
         self.judged = copy.deepcopy(model).requires_grad_(False).to(device) if self.options.ema else model
         self.translator = Translator([self.judged], corpus.subwords, device, self.autocast)
-        # In float32 new shapes cost nothing, so that nothing is padded for them.
-        self.at = Position(multiple=1 if precision == torch.float32 else MULTIPLE)
+        self.at = Position(multiple=multiple_for(device, precision))
         self.window = Window.empty(device)
         self.stop_asked = False
         if run.checkpoint("last").exists():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config import BOS, EOS, PAD
 from seq2seq.data import batches as batches_module
-from seq2seq.data.batches import MULTIPLE, Batches, batched, collate, gather, pad, plan, round_up
+from seq2seq.data.batches import MULTIPLE, Batches, batched, collate, gather, multiple_for, pad, plan, round_up
 from seq2seq.data.encoded import Flat, FlatWriter, Split
 from seq2seq.data.subwords import Subwords
 
@@ -90,6 +90,16 @@ def test_batches_come_in_no_order_of_length(lengths: NDArray[np.int64]) -> None:
 def test_few_sentences_make_few_batches(count: int) -> None:
     batches = plan(np.full((count, 2), 3), 1_000, seed=1, part=0)
     assert [len(rows) for rows in batches] == [count]
+
+
+def test_lengths_stay_as_they_are_where_new_shapes_cost_nothing() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert multiple_for(cpu, torch.float32) == 1
+    assert {
+        multiple_for(cpu, torch.bfloat16),
+        multiple_for(cuda, torch.float32),
+        multiple_for(cuda, torch.float16),
+    } == {4}
 
 
 def test_padding_reaches_the_next_multiple() -> None:

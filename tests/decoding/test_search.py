@@ -315,7 +315,7 @@ class Conversions(TorchDispatchMode):
 
 
 def test_weights_are_converted_once_a_search(model: Seq2Seq, src: Tensor, bf16: torch.dtype) -> None:
-    """Autocast keeps what it has converted, but no part of it, and nothing in inference mode."""
+    """Whole weights and parts of them, for the products of all steps."""
     options = DecodeConfig(beam=1, min_length=5, max_extra=5)
     with torch.autocast("cpu", bf16), unchanging_weights(), Conversions(model.parameters()) as conversions:
         search([model], src, options)

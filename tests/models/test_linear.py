@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.config import DecodeConfig
 from seq2seq.decoding.search import search
@@ -64,15 +66,51 @@ def test_in_float64_it_is_torchs_to_the_bit(weight: Tensor) -> None:
         assert torch.equal(linear(x, weight), F.linear(x, weight))
 
 
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4)])
 @pytest.mark.parametrize("part", WEIGHTS)
 @torch.no_grad()
-def test_under_autocast_it_is_what_autocast_makes_of_torchs(weight: Tensor, part: str) -> None:
+def test_under_autocast_it_is_what_autocast_makes_of_torchs(
+    weight: Tensor, part: str, shape: tuple[int, ...], biased: bool
+) -> None:
     weight = WEIGHTS[part](weight)
-    x, bias = torch.randn(5, weight.shape[1]), torch.randn(len(weight))
+    x, bias = torch.randn(*shape, weight.shape[1]), torch.randn(len(weight)) if biased else None
     with torch.autocast("cpu", torch.bfloat16), unchanging_weights():
         expected, found = F.linear(x, weight, bias), linear(x, weight, bias)
         assert found.dtype == torch.bfloat16 and torch.equal(found, expected)
         assert torch.equal(linear(x, weight, bias), expected)
+
+
+class Layouts(TorchDispatchMode):
+    """Counts how often weights are laid out, and what is multiplied with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = self.used = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.made += function.overloadpacket is torch.ops.mkldnn._reorder_linear_weight
+        self.used += function.overloadpacket is torch.ops.mkldnn._linear_pointwise
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("part", ["whole", "last columns", "small"])
+@torch.no_grad()
+def test_in_bf16_every_weight_is_laid_out_once(weight: Tensor, part: str, bf16: torch.dtype) -> None:
+    x = torch.randn(4, INPUTS)
+    with torch.autocast("cpu", bf16), unchanging_weights(), Layouts() as layouts:
+        for _ in range(3):
+            of_part = WEIGHTS[part](weight)
+            linear(x[:, : of_part.shape[1]], of_part)
+    assert (layouts.made, layouts.used) == (1, 3)
+
+
+@torch.no_grad()
+def test_in_float32_only_a_large_weight_is_laid_out(weight: Tensor) -> None:
+    with unchanging_weights(), Layouts() as layouts:
+        for part in (weight, weight[:7]):
+            linear(torch.randn(4, INPUTS), part)
+    assert (layouts.made, layouts.used) == (1, 1)
 
 
 @torch.no_grad()

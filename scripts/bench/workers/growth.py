@@ -62,8 +62,9 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Microseconds a target token of planning a whole epoch, of loading batches, and of updates; and the memory."""
     import torch
 
-    from seq2seq.data.batches import Batches
+    from seq2seq.data.batches import Batches, multiple_for
     from seq2seq.data.encoded import Flat, Split
+    from seq2seq.devices import choose_precision
 
     torch.set_num_threads(spec["threads"])
     folder = Path(spec["folder"])
@@ -72,7 +73,9 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     highest.start()
     began = time.perf_counter()
     split = Split(Flat(folder, "train.src", "uint16"), Flat(folder, "train.tgt", "uint16"), None)
-    batches = Batches(split, spec["batch_tokens"], spec["seed"])
+    cpu = torch.device("cpu")
+    multiple = multiple_for(cpu, choose_precision("auto", cpu))
+    batches = Batches(split, spec["batch_tokens"], spec["seed"], multiple=multiple)
     for part in range(batches.parts):
         batches.part(part)
     planning = time.perf_counter() - began
