@@ -1,7 +1,7 @@
 """The command line: ``python scripts/bench [quick|full] [--only PART,…] [--contenders NAME,…] [--device cpu|cuda]``.
 
-What is known is written after each part, so that a stop leaves what is there; a part that was measured before by the
-same variant is replaced, the others are kept only with ``--keep``.
+What is known is written after each piece of a part, so that a stop leaves what is there. With ``--keep`` a piece that
+the same variant measured before is replaced, and the others stay. A part that fails is named, and the next one follows.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import plan as plans  # noqa: E402
 import profiling  # noqa: E402
 import quality  # noqa: E402
 import report  # noqa: E402
+import rounds  # noqa: E402
 import scaling  # noqa: E402
 import speed  # noqa: E402
 import startup  # noqa: E402
@@ -68,7 +69,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--quiet", type=float, default=0.0, help="seconds a slice may wait for others to leave it alone"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the parts that are in bench.json already")
+    parser.add_argument("--keep", action="store_true", help="keep what is in bench.json already")
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "bench")
     return parser.parse_args(line)
 
@@ -101,7 +102,6 @@ def main() -> int:
     bench.quiet = options.quiet
     results["about"] = {**machine.about(options.device, options.threads), "variant": options.variant}
     results["about"]["command"] = " ".join(["python scripts/bench", *sys.argv[1:]])
-    results["about"]["parts"] = before.get("parts", {})  # when and by what command each was measured
     for key in ("processor", "features", "threads", "device"):
         if before.get(key, results["about"][key]) != results["about"][key]:
             print(f"--keep: {out} was measured with other {key}: leave it out, or name an --out", file=sys.stderr)
@@ -121,21 +121,22 @@ def main() -> int:
         report.write(results, out)
     print(report.terminal(results))
     print(f"\n{out}/bench.md, bench.json, bench.svg")
-    return 0
+    return 1 if results.get("failed") else 0
 
 
 def run_part(part: str, bench: speed.Bench, results: dict[str, Any], out: Path, cases: str) -> None:
     """Measure one part; a part that comes piece by piece is written down piece by piece."""
     came = MEASURES[part](bench, tuple(cases.split(","))) if part in BY_CASE else MEASURES[part](bench)
-    before = time.time()
-    results[part] = []
-    for piece in came:
-        results[part].append(piece)
-        results["missing"] = bench.missing
-        report.write(results, out)
-    about = results["about"]
-    about["parts"][part] = {key: about[key] for key in ("date", "command", "commit")}
-    about["parts"][part]["seconds"] = round(time.time() - before)
+    measured = {key: results["about"][key] for key in ("date", "command", "commit")}
+    pieces, failed = results.setdefault(part, []), results.setdefault("failed", {})
+    failed.pop(part, None)
+    try:
+        for piece in came:
+            report.place(pieces, {**piece, "measured": measured, "missing": dict(bench.missing)})
+            report.write(results, out)
+    except rounds.Failed as why:
+        failed[part] = str(why)
+        print(f"  {part} is left out: {why}", flush=True)
 
 
 if __name__ == "__main__":

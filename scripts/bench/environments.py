@@ -46,13 +46,11 @@ def interpreter(name: str, root: Path = CACHE / "environments") -> Path:
         raise NotInstalled(f"no {PEERS / name}.txt")
     folder, wanted = root / name, stamp_of(files)
     stamp, python = folder / "installed", folder / "bin" / "python"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     print(f"installing {name} into {folder} (minutes, the first time)", flush=True)
-    stamp.unlink(missing_ok=True)
-    if not python.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     for path in files:
         alone = ["--no-deps"] if path.name.endswith(".no-deps.txt") else ["-c", str(ROOT / "constraints.txt")]
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *alone, "-r", str(path)]

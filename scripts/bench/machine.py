@@ -47,13 +47,15 @@ def memory_gib() -> float | None:
 
 
 def busy_seconds() -> float | None:
-    """Processor seconds that anybody has used since the start of the system, time taken by other guests included."""
+    """Processor seconds that anybody has used of our cores since the system's start, those of other guests included."""
     try:
-        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        ours = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+        used = [[int(field) for field in line[1:9]] for line in lines if line and line[0] in ours]
     except (OSError, ValueError):
         return None
-    user, nice, system, _idle, _wait, irq, softirq, steal = fields
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    waiting = (3, 4)  # idle, and idle until a disk answers
+    return sum(sum(core) - sum(core[n] for n in waiting) for core in used) / os.sysconf("SC_CLK_TCK")
 
 
 def used_seconds(session: int) -> float:

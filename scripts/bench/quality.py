@@ -50,7 +50,7 @@ def measure(bench: Bench, cases: tuple[str, ...] = ("",)) -> Iterator[dict[str, 
 def ranking(bench: Bench, case: plans.Case) -> list[dict[str, Any]]:
     """Rows of the part ``train`` for the case's model at its smallest size, the fastest first."""
     pieces = [piece for piece in bench.results.get("train") or [] if piece["model"] == case.model]
-    rows = pieces[-1]["rows"] if pieces else []
+    rows = min(pieces, key=lambda piece: piece["size"]["embedding"])["rows"] if pieces else []
     return sorted((row for row in rows if speed.median(row)), key=speed.median, reverse=True)
 
 

@@ -45,6 +45,30 @@ def pieces(results: Results, part: str) -> list[dict[str, Any]]:
     return results.get(part) or []
 
 
+def place(found: list[dict[str, Any]], piece: dict[str, Any]) -> None:
+    """Put a piece where an earlier one of the same case is, or at the end."""
+
+    def identity(one: dict[str, Any]) -> list[Any]:
+        return [one.get(key) for key in ("kind", "case", "beam")]
+
+    same = [n for n, one in enumerate(found) if identity(one) == identity(piece)]
+    if same:
+        found[same[0]] = piece
+    else:
+        found.append(piece)
+
+
+def left_out(results: Results) -> list[str]:
+    """Who and what is left out, where, and why: a line each."""
+    lines: dict[tuple[str, str], dict[str, None]] = {}
+    for part in PARTS:
+        for piece in pieces(results, part):
+            for name, why in piece.get("missing", {}).items() if piece.get("rows") is not None else ():
+                lines.setdefault((name, why), {})[part] = None
+    parts = [f"{part}: {why}" for part, why in results.get("failed", {}).items()]
+    return [f"{LABELS.get(name, name)} ({', '.join(where)}): {why}" for (name, why), where in lines.items()] + parts
+
+
 def ratios(results: Results) -> list[dict[str, Any]]:
     """Every line of the table of ratios, in the order of the parts that a reader expects."""
     order = ("train", "decode", "quality", "parallel", "startup", "scaling", "machine")
@@ -104,18 +128,19 @@ def terminal(results: Results) -> str:
     """The ratios within 80 columns."""
     warning = disturbed(results)
     cpu = "  by CPU" if warning else ""
-    lines = [f"{'ours against':<54}{'ratio':>7}{cpu}{'target':>8}", "-" * (69 + len(cpu))]
+    lines = [f"{'ours against':<42}{'ratio':>7}{'':<12}{cpu}{'target':>8}", "-" * (71 + len(cpu))]
     for line in ratios(results):
         ratio = line["ratio"]
         against = f"{line['what']} ({line['against']})" if line["against"] else line["what"]
         sign = {True: "+", False: "-"}.get(line.get("reached"), " ") if line.get("target") is not None else " "
-        value = f"{number(ratio['median'])}×" if ratio else "–"
+        value, _, around = spread(ratio, "×").partition(" ")
+        value = f"{value:>7} {around:<11}"
         if warning:
-            value = f"{value:>7}" + (f"{number(line['by_cpu']['median'])}×" if line.get("by_cpu") else "").rjust(8)
-        first, *rest = wrapped(against, 53)
-        lines += [f"{first:<54}{value:>7}{target(line):>8} {sign}".rstrip(), *rest]
-    for name, why in sorted(results.get("missing", {}).items()):
-        lines += wrapped(f"left out: {name}: {why}", 78)
+            value += (f"{number(line['by_cpu']['median'])}×" if line.get("by_cpu") else "").rjust(8)
+        first, *rest = wrapped(against, 41)
+        lines += [f"{first:<42}{value}{target(line):>8} {sign}".rstrip(), *rest]
+    for line in left_out(results):
+        lines += wrapped(f"left out: {line}", 78)
     if warning:
         lines += wrapped(warning, 78)
     about = results.get("about", {})
@@ -136,9 +161,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def markdown(results: Results) -> str:
     """The whole report."""
-    about = results.get("about", {})
     warning = disturbed(results)
-    lines = ["# Bench", "", *([f"**{warning}**", ""] if warning else []), *_head(about), *_ratios(results)]
+    lines = ["# Bench", "", *([f"**{warning}**", ""] if warning else []), *_head(results), *_ratios(results)]
     for part in PARTS:
         if pieces(results, part):
             lines += SECTIONS[part](results)
@@ -146,17 +170,25 @@ def markdown(results: Results) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _head(about: dict[str, Any]) -> list[str]:
+def _kept(results: Results) -> list[str]:
+    """What an earlier run measured, and when and how."""
+    cases: dict[str, list[str]] = {}
+    for part in PARTS:
+        for piece in pieces(results, part):
+            one = piece.get("measured", {})
+            if one and one["date"] != results["about"]["date"]:
+                how = f"{one['date']}, commit {one['commit'] or 'unknown'}, `{one['command']}`"
+                cases.setdefault(f"- {part}: {how}", []).append(piece.get("case", ""))
+    return [line + (f" ({', '.join(dict.fromkeys(names))})" if any(names) else "") for line, names in cases.items()]
+
+
+def _head(results: Results) -> list[str]:
+    about, kept = results.get("about", {}), _kept(results)
     if not about:
         return []
     versions = ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
     memory = f", {about['memory_gib']:.0f} GiB" if about.get("memory_gib") else ""
     where = about["processor"] if about["device"] == "cpu" else f"{about['device']} beside {about['processor']}"
-    kept = [
-        f"- {part}: {one['date']}, commit {one['commit'] or 'unknown'}, `{one['command']}`"
-        for part, one in about.get("parts", {}).items()
-        if one["date"] != about["date"]
-    ]
     return [
         f"{about['date']}, commit {about.get('commit') or 'unknown'}, variant `{about['variant']}`, "
         f"{about.get('minutes', '–')} minutes. {where}, "
@@ -376,10 +408,8 @@ def _profile(results: Results) -> list[str]:
 
 
 def _left_out(results: Results) -> list[str]:
-    missing = results.get("missing") or {}
-    if not missing:
-        return []
-    return ["## Left out", "", *(f"- {LABELS.get(name, name)}: {why}" for name, why in sorted(missing.items())), ""]
+    lines = left_out(results)
+    return ["## Left out", "", *(f"- {line}" for line in lines), ""] if lines else []
 
 
 SECTIONS = {

@@ -253,7 +253,8 @@ def _slice(row: Row, worker: Worker, seconds: float, warmup: bool, quiet: float)
         except Failed as failed:
             row.failed = str(failed)
             return False
-        answer["taken"], answer["cpu_seconds"] = taken.share(), taken.used()
+        answer["taken"] = taken.share()
+        answer["cpu_seconds"] = taken.used() - answer.get("uncounted_cpu_seconds", 0.0)
         if (answer["taken"] or 0.0) < DISTURBED or time.monotonic() >= until:
             break
     if warmup:

@@ -25,14 +25,18 @@ FLAT = 1 + plans.TARGETS["scaling"]
 
 
 def measure(bench: Bench) -> Iterator[dict[str, Any]]:
-    """The corpus first, then each model's decoding."""
+    """The corpus first, then each model's decoding.
+
+    Raises:
+        rounds.Failed: one of them cannot be measured.
+    """
     if bench.device == "cpu":  # what it times is made for a CPU
         yield growth(bench)
     text = corpus.text()
     for case in (plans.TRAIN_CASES[0], *plans.TRAIN_CASES[2:]):
         answer = profiling.ask(bench, case, text, "lengths", lengths=list(bench.plan.decode_lengths))
         if answer.get("failed"):
-            raise SystemExit(f"scaling {case.name}: {answer['failed']}")
+            raise rounds.Failed(f"{case.name}: {answer['failed']}")
         exponent = slope(answer["seconds"])
         line = {"what": f"decoding time by length, {case.name}: exponent", "against": "linear"}
         line |= {"ratio": dict.fromkeys(("median", "min", "max"), exponent), "target": plans.TARGETS["exponent"]}
@@ -96,5 +100,5 @@ def ask(bench: Bench, text: corpus.Text, folder: Path, pairs: int, build: bool) 
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         words = [line for line in done.stderr.splitlines() if line.strip()] or ["no word"]
-        raise SystemExit(f"scaling {pairs:,} pairs: {words[-1]}")
+        raise rounds.Failed(f"{pairs:,} pairs: {words[-1]}")
     return json.loads(done.stdout) if not build else {}

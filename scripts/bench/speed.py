@@ -116,8 +116,12 @@ def train(bench: Bench, names: tuple[str, ...] = ("",)) -> Iterator[dict[str, An
 
 
 def median(row: dict[str, Any]) -> float:
-    """A row's median rate; 0 where it has none, or failed after some slices: nobody is compared with a part."""
-    return row["tokens_per_second"]["median"] if row["tokens_per_second"] and not row["failed"] else 0.0
+    """A row's median rate; 0 where it is not to be compared with.
+
+    That is where it has none, failed after some slices, or minimises something else than the others.
+    """
+    counts = row["tokens_per_second"] and not row["failed"] and (row.get("check") or {}).get("same") is not False
+    return row["tokens_per_second"]["median"] if counts else 0.0
 
 
 def fastest(rows: Sequence[dict[str, Any]], contenders: Sequence[str], precision: str | None = None) -> Any:
@@ -213,14 +217,21 @@ def decode(bench: Bench) -> Iterator[dict[str, Any]]:
 
 
 def decode_ratios(name: str, beam: int, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Ours against the best PyTorch peer and, where it decodes this model, against CTranslate2 in one precision."""
+    """Ours against the best PyTorch peer and, where it decodes this model, against CTranslate2 in the same precision.
+
+    CTranslate2 decodes what our export wrote: against the peers it is what a user gets through that.
+    """
     what = f"decode {name} {'greedy' if beam == 1 else f'beam {beam}'}"
     peers = ["tutorial", *plans.FRAMEWORKS]
     lines = [versus(f"{what}: best PyTorch peer", our_default(rows), fastest(rows, peers), plans.TARGETS["decode"])]
-    theirs = fastest(rows, ["ctranslate2"], "fp32")
-    if theirs:
-        ours = fastest(rows, ["ours"], "fp32")
-        lines.append(versus(f"{what}: CTranslate2, same weights, float32", ours, theirs, plans.TARGETS["ctranslate2"]))
+    for precision in ("fp32", "bf16"):
+        theirs = fastest(rows, ["ctranslate2"], precision)
+        if theirs:
+            ours, name = fastest(rows, ["ours"], precision), f"{what}: CTranslate2, same weights, {precision}"
+            lines.append(versus(name, ours, theirs, plans.TARGETS["ctranslate2"]))
+    exported = fastest(rows, ["ctranslate2"])
+    if exported:
+        lines.append(versus(f"{what}: our export, best PyTorch peer", exported, fastest(rows, peers), None))
     return lines
 
 

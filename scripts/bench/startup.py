@@ -43,14 +43,14 @@ def timed(name: str, command: list[str]) -> float:
     """Seconds until the command has answered what it should.
 
     Raises:
-        RuntimeError: it answered something else.
+        rounds.Failed: it answered something else.
     """
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     taken = time.perf_counter() - began
     code, word = EXPECTED[name]
     if done.returncode != code or word not in done.stdout + done.stderr:
-        raise RuntimeError(f"{name}: exit code {done.returncode}: {(done.stderr or done.stdout)[-200:]}")
+        raise rounds.Failed(f"{name}: exit code {done.returncode}: {(done.stderr or done.stdout)[-200:]}")
     return taken
 
 

@@ -4,8 +4,9 @@ Autograd adds up a gradient of every weight at every step. Here a step computes 
 gradients of the weights are one product each, after the loop. What does not depend on the previous state has left the
 loop too: the inputs' part of the gates, and the readout.
 
-Products run in autocast's type, cells and sums in float32 or better. tanh is written with the sigmoid, tanh x =
-2σ(2x) - 1, which costs a third of it on a CPU. Time comes first, so that a step is one block of memory.
+Products run in autocast's type, and a gate's sum with them; cells, and what is summed over steps, are in float32 or
+better. tanh is written with the sigmoid, tanh x = 2σ(2x) - 1, which costs a third of it on a CPU. Time comes first, so
+that a step is one block of memory.
 
 Shapes: T steps, B sentences, S source positions, D units of the state, C of a source position, A of the energies.
 """

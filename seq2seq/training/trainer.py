@@ -65,7 +65,7 @@ class Position:
 
 @dataclass
 class Window:
-    """What is summed between two points of the curves; on the device, so that no step waits for a figure."""
+    """What is summed between two points of the curves; on the device, so that adding to them waits for nothing."""
 
     loss: Tensor
     nll: Tensor

@@ -24,6 +24,7 @@ import speed
 import startup
 
 from seq2seq import devices
+from seq2seq.atomic import write_json
 
 BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 
@@ -66,14 +67,54 @@ def test_what_is_kept_says_when_it_was_measured_and_is_of_the_same_machine(
     bench, line = door(), ["bench", "quick", "--keep", "--only", "startup", "--out", str(tmp_path)]
     monkeypatch.setitem(bench.MEASURES, "startup", lambda _: [])
     about = machine.about("cpu", machine.cores())
-    old = {"train": {"date": "2001-02-03", "command": "python scripts/bench old", "commit": "abc", "seconds": 1}}
+    old = {"date": "2001-02-03", "command": "python scripts/bench old", "commit": "abc"}
     for processor, code in (("Abacus 3000", 2), (about["processor"], 0)):
-        kept = {"about": {**about, "processor": processor, "variant": "quick", "parts": old}}
+        piece = {"case": "lstm", "failed": "no luck", "measured": old}
+        kept = {"about": {**about, "processor": processor, "variant": "quick"}, "profile": [piece]}
         report.write(kept, tmp_path / "quick")
         monkeypatch.setattr(sys, "argv", line)
         assert bench.main() == code
     assert "measured with other processor" in capsys.readouterr().err
-    assert "- train: 2001-02-03, commit abc, `python scripts/bench old`" in (tmp_path / "quick/bench.md").read_text()
+    line = "- profile: 2001-02-03, commit abc, `python scripts/bench old` (lstm)"
+    assert line in (tmp_path / "quick/bench.md").read_text().splitlines()
+
+
+def test_a_piece_replaces_its_own_kind_alone_and_a_part_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Time to quality of one case must not erase that of another, which took a quarter of an hour."""
+    bench = door()
+
+    def quality_of(bench: speed.Bench, cases: tuple[str, ...]) -> Any:
+        assert bench.command("joeynmt") is None
+        for case in cases:
+            yield {"case": case, "rows": [], "bleu": 80, "text": "", "ratios": [{"what": len(bench.only)}]}
+
+    def breaks(bench: speed.Bench) -> Any:
+        yield {"case": "lstm", "failed": "no luck"}
+        raise rounds.Failed("out of luck")
+
+    monkeypatch.setitem(bench.MEASURES, "quality", quality_of)
+    monkeypatch.setitem(bench.MEASURES, "profile", breaks)
+    monkeypatch.setattr(report, "write", lambda results, out: write_json(out / "bench.json", results))
+    monkeypatch.setattr(report, "terminal", lambda results: "\n".join(report.left_out(results)))
+    out = tmp_path / "quick"
+
+    def run(*line: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["bench", "quick", "--keep", "--out", str(tmp_path), *line])
+        return bench.main()
+
+    assert run("--only", "quality", "--cases", "one,two", "--contenders", "ours") == 0
+    assert run("--only", "quality", "--cases", "two,three", "--contenders", "ours,eole") == 0
+    found = report.load(out)["quality"]
+    assert [(piece["case"], piece["ratios"][0]["what"]) for piece in found] == [("one", 1), ("two", 2), ("three", 2)]
+    assert run("--only", "profile,quality", "--cases", "four", "--contenders", "ours") == 1
+    assert [piece["case"] for piece in report.load(out)["quality"]] == ["one", "two", "three", "four"]
+    said = capsys.readouterr().out.splitlines()
+    assert "profile: out of luck" in said
+    assert "JoeyNMT (quality): not asked for (--contenders)" in said  # though one of the cases is kept
+    monkeypatch.setitem(bench.MEASURES, "profile", lambda bench: [])
+    assert run("--only", "profile") == 0
 
 
 def test_quick_has_every_model_and_every_contender() -> None:
@@ -237,27 +278,36 @@ def test_an_environment_that_cannot_be_made_is_said_in_one_line(
     with pytest.raises(environments.NotInstalled, match=r"no .*nobody"):
         environments.interpreter("nobody", tmp_path / "environments")
     (tmp_path / "peer.txt").write_text("no-such-package\n", encoding="utf-8")
-    python = tmp_path / "environments" / "peer" / "bin" / "python"
-    python.parent.mkdir(parents=True)
+    python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho looking\necho ERROR: no matching distribution >&2\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(environments.NotInstalled, match=r"^ERROR: no matching distribution$"):
         environments.interpreter("peer", tmp_path / "environments")
-    assert not (python.parents[1] / "installed").exists()
+    assert not (tmp_path / "environments" / "peer" / "installed").exists()
 
 
 def test_an_environment_is_kept_until_its_requirements_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "PEERS", tmp_path)
     made: list[Any] = []
-    monkeypatch.setattr(environments, "_run", made.append)
+
+    def run(command: list[str]) -> None:
+        made.append(command)
+        if "venv" in command:
+            (Path(command[-1]) / "bin").mkdir(parents=True, exist_ok=True)
+            (Path(command[-1]) / "bin" / "python").touch()
+
+    monkeypatch.setattr(environments, "_run", run)
     (tmp_path / "peer.txt").write_text("one\n", encoding="utf-8")
-    (tmp_path / "root" / "peer").mkdir(parents=True)
     python = environments.interpreter("peer", tmp_path / "root")
-    assert made[0][1:3] == ["-m", "venv"] and "-c" in made[1]
+    assert made[0][1:4] == ["-m", "venv", "--clear"] and "-c" in made[1]
     assert environments.interpreter("peer", tmp_path / "root") == python and len(made) == 2
     (tmp_path / "peer.no-deps.txt").write_text("two\n", encoding="utf-8")
     environments.interpreter("peer", tmp_path / "root")
-    assert "--no-deps" in made[-1]
+    assert "--clear" in made[2] and "--no-deps" in made[-1] and len(made) == 5  # nothing of the old one is left
+    python.unlink()
+    environments.interpreter("peer", tmp_path / "root")
+    assert len(made) == 8
 
 
 def test_the_operations_of_a_transformer_layer_by_hand() -> None:
@@ -287,8 +337,19 @@ def test_the_machine_has_a_name_and_a_peak() -> None:
 def test_a_command_that_fails_early_is_not_fast() -> None:
     assert set(startup.commands()) == set(startup.EXPECTED)
     assert startup.timed("bare python", [sys.executable, "-c", "pass"]) > 0
-    with pytest.raises(RuntimeError, match="exit code 1"):
+    with pytest.raises(rounds.Failed, match="exit code 1"):
         startup.timed("seq2seq --help", [sys.executable, "-c", "1 / 0"])
+
+
+def test_only_the_cores_that_we_may_use_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a large machine whose other cores are busy nothing is taken of ours."""
+    lines = ["cpu  900 0 0 100 0 0 0 0 0 0", "cpu0 100 0 50 900 7 0 0 5 0 0", "cpu1 800 0 0 9 0 0 0 0 0 0", "intr 1"]
+    monkeypatch.setattr(Path, "read_text", lambda self, *_: "\n".join(lines))
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(machine.os, "sysconf", lambda _: 100)
+    assert machine.busy_seconds() == pytest.approx(1.55)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0, 1})
+    assert machine.busy_seconds() == pytest.approx(9.55)
 
 
 def test_what_others_take_of_the_machine_is_seen(fake: Callable[..., rounds.Row]) -> None:

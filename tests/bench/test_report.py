@@ -52,6 +52,7 @@ def results() -> dict[str, Any]:
         {"what": "train lstm: best peer in float32", "against": None, "ratio": None, "target": 3.0, "reached": None},
     ]
     text = {"pieces": 8000, "pairs": 28993, "source": "/data/multi30k/train.en"}
+    missing = {"marian": "not installed: ERROR: no matching distribution"}
     case = {"case": "lstm", "model": "lstm", "batch_tokens": 2000, "size": {"embedding": 256}, "corpus": text}
     start = {"what": "start: seq2seq --help", "against": 'python -c "import torch"', "lower": True, "target": 0.3}
     start |= {"ratio": {"median": 0.21, "min": 0.2, "max": 0.22}, "reached": True}
@@ -70,9 +71,8 @@ def results() -> dict[str, Any]:
             "command": "python scripts/bench quick",
         },
         "machine": [{"gflops": {"fp32": {"8x8x8": 50.0}, "bf16": {"8x8x8": 200.0}}, "peak": {"fp32": 50, "bf16": 200}}],
-        "train": [{**case, "rows": rows, "ratios": lines}],
+        "train": [{**case, "rows": rows, "ratios": lines, "missing": missing}],
         "startup": [{"seconds": {"import torch": rounds.spread([4.0])}, "ratios": [start]}],
-        "missing": {"marian": "not installed: ERROR: no matching distribution"},
     }
 
 
@@ -87,7 +87,7 @@ def test_markdown_reads_on_its_own() -> None:
     assert "28,993 pairs of /data/multi30k/train.en" in text
     assert "**differs**: 2.0000, by hand 2.5000" in text
     assert "JoeyNMT fp32 is left out**: no such attention" in text
-    assert "transformers Marian: not installed: ERROR: no matching distribution" in text
+    assert "transformers Marian (train): not installed: ERROR: no matching distribution" in text
     for said in ("Abacus 3000", "2 threads", "2030-01-02", "torch 2.13.0", "24 GiB", "fused AdamW"):
         assert said in text
 
@@ -105,7 +105,11 @@ def test_the_terminal_has_eighty_columns() -> None:
     assert max(map(len, lines)) <= 80
     assert any("2.00×" in line and line.endswith("-") for line in lines)
     assert any("0.21×" in line and "≤ 0.3×" in line and line.endswith("+") for line in lines)
-    assert any("marian" in line for line in lines)
+    assert any("1.81–2.21" in line for line in lines)
+    assert any("Marian" in line for line in lines)
+    busy = results()
+    busy["train"][0]["rows"][1]["taken"] = rounds.spread([0.02, 0.4, 0.5])
+    assert max(map(len, report.terminal(busy).splitlines())) <= 80
 
 
 def test_everything_is_written_and_read_back(tmp_path: Path) -> None:

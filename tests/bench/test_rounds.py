@@ -107,6 +107,7 @@ def test_the_ratios_that_the_issue_asks_for() -> None:
         row("eole", "bf16", 15.0, 16.0, 14.0),
         row("joeynmt", "fp32"),
         {**row("marian", "bf16", 99.0), "failed": "ended in its second round"},
+        {**row("marian", "fp32", 98.0), "check": {"same": False}},  # it minimises something else
     ]
     case = speed.plans.TRAIN_CASES[2]
     best, fp32, both, tutorial, framework = speed.train_ratios(case, rows)

@@ -46,6 +46,7 @@ class Gate:
         self._idle = 0.0  # seconds spent waiting for orders: no part of the time to the first update
         self._limit: float | None = None  # seconds of the slice that is running
         self._clock = 0.0  # when the slice began, moved on by what does not count
+        self._uncounted = 0.0  # processor seconds of what does not count in this slice
         self._slice_tokens = self._slice_updates = 0
         self._losses: list[tuple[Any, int]] = []  # (sum of nll, tokens); converted after the clock has stopped
         self.tokens = self.updates = 0  # since the beginning
@@ -112,10 +113,11 @@ class Gate:
     def off_the_clock(self) -> Iterator[None]:
         """What is done within it is done for the bench alone, and takes no time of the slice."""
         self._synchronise()
-        since = time.perf_counter()
+        since, used = time.perf_counter(), time.process_time()
         yield
         self._synchronise()
         self._clock += time.perf_counter() - since
+        self._uncounted += time.process_time() - used
 
     def finish(self) -> None:
         """There is nothing more to train on: report the slice that is running, and answer the rest without working."""
@@ -152,7 +154,7 @@ class Gate:
             if "seconds" in order:
                 self._limit = float(order["seconds"])
                 self._slice_tokens = self._slice_updates = 0
-                self._losses = []
+                self._losses, self._uncounted = [], 0.0
                 self._idle += time.perf_counter() - since
                 self._clock = time.perf_counter()
                 return True
@@ -175,6 +177,7 @@ class Gate:
         counted = sum(tokens for _, tokens in noted)
         answer = {
             "seconds": seconds,
+            "uncounted_cpu_seconds": self._uncounted,
             "tokens": self._slice_tokens,
             "updates": self._slice_updates,
             "nll": sum(nll for nll, _ in noted) / counted if counted else None,

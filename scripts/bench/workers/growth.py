@@ -64,8 +64,9 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
 
     from seq2seq.data.batches import Batches, multiple_for
     from seq2seq.data.encoded import Flat, Split
-    from seq2seq.devices import choose_precision
+    from seq2seq.devices import choose_precision, prepare_process
 
+    prepare_process()  # as in training: a larger corpus has more shapes, and each its kernels
     torch.set_num_threads(spec["threads"])
     folder = Path(spec["folder"])
     base = anonymous_mb()

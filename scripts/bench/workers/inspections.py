@@ -61,7 +61,8 @@ class Profiled(Trainer):
 def profile_of(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq) -> dict[str, Any]:
     """The operations that take most of the time themselves, and the share of everything between two updates.
 
-    Between two updates batches are planned and loaded and the display is moved: an upper bound of what loading costs.
+    Between two updates batches are loaded and the display is moved: an upper bound of what loading costs. Planning,
+    once in 262,144 pairs, falls before the first update; ``growth`` times it.
     """
     run = Run(Path(spec["scratch"]) / "run" / str(time.time_ns()))
     run.folder.mkdir(parents=True)

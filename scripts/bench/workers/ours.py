@@ -132,25 +132,30 @@ def decode(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq)
         model = load([find(Path(spec["run"]))], config).translator.models[0]
     model = model.to(device).eval()
     cast = autocast(device, choose_precision(config.trainer.precision, device))
-    batches = batches_of(spec, asked["batch"], device)
+    batches = batches_of(spec, asked["batch"])
     before_end = asked["length"] - 1  # then EOS, which counts
     options = DecodeConfig(beam=asked["beam"], min_length=before_end, max_extra=before_end, max_ratio=1e-9)
     gate.ready(torch.__version__, parameters(model), **about(config, device))
     with unchanging_weights():  # as in a file of many batches
         for batch in gate.batches(itertools.cycle(batches), lambda batch: len(batch) * asked["length"]):
             with cast():
-                found = search([model], batch, options)
+                found = search([model], on_device(batch, device), options)
             assert all(len(best[0].ids) == before_end for best in found), "a hypothesis of another length"
 
 
-def batches_of(spec: dict[str, Any], size: int, device: torch.device) -> list[torch.Tensor]:
-    """The first 1,000 test sentences by length, ``size`` a batch (the last, smaller one left out), as ids (B, S)."""
+def batches_of(spec: dict[str, Any], size: int) -> list[list[list[int]]]:
+    """Ids of the first 1,000 test sentences by length, ``size`` a batch (the last, smaller one left out)."""
     data = Path(spec["data"])
     vocabulary = (data / "vocab.txt").read_text(encoding="utf-8").split("\n")
     ids = {piece: n for n, piece in enumerate(vocabulary)}
     lines = (data / "test.pieces.src").read_text(encoding="utf-8").split("\n")[:1000]
     rows = sorted(([*(ids.get(piece, UNK) for piece in line.split(" ")), EOS] for line in lines if line), key=len)[::-1]
-    return [torch.from_numpy(pad(rows[n : n + size])).to(device) for n in range(0, len(rows) - size + 1, size)]
+    return [rows[n : n + size] for n in range(0, len(rows) - size + 1, size)]
+
+
+def on_device(rows: list[list[int]], device: torch.device) -> torch.Tensor:
+    """Ids (B, S), PAD behind."""
+    return torch.from_numpy(pad(rows)).to(device)
 
 
 def parameters(model: Seq2Seq) -> int:
@@ -196,7 +201,7 @@ def inspect(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq
         answer: Any = inspections.profile_of(spec, config, corpus, model)
     else:
         cast = autocast(device, choose_precision(config.trainer.precision, device))
-        batch = batches_of(spec, 64, device)[4]  # of middling length
+        batch = on_device(batches_of(spec, 64)[4], device)  # of middling length
         answer = {"seconds": inspections.seconds_by_length(spec, model.to(device).eval(), batch, cast)}
     gate.ready(torch.__version__, parameters(model), **about(config, device), answer=answer)
 

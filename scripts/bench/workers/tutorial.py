@@ -173,10 +173,11 @@ def decode(model: Translation) -> None:
     lines = (Path(spec["data"]) / "test.pieces.src").read_text(encoding="utf-8").split("\n")[:1000]
     rows = sorted(([ids.get(piece, 1) for piece in line.split(" ")] + [EOS] for line in lines if line), key=len)[::-1]
     size = asked["batch"]
-    batches = [padded(rows[n : n + size]) for n in range(0, len(rows) - size + 1, size)]
+    batches = [rows[n : n + size] for n in range(0, len(rows) - size + 1, size)]
     model.eval()
     announce(model)
-    for batch in gate.batches(itertools.cycle(batches), lambda batch: len(batch) * asked["length"]):
+    for sources in gate.batches(itertools.cycle(batches), lambda sources: len(sources) * asked["length"]):
+        batch = padded(sources)
         with autocast():
             if asked["beam"] == 1:
                 greedy(model, batch, asked["length"] + 1, asked["length"])
