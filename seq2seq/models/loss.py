@@ -70,7 +70,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 others = predicted.sum(-1).to(weight.dtype)
                 unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
                 likelihoods[here] = torch.where(others < 0.5, torch.log1p(-others), unlikely)
-                at_target[here] = smoothing - others
+                at_target[here] = smoothing - others  # p - (1 - smoothing)
                 of_rows[here] = predicted @ table
                 of_weight += predicted.t() @ rows[here]
                 of_bias += predicted[: count - start].sum(0)

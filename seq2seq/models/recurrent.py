@@ -144,6 +144,11 @@ class RecurrentDecoder(Decoder):
         weights = (matrices_of(self.layers[0])[0], self.readout.weight)
         return memory.with_keys(*memory.keys, *(linear(context, self._of_context(weight)[1]) for weight in weights))
 
+    def _of_sentence(self, memory: Memory) -> tuple[Tensor, Tensor]:
+        """What a context that never changes adds to gates (B, 1, G) and readout (B, 1, E), as ``prepare`` left it."""
+        of_gates, of_readout = memory.keys[-2:]
+        return of_gates, of_readout
+
     def _of_context(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """What a weight (…, I + C) multiplies before the context, and what it multiplies the context with."""
         own, of_context = weight.split([weight.shape[1] - self.context.width, self.context.width], 1)
@@ -162,22 +167,24 @@ class RecurrentDecoder(Decoder):
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         embedded = self.embedding(token)
-        context, weights = None, None
+        context, weights, of_readout = None, None, None
         if self.context.changes:
             context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
             weight, _, bias, _ = matrices_of(self.layers[0])
             gates = linear(torch.cat([embedded, context], -1), weight, bias)
         else:
-            gates = self._embedded_gates(embedded) + memory.keys[-2]
+            of_gates, of_readout = self._of_sentence(memory)
+            gates = self._embedded_gates(embedded) + of_gates
         state = self._advance(gates, state)
-        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context, memory.keys[-1])
+        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context, of_readout)
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
         found = self._scan(embedded, memory) or self._whole(embedded, memory) or self._step_by_step(embedded, memory)
-        hidden = self._read_out(found.states, embedded, found.contexts, memory.keys[-1].transpose(0, 1)).transpose(0, 1)
+        of_readout = None if self.context.changes else self._of_sentence(memory)[1].transpose(0, 1)
+        hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
         return DecoderOutput(hidden, maps)
 
@@ -191,7 +198,7 @@ class RecurrentDecoder(Decoder):
         from_embedding, reading = self._of_context(weight)
         gates = F.linear(embedded, from_embedding, bias + recurrent_bias)
         if not self.context.changes:
-            gates = gates + memory.keys[-2].transpose(0, 1)
+            gates = gates + self._of_sentence(memory)[0].transpose(0, 1)
         state = self.start(memory)
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
 
@@ -240,13 +247,14 @@ class RecurrentDecoder(Decoder):
                 new[f"h{n}"] = gru_cell(gates, recurrent, state[f"h{n}"])
         return new
 
-    def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor | None, ready: Tensor) -> Tensor:
-        """A context that changes is given; of one that does not, ``ready`` is what ``prepare`` has made."""
+    def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor | None, of_context: Tensor | None) -> Tensor:
+        """The context is given, or what comes of it."""
         if context is not None:
             hidden: Tensor = self.readout(torch.cat([state, embedded, context], -1))
         else:
+            assert of_context is not None
             own, _ = self._of_context(self.readout.weight)
-            hidden = linear(torch.cat([state, embedded], -1), own, self.readout.bias) + ready
+            hidden = linear(torch.cat([state, embedded], -1), own, self.readout.bias) + of_context
         return self.dropout(torch.tanh(hidden))
 
 
