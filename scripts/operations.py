@@ -69,14 +69,14 @@ def loss_layer() -> tuple[Form, Form]:
     return slow, fast
 
 
-def recurrent(name: str) -> Seq2Seq:
-    """A model of the bench's size."""
+def recurrent(name: str, width: int = 256, pieces: int = PIECES) -> Seq2Seq:
+    """A model of the bench's size, or with half the width and a quarter of the pieces of the presets'."""
     decoder = {
-        "lstm": FixedContextDecoderConfig(width=512, context_width=512),
-        "bahdanau": AttentionDecoderConfig(width=512, attention_width=256),
+        "lstm": FixedContextDecoderConfig(width=2 * width, context_width=2 * width),
+        "bahdanau": AttentionDecoderConfig(width=2 * width, attention_width=width),
     }[name]
-    options = ModelConfig(name=name, embedding=256, encoder=RecurrentEncoderConfig(width=256), decoder=decoder)
-    return build(options, PIECES, PIECES)
+    options = ModelConfig(name=name, embedding=width, encoder=RecurrentEncoderConfig(width=width), decoder=decoder)
+    return build(options, pieces, pieces)
 
 
 def decoder_steps(name: str, without: tuple[str, ...]) -> tuple[Form, Form]:
@@ -160,6 +160,15 @@ def step_products(rows: int) -> tuple[Form, Form]:
     return plainly, laid_out
 
 
+def optimizer(model: Seq2Seq, slow: str) -> tuple[Form, Form]:
+    """Ten updates of all weights by AdamW: in one of torch's other ways, and in its fused kernel."""
+    for parameter in model.parameters():
+        parameter.grad = 1e-3 * torch.randn_like(parameter)
+    ways: tuple[dict[str, bool], ...] = ({"foreach": slow == "foreach"}, {"fused": True})
+    one, other = (torch.optim.AdamW(model.parameters(), lr=1e-6, **way) for way in ways)
+    return lambda: [one.step() for _ in range(10)], lambda: [other.step() for _ in range(10)]
+
+
 def main() -> None:
     """Print the table."""
     prepare_process()
@@ -172,6 +181,9 @@ def main() -> None:
     compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_scan",)))
     compare("dropout: torch's, one draw for eight", *dropout())
     compare("energies: tanh, sigmoid", *squashing())
+    for size, model in (("bench's", recurrent("lstm")), ("preset's", recurrent("lstm", 128, PIECES // 4))):
+        for way in ("loop", "foreach"):
+            compare(f"10 × AdamW of the {size} lstm: {way}, fused", *optimizer(model, way))
     for length in (16, 64, 256, 1024):
         compare(f"attention, rows of {length}: fused kernel, plain", *attention(length))
     compare("30 steps: caches copied, in blocks", *transformer_step())
