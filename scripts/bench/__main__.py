@@ -28,6 +28,7 @@ import rounds  # noqa: E402
 import scaling  # noqa: E402
 import speed  # noqa: E402
 import startup  # noqa: E402
+import terminal  # noqa: E402
 
 MEASURES: dict[str, Callable[..., Any]] = {
     "machine": machine.measure,
@@ -119,7 +120,7 @@ def main() -> int:
     finally:
         results["about"]["minutes"] = round((time.time() - began) / 60, 1)
         report.write(results, out)
-    print(report.terminal(results))
+    print(terminal.table(results))
     print(f"\n{out}/bench.md, bench.json, bench.svg")
     return 1 if results.get("failed") else 0
 

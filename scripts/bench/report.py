@@ -1,4 +1,4 @@
-"""What was measured, for people: a table in the terminal, Markdown, a plot, and the JSON that all three are made of.
+"""What was measured, for people: Markdown, a plot, and the JSON that both are made of; ``terminal`` prints the ratios.
 
 Ratios come first. Knows plain data as the parts give it; measures nothing.
 """
@@ -60,13 +60,13 @@ def place(found: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 def left_out(results: Results) -> list[str]:
     """Who and what is left out, where, and why: a line each."""
-    lines: dict[tuple[str, str], dict[str, None]] = {}
+    parts: dict[tuple[str, str], list[str]] = {}
     for part in PARTS:
-        for piece in pieces(results, part):
-            for name, why in piece.get("missing", {}).items() if piece.get("rows") is not None else ():
-                lines.setdefault((name, why), {})[part] = None
-    parts = [f"{part}: {why}" for part, why in results.get("failed", {}).items()]
-    return [f"{LABELS.get(name, name)} ({', '.join(where)}): {why}" for (name, why), where in lines.items()] + parts
+        beside_others = [piece for piece in pieces(results, part) if "rows" in piece]
+        for left in dict.fromkeys(left for piece in beside_others for left in piece.get("missing", {}).items()):
+            parts.setdefault(left, []).append(part)
+    lines = [f"{LABELS.get(name, name)} ({', '.join(where)}): {why}" for (name, why), where in parts.items()]
+    return [*lines, *(f"{part}: {why}" for part, why in results.get("failed", {}).items())]
 
 
 def ratios(results: Results) -> list[dict[str, Any]]:
@@ -119,41 +119,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """A Markdown table, figures to the right."""
     align = ["---"] + ["---:"] * (len(head) - 1)
     return [f"| {' | '.join(map(str, row))} |" for row in (head, align, *rows)] + [""]
-
-
-# --------------------------------------------------------------------------------------------------------- terminal
-
-
-def terminal(results: Results) -> str:
-    """The ratios within 80 columns."""
-    warning = disturbed(results)
-    cpu = "  by CPU" if warning else ""
-    lines = [f"{'ours against':<42}{'ratio':>7}{'':<12}{cpu}{'target':>8}", "-" * (71 + len(cpu))]
-    for line in ratios(results):
-        ratio = line["ratio"]
-        against = f"{line['what']} ({line['against']})" if line["against"] else line["what"]
-        sign = {True: "+", False: "-"}.get(line.get("reached"), " ") if line.get("target") is not None else " "
-        value, _, around = spread(ratio, "×").partition(" ")
-        value = f"{value:>7} {around:<11}"
-        if warning:
-            value += (f"{number(line['by_cpu']['median'])}×" if line.get("by_cpu") else "").rjust(8)
-        first, *rest = wrapped(against, 41)
-        lines += [f"{first:<42}{value}{target(line):>8} {sign}".rstrip(), *rest]
-    for line in left_out(results):
-        lines += wrapped(f"left out: {line}", 78)
-    if warning:
-        lines += wrapped(warning, 78)
-    about = results.get("about", {})
-    if about:
-        lines += wrapped(f"{about.get('processor')}, {about.get('threads')} threads, {about.get('date')}", 78)
-    return "\n".join(lines)
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines no longer than ``width``, those after the first indented."""
-    import textwrap
-
-    return textwrap.wrap(text, width, subsequent_indent="  ") or [""]
 
 
 # --------------------------------------------------------------------------------------------------------- Markdown

@@ -22,6 +22,7 @@ import rounds
 import scaling
 import speed
 import startup
+import terminal
 
 from seq2seq import devices
 from seq2seq.atomic import write_json
@@ -97,7 +98,7 @@ def test_a_piece_replaces_its_own_kind_alone_and_a_part_that_fails_is_named(
     monkeypatch.setitem(bench.MEASURES, "quality", quality_of)
     monkeypatch.setitem(bench.MEASURES, "profile", breaks)
     monkeypatch.setattr(report, "write", lambda results, out: write_json(out / "bench.json", results))
-    monkeypatch.setattr(report, "terminal", lambda results: "\n".join(report.left_out(results)))
+    monkeypatch.setattr(terminal, "table", lambda results: "\n".join(report.left_out(results)))
     out = tmp_path / "quick"
 
     def run(*line: str) -> Any:
@@ -279,12 +280,15 @@ def test_an_environment_that_cannot_be_made_is_said_in_one_line(
         environments.interpreter("nobody", tmp_path / "environments")
     (tmp_path / "peer.txt").write_text("no-such-package\n", encoding="utf-8")
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho looking\necho ERROR: no matching distribution >&2\nexit 1\n", encoding="utf-8")
+    makes = 'if [ "$2" = venv ]; then mkdir -p "$4/bin" && exec cp "$0" "$4/bin/python"; fi'
+    fails = "echo looking\necho ERROR: no matching distribution >&2\nexit 1"
+    python.write_text(f"#!/bin/sh\n{makes}\n{fails}\n", encoding="utf-8")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(environments.NotInstalled, match=r"^ERROR: no matching distribution$"):
         environments.interpreter("peer", tmp_path / "environments")
-    assert not (tmp_path / "environments" / "peer" / "installed").exists()
+    made = tmp_path / "environments" / "peer"
+    assert (made / "bin" / "python").exists() and not (made / "installed").exists()
 
 
 def test_an_environment_is_kept_until_its_requirements_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import report
 import rounds
+import terminal
 
 
 def row(contender: str, precision: str, rates: list[float], **more: Any) -> dict[str, Any]:
@@ -97,11 +98,11 @@ def test_a_machine_that_others_use_is_said_first() -> None:
     busy = results()
     busy["train"][0]["rows"][1]["taken"] = rounds.spread([0.02, 0.4, 0.5])
     assert "NOT TO BE TRUSTED" in report.markdown(busy).splitlines()[2]
-    assert "took up to 50%" in report.terminal(busy)
+    assert "took up to 50%" in terminal.table(busy)
 
 
 def test_the_terminal_has_eighty_columns() -> None:
-    lines = report.terminal(results()).splitlines()
+    lines = terminal.table(results()).splitlines()
     assert max(map(len, lines)) <= 80
     assert any("2.00×" in line and line.endswith("-") for line in lines)
     assert any("0.21×" in line and "≤ 0.3×" in line and line.endswith("+") for line in lines)
@@ -109,7 +110,7 @@ def test_the_terminal_has_eighty_columns() -> None:
     assert any("Marian" in line for line in lines)
     busy = results()
     busy["train"][0]["rows"][1]["taken"] = rounds.spread([0.02, 0.4, 0.5])
-    assert max(map(len, report.terminal(busy).splitlines())) <= 80
+    assert max(map(len, terminal.table(busy).splitlines())) <= 80
 
 
 def test_everything_is_written_and_read_back(tmp_path: Path) -> None:
