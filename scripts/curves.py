@@ -14,9 +14,9 @@ from unittest import mock
 
 import plain
 
-from seq2seq import cli
-from seq2seq.compose import compose
-from seq2seq.runs import Run, run_of
+from seq2seq.cli import main as cli
+from seq2seq.config.compose import compose
+from seq2seq.runs.run import Run, run_of
 from seq2seq.training import trainer
 
 FOLDER = Path("outputs/curves")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2seq.config import (
+from seq2seq.config.schema import (
     AttentionDecoderConfig,
     FixedContextDecoderConfig,
     ModelConfig,
@@ -24,12 +24,12 @@ from seq2seq.config import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from seq2seq.devices import multiplies_bf16, prepare_process
 from seq2seq.models.attention import attend
 from seq2seq.models.build import build
 from seq2seq.models.interface import Dropout, Seq2Seq
-from seq2seq.models.linear import linear, unchanging_weights
+from seq2seq.models.kernels.linear import linear, unchanging_weights
 from seq2seq.models.loss import sequence_loss
+from seq2seq.system.devices import multiplies_bf16, prepare_process
 
 ROUNDS = 7
 PIECES, SENTENCES, LENGTH = 8_000, 96, 16

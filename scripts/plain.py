@@ -9,7 +9,7 @@ from unittest import mock
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2seq.config import PAD
+from seq2seq.config.schema import PAD
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import Loss
 from seq2seq.models.recurrent import RecurrentDecoder

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.errors import UserError
-from seq2seq.runs import Run
+from seq2seq.runs.run import Run
 
 MARKERS = "osD^v"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.config import (
+from seq2seq.config.schema import (
     BOS,
     EOS,
     PAD,
@@ -23,9 +23,11 @@ from seq2seq.config import (
 )
 from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords
-from seq2seq.devices import multiplies_bf16
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.system.devices import multiplies_bf16
+
+pytest_plugins = ["tests.fake_runs"]
 
 torch.set_num_threads(1)  # tiny products are seven times slower on two threads that share two busy cores
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.compose import options_of
+from seq2seq.config.compose import options_of
 
 CLONE = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}

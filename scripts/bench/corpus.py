@@ -77,7 +77,7 @@ def of_name(name: str) -> Text:
 
 
 def _ready(name: str, arguments: list[str], pieces: int | None) -> Text:
-    from seq2seq.compose import compose
+    from seq2seq.config.compose import compose
     from seq2seq.data.encoded import prepare
     from seq2seq.errors import UserError
 

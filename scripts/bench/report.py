@@ -30,7 +30,7 @@ def write(results: Results, out: Path) -> None:
     """bench.json and bench.md, and the plot where there is something to draw; each whole or not at all."""
     from plot import draw
 
-    from seq2seq.atomic import write_atomically, write_json
+    from seq2seq.system.files import write_atomically, write_json
 
     write_json(out / "bench.json", results)
     write_atomically(out / "bench.md", markdown(results))

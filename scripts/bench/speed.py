@@ -61,7 +61,7 @@ class Bench:
         """What the device has instructions for, the fastest last; what it emulates takes hundreds of times as long."""
         import torch
 
-        from seq2seq.devices import choose_precision
+        from seq2seq.system.devices import choose_precision
 
         fast = choose_precision("auto", torch.device(self.device)) == torch.bfloat16
         return ("fp32", "bf16") if fast else ("fp32",)
@@ -248,7 +248,7 @@ def same_weights(bench: Bench, case: plans.Case, text: corpus.Text) -> tuple[str
         bench.missing["ctranslate2"] = f"no run to export: {row.failed}"
         return None, None
     worker.stop()
-    exporting = [sys.executable, "-m", "seq2seq.cli", "export", str(run), "--to", "ctranslate2", "--out", str(export)]
+    exporting = [sys.executable, "-m", "seq2seq", "export", str(run), "--to", "ctranslate2", "--out", str(export)]
     done = subprocess.run(exporting, capture_output=True, text=True, check=False)
     if done.returncode or not export.is_dir():
         words = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["no word"]

@@ -29,7 +29,7 @@ EXPECTED = {
 def commands() -> dict[str, list[str]]:
     """What is timed, by its name in the table."""
     script = Path(sys.executable).parent / "seq2seq"
-    ours = [str(script)] if script.exists() else [sys.executable, "-m", "seq2seq.cli"]
+    ours = [str(script)] if script.exists() else [sys.executable, "-m", "seq2seq"]
     return {
         TORCH: [sys.executable, "-c", TORCH],
         "seq2seq --help": [*ours, "--help"],

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seq2seq.config import BOS, PAD
+from seq2seq.config.schema import BOS, PAD
 from seq2seq.data.encoded import Flat, Split
 from seq2seq.data.subwords import Subwords
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.atomic import explained, read_json, write_json
-from seq2seq.config import DataConfig
+from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters, subwords
 from seq2seq.data.files import Pair
 from seq2seq.data.sources import Source, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
+from seq2seq.system.files import explained, read_json, write_json
 
 VERSION = 2  # of the layout below: part of the folder's name
 CHUNK = 10_000  # pairs encoded at once

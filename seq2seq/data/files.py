@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from seq2seq.errors import UserError
-from seq2seq.validation import nearest
+from seq2seq.errors import UserError, nearest
 
 Pair = tuple[str, str]
 CHUNK = 1 << 20

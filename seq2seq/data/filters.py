@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
-from seq2seq.config import FilterConfig
+from seq2seq.config.schema import FilterConfig
 from seq2seq.data.files import Pair
 
 REASONS = ("empty", "duplicate", "too long", "length ratio")

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from seq2seq.config import DataConfig, HubConfig
+from seq2seq.config.schema import DataConfig, HubConfig
 from seq2seq.errors import UserError
 
 Column = tuple[str, ...]  # ("de",), or ("translation", "de") inside a column of dictionaries

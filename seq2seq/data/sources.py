@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from seq2seq.config import DataConfig
+from seq2seq.config.schema import DataConfig
 from seq2seq.data import files, hub
 from seq2seq.data.files import Pair
 from seq2seq.errors import UserError
@@ -189,7 +189,7 @@ def _table_part(data: DataConfig, split: str) -> Part:
 
 def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
     """The embedded corpus: generated once into the cache, read from there as text ever after."""
-    from seq2seq.data import grammar
+    from seq2seq import grammar
 
     if {data.src, data.tgt} != {"en", "de"}:
         raise UserError(

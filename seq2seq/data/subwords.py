@@ -16,9 +16,9 @@ from typing import Any
 
 import sentencepiece
 
-from seq2seq.atomic import write_atomically
-from seq2seq.config import BOS, EOS, PAD, UNK, SubwordConfig
+from seq2seq.config.schema import BOS, EOS, PAD, UNK, SubwordConfig
 from seq2seq.errors import UserError
+from seq2seq.system.files import write_atomically
 
 NAMES = ("src.model", "tgt.model")
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.config import BOS, EOS, PAD, UNK, DecodeConfig
+from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.models.interface import Memory, Seq2Seq, State, select
 
 NEVER = [PAD, UNK, BOS]  # no search puts these into a hypothesis

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq.config import DecodeConfig
+from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.linear import unchanging_weights
+from seq2seq.models.kernels.linear import unchanging_weights
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import Any
 
 from torch import nn
 
-from seq2seq.atomic import write_atomically, write_json
-from seq2seq.config import DecodeConfig
+from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, collate
 from seq2seq.decoding.search import force
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.lengths import by_thirds
-from seq2seq.evaluation.scores import score
+from seq2seq.evaluation.metrics import score
+from seq2seq.system.files import write_atomically, write_json
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seq2seq.evaluation.scores import score
+from seq2seq.evaluation.metrics import score
 
 THIRDS = ("shortest", "middle", "longest")
 

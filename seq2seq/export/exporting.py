@@ -15,14 +15,14 @@ import ctranslate2
 from rich.console import Console
 from rich.table import Table
 
-from seq2seq import trained
-from seq2seq.atomic import explained, write_json
-from seq2seq.config import Config
+from seq2seq.config.overrides import override
+from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.export.mapping import specification
 from seq2seq.export.options import Request, refuse_existing
 from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
-from seq2seq.overrides import override
+from seq2seq.runs import loading as trained
+from seq2seq.system.files import explained, write_json
 
 
 def export(request: Request) -> Comparison:

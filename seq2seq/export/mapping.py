@@ -11,7 +11,7 @@ from ctranslate2.specs import TransformerSpec
 from ctranslate2.specs.common_spec import Activation
 from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec
 
-from seq2seq.config import BOS, EOS, UNK
+from seq2seq.config.schema import BOS, EOS, UNK
 from seq2seq.models.interface import Seq2Seq
 
 ACTIVATIONS = {"relu": Activation.RELU, "gelu": Activation.GELU}

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from seq2seq.config import Config
-from seq2seq.errors import UserError
-from seq2seq.runs import Run, find
-from seq2seq.validation import nearest
+from seq2seq.config.schema import Config
+from seq2seq.errors import UserError, nearest
+from seq2seq.runs.run import Run, find
 
 TARGETS = ("ctranslate2",)
 LAYERS = "transformer"  # the one kind of encoder and decoder that CTranslate2 has

@@ -13,14 +13,14 @@ import ctranslate2
 import sentencepiece
 import torch
 
-from seq2seq.config import BOS, EOS, DecodeConfig
+from seq2seq.config.schema import BOS, EOS, DecodeConfig
 from seq2seq.data.subwords import NAMES, Subwords, normalise
 from seq2seq.decoding.search import force
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.scores import score
-from seq2seq.runs import Run
-from seq2seq.trained import saved_split
+from seq2seq.evaluation.metrics import score
+from seq2seq.runs.loading import saved_split
+from seq2seq.runs.run import Run
 
 SENTENCES = 200
 LONGEST = 1_024  # source pieces: where CTranslate2 cuts unless it is told otherwise

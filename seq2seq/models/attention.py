@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2seq.models.interface import Memory
-from seq2seq.models.linear import Linear
+from seq2seq.models.kernels.linear import Linear
 
 BLOCK = 8  # places by which a cache grows
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2seq.config import AttentionDecoderConfig
+from seq2seq.config.schema import AttentionDecoderConfig
 from seq2seq.models.interface import Memory
-from seq2seq.models.linear import Linear
+from seq2seq.models.kernels.linear import Linear
+from seq2seq.models.kernels.scan import Attended, attentive_scan
 from seq2seq.models.recurrent import Context
-from seq2seq.models.scan import Attended, attentive_scan
 
 
 class AttentiveContext(Context):

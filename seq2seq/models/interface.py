@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2seq.config import PAD
+from seq2seq.config.schema import PAD
 
 State = dict[str, Tensor]
 """What a hypothesis has left behind in the decoder: tensors (B, K, …), so that any search can reorder or fork it.

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seq2seq.config import PAD
+from seq2seq.config.schema import PAD
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.scan import product_type
+from seq2seq.models.kernels.scan import product_type
 
 BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
 """Logits computed at once, on a CPU 64 MB: every block costs a pass over the gradient of the whole weight."""

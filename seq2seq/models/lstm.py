@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import FixedContextDecoderConfig
+from seq2seq.config.schema import FixedContextDecoderConfig
 from seq2seq.models.interface import Memory
+from seq2seq.models.kernels.scan import Attended, lstm_scan
 from seq2seq.models.recurrent import Context
-from seq2seq.models.scan import Attended, lstm_scan
 
 
 class FixedContext(Context):

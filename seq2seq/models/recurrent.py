@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2seq.config import RecurrentDecoderConfig, RecurrentEncoderConfig
+from seq2seq.config.schema import RecurrentDecoderConfig, RecurrentEncoderConfig
 from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
-from seq2seq.models.linear import Linear, linear
-from seq2seq.models.scan import Attended
+from seq2seq.models.kernels.linear import Linear, linear
+from seq2seq.models.kernels.scan import Attended
 
 
 def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:

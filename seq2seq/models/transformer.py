@@ -10,10 +10,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import TransformerOptions
+from seq2seq.config.schema import TransformerOptions
 from seq2seq.models.attention import CrossAttention, SelfAttention
 from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
-from seq2seq.models.linear import Linear
+from seq2seq.models.kernels.linear import Linear
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from seq2seq.atomic import explained, write_atomically
 from seq2seq.decoding.translator import Translation
-from seq2seq.runs import Run
+from seq2seq.runs.run import Run
+from seq2seq.system.files import explained, write_atomically
 
 LAYOUT = {
     "comparison": {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from seq2seq.config import OptimizerConfig
+from seq2seq.config.schema import OptimizerConfig
 
 
 def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.AdamW:

@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.atomic import write_atomically
-from seq2seq.config import Config
+from seq2seq.config.schema import Config
 from seq2seq.data.batches import MULTIPLE, Batch, Batches, Rows, multiple_for
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
-from seq2seq.devices import autocast, choose_precision
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate, evaluating
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
-from seq2seq.runs import Run
-from seq2seq.training import checkpoint
+from seq2seq.runs import checkpoint
+from seq2seq.runs.run import Run
+from seq2seq.system.devices import autocast, choose_precision
+from seq2seq.system.files import write_atomically
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.optimizer import Plateau, build_optimizer, follow, learning_rate
 

@@ -24,8 +24,8 @@ import speed
 import startup
 import terminal
 
-from seq2seq import devices
-from seq2seq.atomic import write_json
+from seq2seq.system import devices
+from seq2seq.system.files import write_json
 
 BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seq2seq.config import BOS, EOS, PAD
+from seq2seq.config.schema import BOS, EOS, PAD
 from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import MULTIPLE, Batches, batched, collate, gather, multiple_for, pad, plan, round_up
 from seq2seq.data.encoded import Flat, FlatWriter, Split

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq.config import EOS, DataConfig, FilterConfig, SplitConfig, SubwordConfig
+from seq2seq.config.schema import EOS, DataConfig, FilterConfig, SplitConfig, SubwordConfig
 from seq2seq.data import encoded
 from seq2seq.data.encoded import Corpus, Flat, FlatWriter, chunks, prepare, thin
 from seq2seq.data.subwords import Subwords

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from seq2seq.config import FilterConfig
+from seq2seq.config.schema import FilterConfig
 from seq2seq.data.filters import Pair, clean, fits, key
 
 PAIRS = [("a", "b"), ("", "b"), ("a", " \t"), ("a", "b"), (" a", "b "), ("b", "a"), ("a", "c")]

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from seq2seq.config import DataConfig, HubConfig, SplitConfig
+from seq2seq.config.schema import DataConfig, HubConfig, SplitConfig
+from tests import hub_server
 
 ROOT = Path(__file__).parents[2]
 NASTY = '\u2028 \x85 \x0b a\rb \t " e\u0301 😀 NA'
@@ -106,9 +106,7 @@ Two configurations.
 
 
 @pytest.fixture(scope="module")
-def asked(
-    hub_server: ModuleType, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, Any], dict[str, Any], str, str]:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any], str, str]:
     """Answers while the hub is there, answers after it is gone, and the two processes' stderr."""
     folder = tmp_path_factory.mktemp("client")
     base = DataConfig(source="hub", holdout=2, cache="cache", hub=HubConfig(repo="team/flat"))
@@ -249,7 +247,7 @@ def test_use_of_a_cached_copy_is_announced(asked: Any) -> None:
     assert lines[1].startswith("hub team/nested[de-en]: the hub is out of reach, taking the copy of commit ")
 
 
-def test_new_commit_replaces_the_cached_copy(hub_server: ModuleType, tmp_path: Path) -> None:
+def test_new_commit_replaces_the_cached_copy(tmp_path: Path) -> None:
     data = DataConfig(source="hub", holdout=1, cache="cache", hub=HubConfig(repo="team/live"))
     with hub_server.Hub() as hub:
         hub.publish("team/live", {"train.jsonl": flat("old", 10)})

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import seq2seq.data
-from seq2seq.config import DataConfig, GrammarConfig, SplitConfig
+from seq2seq.config.schema import DataConfig, GrammarConfig, SplitConfig
 from seq2seq.data.files import CHUNK
 from seq2seq.data.sources import SPLITS, Pair, TextCorpus, open_source
 from seq2seq.errors import UserError
@@ -463,7 +463,7 @@ class Grammar(ModuleType):
     """A grammar of one sentence, with a count of how often it was asked to generate."""
 
     def __init__(self) -> None:
-        super().__init__("seq2seq.data.grammar")
+        super().__init__("seq2seq.grammar")
         self.generated = 0
         self.version = "1"
 
@@ -485,7 +485,7 @@ class Grammar(ModuleType):
 @pytest.fixture
 def grammar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Grammar]:
     fake = Grammar()
-    monkeypatch.setitem(sys.modules, "seq2seq.data.grammar", fake)
+    monkeypatch.setitem(sys.modules, "seq2seq.grammar", fake)
     monkeypatch.setattr(seq2seq.data, "grammar", fake, raising=False)
     yield fake
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.config import BOS, EOS, PAD, UNK, SubwordConfig
+from seq2seq.config.schema import BOS, EOS, PAD, UNK, SubwordConfig
 from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seq2seq.config import BOS, EOS, PAD, UNK, DecodeConfig
+from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.decoding.search import Hypothesis, force, length_penalty, search, truncate
 from seq2seq.models.interface import DecoderOutput, Memory, Seq2Seq, State, Step
-from seq2seq.models.linear import unchanging_weights
+from seq2seq.models.kernels.linear import unchanging_weights
 
 Build = Callable[..., Seq2Seq]
 Sentences = Callable[..., Tensor]

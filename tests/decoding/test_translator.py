@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from seq2seq.config import DecodeConfig
+from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding import translator as module
 from seq2seq.decoding.search import Hypothesis

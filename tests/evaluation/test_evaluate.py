@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.config import BOS, PAD, DecodeConfig
+from seq2seq.config.schema import BOS, PAD, DecodeConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import evaluate, evaluating
-from seq2seq.evaluation.scores import score
+from seq2seq.evaluation.metrics import score
 from seq2seq.models.interface import Seq2Seq
 
 GREEDY = DecodeConfig(max_ratio=1.0, max_extra=2)

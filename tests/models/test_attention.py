@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import AttentionDecoderConfig
+from seq2seq.config.schema import AttentionDecoderConfig
 from seq2seq.models.attention import CrossAttention, SelfAttention, attend, merge_heads, split_heads
 from seq2seq.models.bahdanau import AttentiveContext
 from seq2seq.models.interface import Memory

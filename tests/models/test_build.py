@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from seq2seq.compose import compose, options_of
-from seq2seq.config import ModelConfig
+from seq2seq.config.compose import compose, options_of
+from seq2seq.config.schema import ModelConfig
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.models.interface import Seq2Seq
 

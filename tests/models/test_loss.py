@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seq2seq.config import PAD
+from seq2seq.config.schema import PAD
 from seq2seq.models import loss
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2seq.config import (
+from seq2seq.config.schema import (
     BOS,
     PAD,
     AttentionDecoderConfig,

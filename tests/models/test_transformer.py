@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from seq2seq.config import TransformerDecoderConfig, TransformerEncoderConfig, TransformerOptions
+from seq2seq.config.schema import TransformerDecoderConfig, TransformerEncoderConfig, TransformerOptions
 from seq2seq.models.attention import CrossAttention, SelfAttention
 from seq2seq.models.interface import Memory
 from seq2seq.models.transformer import DecoderLayer, EncoderLayer, Positions, sinusoids

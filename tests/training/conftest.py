@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.config import Config, DataConfig, ModelConfig, SplitConfig, SubwordConfig
+from seq2seq.config.schema import Config, DataConfig, ModelConfig, SplitConfig, SubwordConfig
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.models.build import build
-from seq2seq.runs import Run
+from seq2seq.runs.run import Run
 from seq2seq.training.trainer import Trainer
 
 NOUNS = {"the dog": "der hund", "the cat": "die katze", "a child": "ein kind", "the old man": "der alte mann"}

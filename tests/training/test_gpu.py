@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.config import Config, DecodeConfig
+from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.encoded import prepare
 from seq2seq.decoding.search import search
 from seq2seq.models.build import build
 from seq2seq.models.loss import sequence_loss
-from seq2seq.runs import Run
+from seq2seq.runs.run import Run
 from seq2seq.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

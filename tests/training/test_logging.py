@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seq2seq import commands
-from seq2seq.config import Config
+from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
-from seq2seq.runs import Run
+from seq2seq.runs.run import Run
+from seq2seq.training import session as commands
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.trainer import Stopped, Trainer
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from seq2seq.config import OptimizerConfig
+from seq2seq.config.schema import OptimizerConfig
 from seq2seq.training.optimizer import Plateau, build_optimizer, follow, learning_rate
 
 

@@ -14,8 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from seq2seq import devices
-from seq2seq.config import (
+from seq2seq.config.schema import (
     AttentionDecoderConfig,
     Config,
     DataConfig,
@@ -28,7 +27,9 @@ from seq2seq.config import (
 )
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate
-from seq2seq.training import checkpoint, trainer
+from seq2seq.runs import checkpoint
+from seq2seq.system import devices
+from seq2seq.training import trainer
 from seq2seq.training.trainer import Stopped, Trainer
 
 MakeConfig = Callable[..., Config]

@@ -64,7 +64,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
 
     from seq2seq.data.batches import Batches, multiple_for
     from seq2seq.data.encoded import Flat, Split
-    from seq2seq.devices import choose_precision, prepare_process
+    from seq2seq.system.devices import choose_precision, prepare_process
 
     prepare_process()  # as in training: a larger corpus has more shapes, and each its kernels
     torch.set_num_threads(spec["threads"])
@@ -120,10 +120,10 @@ def updates_of(spec: dict[str, Any]) -> Any:
     """One update of the embedded lstm's preset, as a function of a batch."""
     import torch
 
-    from seq2seq.compose import compose
-    from seq2seq.devices import autocast, choose_precision
+    from seq2seq.config.compose import compose
     from seq2seq.models.build import build as build_model
     from seq2seq.models.loss import sequence_loss
+    from seq2seq.system.devices import autocast, choose_precision
     from seq2seq.training.optimizer import build_optimizer
 
     config = compose(["experiment=lstm"])

@@ -14,14 +14,14 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from seq2seq.config import Config, DecodeConfig
+from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.batches import Batch
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.search import search
-from seq2seq.devices import choose_device
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.linear import unchanging_weights
-from seq2seq.runs import Run
+from seq2seq.models.kernels.linear import unchanging_weights
+from seq2seq.runs.run import Run
+from seq2seq.system.devices import choose_device
 from seq2seq.training.trainer import Trainer
 
 WARM, TIMED, PROFILED = 2, 5, 3  # updates

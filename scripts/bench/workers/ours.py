@@ -21,20 +21,20 @@ gate = Gate()
 import torch  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from seq2seq.compose import compose  # noqa: E402
-from seq2seq.config import EOS, PAD, UNK, Config, DecodeConfig  # noqa: E402
+from seq2seq.config.compose import compose  # noqa: E402
+from seq2seq.config.schema import EOS, PAD, UNK, Config, DecodeConfig  # noqa: E402
 from seq2seq.data.batches import Batch, pad  # noqa: E402
 from seq2seq.data.encoded import Corpus, prepare  # noqa: E402
 from seq2seq.decoding.search import search  # noqa: E402
-from seq2seq.devices import autocast, choose_device, choose_precision, prepare_process  # noqa: E402
 from seq2seq.evaluation.evaluate import evaluating  # noqa: E402
 from seq2seq.models.build import build  # noqa: E402
 from seq2seq.models.interface import Seq2Seq  # noqa: E402
-from seq2seq.models.linear import unchanging_weights  # noqa: E402
+from seq2seq.models.kernels.linear import unchanging_weights  # noqa: E402
 from seq2seq.models.loss import sequence_loss  # noqa: E402
-from seq2seq.runs import Run, find  # noqa: E402
-from seq2seq.trained import load  # noqa: E402
-from seq2seq.training import checkpoint  # noqa: E402
+from seq2seq.runs import checkpoint  # noqa: E402
+from seq2seq.runs.loading import load  # noqa: E402
+from seq2seq.runs.run import Run, find  # noqa: E402
+from seq2seq.system.devices import autocast, choose_device, choose_precision, prepare_process  # noqa: E402
 from seq2seq.training.trainer import Trainer  # noqa: E402
 
 NEVER = 1_000_000_000

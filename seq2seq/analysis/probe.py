@@ -1,0 +1,188 @@
+"""What one vector holds of a sentence: a linear probe that names the source words, beside a control task.
+
+Knows vectors and words. Shapes: N sentences, C units of the vector, W words that are asked for.
+
+A sentence that has k of the words is answered with the k that the probe thinks likeliest: recall is then precision as
+well, and no threshold is chosen. In the control task (after Hewitt and Liang 2019) each sentence carries the words of
+another one as long: what can be told from length and frequency alone. The difference is the probe's selectivity.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq import grammar
+from seq2seq.analysis.subject import Subject
+from seq2seq.data.batches import batched, pad
+from seq2seq.data.sources import open_source
+from seq2seq.decoding.translator import Translator
+
+FITTED = 4_000  # sentences that the probe is fitted on
+ASKED = 150  # the words most frequent in these,
+EVERYWHERE = 0.6  # but none that is in more than this share of them
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the ridge; the one that does best on the validation split is taken
+BINS = 5  # of a word's place in its sentence
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the probe is given: vectors (N, C), and the words that it should name (N, W), of sentences so long."""
+
+    lengths: list[int]
+    vectors: Tensor
+    present: Tensor
+
+
+def measure(subject: Subject) -> dict[str, Any]:
+    """How many of the words of the test sentences the probe finds, and how many in the control task.
+
+    ``rows`` and ``control``: [source words of the sentences, words asked for, found]; ``places``: [source words, fifth
+    of the sentence that the word is in, words, found], of words that are in their sentence once: where a word first
+    appears says how frequent it is.
+    """
+    text = fitting_text(subject)
+    asked = frequent(text)
+    sets = [examples(subject.translator, lines, asked) for lines in (text, subject.valid[0], subject.src)]
+    dealt = [deal(each) for each in sets]
+    found, guessed = answers(*sets), answers(*dealt)
+    places: dict[tuple[int, int], list[int]] = {}
+    for line, hits in zip(subject.src, found.tolist(), strict=True):
+        words = normal(line)
+        for word, count in Counter(words).items():
+            if word in asked and count == 1:
+                row = places.setdefault((len(words), words.index(word) * BINS // len(words)), [0, 0])
+                row[0] += 1
+                row[1] += hits[asked[word]]
+    recall, chance = (int(hits.sum()) / max(int(sets[2].present.sum()), 1) for hits in (found, guessed))
+    return {
+        "vector": "bottleneck" if has_bottleneck(subject.translator) else "summary",
+        "units": sets[2].vectors.shape[1],
+        "fitted_on": len(text),
+        "asked": list(asked),
+        "recall": recall,
+        "control_recall": chance,
+        "selectivity": recall - chance,
+        "rows": by_length(sets[2], found),
+        "control": by_length(dealt[2], guessed),
+        "places": [[*key, *row] for key, row in sorted(places.items())],
+    }
+
+
+def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
+    """[words of the sentence, words asked for, found], summed over the sentences of a length."""
+    rows: dict[int, list[int]] = {}
+    counts = zip(sentences.lengths, sentences.present.sum(1).tolist(), found.sum(1).tolist(), strict=True)
+    for length, *pair in counts:
+        rows[length] = [a + b for a, b in zip(rows.get(length, [0, 0]), pair, strict=True)]
+    return [[length, *row] for length, row in sorted(rows.items())]
+
+
+# --------------------------------------------------------------------------------------------------------- words
+
+
+def normal(line: str) -> list[str]:
+    """The words between spaces, without case and without the punctuation around them."""
+    return [re.sub(r"^\W+|\W+$", "", word).casefold() for word in line.split()]
+
+
+def fitting_text(subject: Subject) -> list[str]:
+    """Sentences that are not in the test: new ones of the grammar, as long as the test's; else the first of train."""
+    data, test = subject.config.data, set(subject.src)
+    if data.source == "grammar":
+        rng = random.Random("probe")
+        lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in subject.src)
+        pairs = (grammar.sentence(rng, lengths[n % len(lengths)]) for n in range(FITTED))
+        lines = [pair.src if data.src == "en" else pair.tgt for pair in pairs]
+    else:
+        lines = [src for src, _ in islice(open_source(data).pairs("train"), FITTED)]
+    return [line for line in lines if line.strip() and line not in test]
+
+
+def frequent(lines: Sequence[str]) -> dict[str, int]:
+    """The words that are asked for, numbered from the most frequent on."""
+    counts = Counter(word for line in lines for word in dict.fromkeys(normal(line)) if word)
+    kept = [word for word, count in counts.most_common() if count <= EVERYWHERE * len(lines)]
+    return {word: number for number, word in enumerate(kept[:ASKED])}
+
+
+# ------------------------------------------------------------------------------------------------------- vectors
+
+
+def has_bottleneck(translator: Translator) -> bool:
+    """Whether everything that the decoder learns of the source passes through one vector."""
+    return _vector(translator, torch.from_numpy(pad(translator.subwords.encode_src([""]))))[1]
+
+
+@torch.inference_mode()
+def _vector(translator: Translator, src: Tensor) -> tuple[Tensor, bool]:
+    """The bottleneck (B, C), or the encoder's summary where there is none; and whether it is a bottleneck."""
+    model = translator.models[0]
+    with translator.autocast():
+        memory = model.encode(src.to(translator.device))
+        narrow = model.decoder.bottleneck(memory)
+    return (memory.summary if narrow is None else narrow).float().cpu(), narrow is not None
+
+
+def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]) -> Examples:
+    """Encode the lines, and look up which of the words they have."""
+    words = [normal(line) for line in lines]
+    present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
+    encoded = translator.subwords.encode_src(lines)
+    vectors: list[Tensor] = [torch.empty(0)] * len(lines)
+    for rows in batched([len(ids) for ids in encoded]):
+        found, _ = _vector(translator, torch.from_numpy(pad([encoded[n] for n in rows])))
+        for n, vector in zip(rows, found, strict=True):
+            vectors[n] = vector
+    return Examples([len(each) for each in words], torch.stack(vectors), present)
+
+
+# --------------------------------------------------------------------------------------------------------- probe
+
+
+def deal(sentences: Examples) -> Examples:
+    """The control task: each sentence gets the words of another as long; one that is alone, of the next length."""
+    rng = random.Random("control")
+    order = sorted(range(len(sentences.lengths)), key=lambda n: (sentences.lengths[n], rng.random()))
+    groups: list[list[int]] = [[]]
+    for n in order:
+        if len(groups[-1]) > 1 and sentences.lengths[n] > sentences.lengths[groups[-1][-1]]:
+            groups.append([])
+        groups[-1].append(n)
+    if len(groups) > 1 and len(groups[-1]) == 1:
+        alone = groups.pop()
+        groups[-1] += alone
+    givers = torch.zeros(len(order), dtype=torch.long)
+    for group in groups:
+        givers[group] = torch.tensor(group).roll(1)
+    return replace(sentences, present=sentences.present[givers])
+
+
+def answers(fitted: Examples, valid: Examples, test: Examples) -> Tensor:
+    """Fit the probe and let it answer: which of the words of the test sentences it names (N, W)."""
+    best = max(PENALTIES, key=lambda p: int(named(predict(fitted, valid.vectors, p), valid.present).sum()))
+    return named(predict(fitted, test.vectors, best), test.present)
+
+
+def predict(fitted: Examples, vectors: Tensor, penalty: float) -> Tensor:
+    """Ridge regression of the words on standardised vectors: scores (N, W), larger where a word is likelier."""
+    mean, deviation = fitted.vectors.mean(0), fitted.vectors.std(0) + 1e-6
+    x, y = ((fitted.vectors - mean) / deviation).double(), fitted.present.double()
+    share = y.mean(0)
+    damped = x.T @ x + penalty * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
+    weights = torch.linalg.solve(damped, x.T @ (y - share))
+    return ((vectors - mean) / deviation).double() @ weights + share
+
+
+def named(scores: Tensor, present: Tensor) -> Tensor:
+    """Which of the words that are present are among as many of the highest scores."""
+    rank = scores.argsort(dim=1, descending=True, stable=True).argsort(1)
+    return present & (rank < present.sum(1, keepdim=True))

@@ -1,0 +1,123 @@
+"""What `seq2seq align` does. Knows runs, files and tables; loads nothing heavy before its arguments are checked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
+from seq2seq.runs.run import Run
+from seq2seq.system.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seq2seq.decoding.translator import Translator
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `seq2seq align` takes beside a run and ``key=value``."""
+    parser.add_argument("--src", metavar="FILE", help="source text, words between spaces, instead of the run's split")
+    parser.add_argument("--ref", metavar="FILE", help="its translations, line by line")
+    parser.add_argument("--gold", metavar="FILE", help="gold alignment in Pharaoh format (default: the grammar's own)")
+    parser.add_argument("--one-based", action="store_true", help="the gold alignment counts words from 1")
+    parser.add_argument("--heads", action="store_true", help="score each layer and head as well")
+    parser.add_argument(
+        "--map", type=int, metavar="N", help="write the alignment of one map, from 1 (default: the mean)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="where to write the alignments instead of into the run")
+
+
+def run(runs: Sequence[tuple[Run, str]], config: Config, given: argparse.Namespace) -> None:
+    """Write the word alignment that a run's attention makes of references; with gold, print how well it agrees.
+
+    Raises:
+        UserError: a run without attention, or files that do not fit.
+    """
+    if len(runs) != 1:
+        raise UserError("an alignment comes from one model: give one run")
+    if bool(given.src) != bool(given.ref):
+        raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
+    if given.one_based and not given.gold:
+        raise UserError("--one-based says how --gold counts: give --gold FILE")
+    [(folder, checkpoint)] = runs
+
+    from seq2seq.evaluation.alignment import agreements, count_maps, links_of, map_names, read_gold, splitter
+    from seq2seq.runs import loading as trained
+
+    src, references, gold_file = _text(folder, config, given)
+    split = str.split if given.src else splitter(config)
+    src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
+    gold = read_gold(gold_file, src_words, tgt_words, given.one_based) if gold_file else None
+    translator = trained.load(runs, config).translator
+    count = count_maps(translator)
+    if not count:
+        raise UserError(f"{folder.folder}: there is nothing to align: this model sees the source through one vector")
+    if given.map is not None and not 1 <= given.map <= count:
+        raise UserError(f"--map {given.map}: the model has maps 1 to {count}")
+    names = map_names(count, config)
+    number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
+    choices = _choices(translator, src, references, split)
+    lines = (sorted(links_of(choice[0, number])) for choice in choices)
+    name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
+    out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
+    write_atomically(out, "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in lines))
+    if gold is None:
+        print("no gold alignment to compare with: give --gold FILE", file=sys.stderr)
+    else:
+        _print(agreements(choices, tgt_words, gold, names if given.heads else names[:1]), str(folder.folder))
+    print(f"{len(src):,} alignments ({names[number]['map']}) in {out}")
+
+
+def _choices(
+    translator: Translator, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
+) -> list[Tensor]:
+    """What each target word of each pair looks at most, (2, M, I)."""
+    from seq2seq.evaluation.alignment import look, most_attended, word_maps
+    from seq2seq.training.logging import Display
+
+    choices: dict[int, Tensor] = {}
+    with Display() as display:
+        display.doing("aligning")
+        for pair in look(translator, src, references, split):
+            choices[pair.number] = most_attended(word_maps(pair.attention, pair.tgt, pair.src))
+            display.update(len(choices) / len(src), f"{len(choices)}/{len(src)}")
+    return [choices[n] for n in range(len(src))]
+
+
+def _text(folder: Run, config: Config, given: argparse.Namespace) -> tuple[list[str], list[str], str | None]:
+    """The pairs to align, and the file of their gold alignment if there is one."""
+    from seq2seq.data import files, sources
+    from seq2seq.runs import loading as trained
+
+    if given.src:
+        return *trained.unzip(files.text_files(given.src, given.ref).pairs()), given.gold
+    name = config.data.split
+    as_saved = getattr(config.data, name) == getattr(folder.load_config().data, name)
+    saved = trained.saved_split(folder, name) if as_saved else None
+    if given.gold or config.data.source != "grammar":
+        return *(saved or trained.split_of_source(config, name)), given.gold
+    source = sources.open_source(config.data)
+    made = trained.unzip(source.pairs(name))
+    if saved not in (None, made):
+        print(f"{folder.folder}: the grammar makes other sentences by now, so its gold is no use", file=sys.stderr)
+        return *(saved or made), None
+    return *made, str(source.alignment_file(name))
+
+
+def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    figures = ("aer", "precision", "recall")
+    table = Table(title=f"{title}\nword alignment by attention; *: target punctuation left out", title_justify="left")
+    for column in ("map", "step", "AER", "prec.", "recall", "AER*", "prec.*", "recall*"):
+        table.add_column(column, justify="left" if column in ("map", "step") else "right")
+    for row in rows:
+        values = [f"{row[key + ending]:.3f}" for ending in ("", "_words") for key in figures]
+        table.add_row(row["map"], row["state"], *values)
+    Console().print(table)

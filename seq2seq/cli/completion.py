@@ -1,0 +1,60 @@
+"""Completion of verbs, keys and values in the shell. Knows the schema and the YAML files; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seq2seq.cli.help import options_below
+from seq2seq.config.compose import GROUPS, options_of
+from seq2seq.config.overrides import CHANGEABLE
+from seq2seq.config.validation import known_keys
+from seq2seq.export.options import QUANTIZATIONS, TARGETS
+from seq2seq.study.options import SET_BY_THE_STUDY, STUDY_KEYS
+
+VERBS = ("train", "evaluate", "translate", "compare", "report", "align", "score", "export", "configs", "completion")
+
+BASH = r"""# bash completion of seq2seq; use it by:  eval "$(seq2seq completion)"
+_seq2seq() {
+    local cur="${COMP_LINE:0:COMP_POINT}"
+    local words; read -ra words <<< "$cur"
+    [[ "$cur" == *" " ]] && words+=("")
+    local last="${words[-1]}"
+    local IFS=$'\n'
+    COMPREPLY=($(seq2seq completion -- "${words[@]:1}" 2>/dev/null) $(compgen -f -- "$last"))
+    # Bash breaks words at "=": only what stands behind it may be inserted.
+    if [[ "$last" == *=* && "$COMP_WORDBREAKS" == *=* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${last%=*}="}")
+    fi
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *= ]] && compopt -o nospace
+}
+complete -o nospace -F _seq2seq seq2seq"""
+
+
+def complete(words: Sequence[str]) -> list[str]:
+    """What the last of ``words`` (the command's arguments so far) can become."""
+    words = [word for word in words if word != "--"]
+    if len(words) <= 1:
+        start = words[0] if words else ""
+        return [f"{verb} " for verb in VERBS if verb.startswith(start)]
+    last = words[-1]
+    if words[0] == "export":
+        flags = {"--to": TARGETS, "--quantization": QUANTIZATIONS}
+        names = flags.get(words[-2], ("--to", "--out", "--quantization") if last.startswith("-") else ())
+        return [f"{name} " for name in names if name.startswith(last)]
+    key, sign, value = last.partition("=")
+    if not sign:
+        keys = known_keys()
+        leaves = {name for name in keys if not any(other.startswith(f"{name}.") for other in keys)}
+        if words[0] == "train":
+            leaves |= set(GROUPS)
+        elif words[0] == "compare":
+            leaves = (leaves | set(GROUPS) | set(STUDY_KEYS)) - set(SET_BY_THE_STUDY)
+        else:
+            leaves = {name for name in leaves if name.startswith(CHANGEABLE)}
+        return sorted(f"{name}=" for name in leaves if name.startswith(key))
+    if key in (*GROUPS, "study"):
+        choices = options_of(key)
+    else:
+        offered = (limits["choices"] or () for name, limits, *_ in options_below(key) if name == key)
+        choices = list(dict.fromkeys(choice for choices in offered for choice in choices))
+    return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

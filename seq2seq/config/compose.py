@@ -1,0 +1,153 @@
+"""From the command line to a typed config, through Hydra. Knows the YAML files; no torch and no datasets.
+
+Hydra composes, ``validation`` checks. Hydra's compose API stands in for its decorator: no logging set-up, no change of
+folder, no time stamp in the run's name, and every error is a line of ours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seq2seq.config.overrides import first_line, parse
+from seq2seq.config.schema import DECODERS, ENCODERS, Config
+from seq2seq.config.validation import explain, from_plain, known_keys
+from seq2seq.errors import UserError, nearest
+
+ROOT = "train"
+OWN = "_own"
+GROUPS = ("data", "model", "trainer", "decode", "experiment")
+
+
+def register_schemas() -> None:
+    """Make the dataclasses known to Hydra under names that completion hides (a leading underscore)."""
+    store = ConfigStore.instance()
+    store.store(name="_schema", node=Config)
+    for group, kinds in (("model/encoder", ENCODERS), ("model/decoder", DECODERS)):
+        for name, node in kinds.items():
+            store.store(group=group, name=f"_{name}", node=node)
+
+
+def options_of(group: str) -> list[str]:
+    """The choices that a config group offers, e.g. ``multi30k/lstm`` of ``experiment``."""
+    return sorted(_yaml_files(files("seq2seq.configs") / group))
+
+
+def _yaml_files(folder: Any, prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _yaml_files(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".yaml"):
+            found.append(prefix + entry.name.removesuffix(".yaml"))
+    return found
+
+
+def compose(arguments: Sequence[str]) -> Config:
+    """The config of ``key=value`` arguments over the YAML files.
+
+    ``experiment=path/to/mine.yaml`` takes a file of the user's own.
+
+    Raises:
+        UserError: a mistyped key, group or value, in one line that offers the nearest name.
+    """
+    register_schemas()
+    with tempfile.TemporaryDirectory() as folder:
+        own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
+        arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
+        check_arguments(arguments, Path(folder))
+        search = [f"hydra.searchpath=[file://{folder}]"]
+        with hydra_explained(own):
+            composed = hydra_compose(ROOT, [*arguments, *search])
+            plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    return from_plain({str(key): value for key, value in plain.items()}, "config")
+
+
+@contextmanager
+def hydra_explained(own: str = "") -> Iterator[None]:
+    """Hydra set up on our YAML files, and its errors as one line; ``own``: what the user calls his experiment."""
+    try:
+        with initialize_config_module("seq2seq.configs", version_base="1.3"):
+            yield
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    except HydraException as error:
+        cause = error.__cause__ or error
+        line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
+        raise UserError(line.replace(f"experiment/{OWN}", own)) from error
+
+
+def _own_experiment(argument: str, folder: Path) -> str:
+    """Copy a user's own YAML file to where Hydra finds it as an experiment."""
+    key, _, value = argument.partition("=")
+    if key != "experiment" or not value.endswith((".yaml", ".yml")):
+        return argument
+    path = Path(value)
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = OmegaConf.create(text)
+    except OSError as error:
+        raise UserError(f"{value}: cannot be read ({error.strerror}): give the path of a YAML file") from error
+    except Exception as error:  # YAML's errors have no common base that says more than "Exception"
+        raise UserError(f"{value}: not YAML ({first_line(error)})") from error
+    if not isinstance(content, DictConfig):
+        raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
+    _check_own_keys(OmegaConf.to_container(content), value)
+    # Under a name that no shipped experiment has: the user's file may be called lstm.yaml, or what Hydra cannot parse.
+    header = "" if "@package" in text else "# @package _global_\n"
+    (folder / "experiment").mkdir(exist_ok=True)
+    (folder / "experiment" / f"{OWN}.yaml").write_text(header + text, encoding="utf-8")
+    return f"experiment={OWN}"
+
+
+def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
+    known = known_keys()
+    for key, child in node.items():
+        dotted = f"{prefix}{key}"
+        if dotted == "defaults":
+            continue
+        if dotted not in known:
+            raise UserError(f"{where}: unknown key {dotted}{nearest(dotted, known)}")
+        if dotted in GROUPS and not isinstance(child, dict):
+            raise UserError(f"{where}: to choose a {dotted}, write under `defaults:` - override /{dotted}: {child}")
+        if isinstance(child, dict):
+            _check_own_keys(child, where, f"{dotted}.")
+
+
+def check_arguments(arguments: Sequence[str], own: Path) -> None:
+    """Check the names of keys and of group choices, before anything is composed.
+
+    Raises:
+        UserError: with the nearest name there is.
+    """
+    known = known_keys()
+    for argument in arguments:
+        if "=" not in argument or argument.startswith("~"):
+            raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
+        override = parse(argument)
+        key = override.get_key_element().lstrip("+~")
+        if key in GROUPS:
+            choice = str(override.value())
+            if choice != "None" and not (own / key / f"{choice}.yaml").exists():
+                check_choice(key, choice)
+        elif key not in known:
+            raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
+
+
+def check_choice(group: str, choice: str) -> None:
+    """That a config group offers the choice. Raises ``UserError`` with what it offers."""
+    choices = options_of(group)
+    if choice not in choices:
+        raise UserError(f"unknown {group} {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")

@@ -1,0 +1,67 @@
+"""``key=value`` over the config that a run was saved with. Knows configs; no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from seq2seq.config.schema import Config
+from seq2seq.config.validation import check_decode, from_plain, known_keys, to_plain
+from seq2seq.errors import UserError, nearest
+
+CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid.", "device", "trainer.precision", "seed")
+
+
+def first_line(error: Exception) -> str:
+    """What an error of Hydra or YAML says, in one line."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    if lines[0].endswith(":"):  # Hydra says where, and what in the lines below
+        key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+        return f"{lines[0]} {key and f'{key}: '}{lines[1]}"
+    return lines[0]
+
+
+def parse(argument: str) -> Override:
+    """``key=value`` in Hydra's grammar. Raises ``UserError`` where it is not."""
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HydraException as error:
+        raise UserError(f"{argument!r} is not understood: {first_line(error)}") from error
+
+
+def override(config: Config, arguments: Sequence[str]) -> Config:
+    """The run's config with what may differ once it is trained: the search, the split, the device.
+
+    A run translates on whatever machine it is on: the device that it was trained on is not asked for again.
+
+    Raises:
+        UserError: an unknown key, a wrong value, or a key that only means something before training.
+    """
+    plain = to_plain(config)
+    plain["device"] = "auto"
+    if plain["trainer"]["precision"] == "fp16":  # which needs a GPU
+        plain["trainer"]["precision"] = "auto"
+    for argument in arguments:
+        parsed = parse(argument)
+        key = parsed.get_key_element()
+        known = [name for name in known_keys() if name.startswith(CHANGEABLE)]
+        if not key.startswith(CHANGEABLE):
+            raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
+        if key not in known:
+            raise UserError(f"unknown key {key}{nearest(key, known)}")
+        node = plain
+        *path, last = key.split(".")
+        for name in path:
+            node = node[name]
+        node[last] = parsed.value()
+    decode = plain["decode"]
+    sampled, decode["sample"] = decode["sample"], False
+    nbest, decode["nbest"] = decode["nbest"], 1
+    changed = from_plain(plain, "options")
+    changed.decode = dataclasses.replace(changed.decode, sample=sampled, nbest=nbest)
+    check_decode(changed.decode)
+    return changed

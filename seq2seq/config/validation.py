@@ -1,0 +1,195 @@
+"""Checks of the options: types, ranges, what must fit together, and the nearest name for a mistyped key.
+
+Everything is checked here, once, before torch or datasets is imported: a typo is answered in two seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from seq2seq.config.schema import (
+    DECODERS,
+    ENCODERS,
+    AttentionDecoderConfig,
+    Config,
+    DecodeConfig,
+    TransformerOptions,
+    memory_width,
+)
+from seq2seq.errors import UserError, nearest
+
+
+def sections(node: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
+    """Every option below ``node`` as (dotted key, field, value), depth first."""
+    for f in dataclasses.fields(node):
+        value = getattr(node, f.name)
+        if dataclasses.is_dataclass(value):
+            yield from sections(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", f, value
+
+
+def known_keys() -> list[str]:
+    """Every dotted key of the schema, those of all encoders and decoders included, with the sections themselves."""
+    keys = {key for key, _, _ in sections(Config())}
+    for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        for kind in kinds.values():
+            keys |= {key for key, _, _ in sections(kind(), f"model.{part}.")}
+    return sorted(keys | {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)})
+
+
+def validate(config: Config) -> Config:
+    """Check ranges, choices and what must fit together; return ``config``.
+
+    Raises:
+        UserError: naming the first key that is impossible, its value, and what is possible.
+    """
+    for key, f, value in sections(config):
+        within_limits(key, value, f.metadata)
+    _fit_together(config)
+    return config
+
+
+def within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if value is None or not limits:
+        return
+    if limits["choices"] and value not in limits["choices"]:
+        hint = nearest(str(value), list(limits["choices"]))
+        raise UserError(f"{key}={value} is not possible: choose one of {', '.join(limits['choices'])}{hint}")
+    if limits["low"] is not None and not value >= limits["low"]:
+        raise UserError(f"{key}={value} is too small: the smallest value is {limits['low']} ({limits['help']})")
+    if limits["above"] is not None and not value > limits["above"]:
+        raise UserError(f"{key}={value} is too small: it must be above {limits['above']} ({limits['help']})")
+    if limits["high"] is not None and not value <= limits["high"]:
+        raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
+
+
+def _fit_together(config: Config) -> None:
+    model, trainer, decode = config.model, config.trainer, config.decode
+    for part in ("encoder", "decoder"):
+        options = getattr(model, part)
+        if isinstance(options, TransformerOptions):
+            if options.width % options.heads:
+                raise UserError(
+                    f"model.{part}.heads={options.heads} does not divide model.{part}.width={options.width}: "
+                    "choose a number of heads that does"
+                )
+            if options.positions == "learned" and options.max_positions < config.data.filters.max_length:
+                raise UserError(
+                    f"model.{part}.max_positions={options.max_positions} is below data.filters.max_length="
+                    f"{config.data.filters.max_length}: raise the one or lower the other"
+                )
+            if options.width != model.embedding:
+                raise UserError(
+                    f"model.{part}.width={options.width} differs from model.embedding={model.embedding}: "
+                    "a Transformer adds its layers to the embedding, so make them equal"
+                )
+    decoder = model.decoder
+    if (
+        isinstance(decoder, AttentionDecoderConfig)
+        and decoder.score == "dot"
+        and decoder.width != memory_width(model.encoder)
+    ):
+        raise UserError(
+            f"model.decoder.score=dot needs model.decoder.width={memory_width(model.encoder)}, the encoder's "
+            f"output width, not {decoder.width}: change it, or take score=general"
+        )
+    if model.tie == "all" and not config.data.subwords.joint:
+        raise UserError("model.tie=all needs one vocabulary: set data.subwords.joint=true or model.tie=output")
+    if trainer.max_steps is trainer.max_epochs is trainer.max_tokens is trainer.max_hours is None:
+        raise UserError("no limit to training: set trainer.max_steps, max_epochs, max_tokens or max_hours")
+    if trainer.optimizer.schedule == "cosine" and trainer.max_steps is trainer.max_epochs is trainer.max_tokens is None:
+        raise UserError("trainer.optimizer.schedule=cosine needs trainer.max_steps, max_epochs or max_tokens to end at")
+    if config.data.filters.max_length > trainer.batch_tokens:
+        raise UserError(
+            f"data.filters.max_length={config.data.filters.max_length} does not fit into a batch of "
+            f"trainer.batch_tokens={trainer.batch_tokens}: lower the one or raise the other"
+        )
+    grammar = config.data.grammar
+    if grammar.min_words > grammar.max_words:
+        raise UserError(
+            f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
+        )
+    check_decode(decode)
+    if decode.sample:
+        raise UserError("decode.sample=true has no place in a training run: give it to evaluate or translate")
+
+
+def check_decode(decode: DecodeConfig) -> None:
+    """Check what must fit together in a search. Raises ``UserError``."""
+    if not decode.sample and decode.nbest > decode.beam:
+        raise UserError(f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam")
+
+
+# ------------------------------------------------------------------------------------------------- plain and typed
+
+
+def to_plain(config: Config) -> dict[str, Any]:
+    """The config as nested dictionaries of plain values, as it is saved with a run."""
+    return dataclasses.asdict(config)
+
+
+def from_plain(plain: Mapping[str, Any], where: str) -> Config:
+    """The typed config of nested plain dictionaries (a saved run's, or what Hydra has composed).
+
+    Nothing is interpolated: a stranger's ``${oc.env:HOME}`` is refused, not resolved.
+
+    Raises:
+        UserError: unknown key (with the nearest name), wrong type, missing or impossible value; it names ``where``.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if "${" in str(plain):
+        raise UserError(f"{where}: interpolations (${{…}}) are not allowed in a saved config")
+    schema = Config()
+    _check_sections(plain, schema, where)
+    model = plain.get("model", {})
+    schema.model.encoder = _part(model, "encoder", ENCODERS, where)()
+    schema.model.decoder = _part(model, "decoder", DECODERS, where)()
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(plain))))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{where}: {explain(error)}") from error
+    assert isinstance(config, Config)
+    return validate(config)
+
+
+def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> None:
+    """Refuse a plain value where the schema has a section."""
+    if not isinstance(plain, Mapping):
+        first = dataclasses.fields(schema)[0].name
+        raise UserError(f"{where}: {prefix[:-1] or 'this'} must be a section of keys, as in {prefix}{first}")
+    for f in dataclasses.fields(schema):
+        section = getattr(schema, f.name)
+        if dataclasses.is_dataclass(section) and f.name in plain:
+            _check_sections(plain[f.name], section, where, f"{prefix}{f.name}.")
+
+
+def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:
+    """The options' class of an encoder or decoder, by its type."""
+    options = model.get(part)
+    kind = options.get("type") if isinstance(options, Mapping) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        hint = nearest(str(kind), list(kinds))
+        raise UserError(f"{where}: model.{part}.type={kind} is not one of {', '.join(kinds)}{hint}")
+    return kinds[kind]
+
+
+def explain(error: Any) -> str:
+    """One line for an error of OmegaConf: the key, what is wrong with it, and the nearest known key."""
+    key = getattr(error, "full_key", None) or ""
+    message = str(getattr(error, "msg", None) or error).split("\n")[0].strip()
+    if "not in struct" in message or "not in '" in message or type(error).__name__ == "ConfigKeyError":
+        known = known_keys()
+        if key in known:
+            return f"{key} is no option of the model that was chosen: take another model, or leave it out"
+        return f"unknown key {key}{nearest(key, known)}"
+    if "Missing mandatory value" in message:
+        return f"{key} has no value: set it"
+    return f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}"

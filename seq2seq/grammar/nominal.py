@@ -1,0 +1,193 @@
+"""Noun phrases with what is hung on them, and the prepositional phrases around them, in both languages at once.
+
+Knows noun phrases of an exact number of English words; knows clauses only as `relative`, which a subclass supplies.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+
+from seq2seq.grammar import morphology
+from seq2seq.grammar.core import Core, NoFit, NounPhrase, Slot, Token
+from seq2seq.grammar.entries import Noun, Pool
+from seq2seq.grammar.lexicon import Lexicon
+
+Prepositional = tuple[list[Token], list[Token], list[Token]]  # English, German, German relative clause
+MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding nobody reads
+
+
+class Nominals(Core, ABC):
+    """Writes noun phrases and prepositional phrases."""
+
+    def __init__(self, lexicon: Lexicon, rng: random.Random) -> None:
+        super().__init__(lexicon, rng)
+        self.modifiers = [(name, float(weight)) for name, weight in lexicon.rules["modifier"].items()]
+
+    def noun_phrase(self, size: int, pool: Pool[Noun], slot: Slot, noun: Noun | None = None) -> NounPhrase:
+        """A noun phrase of exactly `size` English words, its noun from the pool unless given."""
+        if noun is None:
+            noun = pool.draw(self.rng)
+        human = noun.kind == "person"
+        if human and not slot.definite and (size == 1 or (size == 3 and self.rng.random() < 0.12 and slot.coordinate)):
+            return self._names(size, slot, noun)
+        if (
+            slot.coordinate
+            and not slot.negation
+            and not slot.singular
+            and size >= 5
+            and (size > 14 or self.rng.random() < 0.1)
+        ):
+            return self._coordination(size, pool, slot, noun)
+        if size > 6 or (size > 3 and self.rng.random() > (0.65, 0.3, 0.1)[size - 4]):
+            options = self._modifiers_of(noun, size, slot)
+            if options:
+                return self._modified(size, noun, slot, self.weighted(options))
+            if size > 6:
+                raise NoFit
+        return self.core(size, noun, slot)
+
+    def _names(self, size: int, slot: Slot, noun: Noun) -> NounPhrase:
+        """ "Anna", "Anna and Peter"; now and then "children"."""
+        if size == 1 and not self.chance("name") and not slot.singular and not slot.negation:
+            return self.core(1, noun, slot)
+        sex = "he" if self.rng.random() < 0.5 else "she"
+        name = self.lexicon.names[sex].draw(self.rng)
+        en, de = self.same(name, name)
+        if size == 1:
+            return NounPhrase(en, de, "3s", sex, "m" if sex == "he" else "f")
+        other = self.lexicon.names["she" if sex == "he" else "he"].draw(self.rng)
+        and_en, and_de = self.same("and", "und")
+        other_en, other_de = self.same(other, other)
+        return NounPhrase(en + and_en + other_en, de + and_de + other_de, "pl", "they", "p")
+
+    def _coordination(self, size: int, pool: Pool[Noun], slot: Slot, noun: Noun) -> NounPhrase:
+        """Two noun phrases; the first is a plain one, so that nobody can read the second into it."""
+        first_size = 2 + (size > 5 and self.rng.random() < 0.5)
+        plain = Slot(slot.case, slot.depth, attach=False, coordinate=False, possessor=slot.possessor)
+        first = self.core(first_size, noun, plain)
+        other = pool.draw(self.rng)
+        for _ in range(4):
+            if other.en != noun.en:
+                break
+            other = pool.draw(self.rng)
+        else:
+            raise NoFit
+        rest = Slot(slot.case, slot.depth, slot.relative, slot.attach, coordinate=False)
+        second = self.noun_phrase(size - first_size - 1, pool, rest, other)
+        and_en, and_de = self.same("and", "und")
+        return NounPhrase(
+            first.en + and_en + second.en, first.de + and_de + second.de, "pl", "they", "p", noun,
+            indefinite=first.indefinite, tail=second.tail,
+        )  # fmt: skip
+
+    def _modifiers_of(self, noun: Noun, size: int, slot: Slot) -> list[tuple[str, float]]:
+        lexicon = self.lexicon
+        if noun.kind in lexicon.bare:
+            return []
+        options = []
+        for name, weight in self.modifiers:
+            if name == "genitive":
+                fits = size >= 5 and (noun.kind in lexicon.owned or noun.en in lexicon.relational)
+            elif name == "place":
+                fits = (
+                    size >= 5
+                    and slot.attach
+                    and noun.kind in ("person", "animal", "thing", "machine", "building", "furniture", "plant")
+                )
+            else:
+                fits = slot.relative and slot.depth < MAX_DEPTH and size - 2 <= 14
+            if fits:
+                options.append((name, weight))
+        return options
+
+    def _modified(self, size: int, noun: Noun, slot: Slot, modifier: str) -> NounPhrase:
+        least = 2 if modifier == "relative" else 3
+        core_size = 2 + (size - 2 - least >= 1 and self.rng.random() < 0.4)
+        inner = Slot("gen", slot.depth, slot.relative, slot.attach, definite=True, coordinate=False)
+        phrase = self.core(core_size, noun, slot)
+        size -= core_size
+        if modifier == "genitive":
+            if phrase.article or phrase.person == "pl":
+                owner = self.noun_phrase(size - 1, self.lexicon.pool("person"), inner)
+            else:
+                raise NoFit
+            phrase.tail = owner.tail
+            en, de = self.genitive(owner)
+        elif modifier == "place":
+            inner.case, inner.definite = "dat", False
+            en, de, phrase.tail = self.place(size, "at", inner, noun.kind)
+        else:
+            en, phrase.tail = self.relative(phrase, noun, size, slot.depth + 1)
+            de = []
+        phrase.en += en
+        phrase.de += de
+        return phrase
+
+    def genitive(self, owner: NounPhrase) -> tuple[list[Token], list[Token]]:
+        """ "of the teacher": "of" is linked to the word that shows the genitive."""
+        link = self.link()
+        (word, links), *rest = owner.de
+        return [("of", (link,)), *owner.en], [(word, (*links, link)), *rest]
+
+    def part(self, size: int, slot: Slot) -> NounPhrase:
+        """ "the trunk of the old elephant": the possessor decides the German noun."""
+        name = self.lexicon.part_pool.draw(self.rng)
+        senses = self.lexicon.parts[name]
+        owners, noun = senses[self.below(len(senses))]
+        definite = Slot(
+            slot.case, slot.depth, definite=True, coordinate=False, singular=name not in self.lexicon.manifold
+        )
+        core_size = 2 + (
+            size > 5 and self.rng.random() < 0.3 and self.lexicon.adjectives_of("part", noun.en, True) is not None
+        )
+        phrase = self.core(core_size, noun, definite, "the")
+        inner = Slot("gen", slot.depth, slot.relative, slot.attach, definite=True, coordinate=False, singular=True)
+        owner = self.noun_phrase(size - core_size - 1, owners, inner)
+        en, de = self.genitive(owner)
+        phrase.en += en
+        phrase.de += de
+        phrase.tail = owner.tail
+        return phrase
+
+    def governed(self, en: str, de: str, phrase: NounPhrase) -> Prepositional:
+        """A preposition before a noun phrase, contracted in German where that is usual ("im", "zur")."""
+        link = self.link()
+        words: list[Token] = [(word, (link,)) for word in en.split()]
+        return words + phrase.en, self.contracted(de, link, phrase), phrase.tail
+
+    @staticmethod
+    def contracted(de: str, link: int, phrase: NounPhrase) -> list[Token]:
+        """The German side of the same, without the relative clause."""
+        word, links = phrase.de[0]
+        one = morphology.CONTRACTED.get((de, word)) if phrase.article else None
+        if one:
+            return [(one, (link, *links)), *phrase.de[1:]]
+        return [*[(each, (link,)) for each in de.split()], *phrase.de]
+
+    def place(self, size: int, way: str, slot: Slot, kind: str) -> Prepositional:
+        """A place of exactly `size` words for a noun of this kind: "at" (rest), "to" (direction) or "from"."""
+        surroundings = self.lexicon.words["surroundings"]
+        pool = self.lexicon.pool(*surroundings.get(kind, surroundings["other"]))
+        slot.coordinate = False
+        if way == "at" and size >= 3 and self.rng.random() < 0.22:
+            choices = self.lexicon.words["beside"]
+            en, de, slot.case = choices[self.below(len(choices))]
+            left = size - len(en.split())
+            if left >= 2:
+                slot.definite = slot.case == "gen"
+                pool = (
+                    self.lexicon.pool("place", "water")
+                    if en == "near"
+                    else self.lexicon.pool("building", "plant", "vehicle")
+                )
+                return self.governed(en, de, self.noun_phrase(left, pool, slot))
+        noun = pool.draw(self.rng)
+        en, de = (noun.at if way == "at" else noun.to if way == "to" else noun.source) or ("in", "in")
+        slot.case = "acc" if way == "to" and de != "zu" else "dat"
+        slot.definite = False
+        return self.governed(en, de, self.noun_phrase(size - 1, pool, slot, noun))
+
+    @abstractmethod
+    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Token], list[Token]]:
+        """A relative clause of exactly `size` words after `head`, its German commas included."""

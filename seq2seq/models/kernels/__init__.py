@@ -1,0 +1,1 @@
+"""Fast kernels behind the plain operations of the models. Knows tensors alone."""

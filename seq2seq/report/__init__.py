@@ -1,0 +1,1 @@
+"""Finished runs to one page that opens offline."""

@@ -1,0 +1,170 @@
+"""Section 7, and the explorer: does attention align words, how sharp is it, and does it matter where it looks?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seq2seq.report.page.parts import Explorer, Figure, Output, Row, Section, Sentence, Table
+from seq2seq.report.sections.material import Group, Material
+
+STATES = {"before": "before the word is written", "after": "after it"}
+
+
+def attention(material: Material) -> Section:
+    """AER by map and state, entropy and coverage, and what masking the most attended word does."""
+    figures = [figure for figure in (_alignment_figure(material), _masking_figure(material)) if figure.rows]
+    tables = [_alignment_table(material), _sharpness_table(material), _masking_table(material)]
+    return Section("attention", "Attention as explanation", _words(material), figures, [t for t in tables if t.rows])
+
+
+def _aligned(material: Material) -> list[tuple[Group, list[Row]]]:
+    """For each model that has them: its maps in both states, figures averaged over the seeds."""
+    found = []
+    for group in material.groups:
+        own = [one["alignment"] for one in group.measured("attention") if one.get("alignment")]
+        if own:
+            found.append((group, [_mean_row(cells) for cells in zip(*own, strict=True)]))
+    return found
+
+
+def _mean_row(cells: tuple[dict[str, Any], ...]) -> Row:
+    """The same row of several runs: numbers averaged, names kept."""
+    numbers = {key for key, value in cells[0].items() if isinstance(value, float)}
+    return {
+        key: float(np.mean([cell[key] for cell in cells])) if key in numbers else value
+        for key, value in cells[0].items()
+    }
+
+
+def _alignment_figure(material: Material) -> Figure:
+    rows: list[Row] = []
+    for group, maps in _aligned(material):
+        for row in maps:
+            name = group.model if len(maps) == len(STATES) else f"{group.model}, {row['map']}"
+            rows.append({"map": name, "state": STATES[row["state"]], "AER": row["aer_words"]})
+    return Figure(
+        "aer", "Alignment error rate of attention",
+        "Each target word linked to the source word looked at most, against the gold alignment; lower is better. "
+        "Target punctuation left out. The look that chose the word, and the one that had read it.",
+        rows, "bars", "map", "AER", "state", y_title="AER",
+    )  # fmt: skip
+
+
+def _alignment_table(material: Material) -> Table:
+    rows = [
+        [
+            group.model,
+            row["map"],
+            row["state"],
+            row["aer_words"],
+            row["precision_words"],
+            row["recall_words"],
+            row["aer"],
+        ]
+        for group, maps in _aligned(material)
+        for row in maps
+    ]
+    columns = ["model", "map", "state", "AER", "precision", "recall", "AER with punctuation"]
+    return Table("aer", "Alignment by attention", columns, rows, note="Means over the seeds; up to 1,000 test pairs.")
+
+
+def _sharpness_table(material: Material) -> Table:
+    rows: list[list[Any]] = []
+    for group in material.groups:
+        own = [one["maps"] for one in group.measured("attention") if one.get("maps")]
+        for cells in zip(*own, strict=True):
+            row = _mean_row(cells)
+            rows.append([group.model, row["map"], row["entropy"], row["entropy_share"], row["coverage"], row["spread"]])
+    columns = ["model", "map", "entropy (nats)", "share of the most it could be", "coverage", "spread"]
+    note = "Coverage: source words that get at least half of an even share of all attention."
+    return Table("sharpness", "How sharp attention is, and what it covers", columns, rows, note=note)
+
+
+# ------------------------------------------------------------------------------------------------------- masking
+
+
+def _masked(material: Material) -> list[Row]:
+    """What masking a source word does to the reference's piece: for each model, by how the word was chosen."""
+    rows: list[Row] = []
+    for group in material.groups:
+        found = [one["masking"] for one in group.measured("attention")]
+        for way, label in (("attended", "the word most attended"), ("gold", "the word aligned by gold")):
+            own = [one[way] for one in found if one.get(way, {}).get("positions")]
+            if not own:
+                continue
+            for arm, name in (("word", label), ("random", f"a random word beside {label}")):
+                change = float(np.mean([one[arm]["change"] for one in own]))
+                changed = float(np.mean([one[arm]["prediction_changes"] for one in own]))
+                positions = own[0]["positions"]
+                row = {"model": group.model, "masked": name, "change": change, "prediction changes": changed}
+                rows.append({**row, "positions": positions})
+    return rows
+
+
+def _apart(group: Group) -> bool:
+    """Whether hiding the most attended word costs more than hiding another, beyond two standard errors in every run."""
+    found = [
+        one["masking"]["attended"]["difference"] for one in group.measured("attention") if "attended" in one["masking"]
+    ]
+    return bool(found) and all(
+        one["standard_error"] is not None and one["change"] + 2 * one["standard_error"] < 0 for one in found
+    )
+
+
+def _masking_figure(material: Material) -> Figure:
+    return Figure(
+        "masking", "What it does to hide one source word",
+        "Change of the log-probability (nats) of the reference's next piece when the pieces of one source word become "
+        "unknown: the word that attention looks at most, or that the gold alignment names, against another one.",
+        _masked(material), "bars", "model", "change", "masked", y_title="change in nats",
+    )  # fmt: skip
+
+
+def _masking_table(material: Material) -> Table:
+    columns = ["model", "masked", "change (nats)", "prediction changes", "positions"]
+    rows = [list(row.values()) for row in _masked(material)]
+    return Table("masking", "Hiding one source word", columns, rows)
+
+
+def _words(material: Material) -> list[str]:
+    words = []
+    for group, maps in _aligned(material):
+        mean = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
+        chosen = [one["chosen"] for one in group.measured("attention") if one.get("chosen")]
+        text = f"{group.model}: AER {mean['before']:.2f} before the word is written, {mean['after']:.2f} after it"
+        if len(maps) > len(STATES) and chosen:
+            best = float(np.mean([one["aer_words"] for one in chosen]))
+            text += f" (the mean of its maps; the map that is best on the validation split has {best:.2f} on the test)"
+        words.append(f"{text}.")
+    rows = {(row["model"], row["masked"]): row["change"] for row in _masked(material)}
+    for group in material.groups:
+        hidden = rows.get((group.model, "the word most attended"))
+        other = rows.get((group.model, "a random word beside the word most attended"))
+        if hidden is not None and other is not None:
+            words.append(
+                f"Hiding the word that {group.model} looks at most costs {-hidden:.2f} nats, another {-other:.2f}: "
+                + ("where it looks matters." if _apart(group) else "the difference may be chance.")
+            )
+    if not words:
+        words.append("No model here has attention, or nothing was measured on it.")
+    elif not any(one.get("alignment") for group in material.groups for one in group.measured("attention")):
+        words.append("There is no gold alignment for this test; seq2seq align RUN --gold FILE scores against one.")
+    return words
+
+
+# ------------------------------------------------------------------------------------------------------ explorer
+
+
+def explorer(material: Material) -> Explorer | None:
+    """The first seed of every model, sentence by sentence."""
+    found = [(group.model, group.measured("explorer")[0]) for group in material.groups if group.measured("explorer")]
+    if len(found) < len(material.groups):
+        return None
+    models, maps = [model for model, _ in found], [one["maps"] for _, one in found]
+    sentences = []
+    for cells in zip(*(one["sentences"] for _, one in found), strict=True):
+        outputs = [Output(cell["words"], cell["nll"], cell["chrf"], cell["attention"]) for cell in cells]
+        sentences.append(Sentence(cells[0]["src"], cells[0]["reference"], outputs))
+    return Explorer(models, maps, sentences)

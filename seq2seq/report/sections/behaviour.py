@@ -1,0 +1,174 @@
+"""Sections 4, 8 and 9: beyond the trained lengths, under other searches, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from seq2seq.evaluation import failures
+from seq2seq.evaluation.counts import BLEU, RATE, bleu, bleu_counts
+from seq2seq.evaluation.statistics import by_bucket, interval
+from seq2seq.report.page.parts import Figure, Row, Section, Table
+from seq2seq.report.sections.material import Material
+
+SHORT = 0.85  # of the reference's length: below it the output ends too early
+LOST = 0.1  # of a model's BLEU on the test: a smaller loss is none
+
+
+def extrapolation(material: Material) -> Section:
+    """BLEU and output length on sentences longer than any in training."""
+    rows: list[Row] = []
+    for group in material.groups:
+        sets: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for found in group.measured("extrapolation"):
+            for each in found["sets"]:
+                if each["src"]:  # a tiny test has too few sentences to join
+                    sets[each["name"]].append(each)
+        for name, each in sets.items():
+            system = [bleu_counts(one["hypotheses"], one["references"], material.language) for one in each]
+            score = interval(system, BLEU)
+            words = float(np.mean([len(line.split()) for line in each[0]["src"]]))
+            wanted = sum(len(line.split()) for line in each[0]["references"])
+            out = float(np.mean([sum(len(line.split()) for line in one["hypotheses"]) for one in each]))
+            row = {"model": group.model, "sentences": name, "kind": each[0]["kind"], "source words": words}
+            spread = {"BLEU": score.value, "low": score.low, "high": score.high}
+            rows.append({**row, **spread, "output / reference": out / max(wanted, 1)})
+    kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
+    figures = []
+    for kind, title in kinds.items():
+        own = [row for row in rows if row["kind"] == kind]
+        if own:
+            figures.append(_figure(f"extrapolation-{kind}", title, own, "BLEU"))
+            figures.append(
+                _figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference")
+            )
+    longest = max(len(line.split()) for line in material.src)
+    text = [
+        f"Everything above rests on the lengths of the test, up to {longest} words, which training covers. Beyond them "
+        "an architecture may break for another reason than the bottleneck: its output takes a length that it was "
+        "trained on. So the output's length stands beside each BLEU. Joined sentences are new in kind, too: in "
+        "training a full stop ends the output.",
+        *_verdicts(material, rows),
+    ]
+    columns = ["model", "sentences", "kind", "source words", "BLEU", "low", "high", "output / reference"]
+    table = Table("extrapolation", "Beyond the trained lengths", columns, [list(row.values()) for row in rows])
+    return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table] if rows else [])
+
+
+def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
+    low, high = ("low", "high") if value == "BLEU" else (None, None)
+    return Figure(name, title, "", rows, "lines", "source words", value, "model", low, high, y_title=value)
+
+
+def _verdicts(material: Material, rows: list[Row]) -> list[str]:
+    """For each model, at the longest set of each kind: which of the two is seen, beside its own test BLEU."""
+    verdicts = []
+    for group in material.groups:
+        usual = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
+        own = [row for row in rows if row["model"] == group.model]
+        for kind in dict.fromkeys(row["kind"] for row in own):
+            row = max((row for row in own if row["kind"] == kind), key=lambda row: row["source words"])
+            ratio, lost = row["output / reference"], row["BLEU"] < (1 - LOST) * usual
+            if not lost:
+                seen = "it holds"
+            elif ratio < SHORT:
+                seen = "its output stays short, so the length is what breaks"
+            else:
+                seen = "its output is long enough, so what is lost is content"
+            verdicts.append(
+                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({usual:.1f} on the test), output "
+                f"{ratio:.2f} of the reference's length: {seen}."
+            )
+    return verdicts
+
+
+# -------------------------------------------------------------------------------------------------------- search
+
+
+def search(material: Material) -> Section:
+    """BLEU by beam and by length penalty, on the validation split; whether models prefer their own output."""
+    rows: list[Row] = []
+    body: list[list[Any]] = []
+    for group in material.groups:
+        found = group.measured("search")
+        for cells in zip(*(one["rows"] for one in found), strict=True):
+            references = found[0]["references"]
+            system = [bleu_counts(cell["hypotheses"], references, material.language) for cell in cells]
+            value = float(np.mean([bleu(counts.sum(0)) for counts in system]))
+            own = {"model": group.model, "beam": cells[0]["beam"], "length penalty": cells[0]["length_penalty"]}
+            rows.append({**own, "BLEU": value})
+        for way in ("total", "average"):
+            if found:
+                shares = {
+                    key: float(np.mean([one["preference"][way][key] for one in found]))
+                    for key in found[0]["preference"][way]
+                }
+                body.append(
+                    [group.model, "log-probability" if way == "total" else "mean over the pieces", *shares.values()]
+                )
+                names = list(shares)
+    beams = [row for row in rows if row["length penalty"] == "average"]
+    wide = [row["beam"] for row in rows if row["length penalty"] != "average"][:1]
+    penalties = [row for row in rows if [row["beam"]] == wide]
+    figures = [
+        Figure("beam", "BLEU by beam size", "Validation split, mean log-probability of the pieces as score.", beams,
+               "lines", "beam", "BLEU", "model", y_title="validation BLEU", log_x=True),
+        Figure("length-penalty", "BLEU by length penalty", "Validation split, the same beam for all.",
+               penalties, "bars", "length penalty", "BLEU", "model", y_title="validation BLEU"),
+    ]  # fmt: skip
+    text = [
+        "The search is the same for all and was not tuned; here it is varied on the validation split. Where a model "
+        "gives its own translation a higher probability than the reference, a better search would not have helped (a "
+        "model error); where a lower one, the search missed what the model preferred (a search error)."
+    ]
+    tables = [
+        Table(
+            "search",
+            "Validation BLEU by search",
+            ["model", "beam", "length penalty", "BLEU"],
+            [list(r.values()) for r in rows],
+        )
+    ]
+    if body:
+        tables.append(Table("errors", "Model error or search error", ["model", "by", *names], body))
+    return Section("search", "Search", text, [figure for figure in figures if figure.rows], tables if rows else [])
+
+
+# ------------------------------------------------------------------------------------------------------ failures
+
+
+def failing(material: Material) -> Section:
+    """Rates of repetition, omission and lost names and numbers, by source length."""
+    buckets = by_bucket(material.lengths.tolist(), material.edges)
+    rows: list[Row] = []
+    for group in material.groups:
+        by_kind: dict[str, list[Any]] = defaultdict(list)
+        for own in group.hypotheses:
+            for kind, counts in failures.counts(material.src, own, material.references).items():
+                by_kind[kind].append(np.array(counts, float))
+        for kind, system in by_kind.items():
+            for bucket in buckets:
+                inside = [counts[bucket.indices] for counts in system]
+                if not inside[0][:, 1].sum():
+                    continue
+                rate = interval(inside, RATE)
+                words = float(material.lengths[bucket.indices].mean())
+                row = {"model": group.model, "failure": kind, "bucket": bucket.name, "source words": words}
+                rows.append({**row, "rate": rate.value, "low": rate.low, "high": rate.high})
+    figure = Figure(
+        "failures", "What goes wrong, by source length",
+        "Shares of the sentences (repetition, length) or of the words (missing, not copied), with 95 % intervals.",
+        rows, "lines", "source words", "rate", "model", "low", "high", facet="failure", y_title="rate",
+    )  # fmt: skip
+    columns = ["model", "failure", "source words", "rate", "low", "high"]
+    body = [[row["model"], row["failure"], row["bucket"], row["rate"], row["low"], row["high"]] for row in rows]
+    text = [
+        "Seen by the text alone: three words that come again more often than in the reference; fewer than four fifths "
+        "of the reference's words; words of the reference that are missing; names and numbers that source and "
+        "reference share and the translation lacks."
+    ]
+    if not any("names" in row["failure"] for row in rows):
+        text.append("This test has no names and numbers to copy.")
+    return Section("failures", "Failures by length", text, [figure], [Table("failures", "Failures", columns, body)])

@@ -1,0 +1,267 @@
+"""Section 6: why. What happens without attention, where the vector forgets, what it holds, how wide it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from seq2seq.evaluation.counts import BLEU, RATE, bleu, bleu_counts
+from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
+from seq2seq.report.page.parts import Figure, Row, Section, Table
+from seq2seq.report.sections.material import Group, Material
+
+ENOUGH = 100  # target pieces behind a share that is put into words
+PARTS = 5  # of a sentence, from its first words to its last
+
+
+def part_name(part: int) -> str:
+    """The fifths of a sentence, for people."""
+    return ("first fifth", "second", "third", "fourth", "last fifth")[part]
+
+
+def causes(material: Material) -> Section:
+    """Interventions at test time, forgetting by place, the probe; then the variants that were trained for it."""
+    text = ["A gap that grows with length has a cause only if taking the cause away, or adding it, moves the gap."]
+    figures: list[Figure] = []
+    tables: list[Table] = []
+    for part in (interventions, forgetting, probe, width, variants):
+        words, figure, table = part(material)
+        text += words
+        figures += [each for each in figure if each.rows]
+        tables += [each for each in table if each.rows]
+    return Section("causes", "Causes, not only effects", text, figures, tables)
+
+
+Found = tuple[list[str], list[Figure], list[Table]]
+
+
+def interventions(material: Material) -> Found:
+    """BLEU by length with the trained attention weights replaced."""
+    rows: list[Row] = []
+    for group in material.groups:
+        for condition, system, chosen in _intervened(group, material):
+            lengths = material.lengths[chosen]
+            whole = interval(system, BLEU)
+            rows.append(_intervention(group.model, condition, "all", whole.value, whole.low, whole.high))
+            for bucket in by_bucket(lengths.tolist(), material.edges):
+                value = float(np.mean([bleu(counts[bucket.indices].sum(0)) for counts in system]))
+                rows.append(_intervention(group.model, condition, bucket.name, value, None, None))
+    drawn = [row for row in rows if row["source words"] == "all"]
+    figure = Figure(
+        "interventions", "Attention taken away at test time",
+        "Greedy test BLEU with the learned weights, the same weight everywhere, all weight on the last state, and the "
+        "learned weights dealt to other positions. The model is not touched; without attention there is one bar.",
+        drawn, "bars", "model", "BLEU", "attention", "low", "high", y_title="test BLEU",
+    )  # fmt: skip
+    body = [list(row.values())[:4] for row in rows]
+    table = Table(
+        "interventions", "Interventions by source length", ["model", "attention", "source words", "BLEU"], body
+    )
+    words = []
+    for group in material.others:
+        own = {row["attention"]: row["BLEU"] for row in drawn if row["model"] == group.model}
+        if "uniform" in own:
+            words.append(
+                f"With uniform weights {group.model} falls from {own['trained']:.1f} to {own['uniform']:.1f} BLEU, "
+                f"with shuffled ones to {own['shuffled']:.1f}."
+            )
+    return words, [figure], [table]
+
+
+def _intervention(model: str, condition: str, words: str, value: float, low: Any, high: Any) -> Row:
+    return {"model": model, "attention": condition, "source words": words, "BLEU": value, "low": low, "high": high}
+
+
+def _intervened(group: Group, material: Material) -> list[tuple[str, list[Any], list[int]]]:
+    """Each condition with the counts of every run, and the sentences that were translated."""
+    by_condition: dict[str, list[Any]] = defaultdict(list)
+    chosen: list[int] = []
+    for found in group.measured("interventions"):
+        chosen = found["sentences"]
+        references = [material.references[n] for n in chosen]
+        for row in found["rows"]:
+            by_condition[row["attention"]].append(bleu_counts(row["hypotheses"], references, material.language))
+    return [(condition, system, chosen) for condition, system in by_condition.items()]
+
+
+# ---------------------------------------------------------------------------------------------------- forgetting
+
+
+def forgetting(material: Material) -> Found:
+    """How surely the word is predicted whose counterpart stands in a given part of a source of a given length."""
+    rows: list[Row] = []
+    names = _bucket_names(material)
+    for group in material.groups:
+        cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+        for found in group.measured("forgetting"):
+            for words, place, tokens, nll, correct in found["rows"]:
+                if place is not None:
+                    bucket = _bucket_of(words, material)
+                    cell = cells[bucket, min(int(place * PARTS / max(words, 1)), PARTS - 1)]
+                    cell[0], cell[1], cell[2] = cell[0] + tokens, cell[1] + nll, cell[2] + correct
+        for (bucket, part), (tokens, nll, correct) in sorted(cells.items()):
+            where = {"model": group.model, "source words": names[bucket], "place in the source": part_name(part)}
+            rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
+    figure = Figure(
+        "forgetting", "Where the sentence is forgotten",
+        "Share of target pieces predicted right when everything before them is given, by where in the source their "
+        "counterpart stands and how long the source is.",
+        rows, "heat", "place in the source", "accuracy", row="source words", facet="model",
+        order=(*map(part_name, range(PARTS)), *names.values()),
+    )  # fmt: skip
+    body = [list(row.values()) for row in rows]
+    columns = ["model", "source words", "place in the source", "accuracy", "NLL a token", "tokens"]
+    words = []
+    shown = list(names.values())
+    places = [(length, part_name(part)) for length in (shown[0], shown[-1]) for part in (0, PARTS - 1)]
+    for group in material.groups:
+        own = {(row["source words"], row["place in the source"]): row for row in rows if row["model"] == group.model}
+        if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
+            share = [f"{own[place]['accuracy']:.0%}" for place in places]
+            words.append(
+                f"{group.model} predicts {share[0]} (first fifth of the source) and {share[1]} (last fifth) of the "
+                f"pieces right in sources of {shown[0]} words, {share[2]} and {share[3]} in those of {shown[-1]}."
+            )
+    if words:
+        words.append(f"Which source word a piece belongs to is told by {told_by(material)}.")
+    return words, [figure], [Table("forgetting", "Predicted right, by place and length", columns, body)]
+
+
+def told_by(material: Material) -> str:
+    """Where the alignment comes from that places target pieces in the source."""
+    data = material.config.data
+    return (
+        "the grammar's gold alignment"
+        if data.source == "grammar"
+        else ("the gold alignment" if material.gold else "the attention of the first model that has any")
+    )
+
+
+def _bucket_of(words: int, material: Material) -> int:
+    return sum(words > edge for edge in material.edges)
+
+
+def _bucket_names(material: Material) -> dict[int, str]:
+    """The names of the buckets by their number, as the other sections have them."""
+    found: list[Bucket] = by_bucket(material.lengths.tolist(), material.edges)
+    return {_bucket_of(bucket.first, material): bucket.name for bucket in found}
+
+
+# --------------------------------------------------------------------------------------------------------- probe
+
+
+def probe(material: Material) -> Found:
+    """What a linear probe finds of the source's words in the one vector, by length, beside its control task."""
+    rows: list[Row] = []
+    body: list[list[Any]] = []
+    names = _bucket_names(material)
+    vectors: dict[str, str] = {}
+    for group in material.groups:
+        found = group.measured("probe")
+        if not found:
+            continue
+        vectors[group.model] = f"{found[0]['vector']} of {found[0]['units']} units"
+        for task, label in (("rows", ""), ("control", ", control")):
+            for bucket, name in names.items():
+                system = [_recalled(one[task], bucket, material) for one in found]
+                if all(counts.sum() for counts in system):
+                    value = float(np.mean([RATE.score(counts.sum(0)) for counts in system]))
+                    rows.append({"vector": group.model + label, "source words": name, "recall": value})
+        recall, control = (float(np.mean([one[key] for one in found])) for key in ("recall", "control_recall"))
+        body.append([group.model, vectors[group.model], recall, control, recall - control])
+    figure = Figure(
+        "probe", "What a linear probe finds in the vector",
+        "Share of the source's words (the frequent ones) that a linear probe recovers from the one vector; control: "
+        "the same probe on words dealt to other sentences of the same length, which length and frequency can answer. "
+        "A model without a bottleneck need not keep words in its summary: it can look back.",
+        rows, "bars", "source words", "recall", "vector", order=tuple(names.values()), y_title="words recovered",
+    )  # fmt: skip
+    columns = ["model", "vector", "recall", "control", "selectivity"]
+    return [], [figure], [Table("probe", "Linear probe", columns, body, note="Selectivity: recall less control.")]
+
+
+def _recalled(rows: list[list[int]], bucket: int, material: Material) -> Any:
+    inside = [[found, asked] for words, asked, found in rows if _bucket_of(words, material) == bucket]
+    return np.array(inside, float).reshape(-1, 2)
+
+
+# ------------------------------------------------------------------------------------------------------ variants
+
+
+def width(material: Material) -> Found:
+    """BLEU by length for every width of the fixed context."""
+    swept = [(variant.name, group) for variant, group in material.variants if variant.question == "width"]
+    if not swept:
+        return [], [], []
+    rows: list[Row] = []
+    base, buckets = first_seed(material.baseline), by_bucket(material.lengths.tolist(), material.edges)
+    for name, group in [(base.model, base), *swept]:
+        units = _width(group)
+        for bucket in buckets:
+            value = _bleu(material, group, bucket)
+            rows.append({"run": name, "units of the vector": units, "source words": bucket.name, "BLEU": value})
+    rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
+    figure = Figure(
+        "width", "A wider vector",
+        "Test BLEU by the width of the fixed context, and so the number of parameters; one seed, a line a length.",
+        rows, "lines", "units of the vector", "BLEU", "source words", y_title="test BLEU", log_x=True,
+    )  # fmt: skip
+    table = Table(
+        "width",
+        "Width of the fixed context",
+        ["run", "units", "source words", "BLEU"],
+        [list(r.values()) for r in rows],
+    )
+    longest = buckets[-1].name
+    own = [row for row in rows if row["source words"] == longest]
+    words = [
+        f"On {longest} words the vector's width moves BLEU from {own[0]['BLEU']:.1f} "
+        f"({own[0]['units of the vector']} units) to {own[-1]['BLEU']:.1f} ({own[-1]['units of the vector']})."
+    ]
+    return words, [figure], [table]
+
+
+def first_seed(group: Group) -> Group:
+    """The group's run that variants, which have one seed, stand beside."""
+    return Group(group.model, group.runs[:1])
+
+
+def _width(group: Group) -> int:
+    return int(getattr(group.configs[0].model.decoder, "context_width", 0))
+
+
+def _bleu(material: Material, group: Group, bucket: Bucket) -> float:
+    return float(np.mean([bleu(counts[bucket.indices].sum(0)) for counts in material.system(group, BLEU)]))
+
+
+def variants(material: Material) -> Found:
+    """Runs with one thing changed, beside the models themselves."""
+    changed = [(variant.name, group) for variant, group in material.variants if variant.question != "width"]
+    if not changed:
+        return ["What only trainings of their own can show (width, reversal, a long run) is in STUDY=causes."], [], []
+    rows: list[Row] = []
+    body = []
+    buckets = by_bucket(material.lengths.tolist(), material.edges)
+    for name, group in [*((group.model, first_seed(group)) for group in material.groups), *changed]:
+        scores = [_bleu(material, group, bucket) for bucket in buckets]
+        rows += [
+            {"run": name, "source words": bucket.name, "BLEU": value}
+            for bucket, value in zip(buckets, scores, strict=True)
+        ]
+        tokens = group.summaries[0]["tokens"] / 1e6
+        body.append([name, group.parameters, tokens, len(group.runs), *scores])
+    figure = Figure(
+        "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
+        rows, "heat", "source words", "BLEU", row="run",
+        order=(*(bucket.name for bucket in buckets), *dict.fromkeys(row["run"] for row in rows)),
+    )  # fmt: skip
+    columns = [
+        "run",
+        "parameters",
+        "million target tokens",
+        "seeds",
+        *(f"BLEU, {bucket.name} words" for bucket in buckets),
+    ]
+    return [], [figure], [Table("variants", "Runs with one thing changed", columns, body)]

@@ -1,0 +1,334 @@
+"""Sections 2 and 3, and the answer: which model is better, from what source length on, by how much, how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from seq2seq.evaluation.counts import BLEU, CHRF, MEAN, Counts, Metric
+from seq2seq.evaluation.statistics import (
+    Bucket,
+    Difference,
+    Estimate,
+    Onset,
+    System,
+    by_bucket,
+    difference,
+    growth,
+    holm,
+    interval,
+    onset,
+)
+from seq2seq.report.page.parts import Figure, Row, Section, Table
+from seq2seq.report.sections.material import Group, Material, has_one_vector
+
+MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
+
+
+def at(system: System, bucket: Bucket) -> list[Counts]:
+    """A system's counts of the sentences of one bucket."""
+    return [counts[bucket.indices] for counts in system]
+
+
+def shown(estimate: Estimate, digits: int = 1) -> str:
+    """``91.2 [90.1, 92.3]``."""
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def chance(p: float) -> str:
+    """A p-value as it is printed: never zero, since so many draws cannot show that."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _length(found: Onset) -> str:
+    """A length with its interval, in words; an end that cannot be ruled out is said as that."""
+    low = "beyond the longest" if found.low is None else f"{found.low:.0f}"
+    high = "beyond the longest" if found.high is None else f"{found.high:.0f}"
+    return f"{found.length:.0f} words on (95 % interval {low} to {high})"
+
+
+def behind_from(found: Onset) -> str:
+    """From which length on, at the end of "it is behind X"."""
+    if found.never or found.length is None:
+        return "at no length for good"
+    return "from the shortest sentences on" if found.from_start else f"from {_length(found)}"
+
+
+def _growing(grown: Estimate) -> str:
+    """Which way the gap changes with length, and whether that is beyond chance."""
+    if grown.low > 0:
+        return f"grows by {shown(grown)}"
+    if grown.high < 0:
+        return f"shrinks by {-grown.value:.1f} [{-grown.high:.1f}, {-grown.low:.1f}]"
+    return f"changes by {shown(grown)}, which may be chance"
+
+
+class Quality:
+    """Every system's counts and the estimates that several parts of the page share, each computed once.
+
+    What is said about the shortest and the longest sentences goes by the outermost buckets that are large enough.
+    """
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        self.systems = {group.model: material.system(group, BLEU) for group in material.groups}
+        self.buckets = by_bucket(material.lengths.tolist(), material.edges)
+        self.by_length = {
+            model: [interval(at(system, bucket), BLEU) for bucket in self.buckets]
+            for model, system in self.systems.items()
+        }
+        sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
+        self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
+        base, names = self.systems[material.baseline.model], [group.model for group in material.others]
+        self.behind = {
+            name: [difference(at(self.systems[name], bucket), at(base, bucket), BLEU) for bucket in self.buckets]
+            for name in names
+        }
+        if self.ends is None:
+            return
+        first, last = (self.buckets[n].indices for n in self.ends)
+        lengths = material.lengths.tolist()
+        self.onset = {name: onset(self.systems[name], base, lengths, BLEU, MARGIN) for name in names}
+        # Where it is behind from the start: from where on is it further behind than there?
+        self.widening = {
+            name: onset(self.systems[name], base, lengths, BLEU, found[self.ends[0]].value + MARGIN)
+            for name, found in self.behind.items()
+        }
+        self.growth = {name: growth(self.systems[name], base, first, last, BLEU) for name in names}
+
+    @property
+    def covers(self) -> str:
+        """What all of the intervals account for."""
+        found = [each.covers for estimates in self.by_length.values() for each in estimates]
+        return "sentences" if "sentences" in found else found[0]
+
+    # ----------------------------------------------------------------------------------------------- the answer
+
+    def answer(self) -> list[str]:
+        """What came out, in three sentences."""
+        base = self.material.baseline
+        if not self.material.others:
+            return [f"There are runs of {base.model} alone: nothing to compare it with."]
+        if self.ends is None:
+            return [f"The test has too few sentences of different lengths to say how {base.model} depends on them."]
+        first, last = self.ends
+        name = max(self.behind, key=lambda model: self.by_length[model][last].value)
+        gap, grown = self.behind[name], self.growth[name]
+        nature = ", which must press the sentence into one vector," if has_one_vector(base.configs[0].model) else ""
+        look = not any(has_one_vector(group.configs[0].model) for group in self.material.others)
+        slopes = " and ".join(self._slope(group.model) for group in self.material.others)
+        return [
+            f"{base.model}{nature} {self._course(base.model)}; {self._behind_from(name)}.",
+            f"The gap to {name} is {shown(gap[first])} BLEU on {self.buckets[first].name} words and {shown(gap[last])} "
+            f"on {self.buckets[last].name}: with length it {_growing(grown)} (95 % intervals over {grown.covers}).",
+            f"Over the same lengths {slopes}{'; they may look back at every source position' if look else ''}.",
+        ]
+
+    def grows(self, name: str) -> bool:
+        """Whether the gap on the longest sentences exceeds that on the shortest, beyond chance."""
+        return self.ends is not None and self.growth[name].low > 0
+
+    def _course(self, model: str) -> str:
+        assert self.ends is not None
+        names = [self.buckets[n].name for n in self.ends]
+        values = [self.by_length[model][n].value for n in self.ends]
+        return f"goes from {values[0]:.1f} BLEU on sources of {names[0]} words to {values[1]:.1f} on {names[1]}"
+
+    def _behind_from(self, name: str) -> str:
+        found = self.onset[name]
+        if found.never or found.length is None:
+            return f"it does not fall {MARGIN:g} BLEU behind {name} for good at any length seen here"
+        if not found.from_start:
+            return f"it falls behind {name} from {_length(found)}"
+        text = f"it is more than {MARGIN:g} BLEU behind {name} from the shortest sentences on"
+        wider = self.widening[name]
+        if wider.never or wider.from_start or wider.length is None:
+            return text
+        return f"{text}, and the gap is wider than there from {_length(wider)}"
+
+    def _slope(self, model: str) -> str:
+        assert self.ends is not None
+        first, last = (self.by_length[model][n].value for n in self.ends)
+        word = "loses" if last < first else "gains"
+        return f"{model} {word} {abs(first - last):.1f} BLEU ({first:.1f} to {last:.1f})"
+
+    # ---------------------------------------------------------------------------------------------- the sections
+
+    def figure(self) -> Figure:
+        """The opening figure: BLEU by source length, a curve with its band for each model."""
+        return Figure(
+            "bleu-by-length",
+            "BLEU by source length",
+            f"Test BLEU in buckets of source words, with 95 % intervals over {self.covers}; points stand at the mean "
+            "length of each bucket.",
+            self._rows(self.by_length),
+            "lines", "source words", "BLEU", "model", "low", "high", y_title="test BLEU",
+        )  # fmt: skip
+
+    def _rows(self, estimates: Mapping[str, Sequence[Estimate]], value: str = "BLEU") -> list[Row]:
+        """A point of a curve for each model and bucket, at the mean length of its sentences."""
+        rows: list[Row] = []
+        for model, found in estimates.items():
+            for bucket, each in zip(self.buckets, found, strict=True):
+                words = float(self.material.lengths[bucket.indices].mean())
+                values = {value: each.value, "low": each.low, "high": each.high}
+                rows.append({"model": model, "bucket": bucket.name, "source words": words, **values})
+        return rows
+
+    def overall(self) -> Section:
+        """Section 2: scores with intervals, every seed as a point, every pair tested."""
+        rows: list[Row] = []
+        scores: list[list[Any]] = []
+        for metric in (BLEU, CHRF):
+            for group in self.material.groups:
+                system = self.material.system(group, metric)
+                whole = interval(system, metric)
+                label = {"metric": metric.name, "model": group.model}
+                rows.append({**label, "score": whole.value, "low": whole.low, "high": whole.high})
+                singles = [float(metric.score(counts.sum(0))) for counts in system]
+                rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
+                seeds = ", ".join(f"{value:.2f}" for value in singles)
+                scores.append([group.model, metric.name, whole.value, whole.low, whole.high, seeds])
+        summary = self.material.groups[0].summaries[0]["test"]
+        signatures = f"{summary['bleu_signature']}; {summary['chrf_signature']}"
+        text = [
+            f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
+            + (
+                ""
+                if "seeds" in self.covers
+                else "Some model has fewer than three seeds: of it, nothing is said about seeds to come, and the "
+                "bootstrap's p-value is sacreBLEU's, which is lenient. "
+            )
+            + "Differences are paired over sentences: by bootstrap, which covers what the intervals cover, and by "
+            "approximate randomisation, which speaks of these trained models alone; p-values are corrected for the "
+            "number of comparisons (Holm)."
+        ]
+        figure = Figure(
+            "quality", "Quality, seed by seed", "Means with 95 % intervals; every seed is a point.", rows,
+            "points", "model", "score", "model", "low", "high", facet="metric", y_title="score",
+        )  # fmt: skip
+        columns = ["model", "metric", "score", "low", "high", "each seed"]
+        tables = [Table("quality", "Test scores", columns, scores, note=f"sacreBLEU {signatures}"), self._pairs()]
+        return Section("quality", "Quality with certainty", text, [figure], tables)
+
+    def _pairs(self) -> Table:
+        rows: list[list[Any]] = []
+        for metric in (BLEU, CHRF):
+            found: list[tuple[str, Difference]] = []
+            for a, b in combinations(self.material.groups, 2):
+                systems = [self.material.system(group, metric) for group in (b, a)]
+                found.append((f"{b.model} − {a.model}", difference(systems[0], systems[1], metric)))
+            drawn = holm([each.p_bootstrap for _, each in found])
+            swapped = holm([each.p_randomisation for _, each in found])
+            for (pair, each), p, q in zip(found, drawn, swapped, strict=True):
+                rows.append([pair, metric.name, each.value, each.low, each.high, chance(p), chance(q)])
+        columns = ["pair", "metric", "difference", "low", "high", "p (bootstrap)", "p (randomisation)"]
+        return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
+
+    def lengths(self) -> Section:
+        """Section 3: everything in buckets of source length, and from which length on the baseline falls behind."""
+        small = [bucket.name for bucket in self.buckets if bucket.small]
+        text = [self._headline(name) for name in self.behind] if self.ends else []
+        if small:
+            text.append(f"Too few sentences to speak: {', '.join(small)} words.")
+        curves = [self._chrf_figure(), self._likelihood_figure(), self._ratio_figure()]
+        figures = [figure for figure in (self._difference_figure(), *curves) if figure.rows]
+        tables = [self._bucket_table(curves), self._difference_table()]
+        return Section("lengths", "By source length", text, figures, tables)
+
+    def _headline(self, name: str) -> str:
+        assert self.ends is not None
+        (first, last), gap, grown = self.ends, self.behind[name], self.growth[name]
+        zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
+        return (
+            f"Against {name}, the gap is {shown(gap[first])} BLEU on {self.buckets[first].name} words and "
+            f"{shown(gap[last])} on {self.buckets[last].name}; {self._behind_from(name)}. The difference of the two, "
+            f"{shown(grown)}, {zero}."
+        )
+
+    def _difference_figure(self) -> Figure:
+        return Figure(
+            "gap-by-length", f"BLEU above {self.material.baseline.model}, by source length",
+            "Paired differences with 95 % intervals.", self._rows(self.behind),
+            "lines", "source words", "BLEU", "model", "low", "high", y_title="difference in BLEU",
+        )  # fmt: skip
+
+    def _likelihood(self, group: Group) -> list[Counts]:
+        tokens = self.material.reference_tokens.astype(float)
+        return [np.stack([nll, tokens], 1) for nll in group.reference_nll]
+
+    def _lengths_out(self, group: Group) -> list[Counts]:
+        wanted = np.array([len(line.split()) for line in self.material.references], float)
+        return [np.stack([np.array([len(line.split()) for line in own], float), wanted], 1) for own in group.hypotheses]
+
+    def _curves(self, metric: Metric, of: Callable[[Group], Sequence[Counts]], value: str) -> list[Row]:
+        estimates = {}
+        for group in self.material.groups:
+            system = of(group)
+            estimates[group.model] = [interval(at(system, bucket), metric) for bucket in self.buckets]
+        return self._rows(estimates, value)
+
+    def _likelihood_figure(self) -> Figure:
+        return Figure(
+            "nll-by-length", "How surprising the reference is, by source length",
+            "Negative log-likelihood of the references in nats a token, teacher-forced: no search is involved.",
+            self._curves(MEAN, self._likelihood, "nats"), "lines", "source words", "nats", "model", "low", "high",
+            y_title="nats a token",
+        )  # fmt: skip
+
+    def _chrf_figure(self) -> Figure:
+        return Figure(
+            "chrf-by-length", "chrF by source length", "The same by character n-grams.",
+            self._curves(CHRF, lambda group: self.material.system(group, CHRF), "chrF"),
+            "lines", "source words", "chrF", "model", "low", "high", y_title="test chrF",
+        )  # fmt: skip
+
+    def _ratio_figure(self) -> Figure:
+        return Figure(
+            "ratio-by-length", "Output length, by source length", "Words of the output for each word of the reference.",
+            self._curves(MEAN, self._lengths_out, "ratio"), "lines", "source words", "ratio", "model", "low", "high",
+            y_title="output / reference",
+        )  # fmt: skip
+
+    def _bucket_table(self, curves: Sequence[Figure]) -> Table:
+        """BLEU and the other ``curves``: chrF, likelihood and length ratio."""
+        rows: list[list[Any]] = []
+        for number, cell in enumerate(self._rows(self.by_length)):
+            bucket = self.buckets[number % len(self.buckets)]
+            row = [cell["model"], bucket.name, len(bucket.indices), *_spread(cell, "BLEU")]
+            for curve in curves:
+                row += _spread(curve.rows[number], curve.y)
+            rows.append(row)
+        spread = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
+        return Table(
+            "by-length", "Every figure by source length", ["model", "source words", "sentences", *spread], rows
+        )
+
+    def _difference_table(self) -> Table:
+        rows: list[list[Any]] = []
+        base = self.material.baseline
+        measures: list[tuple[str, Metric, Callable[[Group], Sequence[Counts]]]] = [
+            ("BLEU", BLEU, lambda group: self.material.system(group, BLEU)),
+            ("chrF", CHRF, lambda group: self.material.system(group, CHRF)),
+            ("NLL a token", MEAN, self._likelihood),
+        ]
+        for title, metric, of in measures:
+            theirs = of(base)
+            for group in self.material.others:
+                own = of(group)
+                found = [difference(at(own, bucket), at(theirs, bucket), metric) for bucket in self.buckets]
+                drawn = holm([each.p_bootstrap for each in found])
+                swapped = holm([each.p_randomisation for each in found])
+                for bucket, each, p, q in zip(self.buckets, found, drawn, swapped, strict=True):
+                    row = [f"{group.model} − {base.model}", title, bucket.name, len(bucket.indices)]
+                    rows.append([*row, each.value, each.low, each.high, chance(p), chance(q)])
+        columns = ["pair", "metric", "source words", "sentences", "difference", "low", "high"]
+        columns += ["p (bootstrap)", "p (randomisation)"]
+        return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")
+
+
+def _spread(row: Row, value: str) -> list[Any]:
+    return [row[value], row["low"], row["high"]]

@@ -1,0 +1,131 @@
+"""Weights and training state on disk: one safetensors file, replaced at once. Knows tensors and plain data.
+
+The plain part (counters, configuration of the optimiser) is JSON in the file's header, so weights and state cannot come
+apart, and nothing that is loaded can run code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from seq2seq.errors import UserError
+from seq2seq.system.files import write_atomically
+
+KIND = "seq2seq checkpoint 1"
+Optimizer = torch.optim.Optimizer
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """The model's parameters by name; a shared table is stored once, under its first name."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write weights, and plain data about them."""
+    _write(path, {f"model/{name}": tensor for name, tensor in weights.items()}, state)
+
+
+Models = Mapping[str, nn.Module]
+"""What has weights, by the name that they are kept under: ``model`` is what the optimiser trains."""
+
+
+def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Write all that is needed to go on: weights, moments, random generators, plain state.
+
+    On a CPU it goes on to the same bits; CUDA adds some gradients up in no fixed order.
+    """
+    tensors = {f"{kind}/{name}": tensor for kind, model in models.items() for name, tensor in weights_of(model).items()}
+    names = {id(parameter): name for name, parameter in models["model"].named_parameters()}
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_initialized():  # asking for the generator of a GPU that nobody uses would take hold of it
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    _write(path, tensors, state)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(contiguous, metadata={"kind": KIND, "state": json.dumps(state)}))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and plain state of a checkpoint.
+
+    Raises:
+        UserError: no file, a file cut short, or one that is no checkpoint of this program.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("kind") != KIND:
+                raise UserError(f"{path}: not a checkpoint of this program: give one from a run's checkpoints/")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            state: dict[str, Any] = json.loads(metadata["state"])
+            return tensors, state
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint") from error
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: damaged or cut short ({error}): use another checkpoint of the run") from error
+
+
+def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
+    """Put a checkpoint's weights into ``model``; returns its plain state.
+
+    Raises:
+        UserError: as ``read``, or the weights belong to another model.
+    """
+    tensors, state = read(path)
+    set_weights(model, part(tensors, "model"), path)
+    return state
+
+
+def part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """The tensors that are kept under ``kind``, by their own names."""
+    return {name.removeprefix(f"{kind}/"): t for name, t in tensors.items() if name.startswith(f"{kind}/")}
+
+
+def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> None:
+    """Copy ``weights`` into the model. Raises ``UserError`` where names or shapes differ."""
+    own = weights_of(model)
+    wrong = sorted(own.keys() ^ weights.keys()) or [n for n in own if own[n].shape != weights[n].shape]
+    if wrong:
+        raise UserError(f"{where}: the weights of another model ({wrong[0]} does not fit the run's config)")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
+
+
+def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str, Any]:
+    """Put everything back as ``save_training`` found it; returns the plain state."""
+    tensors, state = read(path)
+    by_name = dict(models["model"].named_parameters())
+    for kind, model in models.items():
+        set_weights(model, part(tensors, kind), path)
+    for name, tensor in part(tensors, "optimizer").items():
+        parameter, key = name.rsplit("/", 1)
+        place = by_name[parameter]
+        # The step count stays where the fused kernel keeps it: beside the parameter.
+        optimizer.state[place][key] = tensor.to(place.device)
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    return state
+
+
+def average(paths: list[Path]) -> dict[str, Tensor]:
+    """The mean of several checkpoints' weights, summed in float64."""
+    total: dict[str, Tensor] = {}
+    for path in paths:
+        for name, tensor in part(read(path)[0], "model").items():
+            total[name] = total.get(name, torch.zeros((), dtype=torch.float64)) + tensor.double()
+    return {name: (tensor / len(paths)).float() for name, tensor in total.items()}

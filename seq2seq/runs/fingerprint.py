@@ -1,0 +1,38 @@
+"""What a run's figures depend on: two runs compare only where this agrees. Knows the package's files and versions."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq.data.encoded import Corpus
+
+DECIDING = ("system", "config", "grammar", "data", "models", "decoding", "evaluation", "training")
+"""The rooms whose code decides what a run comes to; what prints or compares runs does not."""
+PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
+
+
+def fingerprint(corpus: Corpus) -> dict[str, Any]:
+    """Hashes of data, subwords, test references and code; versions; the machine."""
+    return {
+        "data": corpus.fingerprint,
+        "subwords": hashlib.sha256(b"".join(corpus.subwords.models)).hexdigest(),
+        "references": hashlib.sha256("\n".join(corpus.splits["test"].lines(1)).encode()).hexdigest(),
+        "code": _code(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+    }
+
+
+def _code() -> str:
+    package = Path(__file__).parents[1]
+    code = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0].removesuffix(".py") in DECIDING:
+            code.update(path.read_bytes())
+    return code.hexdigest()

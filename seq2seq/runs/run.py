@@ -1,0 +1,185 @@
+"""What a run folder holds and what its files are called. Knows paths and plain data; no torch.
+
+A run folder is self-contained: with its config, its subwords and a checkpoint it translates on another machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seq2seq.config.schema import Config
+from seq2seq.config.validation import from_plain, to_plain
+from seq2seq.errors import UserError
+from seq2seq.system.files import explained, read_json, write_atomically, write_json
+
+FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
+"""Keys that do not change what a run is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    folder: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.folder / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        """Every figure of the training, a JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    def points(self, tag: str) -> list[dict[str, Any]]:
+        """The points of all curves at the steps where ``tag`` has one, in order."""
+        points = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
+        return [point for point in points if tag in point]
+
+    def curve(self, tag: str) -> dict[int, float]:
+        """Values of ``tag`` by step."""
+        return {point["step"]: point[tag] for point in self.points(tag)}
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of the event files."""
+        return self.folder / "tensorboard"
+
+    @property
+    def summary_file(self) -> Path:
+        """What came out; its presence says that the run is finished."""
+        return self.folder / "summary.json"
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """What the figures depend on: data, subwords, references, code, versions."""
+        return self.folder / "fingerprint.json"
+
+    @property
+    def subwords(self) -> Path:
+        """Folder of the subword models."""
+        return self.folder / "subwords"
+
+    def checkpoint(self, name: str) -> Path:
+        """``last``, ``best``, ``averaged`` or ``recent-<step>``."""
+        return self.folder / "checkpoints" / f"{name}.safetensors"
+
+    def validation(self, step: int) -> Path:
+        """The translations of the validation split after so many updates, a line a sentence."""
+        return self.folder / "validations" / f"{step}.txt"
+
+    def evaluation(self, name: str) -> Path:
+        """Folder of the scores and hypotheses of one evaluation."""
+        return self.folder / "evaluations" / name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second training out; the system gives the lock back however this process ends.
+
+        Raises:
+            UserError: another process has the lock.
+        """
+        if sys.platform == "win32":  # no such lock there
+            yield
+            return
+        import fcntl
+
+        # Not in the folder: it may not exist yet, and a training that is refused must leave nothing.
+        name = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"seq2seq-{os.getuid()}-{name}.lock"
+        with explained(path):
+            file = path.open("w")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.folder} is being trained by another process: wait for it or stop it") from error
+            yield
+
+    def save_config(self, config: Config) -> None:
+        """Write the resolved config."""
+        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+        write_atomically(self.config_file, text)
+
+    def load_config(self) -> Config:
+        """Read the config as plain data; nothing in it can run code.
+
+        Raises:
+            UserError: not a run folder, or a config that this version does not know.
+        """
+        if not self.config_file.is_file():
+            raise UserError(f"{self.folder}: not a run folder, it has no {self.config_file.name}")
+        try:
+            plain = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.config_file}: not a readable config ({str(error).splitlines()[0]})") from error
+        if not isinstance(plain, dict):
+            raise UserError(f"{self.config_file}: not a config")
+        return from_plain(plain, str(self.config_file))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has been trained and tested to its end."""
+        return self.summary_file.exists()
+
+    def load_summary(self) -> dict[str, Any]:
+        """What the finished run came to."""
+        summary: dict[str, Any] = read_json(self.summary_file, "run summary")
+        return summary
+
+    def save_summary(self, summary: dict[str, Any]) -> None:
+        """Mark the run as finished."""
+        write_json(self.summary_file, summary)
+
+
+def run_of(config: Config) -> Run:
+    """The folder that a config's run has: a stable place, so that the same command finds it again."""
+    name = config.name or f"{config.data.name}/{config.model.name}/seed{config.seed}"
+    return Run(Path(config.outputs) / name)
+
+
+def find(path: Path) -> tuple[Run, str]:
+    """The run and checkpoint name of what a user typed: a run folder, or one of its checkpoints.
+
+    Raises:
+        UserError: neither of the two is there, or the run has no checkpoint yet.
+    """
+    if path.is_file() and path.suffix == ".safetensors":
+        return Run(path.parent.parent if len(path.parts) > 2 else path.resolve().parent.parent), path.stem
+    if not path.is_dir():
+        raise UserError(f"{path}: no run folder and no checkpoint (.safetensors) there")
+    run = Run(path)
+    run.load_config()
+    for name in ("averaged", "best", "last"):
+        if run.checkpoint(name).exists():
+            return run, name
+    raise UserError(f"{path}: the run has no checkpoint yet: train it first")
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Keys in which two configs differ and that make another run, as ``key: old -> new``."""
+    flat = [dict(_flatten(to_plain(config))) for config in (old, new)]
+    return [
+        f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"
+        for key in sorted(flat[0].keys() | flat[1].keys())
+        if key not in FREE_TO_DIFFER and flat[0].get(key) != flat[1].get(key)
+    ]
+
+
+def _flatten(plain: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for key, value in plain.items():
+        items += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return items

@@ -1,0 +1,156 @@
+"""Every option of a study, and from the command line to them. Knows the YAML files; no torch.
+
+What is no option of the study is an option of every run: ``compare study=smoke trainer.max_tokens=50000``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from seq2seq.config.schema import option
+from seq2seq.errors import UserError
+
+SET_BY_THE_STUDY = {
+    "experiment": ": it takes each of models in turn",
+    "model": ": it takes each of models in turn",
+    "seed": ": it takes each of seeds in turn",
+    "trainer.optimizer.lr": ": it takes what the trials choose; rates=[…] says which are tried, one is possible",
+    "trainer.threads": ": give threads=N",
+    "overwrite": ": delete the folder of what is to be trained anew",
+}
+"""Keys of a run that a study decides itself, and what to do instead."""
+
+
+BUCKETS = "10,20,30,40"
+"""Where buckets of source length end, unless told otherwise."""
+
+
+def several(default: list[Any], help: str) -> Any:
+    """As ``option``, for a list."""
+    return field(default_factory=lambda: list(default), metadata=option(None, help).metadata)
+
+
+@dataclass
+class VariantConfig:
+    """A training run of one model with something changed, to see what causes what."""
+
+    name: str = option("???", "name of the run's folder and in the page, e.g. lstm-reversed")
+    of: str = option("lstm", "the model it varies; it trains at that model's learning rate")
+    overrides: list[str] = several([], "what differs, as key=value")
+    question: str = option("cause", "which section shows it", choices=("undertraining", "width", "cause"))
+
+
+@dataclass
+class StudyConfig:
+    """Which runs are compared, and how."""
+
+    name: str = option("???", "name of the study: its report goes to outputs/studies/<name>")
+    runs: Optional[str] = option(
+        None, "folder below outputs/studies of its runs, which studies may share (default: name)"
+    )
+    models: list[str] = several(["lstm", "bahdanau", "transformer"], "what is compared; the first is the baseline")
+    experiment: str = option("{model}", "the experiment that each model is; {model} stands for its name")
+    seeds: list[int] = several([1, 2, 3], "seeds of each model")
+    overrides: list[str] = several([], "key=value for every run; {model} stands for the model's name")
+    rates: list[float] = several([], "learning rates that each model is tried with (none: the experiment's own)")
+    trials: list[str] = several([], "key=value for the trials alone")
+    margin: float = option(
+        0.03, "share of the best trial's BLEU: the smallest rate that comes so near is taken", low=0, high=1
+    )
+    match: str = option(
+        "parameters",
+        "what is equal beside the data: parameters (and tokens), seconds of training, or floating-point operations",
+        choices=("parameters", "seconds", "flops"),
+    )
+    tolerance: float = option(0.02, "how far the largest model's parameters may exceed the smallest's", low=0)
+    buckets: list[int] = several([10, 20, 30, 40], "source words up to which a bucket of lengths goes")
+    variants: list[VariantConfig] = field(default_factory=list)
+    gold: Optional[str] = option(None, "Pharaoh file with the alignment of the test pairs (the grammar brings its own)")
+    anyway: bool = option(False, "put runs beside each other that are not alike, and mark them")
+    workers: Optional[int] = option(
+        None, "runs at a time, each with `threads` (default: one for each core, or one GPU)", low=1
+    )
+    threads: int = option(1, "CPU threads of a run", low=1)
+    pace: dict[str, float] = field(
+        default_factory=dict,
+        metadata=option(None, "seconds a million target tokens take on a slow core, for the first estimate").metadata,
+    )
+    outputs: str = option("outputs", "folder of all runs")
+
+    @property
+    def folder(self) -> str:
+        """Where the runs are, below ``outputs``."""
+        return f"studies/{self.runs or self.name}"
+
+
+STUDY_KEYS = ("study", *(f.name for f in dataclasses.fields(StudyConfig)))
+"""What an argument of compare may be that is not for its runs."""
+
+
+def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
+    """The study that ``key=value`` arguments describe, and the arguments that are for its runs.
+
+    Raises:
+        UserError: a mistyped key or value, in one line with the nearest name.
+    """
+    from hydra import compose
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    from seq2seq.config.compose import GROUPS, check_choice, hydra_explained
+    from seq2seq.config.overrides import parse
+    from seq2seq.config.validation import known_keys
+    from seq2seq.errors import nearest
+
+    own: list[str] = []
+    runs: list[str] = []
+    known = [*STUDY_KEYS, *known_keys(), *GROUPS]
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
+        parsed = parse(argument)
+        key = parsed.get_key_element()
+        if key not in known or key in SET_BY_THE_STUDY:
+            hint = SET_BY_THE_STUDY.get(key) or nearest(key, known)
+            raise UserError(f"{key} is no option of a study{hint}")
+        (own if key in STUDY_KEYS else runs).append(argument)
+        if key == "study":
+            check_choice("study", str(parsed.value()))
+    ConfigStore.instance().store(name="_study", node=StudyConfig)
+    with hydra_explained():
+        study: Any = OmegaConf.to_object(compose("compare", own))
+    return check(study), runs
+
+
+def bucket_edges(text: str) -> list[int]:
+    """``10,20,30`` to the source words up to which buckets go. Raises ``UserError``."""
+    parts = text.split(",")
+    edges = [int(part) for part in parts if part.strip().isdecimal()]
+    if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
+        raise UserError(f"--buckets {text}: give growing numbers of words, e.g. {BUCKETS}")
+    return edges
+
+
+def check(study: StudyConfig) -> StudyConfig:
+    """Check ranges and what must fit together; return ``study``. Raises ``UserError``."""
+    from seq2seq.config.validation import sections, within_limits
+
+    for key, f, value in sections(study):
+        within_limits(key, value, f.metadata)
+    for variant in study.variants:
+        for key, f, value in sections(variant):
+            within_limits(f"variants.{key}", value, f.metadata)
+    for key in ("models", "seeds", "buckets", "rates"):
+        values = getattr(study, key)
+        if len(set(values)) < len(values):
+            raise UserError(f"{key}={values}: the same twice: leave one out")
+    if not study.models or not study.seeds:
+        raise UserError("models and seeds must not be empty: a study needs at least one run")
+    if study.buckets != sorted(study.buckets) or any(edge < 1 for edge in study.buckets):
+        raise UserError(f"buckets={study.buckets}: give growing numbers of words, e.g. [10,20,30,40]")
+    if study.match == "seconds" and not study.rates:
+        raise UserError("match=seconds needs trials to measure the speed in: set rates, e.g. rates=[0.004]")
+    return study

@@ -1,0 +1,259 @@
+"""seq2seq score on files, against sacreBLEU's own command line, and on what users and other systems may hand in."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from seq2seq.cli import score as scoring
+from seq2seq.errors import UserError
+
+WORDS = ["der", "die", "das", "Hund", "Katze", "Haus", "läuft", "alt,", "klein.", "und", "[red]", "<script>", "„ja“"]
+
+
+def text(number: int, seed: int) -> list[str]:
+    generator = random.Random(seed)
+    return [" ".join(generator.choices(WORDS, k=1 + n % 45)) for n in range(number)]
+
+
+def worsened(lines: list[str], seed: int) -> list[str]:
+    generator = random.Random(seed)
+    return [" ".join(w if generator.random() > 0.2 else "zzz" for w in line.split()) for line in lines]
+
+
+REFERENCES = text(90, 0)
+CAPTURED: Any = {"capture_output": True, "text": True}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SACREBLEU_SEED", raising=False)
+    write("ref", REFERENCES)
+    write("src", REFERENCES)
+    for n in range(1, 5):
+        write(f"hyp{n}", worsened(REFERENCES, n))
+    return tmp_path
+
+
+def write(name: str, lines: list[str], end: str = "\n") -> None:
+    Path(name).write_bytes("".join(f"{line}{end}" for line in lines).encode())
+
+
+def run(*arguments: str) -> None:
+    parser = argparse.ArgumentParser()
+    scoring.add_arguments(parser)
+    scoring.run(parser.parse_intermixed_args(arguments))
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    run(*arguments, "--json")
+    return json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+# ------------------------------------------------------------------------------------------------------ what it says
+
+
+def test_scores_signatures_and_p_values_are_those_of_sacrebleu(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = report(capsys, "--ref", "ref", "hyp1", "other=hyp2", "--lang", "de")
+    assert found["sentences"] == 90
+    assert [(row["system"], row["files"]) for row in found["systems"]] == [("hyp1", ["hyp1"]), ("other", ["hyp2"])]
+    pairs = {row["metric"]: row for row in found["differences"]}
+    command = [sys.executable, "-m", "sacrebleu", "ref", "-i", "hyp1", "hyp2", "-m", "bleu", "chrf", "-w", "9"]
+    randomised = subprocess.run([*command, "--paired-ar", "--paired-ar-n", "2000"], **CAPTURED, check=True)
+    theirs = json.loads(randomised.stdout)
+    for metric, name in (("BLEU", "BLEU"), ("chrF", "chrF2")):
+        scores = [row[metric]["value"] for row in found["systems"]]
+        assert scores == pytest.approx([row[name]["score"] for row in theirs], abs=1e-8)
+        assert pairs[metric]["value"] == pytest.approx(scores[0] - scores[1])
+        assert pairs[metric]["p_randomisation"] == pytest.approx(theirs[1][name]["p_value"], abs=1e-9)
+    # as text: sacreBLEU 2.6 cannot print this as JSON
+    resampled = subprocess.run([*command, "--paired-bs", "-f", "text"], **CAPTURED, check=True)
+    p_values = [float(p) for p in re.findall(r"p = (\d\.\d+)", resampled.stdout)]
+    assert [pairs[metric]["p_bootstrap"] for metric in ("BLEU", "chrF")] == pytest.approx(p_values, abs=6e-5)
+    plain = [sys.executable, "-m", "sacrebleu", "ref", "-i", "hyp1", "-m", "bleu", "chrf"]
+    signatures = json.loads(subprocess.run(plain, **CAPTURED, check=True).stdout)
+    assert list(found["signatures"].values()) == [row["signature"] for row in signatures]
+
+
+def test_three_files_of_one_system_are_its_seeds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, "--ref", "ref", "ours=hyp1,hyp2,hyp3", "theirs=hyp4")
+    ours, theirs = (row["BLEU"] for row in found["systems"])
+    assert ours["covers"] == "sentences and seeds" and theirs["covers"] == "sentences"
+    assert len(ours["seeds"]) == 3 and ours["value"] == pytest.approx(sum(ours["seeds"]) / 3)
+    assert ours["low"] < ours["value"] < ours["high"]
+    assert found["differences"][0]["covers"] == "sentences"
+
+
+def test_every_pair_is_compared_and_corrected_for_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = report(capsys, "--ref", "ref", "hyp1", "hyp2", "hyp3")["differences"]
+    assert [(row["a"], row["b"]) for row in rows] == [("hyp1", "hyp2"), ("hyp1", "hyp3"), ("hyp2", "hyp3")] * 2
+    for metric in ("BLEU", "chrF"):
+        for test in ("p_bootstrap", "p_randomisation"):
+            raw = sorted(row[test] for row in rows if row["metric"] == metric)
+            adjusted = sorted(row[f"{test}_holm"] for row in rows if row["metric"] == metric)
+            assert adjusted[0] == pytest.approx(min(3 * raw[0], 1))
+            assert all(a >= r for a, r in zip(adjusted, raw, strict=True))
+
+
+def test_buckets_are_of_the_sources_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, "--ref", "ref", "--src", "src", "hyp1", "hyp2", "--buckets", "20,40")
+    assert [(row["words"], row["sentences"], row["small"]) for row in found["by_length"]] == [
+        ("1–20", 40, False),
+        ("21–40", 40, False),
+        ("41–45", 10, True),
+    ]
+    for name, chosen in (("short", range(1, 21)), ("long", range(41, 46))):
+        for file in ("ref", "hyp1"):
+            lines = Path(file).read_text(encoding="utf-8").split("\n")[:-1]
+            write(
+                f"{name}-{file}",
+                [line for line, ref in zip(lines, REFERENCES, strict=True) if len(ref.split()) in chosen],
+            )
+        alone = report(capsys, "--ref", f"{name}-ref", f"{name}-hyp1")["systems"][0]["BLEU"]
+        bucket = found["by_length"][0 if name == "short" else -1]["systems"][0]["BLEU"]
+        assert bucket == alone
+    family = [row["p_randomisation"] for bucket in found["by_length"] for row in bucket["differences"][:1]]
+    least = min(row["p_randomisation_holm"] for bucket in found["by_length"] for row in bucket["differences"][:1])
+    assert least == pytest.approx(min(3 * min(family), 1))
+
+
+def test_the_tables_hold_the_figures_and_fit_a_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a-folder-with-a-long-name/and-another-one-below-it").mkdir(parents=True)
+    long = "a-folder-with-a-long-name/and-another-one-below-it/hypotheses-of-a-[bold]system.txt"
+    Path("hyp1").rename(long)
+    given = ["--ref", "ref", "--src", "src", long, "日本語の名前=hyp2,hyp3,hyp4", "[red]x[/nonsense]=hyp3"]
+    found = report(capsys, *given)
+    run(*given)
+    out = capsys.readouterr().out
+    assert max(map(cell_len, out.splitlines())) <= 80
+    assert "[red]x[/" in out and "日本語の名前" in out
+    for row in found["systems"]:
+        assert f"{row['BLEU']['value']:.2f} [{row['BLEU']['low']:.2f}, {row['BLEU']['high']:.2f}]" in out
+    assert f"{found['differences'][1]['value']:+.2f} ±" in out
+    assert "sentences and seeds" in out and "cover sentences alone" in out
+    assert "* fewer than 30 sentences" in out and "Holm" in out
+    assert all(signature.split("|version")[0] in out.replace("\n", "") for signature in found["signatures"].values())
+
+
+def test_one_system_alone_is_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--ref", "ref", "hyp1")
+    out = capsys.readouterr().out
+    assert "BLEU" in out and "difference" not in out and "words" not in out
+
+
+def test_the_language_chooses_the_tokeniser(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("ref", ["我喜欢猫。"] * 2)
+    write("hyp", ["我喜欢狗。"] * 2)
+    found = {lang: report(capsys, "--ref", "ref", "hyp", "--lang", lang) for lang in ("en", "zh")}
+    assert "tok:zh" in found["zh"]["signatures"]["BLEU"] and "tok:13a" in found["en"]["signatures"]["BLEU"]
+    assert found["zh"]["systems"][0]["BLEU"]["value"] > found["en"]["systems"][0]["BLEU"]["value"]
+
+
+def test_torch_is_not_loaded() -> None:
+    code = "import sys, seq2seq.cli.score; assert not {'torch', 'datasets'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -------------------------------------------------------------------------------------------------- hostile input
+
+
+def test_lines_end_at_the_line_feed_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = [
+        "a\u2028b c d e",
+        "f\u0085g h i j",
+        "k\x0bl m\rn o p",
+        "",
+        "שלום <script>alert('x')</script> \"q\"",
+        "w " * 400,
+    ]
+    write("ref", odd)
+    write("plain", odd)
+    write("crlf", odd, "\r\n")
+    Path("bom").write_bytes(b"\xef\xbb\xbf" + Path("plain").read_bytes())
+    Path("unended").write_bytes(Path("plain").read_bytes()[:-1])
+    Path("packed.gz").write_bytes(gzip.compress(Path("plain").read_bytes()))
+    found = report(capsys, "--ref", "ref", "--src", "ref", "plain", "crlf", "bom", "unended", "packed.gz")
+    assert found["sentences"] == 6
+    assert [row["BLEU"]["value"] for row in found["systems"]] == pytest.approx([100] * 5)
+    assert {row["p_bootstrap"] for row in found["differences"]} == {1}
+
+
+@pytest.mark.parametrize("hypotheses", [[""] * 3, ["x"] * 3, ["", "zzz", ""]])
+def test_nothing_said_scores_nothing(folder: Path, capsys: pytest.CaptureFixture[str], hypotheses: list[str]) -> None:
+    write("ref", ["die Katze sieht das Haus", "", "ja"])
+    write("hyp", hypotheses)
+    [row] = report(capsys, "--ref", "ref", "--src", "hyp", "hyp")["systems"]
+    assert (row["BLEU"]["value"], row["BLEU"]["low"], row["BLEU"]["high"]) == (0, 0, 0)
+    run("--ref", "ref", "--src", "hyp", "hyp", "hyp2=hyp")
+    assert "0.00 [0.00, 0.00]" in capsys.readouterr().out
+
+
+def test_one_line_says_nothing_about_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("ref", ["die Katze sieht das alte Haus"])
+    write("a", ["die Katze sieht das Haus"])
+    write("b", ["das alte Haus"])
+    found = report(capsys, "--ref", "ref", "a", "b")
+    assert (found["systems"][0]["BLEU"]["low"], found["systems"][0]["BLEU"]["high"]) == (0, 100)
+    assert {row[p] for row in found["differences"] for p in ("p_bootstrap", "p_randomisation")} == {1}
+
+
+def test_a_file_may_have_signs_in_its_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("beam=5,lp=1", "a,b"):
+        Path(name).write_bytes(Path("hyp1").read_bytes())
+    found = report(capsys, "--ref", "ref", "beam=5,lp=1", "x=a,b", "y=beam=5,lp=1")
+    assert [(row["system"], row["files"]) for row in found["systems"]] == [
+        ("beam=5,lp=1", ["beam=5,lp=1"]),
+        ("x", ["a,b"]),
+        ("y", ["beam=5,lp=1"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hyp1", "short"], r"^short has 2 lines but ref has 90: give a line for each$"),
+        (["a=hyp1,short"], r"^short has 2 lines but ref has 90"),
+        (["hyp1", "--src", "short"], r"^short has 2 lines but ref has 90"),
+        (["missing"], r"^missing: no such file"),
+        (["x=hyp1,missing"], r"^missing: no such file"),
+        (["latin"], r"^latin:2: not UTF-8 \(byte 0xfc\)"),
+        (["empty"], r"^empty is an empty corpus"),
+        (["."], r"^\. is a folder"),
+        (["pipe"], r"^pipe: not a regular file"),
+        (["hyp1", "hyp1"], r"^two systems are called hyp1"),
+        (["x=hyp1", "x=hyp2"], r"^two systems are called x: .*NAME=FILE,FILE"),
+        (["x=hyp1,hyp1"], r"one file stands for two seeds"),
+        (["x="], r"^x=: give NAME=FILE"),
+        (["=hyp1"], r"^=hyp1: give NAME=FILE"),
+        (["x=hyp1,,hyp2"], r"give NAME=FILE"),
+        (["hyp1", "--buckets", "10"], r"--src as well"),
+        (["hyp1", "--src", "src", "--buckets", "20,10"], r"growing numbers"),
+        (["hyp1", "--src", "src", "--buckets", "10,10"], r"growing numbers"),
+        (["hyp1", "--src", "src", "--buckets", "0,10"], r"growing numbers"),
+        (["hyp1", "--src", "src", "--buckets", "ten"], r"^--buckets ten: give growing numbers"),
+        (["hyp1", "--src", "src", "--buckets", "10,"], r"growing numbers"),
+        (["hyp1", "--src", "src", "--buckets", "²"], r"growing numbers"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(folder: Path, arguments: list[str], message: str) -> None:
+    write("short", ["a", "b"])
+    Path("latin").write_bytes(b"gut\nf\xfcr\n")
+    Path("empty").touch()
+    os.mkfifo("pipe")
+    with pytest.raises(UserError, match=message) as raised:
+        run("--ref", "ref", *arguments)
+    assert "\n" not in str(raised.value)

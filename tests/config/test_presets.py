@@ -1,0 +1,74 @@
+"""What ships under configs/: all of it composes, and the models of one size are comparable."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import seq2seq.configs
+import torch
+import yaml
+
+from seq2seq.config.compose import compose, options_of
+from seq2seq.config.schema import Config
+from seq2seq.models.build import build, parameters_by_part
+from seq2seq.runs.run import run_of
+
+SIZES = {"embedded": "", "multi30k": "multi30k/", "iwslt": "iwslt14/", "wmt": "wmt14/"}
+MODELS = ("lstm", "bahdanau", "transformer")
+EXPERIMENTS = options_of("experiment")
+
+
+@cache
+def composed(experiment: str) -> Config:
+    return compose([f"experiment={experiment}"])
+
+
+def parameters(config: Config) -> int:
+    vocabulary = config.data.subwords.vocab_size
+    with torch.device("meta"):
+        return parameters_by_part(build(config.model, vocabulary, vocabulary))["total"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_three_models_of_a_size_match_in_parameters(size: str) -> None:
+    totals = {model: parameters(composed(SIZES[size] + model)) for model in MODELS}
+    assert max(totals.values()) <= 1.02 * min(totals.values()), totals
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_trains_the_model_it_is_named_after(experiment: str) -> None:
+    config = composed(experiment)
+    *corpus, model = experiment.split("/")
+    assert config.model.name == model
+    assert config.data.name == (corpus[0] if corpus else "embedded")
+    assert run_of(config).folder == Path("outputs") / config.data.name / model / "seed1"
+
+
+@pytest.mark.parametrize("corpus", sorted({name.rpartition("/")[0] for name in EXPERIMENTS}))
+def test_a_corpus_has_all_three_models_on_equal_terms(corpus: str) -> None:
+    configs = [composed(f"{corpus}/{model}".lstrip("/")) for model in MODELS]
+    assert all(config.data == configs[0].data for config in configs)
+    assert all(config.decode == configs[0].decode for config in configs)
+    assert all(config.model.dropout == configs[0].model.dropout for config in configs)
+    for field in ("batch_tokens", "max_steps", "max_epochs", "max_tokens", "label_smoothing", "metric", "average"):
+        assert len({getattr(config.trainer, field) for config in configs}) == 1, field
+
+
+def test_no_two_experiments_share_a_run_folder() -> None:
+    folders = [run_of(composed(experiment)).folder for experiment in EXPERIMENTS]
+    assert len(set(folders)) == len(folders)
+
+
+@pytest.mark.parametrize("group", ["data", "model", "trainer", "decode"])
+def test_every_choice_of_a_group_composes(group: str) -> None:
+    for choice in options_of(group):
+        assert isinstance(compose([f"{group}={choice}"]), Config), choice
+
+
+def test_no_config_names_anything_to_call() -> None:
+    folder = Path(next(iter(seq2seq.configs.__path__)))
+    for path in folder.rglob("*.yaml"):
+        assert "_target_" not in path.read_text(), path
+        assert isinstance(yaml.safe_load(path.read_text()), dict), path

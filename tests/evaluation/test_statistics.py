@@ -1,0 +1,386 @@
+"""Counts against sacreBLEU, tests against its paired tests, intervals against simulations whose truth is known."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sacrebleu.metrics.bleu import BLEU as SacreBLEU
+from sacrebleu.metrics.chrf import CHRF as SacreCHRF
+from sacrebleu.significance import PairedTest
+
+from seq2seq.errors import UserError
+from seq2seq.evaluation import statistics
+from seq2seq.evaluation.counts import (
+    BLEU,
+    CHRF,
+    MEAN,
+    RATE,
+    Counts,
+    Metric,
+    TextMetric,
+    bleu,
+    bleu_counts,
+    chrf,
+    chrf_counts,
+    ratio,
+)
+from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.statistics import by_bucket, difference, growth, holm, interval, onset
+
+WORDS = ["der", "die", "das", "Hund", "Katze", "Haus", "läuft", "alt,", "klein.", "und", "<b>", "&", "„ja“", "1.000"]
+THEIRS = {"BLEU": SacreBLEU, "chrF": SacreCHRF}
+BOTH = pytest.mark.parametrize("metric", [BLEU, CHRF], ids=["bleu", "chrf"])
+
+
+def texts(number: int, seed: int = 0) -> list[str]:
+    generator = random.Random(seed)
+    return [" ".join(generator.choices(WORDS, k=generator.randint(1, 20))) for _ in range(number)]
+
+
+def worsened(lines: list[str], share: float, seed: int) -> list[str]:
+    generator = random.Random(seed)
+    return [" ".join(w if generator.random() > share else generator.choice(WORDS) for w in x.split()) for x in lines]
+
+
+REFERENCES = texts(80)
+GOOD, MIDDLING, BAD = (worsened(REFERENCES, share, n) for n, share in enumerate((0.2, 0.2, 0.6), start=1))
+
+
+# ------------------------------------------------------------------------------------------------------- counts
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "width"), [(bleu, SacreBLEU(), 10), (chrf, SacreCHRF(), 18)], ids=["bleu", "chrf"]
+)
+def test_scores_of_any_sums_are_those_of_sacrebleu(ours, theirs, width: int) -> None:  # type: ignore[no-untyped-def]
+    generator = np.random.default_rng(3)
+    sums = generator.integers(0, 40, (400, width)).astype(float)
+    sums *= generator.random(sums.shape) > generator.random((400, 1))  # from no zero at all to nothing but zeros
+    sums = np.concatenate([sums, np.zeros((1, width)), np.ones((1, width)), sums[:100] * 10_000])
+    expected = [theirs._compute_score_from_stats(row.astype(int).tolist()).score for row in sums]
+    assert ours(sums) == pytest.approx(expected, abs=1e-9)
+    assert ours(sums[:500].reshape(4, 125, width)).ravel() == pytest.approx(expected[:500], abs=1e-9)
+    assert len({round(value, 3) for value in expected}) > 50
+
+
+@pytest.mark.parametrize("language", ["de", "zh"])
+@pytest.mark.parametrize(
+    "hypotheses",
+    [GOOD, BAD, REFERENCES, [""] * 80, ["zzz"] * 80, ["", *GOOD[1:40], *[" 好 不好 "] * 40]],
+    ids=["good", "bad", "perfect", "empty", "no-match", "mixed"],
+)
+def test_corpus_scores_from_counts_are_those_of_sacrebleu(hypotheses: list[str], language: str) -> None:
+    expected = score(hypotheses, REFERENCES, language)
+    assert float(bleu(bleu_counts(hypotheses, REFERENCES, language).sum(0))) == pytest.approx(
+        expected["bleu"], abs=1e-9
+    )
+    assert float(chrf(chrf_counts(hypotheses, REFERENCES).sum(0))) == pytest.approx(expected["chrf"], abs=1e-9)
+
+
+@BOTH
+def test_no_sentences_have_no_rows_and_score_nothing(metric: TextMetric) -> None:
+    counts = metric.counts([], [], "de")
+    assert len(counts) == 0
+    assert float(metric.score(counts.sum(0))) == 0
+
+
+@BOTH
+def test_a_hypothesis_too_few_is_an_error_and_not_cut(metric: TextMetric) -> None:
+    with pytest.raises(UserError, match="1 hypotheses but 2 references"):
+        metric.counts(["a"], ["a", "b"], "de")
+
+
+def test_a_ratio_with_nothing_below_is_nothing() -> None:
+    assert ratio(np.array([[3.0, 4.0], [0.0, 0.0], [2.0, 0.0]])).tolist() == [0.75, 0.0, 0.0]
+
+
+# ------------------------------------------------------------------------------------------------ sacreBLEU's tests
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["bs", "ar"])
+@pytest.mark.parametrize("cells", [statistics.CELLS, 80 * 96])
+def test_single_runs_get_the_p_values_of_sacrebleu(
+    metric: TextMetric, kind: str, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SACREBLEU_SEED", raising=False)
+    monkeypatch.setattr(statistics, "CELLS", cells)  # also where the draws are made in portions
+    named = [("a", GOOD), ("b", MIDDLING), ("c", BAD)]
+    test = PairedTest(named, {"m": THEIRS[metric.name]()}, [REFERENCES], test_type=kind, n_samples=250)
+    expected = next(results for name, results in test()[1].items() if name != "System")
+    a, *others = (metric.counts(lines, REFERENCES, "de") for _, lines in named)
+    for other, theirs in zip(others, expected[1:], strict=True):
+        ours = difference([other], [a], metric, draws=250, swaps=250)
+        assert ours.value == pytest.approx(theirs.score - expected[0].score, abs=1e-9)
+        assert (ours.p_bootstrap if kind == "bs" else ours.p_randomisation) == pytest.approx(theirs.p_value, abs=1e-12)
+        assert ours.covers == "sentences"
+    assert 0.01 < expected[1].p_value < 1 and expected[2].p_value < 0.01
+
+
+@BOTH
+def test_a_system_does_not_differ_from_itself(metric: TextMetric) -> None:
+    counts = metric.counts(GOOD, REFERENCES, "de")
+    for system in ([counts], [counts, counts], [counts] * 3):
+        found = difference(system, system, metric)
+        assert (found.value, found.low, found.high, found.p_bootstrap, found.p_randomisation) == (0, 0, 0, 1, 1)
+
+
+@BOTH
+def test_one_sentence_that_differs_proves_nothing(metric: TextMetric) -> None:
+    a = metric.counts(GOOD, REFERENCES, "de")
+    b = metric.counts([REFERENCES[0], *GOOD[1:]], REFERENCES, "de")
+    found = difference([b], [a], metric)
+    assert found.value > 0
+    assert found.p_randomisation == 1
+
+
+@BOTH
+def test_one_sentence_alone_proves_nothing(metric: TextMetric) -> None:
+    a, b = (metric.counts([line], ["die Katze sieht das Haus"], "de") for line in ("die Katze sieht", "das Haus"))
+    found = difference([a], [b], metric)
+    assert (found.low, found.high, found.p_bootstrap, found.p_randomisation) == (-100, 100, 1, 1)
+    assert (interval([a], metric).low, interval([a], metric).high) == (0, 100)
+
+
+# ------------------------------------------------------------------------------------------- intervals by hand
+
+
+def constant(rate: float, sentences: int = 40) -> Counts:
+    """Sentences that are all alike: nothing hangs on which are drawn."""
+    return np.tile([10 * rate, 10.0], (sentences, 1))
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (2, 4.303), (4, 2.776), (29, 2.045), (1e4, 1.960)])
+def test_student_is_that_of_the_tables(freedom: float, expected: float) -> None:
+    spread = statistics._Spread(0.0, 1.0, freedom, "sentences")
+    assert spread.estimate(-math.inf, math.inf).high == pytest.approx(expected, abs=6e-4)
+    assert statistics._Spread(-expected, 1.0, freedom, "sentences").p_value() == pytest.approx(0.05, abs=1e-4)
+
+
+def test_where_only_seeds_differ_the_interval_is_students_of_the_seeds() -> None:
+    found = interval([constant(rate) for rate in (0.4, 0.5, 0.9)], MEAN)
+    arm = 4.303 * np.std([0.4, 0.5, 0.9], ddof=1) / math.sqrt(3)
+    assert found.value == pytest.approx(0.6)
+    assert (found.low, found.high) == pytest.approx((0.6 - arm, 0.6 + arm), abs=1e-3) or found.low == 0
+    assert found.high == pytest.approx(0.6 + arm, abs=1e-3)
+    assert found.covers == "sentences and seeds"
+    assert interval([constant(rate) for rate in (0.4, 0.5, 0.9)], RATE).high == 1.0  # a rate ends at one
+
+
+def test_two_seeds_cover_sentences_alone() -> None:
+    found = interval([constant(0.4), constant(0.6)], MEAN)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert found.covers == "sentences"
+    assert difference([constant(0.4)] * 3, [constant(0.4)] * 2, MEAN).covers == "sentences"
+
+
+def test_one_seed_of_plain_means_gets_the_textbook_interval() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 200)
+    found = interval([np.stack([values, np.ones(200)], axis=1)], MEAN, draws=4_000)
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.value == pytest.approx(1.972 * values.std(ddof=1) / math.sqrt(200), rel=0.04)
+    assert found.value - found.low == pytest.approx(found.high - found.value)
+
+
+def test_nothing_hangs_on_the_order_of_calls_or_of_seeds() -> None:
+    seeds = [BLEU.counts(worsened(REFERENCES, 0.3, n), REFERENCES, "de") for n in range(3)]
+    other = [CHRF.counts(BAD, REFERENCES, "de")]
+    first = interval(seeds, BLEU)
+    interval(other, CHRF)
+    difference(seeds, seeds[:1], BLEU)
+    assert interval(seeds, BLEU) == first
+    turned = interval(seeds[::-1], BLEU)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((first.value, first.low, first.high))
+
+
+def test_a_difference_turned_round_changes_its_sign_alone() -> None:
+    a, b = ([BLEU.counts(worsened(REFERENCES, s, n), REFERENCES, "de") for n in range(3)] for s in (0.2, 0.4))
+    there, back = difference(a, b, BLEU), difference(b, a, BLEU)
+    assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
+    assert (there.p_bootstrap, there.p_randomisation) == pytest.approx((back.p_bootstrap, back.p_randomisation))
+    assert there.low > 0 and there.value == pytest.approx(interval(a, BLEU).value - interval(b, BLEU).value)
+
+
+def test_with_seeds_enough_the_p_value_and_the_interval_say_the_same() -> None:
+    said = set()
+    generator = np.random.default_rng(1)
+    base = generator.random(60)
+    for shift in np.linspace(0, 0.2, 15):
+        a, b = (
+            [
+                np.stack([base + generator.normal(up, 0.1, 60) + generator.normal(0, 0.02), np.ones(60)], 1)
+                for _ in "123"
+            ]
+            for up in (shift, 0)
+        )
+        found = difference(a, b, MEAN, draws=200, swaps=32)
+        assert (found.p_bootstrap < 0.05) == (found.low > 0 or found.high < 0)
+        said.add(found.p_bootstrap < 0.05)
+    assert said == {True, False}
+
+
+# ---------------------------------------------------------------------------------------------------- simulations
+
+SIMULATED, SENTENCES = 1_000, 80
+
+
+def qualities(generator: np.random.Generator, sentences: int, seeds: NDArray[np.float64], own: float) -> Counts:
+    """How well each seed's sentences are translated, (N, K): a sentence's share, a seed's, and one of both."""
+    together = 0.6 + generator.normal(0, 0.15, (sentences, 1)) + seeds
+    return np.clip(together + generator.normal(0, own, (sentences, len(seeds))), 0.02, 0.98)
+
+
+def means(generator: np.random.Generator, quality: Counts) -> list[Counts]:
+    """Something like NLL: a sum over a sentence's words, and the words."""
+    words = generator.integers(4, 40, len(quality))
+    return [np.stack([generator.gamma(30, q * words / 30), words], axis=1) for q in quality.T]
+
+
+def matches(generator: np.random.Generator, quality: Counts) -> list[Counts]:
+    """Something like BLEU: matches of n-grams that grow rarer with n, and outputs about as long as the reference."""
+    references = generator.integers(6, 40, len(quality))
+    words = references + generator.integers(-2, 3, len(quality))
+    ngrams = words[:, None] - np.arange(4)
+    columns = [words[:, None], references[:, None]]
+    return [
+        np.concatenate([*columns, generator.binomial(ngrams, q[:, None] ** [1, 1.8, 2.6, 3.4]), ngrams], axis=1) * 1.0
+        for q in quality.T
+    ]
+
+
+@pytest.mark.parametrize(("make", "metric"), [(means, MEAN), (matches, BLEU)], ids=["mean", "bleu"])
+@pytest.mark.parametrize(
+    ("seeds", "between", "own"),
+    [(1, 0.0, 0.1), (3, 0.004, 0.1), (3, 0.02, 0.1)],
+    ids=["one-seed", "seeds-alike", "seeds-as-sentences"],
+)
+def test_intervals_cover_the_truth_as_often_as_they_say(make, metric: Metric, seeds: int, between: float, own: float):  # type: ignore[no-untyped-def]
+    """The truth: the mean over many seeds of the score on very many sentences."""
+    generator = np.random.default_rng(5)
+    truths = []
+    for middle in np.quantile(generator.normal(0, between, 20_000), (np.arange(21) + 0.5) / 21):
+        [many] = make(generator, qualities(generator, 20_000, np.array([middle]), own))
+        truths.append(float(metric.score(many.sum(0))))
+    truth, covered = np.mean(truths), 0
+    for _ in range(SIMULATED):
+        system = make(generator, qualities(generator, SENTENCES, generator.normal(0, between, seeds), own))
+        found = interval(system, metric, draws=250)
+        covered += found.low <= truth <= found.high
+    assert found.covers == ("sentences and seeds" if seeds == 3 else "sentences")
+    assert covered / SIMULATED == pytest.approx(0.95, abs=0.02)
+
+
+# ---------------------------------------------------------------------------------------------------------- holm
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
+
+
+# ------------------------------------------------------------------------------------------------ source lengths
+
+
+def test_buckets_begin_and_end_where_the_lengths_do() -> None:
+    lengths = [*range(3, 61)] * 2
+    buckets = by_bucket(lengths, [10, 20, 30, 40])
+    assert [bucket.name for bucket in buckets] == ["3–10", "11–20", "21–30", "31–40", "41–60"]
+    assert sorted(n for bucket in buckets for n in bucket.indices) == list(range(len(lengths)))
+    assert all(bucket.first <= lengths[n] <= bucket.last for bucket in buckets for n in bucket.indices)
+    assert [bucket.small for bucket in buckets] == [True, True, True, True, False]
+
+
+def test_empty_buckets_are_left_out() -> None:
+    buckets = by_bucket([5, 25, 25, 0], [20, 10, 100])
+    assert [(bucket.name, bucket.indices.tolist()) for bucket in buckets] == [("0–10", [0, 3]), ("21–25", [1, 2])]
+    assert [bucket.name for bucket in by_bucket([7, 7], [10])] == ["7"]
+    assert by_bucket([], [10]) == []
+
+
+LENGTHS = [length for length in range(3, 61) for _ in range(12)]
+
+
+def falling(rate_of) -> Counts:  # type: ignore[no-untyped-def]
+    """Sentences of LENGTHS with as many points of a hundred as ``rate_of`` their length says."""
+    return np.array([[rate_of(length), 1.0] for length in LENGTHS])
+
+
+PERFECT = [falling(lambda length: 100)]
+
+
+def test_the_onset_is_found_where_it_was_put() -> None:
+    found = onset(PERFECT, [falling(lambda length: 100 - max(length - 20, 0))], LENGTHS, MEAN)
+    assert found.length is not None and found.low is not None and found.high is not None
+    assert found.length == pytest.approx(22, abs=0.5)
+    assert found.low <= found.length <= found.high
+    assert found.high - found.low < 1  # the gap has no noise but that of lengths within a window
+    assert not found.never and not found.from_start
+
+
+def test_a_dip_that_passes_is_no_onset() -> None:
+    system = [falling(lambda length: 100 - 30 * (8 <= length <= 14) - 30 * (length >= 40))]
+    found = onset(PERFECT, system, LENGTHS, MEAN)
+    assert found.length is not None
+    assert 36 <= found.length <= 40.5
+
+
+def test_behind_from_the_start_never_and_only_in_the_middle() -> None:
+    everywhere = onset(PERFECT, [falling(lambda length: 90)], LENGTHS, MEAN)
+    assert (everywhere.length, everywhere.low, everywhere.high, everywhere.from_start) == (3, 3, 3, True)
+    for rate_of in (lambda length: 99, lambda length: 101, lambda length: 100 - 50 * (10 < length < 40)):
+        found = onset(PERFECT, [falling(rate_of)], LENGTHS, MEAN)
+        assert (found.length, found.low, found.high, found.never) == (None, None, None, True)
+
+
+def test_an_onset_that_might_as_well_not_be_has_no_upper_end() -> None:
+    generator = np.random.default_rng(2)
+    noisy = falling(lambda length: 100 - max(length - 30, 0) / 8)
+    noisy[:, 0] += generator.normal(0, 10, len(noisy))
+    found = onset(PERFECT, [noisy], LENGTHS, MEAN)
+    assert found.low is not None and found.high is None
+
+
+def test_the_onset_of_seeds_that_differ_is_less_sure() -> None:
+    def seeds(*starts: int) -> list[Counts]:
+        return [falling(lambda length, start=start: 100 - max(length - start, 0)) for start in starts]
+
+    alike, unlike, alone = (onset(PERFECT * 3, seeds(*s), LENGTHS, MEAN) for s in ((20,) * 3, (14, 20, 26), (14, 26)))
+    assert (alike.covers, unlike.covers, alone.covers) == ("sentences and seeds", "sentences and seeds", "sentences")
+    assert None not in (unlike.low, unlike.high, alike.low, alike.high, alone.low, alone.high)
+    assert unlike.high - unlike.low > 8 > 2 > alike.high - alike.low  # type: ignore[operator]
+    assert alone.high - alone.low < 2  # type: ignore[operator]
+
+
+def test_few_sentences_make_one_window() -> None:
+    found = onset([np.ones((5, 2)) * [100, 1]], [np.ones((5, 2)) * [50, 1]], [4, 9, 9, 30, 7], MEAN)
+    assert found.from_start and found.length == 4
+
+
+def test_growth_by_hand_and_with_seeds() -> None:
+    short, long = ([n for n, length in enumerate(LENGTHS) if length in span] for span in (range(3, 11), range(41, 61)))
+    worse = [falling(lambda length: 98 if length < 20 else 40)]
+    found = growth(PERFECT, worse, short, long, MEAN)
+    assert (found.value, found.low, found.high) == pytest.approx((58, 58, 58))
+    three = [falling(lambda length, end=end: 98 if length < 20 else end) for end in (30, 40, 50)]
+    found = growth(PERFECT * 3, three, short, long, MEAN)
+    assert found.value == pytest.approx(58)
+    assert found.high - found.value == pytest.approx(4.303 * 10 / math.sqrt(3), rel=0.25)  # some of it certain: PERFECT
+    assert found.low > 0 and found.covers == "sentences and seeds"
+
+
+def test_growth_that_is_not_there_is_not_claimed() -> None:
+    half = len(LENGTHS) // 2
+    claimed = 0
+    for n in range(20):
+        noise = np.random.default_rng(n).normal(50, 10, (2, len(LENGTHS)))
+        a, b = (np.stack([values, np.ones(len(LENGTHS))], axis=1) for values in noise)
+        found = growth([a], [b], np.arange(half), np.arange(half, 2 * half), MEAN)
+        claimed += found.low > 0 or found.high < 0
+    assert claimed <= 3
+    assert found.high - found.value == pytest.approx(1.96 * math.sqrt(4 * 100 / half), rel=0.15)  # of four means

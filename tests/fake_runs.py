@@ -1,0 +1,75 @@
+"""Run folders as a training leaves them, written by hand: what they hold is known, so what is found can be checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.config.compose import compose
+from seq2seq.data.subwords import Subwords
+from seq2seq.runs.run import Run
+from seq2seq.system.files import write_json
+
+SRC = [f"{'the dog ' * n}sees the cat" for n in range(1, 9)] * 20
+REFERENCES = [f"{'der Hund ' * n}sieht die Katze" for n in range(1, 9)] * 20
+PRINTS = {"data": "d", "subwords": "s", "references": "r", "code": "c", "versions": {"torch": "2"}}
+
+FakeRun = Callable[..., Run]
+
+
+@pytest.fixture(scope="session")
+def text() -> tuple[list[str], list[str]]:
+    """Sources of 5 to 19 words and their references: the test split of every fake run."""
+    return SRC, REFERENCES
+
+
+@pytest.fixture
+def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
+    """``fake_run(name, model, seed, hypotheses, *overrides, **changes)``: a finished run that was never trained."""
+
+    def make(
+        name: str,
+        model: str = "lstm",
+        seed: int = 1,
+        hypotheses: Sequence[str] = tuple(REFERENCES),
+        *overrides: str,
+        prints: dict[str, Any] | None = None,
+        parameters: int = 1000,
+        valid: Sequence[tuple[int, float]] = ((10, 5.0), (20, 9.0)),
+    ) -> Run:
+        arguments = [f"experiment={model}", f"seed={seed}", f"name={name}", f"outputs={tmp_path}", *overrides]
+        run = Run(tmp_path / name)
+        run.save_config(compose(arguments))
+        tiny_subwords.save(run.subwords)
+        write_json(run.fingerprint_file, {**PRINTS, "machine": {"processor": "p", "threads": 1}, **(prints or {})})
+        test = run.evaluation("test")
+        for file, lines in (("src", SRC), ("ref", REFERENCES), ("hypotheses", hypotheses)):
+            path = test / f"{file}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        (test / "log_probability.txt").write_text("-3.5\n" * len(SRC))
+        lines = [
+            {
+                "step": step,
+                "valid/bleu": bleu,
+                "valid/nll": 2.0,
+                "train/tokens": step * 1000,
+                "train/seconds": step / 10,
+            }
+            for step, bleu in valid
+        ]
+        run.metrics_file.write_text(
+            "".join(json.dumps(line) + "\n" for line in [{"step": 5, "train/nll": 3.0}, *lines])
+        )
+        part = {"embeddings": 0, "encoder": 0, "decoder": parameters, "output": 0, "total": parameters}
+        scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c"}
+        tokens = valid[-1][0] * 1000
+        summary = {"parameters": part, "steps": valid[-1][0], "tokens": tokens, "seconds": 2.0, "test": scores}
+        run.save_summary({**summary, "tokens_per_second": tokens / 2})
+        return run
+
+    return make

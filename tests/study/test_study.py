@@ -1,0 +1,201 @@
+"""A study's options, its plan, the choice of learning rates, and the refusal to mix what is not alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.errors import UserError
+from seq2seq.runs.run import Run
+from seq2seq.study.options import study_of
+from seq2seq.study.plan import Planned, Study, check_alike, check_parameters, check_prints, unlike
+
+FakeRun = Callable[..., Run]
+
+
+def study(*arguments: str) -> Study:
+    return Study(*study_of(arguments))
+
+
+def trained(fake_run: FakeRun, planned: Planned, **changes: Any) -> None:
+    """What is planned, as if it had been trained."""
+    fake_run(planned.label, **changes).save_config(planned.config)
+    planned.run.folder.parent.mkdir(parents=True, exist_ok=True)
+    (Path(planned.config.outputs) / planned.label).rename(planned.run.folder)
+
+
+# ------------------------------------------------------------------------------------------------------- options
+
+
+def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
+    options, for_runs = study_of(["study=smoke", "seeds=[3,4]", "trainer.max_steps=5", "data=text"])
+    assert (options.name, options.seeds) == ("smoke", [3, 4])
+    assert for_runs == ["trainer.max_steps=5", "data=text"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("study=smok", "did you mean smoke?"),
+        ("seds=[1]", "did you mean seeds?"),
+        ("trainer.max_step=1", "did you mean trainer.max_steps?"),
+        ("seed=1", "it takes each of seeds"),
+        ("model=lstm", "it takes each of models"),
+        ("trainer.optimizer.lr=0.1", "rates=[…] says which are tried"),
+        ("overwrite=true", "delete the folder"),
+        ("seeds=[]", "must not be empty"),
+        ("seeds=[1,1]", "the same twice"),
+        ("seeds=[one]", "could not be converted"),
+        ("buckets=[20,10]", "give growing numbers"),
+        ("margin=-1", "too small"),
+        ("match=time", "choose one of parameters, seconds, flops"),
+        ("seeds", "give key=value"),
+    ],
+)
+def test_a_mistake_is_one_line(argument: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        study_of([argument])
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------------------------- plan
+
+
+def test_every_model_gets_the_same_trials_and_every_seed() -> None:
+    planned = study("study=embedded", "models=[lstm,transformer]", "seeds=[1,2]")
+    trials = planned.trials
+    assert [(t.model, t.rate) for t in trials] == [
+        (model, rate) for model in ("lstm", "transformer") for rate in (0.002, 0.004, 0.008)
+    ]
+    assert len({str(t.config.trainer.max_tokens) for t in trials}) == 1
+    runs = planned.runs({"lstm": 0.004, "transformer": 0.008})
+    assert [(r.model, r.seed, r.config.trainer.optimizer.lr) for r in runs] == [
+        ("lstm", 1, 0.004), ("transformer", 1, 0.008), ("lstm", 2, 0.004), ("transformer", 2, 0.008),
+    ]  # fmt: skip
+    assert len({r.run.folder for r in [*trials, *runs]}) == len(trials) + len(runs)
+
+
+def test_runs_differ_in_model_seed_and_rate_alone() -> None:
+    runs = study("study=embedded").runs(dict.fromkeys(("lstm", "bahdanau", "transformer"), 0.004))
+    for run in runs[1:]:
+        assert run.config.data == runs[0].config.data and run.config.decode == runs[0].config.decode
+        assert run.config.trainer == runs[0].config.trainer
+
+
+def test_the_users_options_reach_every_run_and_win() -> None:
+    planned = study("study=smoke", "trainer.max_tokens=777", "data.take=9")
+    runs = planned.runs(dict.fromkeys(("lstm", "bahdanau", "transformer"), 0.004))
+    assert {(r.config.trainer.max_tokens, r.config.data.take) for r in runs} == {(777, 9)}
+
+
+def test_variants_change_what_they_say_and_share_the_runs_of_the_embedded_study() -> None:
+    causes, embedded = study("study=causes"), study("study=embedded")
+    rates = {"lstm": 0.004, "bahdanau": 0.008, "transformer": 0.008}
+    assert [r.run.folder for r in causes.runs(rates)] == [r.run.folder for r in embedded.runs(rates)]
+    by_name = {variant.name: planned.config for variant, planned in causes.variants(rates)}
+    plain = causes.runs(rates)[0].config
+    assert by_name["lstm-long"].trainer.max_tokens == 10 * (plain.trainer.max_tokens or 0)
+    assert by_name["lstm-long"].model == plain.model
+    assert by_name["hybrid"].model.name == "hybrid"
+    assert by_name["lstm-reversed"].trainer == plain.trainer and by_name["lstm-reversed"].model != plain.model
+    assert causes.report != embedded.report
+
+
+def test_equal_cost_gives_the_cheaper_model_more_tokens() -> None:
+    planned = study("study=embedded", "match=seconds", "models=[lstm,bahdanau]")
+    runs = planned.runs({"lstm": 0.004, "bahdanau": 0.004}, {"lstm": 1.0, "bahdanau": 2.5})
+    tokens = {run.model: run.config.trainer.max_tokens for run in runs}
+    assert tokens == {"lstm": 6_250_000, "bahdanau": 2_500_000}
+
+
+# --------------------------------------------------------------------------------------------------------- rates
+
+
+@pytest.mark.parametrize(
+    ("bleu", "chosen"),
+    [((5.1, 7.4, 6.8), 0.004), ((5.8, 5.9, 5.9), 0.002), ((1.0, 20.5, 20.9), 0.004), ((2.2, 2.9, 3.1), 0.008)],
+)
+def test_the_smallest_rate_near_the_best_is_taken(
+    fake_run: FakeRun, tmp_path: Path, bleu: tuple[float, ...], chosen: float
+) -> None:
+    planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
+    for trial, score in zip(planned.trials, bleu, strict=True):
+        trained(fake_run, trial, valid=[(10, 90.0), (20, score)])
+    assert planned.rates() == {"lstm": chosen}
+    assert [trial.bleu for trial in planned.tried()] == list(bleu)
+
+
+def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
+    for trial in planned.trials[:-1]:
+        trained(fake_run, trial)
+    with pytest.raises(UserError, match=r"trials/lstm-0\.008 did not come to an end .* same number"):
+        planned.rates()
+    free = study("study=embedded", "rates=[]", f"outputs={tmp_path}")
+    assert free.rates() == dict.fromkeys(("lstm", "bahdanau", "transformer")) and free.trials == []
+
+
+# ------------------------------------------------------------------------------------------------------ fairness
+
+
+def test_models_seeds_and_rates_may_differ(fake_run: FakeRun) -> None:
+    runs = [fake_run("a", "lstm", 1), fake_run("b", "transformer", 2), fake_run("c", "bahdanau", 3)]
+    assert unlike(runs) == []
+
+
+@pytest.mark.parametrize("part", ["data", "subwords", "code", "versions"])
+def test_another_fingerprint_is_refused_or_marked(fake_run: FakeRun, part: str) -> None:
+    runs = [fake_run("a"), fake_run("b", "transformer", prints={part: "other"})]
+    with pytest.raises(UserError, match=rf"b is not like .*a: {part}.*say anyway"):
+        check_alike(runs, anyway=False)
+    [reason] = check_alike(runs, anyway=True)
+    assert part in reason
+
+
+@pytest.mark.parametrize("override", ["trainer.batch_tokens=500", "decode.beam=2", "trainer.max_tokens=9"])
+def test_another_budget_is_refused_and_names_the_key(fake_run: FakeRun, override: str) -> None:
+    runs = [fake_run("a"), fake_run("b", "transformer", 1, (), override)]
+    with pytest.raises(UserError, match=override.partition("=")[0]):
+        check_alike(runs, anyway=False)
+
+
+def test_other_test_sentences_are_never_compared(fake_run: FakeRun) -> None:
+    runs = [fake_run("a"), fake_run("b", "transformer", prints={"references": "other"})]
+    with pytest.raises(UserError, match="b was tested on other sentences"):
+        check_alike(runs, anyway=True)
+
+
+def test_a_variant_with_another_fingerprint_is_refused_or_marked(fake_run: FakeRun) -> None:
+    runs = [fake_run("a"), fake_run("b", "lstm", 1, (), "trainer.max_tokens=9", prints={"code": "other"})]
+    with pytest.raises(UserError, match="code"):
+        check_prints(runs, anyway=False)
+    assert len(check_prints(runs, anyway=True)) == 1 and check_prints(runs[:1], anyway=False) == []
+
+
+def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(
+    fake_run: FakeRun, tmp_path: Path
+) -> None:
+    [planned] = study("study=smoke", "models=[lstm]", "rates=[]", f"outputs={tmp_path}").runs({"lstm": None})
+    assert not planned.finished
+    fake_run(str(planned.run.folder.relative_to(tmp_path)))
+    with pytest.raises(UserError, match=r"finished run with another config \(data.grammar.pairs: 100000 -> 20000"):
+        _ = planned.finished
+
+
+def test_unequal_tokens_are_allowed_where_something_else_is_equal(fake_run: FakeRun) -> None:
+    runs = [fake_run("a"), fake_run("b", "transformer", 1, (), "trainer.max_tokens=9")]
+    assert check_alike(runs, False, ["trainer.max_tokens"]) == []
+
+
+def test_parameters_must_match_within_the_tolerance() -> None:
+    assert check_parameters({"a": 1000, "b": 1020}, 0.02, False) == []
+    with pytest.raises(UserError, match=r"b has 1,021 parameters, 2\.1% more than a's 1,000"):
+        check_parameters({"a": 1000, "b": 1021}, 0.02, False)
+    assert len(check_parameters({"a": 1000, "b": 1021}, 0.02, True)) == 1
+
+
+def test_validations_are_the_lines_with_scores(fake_run: FakeRun) -> None:
+    assert [line["step"] for line in fake_run("a").points("valid/bleu")] == [10, 20]

@@ -1,0 +1,109 @@
+"""Writing is all or nothing, and what goes wrong is one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.errors import UserError
+from seq2seq.system.files import explained, read_json, write_atomically, write_json
+
+
+def failing(number: int) -> Callable[..., Any]:
+    def fail(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_content_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "down" / "file"
+    write_atomically(path, "first")
+    write_atomically(path, b"second")
+    assert path.read_text() == "second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_text_is_utf8_and_line_ends_stay(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", "ä\r\n\u2028\n")
+    assert (tmp_path / "file").read_bytes() == "ä\r\n\u2028\n".encode()
+
+
+@pytest.mark.parametrize("where", ["os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_leaves_the_old_file_alone(where: str, number: int, tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    with monkeypatch.context() as patched:
+        patched.setattr(where, failing(number))
+        with pytest.raises(UserError, match="the disk is full") as caught:
+            write_atomically(path, "new")
+    assert str(path) in str(caught.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path], "no temporary file is left"
+
+
+def test_an_interruption_leaves_no_temporary_file(tmp_path: Path, monkeypatch: Any) -> None:
+    def interrupt(file: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_atomically(tmp_path / "file" / "below", "new")
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        write_atomically(tmp_path / "folder", "new")
+    assert (tmp_path / "folder").is_dir()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        write_atomically(tmp_path / ("x" * 300), "new")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(pipe, "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_other_errors_than_the_systems_are_not_touched(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), explained(tmp_path):
+        _ = 1 / 0
+
+
+def test_plain_data_comes_back(tmp_path: Path) -> None:
+    value = {"ä": [1, 2.5, None, True], "b": {"c": "\u2028"}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json", "thing") == value
+
+
+@pytest.mark.parametrize("content", [None, "", '{"a": 1', "\xff"])
+def test_damaged_data_says_what_it_should_be(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match="run summary") as caught:
+        read_json(path, "run summary")
+    assert "\n" not in str(caught.value)
