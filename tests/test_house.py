@@ -151,6 +151,26 @@ def test_nobody_outside_the_models_asks_which_architecture_it_is(module: str) ->
             assert not constants & set(ARCHITECTURES), ast.unparse(node)
 
 
+PROBING = {
+    "config/validation.py": "walks over the fields of every section, and reads OmegaConf's errors",
+    "data/files.py": "not every error of reading a file has a strerror",
+    "grammar/lexicon.py": "PyYAML is built with its C loader or without",
+    "report/compare.py": "sched_getaffinity is Linux's alone",
+    "system/devices.py": "mallopt is glibc's alone",
+}
+"""Files that ask an object for its attributes by name, and why: none asks a model or a model's options."""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) != "models" and m not in PROBING])
+def test_options_say_what_they_are_so_that_nobody_probes_an_object(module: str) -> None:
+    probed = [
+        ast.unparse(node)
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr", "setattr", "vars")
+    ]
+    assert not probed
+
+
 def test_only_build_names_the_architectures_to_the_rest_of_the_house() -> None:
     inner = {"lstm", "bahdanau", "transformer", "recurrent", "attention"}
     for module in MODULES:

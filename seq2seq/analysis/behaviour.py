@@ -19,11 +19,11 @@ from torch import Tensor
 from seq2seq import grammar
 from seq2seq.analysis.interventions import evenly, searching
 from seq2seq.analysis.subject import Subject
-from seq2seq.config.schema import BOS, EOS, Config, DecodeConfig
+from seq2seq.config.schema import BOS, EOS, DecodeConfig
 from seq2seq.data.files import lines
 from seq2seq.decoding import search as decoding
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.alignment import count_maps, map_names, splitter, word_attention, words_of_pieces
+from seq2seq.evaluation.alignment import splitter, word_attention, words_of_pieces
 from seq2seq.evaluation.evaluate import forced
 from seq2seq.evaluation.metrics import score
 from seq2seq.models.interface import Seq2Seq
@@ -204,7 +204,7 @@ def explorer(subject: Subject) -> dict[str, Any]:
         sentence["chrf"] = score([best.text], [reference], subject.config.data.tgt, ["chrf"])["chrf"]
         sentence["attention"] = looked(best, text, *words)
         sentences.append(sentence)
-    return {"sentences": sentences, "maps": names_of(count_maps(subject.translator), subject.config)}
+    return {"sentences": sentences, "maps": names_of(subject.config.model.decoder.attention_maps)}
 
 
 def looked(best: Translation, text: str, src: Sequence[str], tgt: Sequence[str]) -> list[list[list[float]]]:
@@ -217,8 +217,8 @@ def looked(best: Translation, text: str, src: Sequence[str], tgt: Sequence[str])
     return [[[value or 0 for value in row] for row in matrix] for matrix in rounded]  # three of four: "0.0" is long
 
 
-def names_of(maps: int, config: Config) -> list[str]:
-    """What people call so many attention maps."""
-    if maps < 2:
-        return ["attention"] * maps
-    return [f"layer {place['layer']}, head {place['head']}" for place in map_names(maps, config)[1:]]
+def names_of(maps: Sequence[tuple[int, int]]) -> list[str]:
+    """The names under which the page shows attention maps, given the layer and head of each."""
+    if len(maps) == 1:
+        return ["attention"]
+    return [f"layer {layer}, head {head}" for layer, head in maps]

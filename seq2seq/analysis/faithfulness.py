@@ -28,7 +28,6 @@ from seq2seq.evaluation.alignment import (
     Looked,
     Words,
     agreements,
-    count_maps,
     is_punctuation,
     look,
     map_names,
@@ -55,21 +54,21 @@ def measure(subject: Subject) -> dict[str, Any]:
     step; ``chosen``: those of the map that is best on the validation split; ``maps``: entropy and coverage;
     ``masking``: changes of the log-probability (nats) of the reference's piece, and how often the prediction changes.
     """
-    count = count_maps(subject.translator)
+    maps = subject.config.model.decoder.attention_maps
     numbers = sample(subject.src, subject.references, SENTENCES)
     src, references = ([side[n] for n in numbers] for side in (subject.src, subject.references))
     links = None if subject.gold is None else [subject.gold[n] for n in numbers]
     texts = _texts(subject, src, references)
     positions = draw_positions(texts)
-    found: dict[str, Any] = {"attention": count > 0, "sentences": len(numbers)}
+    found: dict[str, Any] = {"attention": bool(maps), "sentences": len(numbers)}
     attended: dict[Position, int] | None = None
-    if count:
-        names, sharpness, attended = map_names(count, subject.config), Sharpness(), {}
+    if maps:
+        names, sharpness, attended = map_names(maps), Sharpness(), {}
         choices: dict[int, Tensor] = {}
         for pair in look(subject.translator, src, references, splitter(subject.config)):
-            maps = word_maps(pair.attention, pair.tgt, pair.src)
-            choices[pair.number] = most_attended(maps)
-            sharpness.add(maps[0])
+            weights = word_maps(pair.attention, pair.tgt, pair.src)
+            choices[pair.number] = most_attended(weights)
+            sharpness.add(weights[0])
             attended |= _attended(pair, [p for p in positions if p.sentence == pair.number])
         found["maps"] = [{**name, **figures} for name, figures in zip(names, sharpness.figures(), strict=True)]
         if links is not None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from seq2seq.analysis.subject import Subject
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.errors import UserError
-from seq2seq.evaluation.alignment import Links, count_maps, splitter, words_of_pieces
+from seq2seq.evaluation.alignment import Links, splitter, words_of_pieces
 from seq2seq.evaluation.evaluate import piece_scores
 from seq2seq.models.interface import Reweigh, Seq2Seq
 
@@ -88,7 +88,7 @@ def interventions(subject: Subject) -> dict[str, Any]:
     options = searching(subject.config.decode, beam=1)
     rows = []
     for name, reweigh in INTERVENTIONS.items():
-        if reweigh is None or count_maps(subject.translator):
+        if reweigh is None or subject.config.model.decoder.attention_maps:
             with reweighed(subject.model, reweigh):
                 found = subject.translator.translate([subject.src[n] for n in chosen], options)
             rows.append({"attention": name, "hypotheses": [best[0].text for best in found]})

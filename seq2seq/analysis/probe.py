@@ -64,7 +64,7 @@ def measure(subject: Subject) -> dict[str, Any]:
                 row[1] += hits[asked[word]]
     recall, chance = (int(hits.sum()) / max(int(sets[2].present.sum()), 1) for hits in (found, guessed))
     return {
-        "vector": "bottleneck" if has_bottleneck(subject.translator) else "summary",
+        "vector": "bottleneck" if subject.config.model.decoder.sees == "vector" else "summary",
         "units": sets[2].vectors.shape[1],
         "fitted_on": len(text),
         "asked": list(asked),
@@ -117,19 +117,14 @@ def frequent(lines: Sequence[str]) -> dict[str, int]:
 # ------------------------------------------------------------------------------------------------------- vectors
 
 
-def has_bottleneck(translator: Translator) -> bool:
-    """Whether everything that the decoder learns of the source passes through one vector."""
-    return _vector(translator, torch.from_numpy(pad(translator.subwords.encode_src([""]))))[1]
-
-
 @torch.inference_mode()
-def _vector(translator: Translator, src: Tensor) -> tuple[Tensor, bool]:
-    """The bottleneck (B, C), or the encoder's summary where there is none; and whether it is a bottleneck."""
+def _vector(translator: Translator, src: Tensor) -> Tensor:
+    """The bottleneck (B, C), or the encoder's summary where there is none."""
     model = translator.models[0]
     with translator.autocast():
         memory = model.encode(src.to(translator.device))
         narrow = model.decoder.bottleneck(memory)
-    return (memory.summary if narrow is None else narrow).float().cpu(), narrow is not None
+    return (memory.summary if narrow is None else narrow).float().cpu()
 
 
 def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]) -> Examples:
@@ -139,7 +134,7 @@ def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]
     encoded = translator.subwords.encode_src(lines)
     vectors: list[Tensor] = [torch.empty(0)] * len(lines)
     for rows in batched([len(ids) for ids in encoded]):
-        found, _ = _vector(translator, torch.from_numpy(pad([encoded[n] for n in rows])))
+        found = _vector(translator, torch.from_numpy(pad([encoded[n] for n in rows])))
         for n, vector in zip(rows, found, strict=True):
             vectors[n] = vector
     return Examples([len(each) for each in words], torch.stack(vectors), present)

@@ -46,22 +46,21 @@ def run(runs: Sequence[tuple[Run, str]], config: Config, given: argparse.Namespa
         raise UserError("--one-based says how --gold counts: give --gold FILE")
     [(folder, checkpoint)] = runs
 
-    from seq2seq.evaluation.alignment import agreements, count_maps, links_of, map_names, read_gold, splitter
+    from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold, splitter
     from seq2seq.runs import loading as trained
 
     src, references, gold_file = _text(folder, config, given)
     split = str.split if given.src else splitter(config)
     src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
     gold = read_gold(gold_file, src_words, tgt_words, given.one_based) if gold_file else None
-    translator = trained.load(runs, config).translator
-    count = count_maps(translator)
-    if not count:
+    maps = config.model.decoder.attention_maps
+    if not maps:
         raise UserError(f"{folder.folder}: there is nothing to align: this model sees the source through one vector")
-    if given.map is not None and not 1 <= given.map <= count:
-        raise UserError(f"--map {given.map}: the model has maps 1 to {count}")
-    names = map_names(count, config)
+    if given.map is not None and not 1 <= given.map <= len(maps):
+        raise UserError(f"--map {given.map}: the model has maps 1 to {len(maps)}")
+    names = map_names(maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
-    choices = _choices(translator, src, references, split)
+    choices = _choices(trained.load(runs, config).translator, src, references, split)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
     name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
@@ -97,7 +96,7 @@ def _text(folder: Run, config: Config, given: argparse.Namespace) -> tuple[list[
     if given.src:
         return *trained.unzip(files.text_files(given.src, given.ref).pairs()), given.gold
     name = config.data.split
-    as_saved = getattr(config.data, name) == getattr(folder.load_config().data, name)
+    as_saved = config.data.split_options(name) == folder.load_config().data.split_options(name)
     saved = trained.saved_split(folder, name) if as_saved else None
     if given.gold or config.data.source != "grammar":
         return *(saved or trained.split_of_source(config, name)), given.gold

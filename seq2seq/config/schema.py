@@ -7,7 +7,7 @@ values that make up a preset. Imports nothing heavy.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 PAD, UNK, BOS, EOS = range(4)
 """Ids of the marks, the same in every vocabulary: the one thing that data and models agree on."""
@@ -108,6 +108,10 @@ class DataConfig:
     split: str = option("test", "what evaluate scores; training ignores it", choices=("valid", "test"))
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
 
+    def split_options(self, name: str) -> SplitConfig:
+        """The options of the split ``train``, ``valid`` or ``test``."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}[name]
+
 
 # --------------------------------------------------------------------------------------------------------- model
 
@@ -121,9 +125,24 @@ class EncoderConfig:
 
 @dataclass
 class DecoderConfig:
-    """Base of the decoders' options."""
+    """Base of the decoders' options. The properties answer what the rest of the program may ask about a decoder."""
 
     type: str = "???"
+
+    @property
+    def vector_width(self) -> int:
+        """Units of the single vector through which the source reaches the decoder; 0 if it reads every position."""
+        return 0
+
+    @property
+    def sees(self) -> Literal["vector", "positions"]:
+        """Whether the decoder reads the source as a single vector, or as one state for each source position."""
+        return "vector" if self.vector_width else "positions"
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """Layer and head, both counted from 1, of each attention map over source positions, in the model's order."""
+        return []
 
 
 @dataclass
@@ -155,6 +174,11 @@ class FixedContextDecoderConfig(RecurrentDecoderConfig):
     context: str = option("every_step", "where the vector is read", choices=("every_step", "initial"))
     context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1)
 
+    @property
+    def vector_width(self) -> int:
+        """Units of the fixed vector."""
+        return self.context_width
+
 
 @dataclass
 class AttentionDecoderConfig(RecurrentDecoderConfig):
@@ -163,6 +187,11 @@ class AttentionDecoderConfig(RecurrentDecoderConfig):
     type: str = option("attention", "kind of decoder", choices=("attention",))
     score: str = option("additive", "energy of a position", choices=("additive", "dot", "general"))
     attention_width: int = option(128, "units of the additive score", low=1)
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """A single map."""
+        return [(1, 1)]
 
 
 @dataclass
@@ -191,6 +220,11 @@ class TransformerDecoderConfig(TransformerOptions, DecoderConfig):
     """Self- and cross-attention decoder."""
 
     type: str = option("transformer", "kind of decoder", choices=("transformer",))
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """The cross-attention of every head, layer by layer."""
+        return [(layer, head) for layer in range(1, self.layers + 1) for head in range(1, self.heads + 1)]
 
 
 ENCODERS: dict[str, type[EncoderConfig]] = {

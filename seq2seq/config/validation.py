@@ -71,8 +71,7 @@ def within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
 
 def _fit_together(config: Config) -> None:
     model, trainer, decode = config.model, config.trainer, config.decode
-    for part in ("encoder", "decoder"):
-        options = getattr(model, part)
+    for part, options in (("encoder", model.encoder), ("decoder", model.decoder)):
         if isinstance(options, TransformerOptions):
             if options.width % options.heads:
                 raise UserError(

@@ -135,7 +135,7 @@ def open_repository(data: DataConfig) -> dict[str, Table]:
 def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: str) -> dict[str, Table]:
     tables = {}
     for split, default in DEFAULT_SPLITS.items():
-        asked: str | None = getattr(data, split).split
+        asked = data.split_options(split).split
         name = asked or default
         if name in splits:
             tables[split] = _table(splits[name], data, f"{where} {name}", f"{identity}/{name}")

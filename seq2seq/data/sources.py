@@ -143,7 +143,8 @@ def _check_keys(data: DataConfig) -> None:
     """A key that the source does not read is a misunderstanding, and half a split is none."""
     read = SPLIT_KEYS.get(data.source, ("file",))
     for split in SPLITS:
-        for key, value in asdict(getattr(data, split)).items():
+        given = asdict(data.split_options(split))
+        for key, value in given.items():
             if value is not None and key not in read:
                 instead = " and ".join(f"data.{split}.{name}" for name in read)
                 raise UserError(
@@ -154,28 +155,35 @@ def _check_keys(data: DataConfig) -> None:
             continue
         if split == "train" or _is_given(data, split):
             for key in read:
-                if getattr(getattr(data, split), key) is None:
+                if given[key] is None:
                     raise UserError(f"data.{split}.{key} is not set: data.source={data.source} needs a file there")
 
 
 def _is_given(data: DataConfig, split: str) -> bool:
-    return any(value is not None for value in asdict(getattr(data, split)).values())
+    return any(value is not None for value in asdict(data.split_options(split)).values())
 
 
 # ------------------------------------------------------------------------------------------------------- files
 
 
+def _file(data: DataConfig, split: str) -> str:
+    path = data.split_options(split).file
+    assert path is not None  # see _check_keys
+    return path
+
+
 def _text_part(data: DataConfig, split: str) -> Part:
-    given = getattr(data, split)
+    given = data.split_options(split)
+    assert given.src is not None and given.tgt is not None  # see _check_keys
     return files.text_files(given.src, given.tgt)
 
 
 def _tsv_part(data: DataConfig, split: str) -> Part:
-    return files.tabbed_file(getattr(data, split).file, data.src_column, data.tgt_column)
+    return files.tabbed_file(_file(data, split), data.src_column, data.tgt_column)
 
 
 def _table_part(data: DataConfig, split: str) -> Part:
-    path = getattr(data, split).file
+    path = _file(data, split)
     _, digest = files.measure(path, text=data.source != "parquet")
     names, rows = files.check_csv(path) if data.source == "csv" else ([], None)
     table = hub.open_file(path, data, names, digest)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seq2seq import grammar
-from seq2seq.config.schema import BOS, EOS, Config
+from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.batches import batched, collate
 from seq2seq.data.subwords import normalise
@@ -156,11 +156,14 @@ def most_attended(weights: Tensor) -> Tensor:
     return where.masked_fill(most == 0, -1)
 
 
-def map_names(count: int, config: Config) -> list[dict[str, Any]]:
-    """What the M maps of a model that has ``count`` are called: ``mean``, and each with its layer and head, from 1."""
-    heads = getattr(config.model.decoder, "heads", 1)
-    places = [(n // heads + 1, n % heads + 1) for n in range(count if count > 1 else 0)]
-    return [{"map": "mean"}, *({"map": f"layer {n} head {k}", "layer": n, "head": k} for n, k in places)]
+def map_names(maps: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Names of the M maps that are looked at: ``mean``, then each map's layer and head if there are several.
+
+    Args:
+        maps: layer and head of each of the model's maps (``DecoderConfig.attention_maps``).
+    """
+    several = maps if len(maps) > 1 else ()
+    return [{"map": "mean"}, *({"map": f"layer {n} head {k}", "layer": n, "head": k} for n, k in several)]
 
 
 class Looked(NamedTuple):
@@ -170,14 +173,6 @@ class Looked(NamedTuple):
     src: Words
     tgt: Words
     attention: Tensor
-
-
-def count_maps(translator: Translator) -> int:
-    """How many attention maps the model has: 0 if it does not look at source positions at all."""
-    end, begin = (torch.tensor([[mark]], device=translator.device) for mark in (EOS, BOS))
-    with torch.inference_mode():
-        maps: Tensor | None = translator.models[0](end, begin, attention=True).attention
-    return 0 if maps is None else maps.shape[1]
 
 
 def look(

@@ -41,9 +41,9 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
     ]
     spec = TransformerSpec(*parts)
     weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
-    for side, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
+    for side, ours, stack in (("encoder", model.encoder, spec.encoder), ("decoder", model.decoder, spec.decoder)):
         _set_stack(stack, side, weights)
-        stack.position_encodings.encodings = _signals(getattr(model, side), positions)
+        stack.position_encodings.encodings = _signals(ours, positions)
     spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
     spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]
     _set_linear(spec.decoder.projection, "output", weights)
@@ -80,7 +80,7 @@ def _set_stack(stack: Any, side: str, weights: dict[str, np.ndarray[Any, Any]]) 
         _set_norm(layer.ffn.layer_norm, f"{prefix}.around_feed_forward.norm", weights)
         linears = (layer.ffn.linear_0, layer.ffn.linear_1)
         _set_linears(linears, prefix, ("feed_forward.0", "feed_forward.3"), weights)
-    if hasattr(stack, "layer_norm"):  # pre-norm has one at its end
+    if f"{side}.norm.weight" in weights:  # pre-norm has one at its end
         _set_norm(stack.layer_norm, f"{side}.norm", weights)
 
 

@@ -23,7 +23,7 @@ from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.report.page.page import require_charts, tensorboard_summary, write_page
 from seq2seq.report.sections.assembly import material_of_runs, material_of_study, page_of
-from seq2seq.report.sections.material import Material, has_one_vector
+from seq2seq.report.sections.material import Material
 from seq2seq.runs.run import Run, find
 from seq2seq.study.options import StudyConfig
 from seq2seq.study.plan import Planned, Study, check_alike, check_parameters, check_prints
@@ -106,14 +106,14 @@ def report(
     """
     require_charts()
     found = [find(path)[0] for path in runs]
-    found.sort(key=lambda run: not has_one_vector(run.load_config().model))  # the baseline comes first
+    found.sort(key=lambda run: run.load_config().model.decoder.sees == "positions")  # the baseline comes first
     warnings = check_alike(found, anyway)
     command = shlex.join(["seq2seq", "report", *given])
     material = material_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold)
     counts = {group.model: group.parameters for group in material.groups}
     warnings += check_parameters(counts, StudyConfig.tolerance, anyway)
     check_gold(gold, len(material.src))
-    looking = [run for run in found if not has_one_vector(run.load_config().model)]
+    looking = [run for run in found if run.load_config().model.decoder.sees == "positions"]
     tasks = measuring(found, material.config.data, folder / "logs", gold, looking[0] if looking else None)
     failed = run_all(tasks, default_workers(material.config.device, 1), 1)
     material.warnings.extend(f"{label} failed: {why}" for label, why in failed.items())
@@ -214,7 +214,7 @@ def check_gold(gold: str | None, sentences: int) -> None:
 
 def reader_of(runs: Sequence[Planned]) -> Run | None:
     """The first of the runs that may look back; None where none does."""
-    return next((planned.run for planned in runs if not has_one_vector(planned.config.model)), None)
+    return next((planned.run for planned in runs if planned.config.model.decoder.sees == "positions"), None)
 
 
 def measuring(runs: Sequence[Run], data: DataConfig, logs: Path, gold: str | None, reader: Run | None) -> list[Task]:

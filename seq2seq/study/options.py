@@ -143,8 +143,9 @@ def check(study: StudyConfig) -> StudyConfig:
     for variant in study.variants:
         for key, f, value in sections(variant):
             within_limits(f"variants.{key}", value, f.metadata)
-    for key in ("models", "seeds", "buckets", "rates"):
-        values = getattr(study, key)
+    lists: dict[str, Sequence[object]]
+    lists = {"models": study.models, "seeds": study.seeds, "buckets": study.buckets, "rates": study.rates}
+    for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{key}={values}: the same twice: leave one out")
     if not study.models or not study.seeds:

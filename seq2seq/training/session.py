@@ -178,7 +178,7 @@ def evaluate_run(
         src, references = unzip(files.text_files(src_file, ref_file).pairs())
     else:
         name = config.data.split
-        asked = getattr(config.data, name) != getattr(loaded.run.load_config().data, name)  # for other files
+        asked = config.data.split_options(name) != loaded.run.load_config().data.split_options(name)  # for other files
         saved = None if asked else saved_split(loaded.run, name)
         src, references = saved or split_of_source(config, name)
     metrics = ("bleu", "chrf", "ter") if ter else ("bleu", "chrf")

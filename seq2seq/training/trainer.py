@@ -83,7 +83,7 @@ class Window:
 
     def plain(self) -> dict[str, Any]:
         """The sums as plain data, so that a curve goes on where a stop cut its window."""
-        sums = {name: float(getattr(self, name)) for name in ("loss", "nll", "norm")}
+        sums = {"loss": float(self.loss), "nll": float(self.nll), "norm": float(self.norm)}
         counts = {"tokens": self.tokens, "positions": self.positions, "updates": self.updates}
         return {**sums, **counts, "seconds": self.seconds}
 

@@ -13,7 +13,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from seq2seq.analysis import behaviour
 from seq2seq.analysis.subject import Subject
-from seq2seq.config.schema import Config, DataConfig, DecodeConfig, GrammarConfig
+from seq2seq.config.schema import Config, DataConfig, DecodeConfig, GrammarConfig, ModelConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis
 from seq2seq.decoding.translator import Translation, Translator
@@ -28,14 +28,20 @@ OPTIONS = DecodeConfig(beam=3, max_ratio=1.0, max_extra=2)
 
 
 @pytest.fixture
-def make(build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords, pairs: Pairs, tmp_path: Path) -> Make:
+def make(
+    build_tiny: Callable[..., Seq2Seq],
+    tiny_models: dict[str, ModelConfig],
+    tiny_subwords: Subwords,
+    pairs: Pairs,
+    tmp_path: Path,
+) -> Make:
     """A subject whose test split are the first twelve pairs, and whose validation split is the next six."""
 
     def subject(name: str, **data: object) -> Subject:
         options = DataConfig(**{"source": "text", **data})  # type: ignore[arg-type]
         translator = Translator([build_tiny(name, vocab=320)], tiny_subwords, torch.device("cpu"))
         src, references = ([pair[side] for pair in pairs] for side in (0, 1))
-        config = Config(data=options, decode=OPTIONS)
+        config = Config(data=options, model=tiny_models[name], decode=OPTIONS)
         return Subject(
             Run(tmp_path), config, translator, src[:12], references[:12], (src[12:18], references[12:18]), None
         )

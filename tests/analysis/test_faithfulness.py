@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seq2seq.analysis import faithfulness as explanation
 from seq2seq.analysis.faithfulness import Position, Sharpness, Text, aligned, control, draw_positions, measure, sample
 from seq2seq.analysis.subject import Subject
-from seq2seq.config.schema import BOS, PAD, UNK, Config, DataConfig
+from seq2seq.config.schema import BOS, PAD, UNK, Config, DataConfig, ModelConfig, TransformerDecoderConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
@@ -50,8 +50,23 @@ class Copier(nn.Module):
         return 10 * hidden
 
 
+Tiny = Callable[[str], tuple[Seq2Seq, ModelConfig]]
+
+
+@pytest.fixture
+def tiny(build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]) -> Tiny:
+    """A tiny model and its options, by name."""
+    return lambda name: (build_tiny(name, vocab=320), tiny_models[name])
+
+
+def copier(shift: int = 0, idle: int = 0) -> tuple[Copier, ModelConfig]:
+    """A ``Copier`` and options that say how many maps it has."""
+    return Copier(320, shift, idle), ModelConfig("copier", decoder=TransformerDecoderConfig(layers=1 + idle, heads=1))
+
+
 def subject_of(
     model: nn.Module,
+    options: ModelConfig,
     subwords: Subwords,
     src: Sequence[str],
     references: Sequence[str],
@@ -60,7 +75,7 @@ def subject_of(
     source: str = "grammar",
 ) -> Subject:
     translator = Translator([model], subwords, torch.device("cpu"))  # type: ignore[list-item]
-    config = Config(data=DataConfig(source=source))
+    config = Config(data=DataConfig(source=source), model=options)
     return Subject(Run(Path("run")), config, translator, list(src), list(references), valid, gold)
 
 
@@ -99,7 +114,7 @@ def text(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str], list[Links
 def test_a_model_that_looks_where_it_reads_aligns_without_error_and_depends_on_that_word_alone(
     tiny_subwords: Subwords, valid_gold: None
 ) -> None:
-    subject = subject_of(Copier(320), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
+    subject = subject_of(*copier(), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
     found = measure(subject)
     assert json.loads(json.dumps(found)) == found
     before, after = found["alignment"]
@@ -124,7 +139,7 @@ def test_a_model_that_looks_one_step_ahead_of_its_query_aligns_after_the_step(
     tiny_subwords: Subwords, valid_gold: None
 ) -> None:
     """Row i + 1 looks at piece i: right after the step, and looking there is not what the prediction hangs on."""
-    subject = subject_of(Copier(320, shift=-1), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
+    subject = subject_of(*copier(shift=-1), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
     found = measure(subject)
     before, after = found["alignment"]
     assert after["aer"] == 0 and before["aer"] > 0.2
@@ -136,7 +151,7 @@ def test_a_model_that_looks_one_step_ahead_of_its_query_aligns_after_the_step(
 def test_maps_are_told_apart_and_the_best_is_chosen_on_the_validation_split(
     tiny_subwords: Subwords, valid_gold: None
 ) -> None:
-    subject = subject_of(Copier(320, idle=2), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
+    subject = subject_of(*copier(idle=2), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
     found = measure(subject)
     names = ["mean", "layer 1 head 1", "layer 2 head 1", "layer 3 head 1"]
     assert [row["map"] for row in found["maps"]] == names
@@ -153,7 +168,7 @@ def test_maps_are_told_apart_and_the_best_is_chosen_on_the_validation_split(
 
 def test_the_test_split_has_no_say_in_which_map_is_chosen(tiny_subwords: Subwords, valid_gold: None) -> None:
     ahead = [{(i + 1, i) for i, _ in links} for links in diagonal(LINES)]
-    found = measure(subject_of(Copier(320), tiny_subwords, LINES, LINES, ahead, VALID))
+    found = measure(subject_of(*copier(), tiny_subwords, LINES, LINES, ahead, VALID))
     before, after = found["alignment"]
     assert after["aer_words"] < before["aer_words"]
     assert found["chosen"] == {**before, "valid_sentences": len(LINES), "valid_aer_words": 0}
@@ -201,14 +216,14 @@ def close(found: Any, expected: Any) -> None:
 
 def test_batches_and_padding_change_nothing(
     name: str,
-    build_tiny: Callable[..., Seq2Seq],
+    tiny: Tiny,
     tiny_subwords: Subwords,
     text: tuple[list[str], list[str], list[Links]],
     no_valid_gold: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(explanation, "POSITIONS", 20)
-    subject = subject_of(build_tiny(name, vocab=320), tiny_subwords, *text)
+    subject = subject_of(*tiny(name), tiny_subwords, *text)
     whole = measure(subject)
     assert whole["attention"] == ("maps" in whole) == ("alignment" in whole) == ("attended" in whole["masking"])
     assert whole["sentences"] == 12  # not the empty one
@@ -218,31 +233,31 @@ def test_batches_and_padding_change_nothing(
 
 
 def test_the_order_of_the_sentences_changes_no_figure_of_alignment_or_coverage(
-    build_tiny: Callable[..., Seq2Seq],
+    tiny: Tiny,
     tiny_subwords: Subwords,
     text: tuple[list[str], list[str], list[Links]],
     no_valid_gold: None,
 ) -> None:
-    model = build_tiny("transformer", vocab=320)
-    forwards = measure(subject_of(model, tiny_subwords, *text))
-    backwards = measure(subject_of(model, tiny_subwords, *(side[::-1] for side in text)))
+    model = tiny("transformer")
+    forwards = measure(subject_of(*model, tiny_subwords, *text))
+    backwards = measure(subject_of(*model, tiny_subwords, *(side[::-1] for side in text)))
     for key in ("alignment", "maps", "sentences"):
         close(backwards[key], forwards[key])
 
 
 def test_text_without_gold_has_no_alignment_figures(
-    build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords, text: tuple[list[str], list[str], list[Links]]
+    tiny: Tiny, tiny_subwords: Subwords, text: tuple[list[str], list[str], list[Links]]
 ) -> None:
     src, references, _ = text
-    found = measure(subject_of(build_tiny("hybrid", vocab=320), tiny_subwords, src, references, None, source="text"))
+    found = measure(subject_of(*tiny("hybrid"), tiny_subwords, src, references, None, source="text"))
     assert found.keys() == {"attention", "sentences", "maps", "masking"}
     assert found["masking"].keys() == {"drawn", "attended"}
-    found = measure(subject_of(build_tiny("lstm", vocab=320), tiny_subwords, src, references, None, source="text"))
+    found = measure(subject_of(*tiny("lstm"), tiny_subwords, src, references, None, source="text"))
     assert found == {"attention": False, "sentences": 12, "masking": {"drawn": found["masking"]["drawn"]}}
 
 
 def test_all_models_are_asked_for_the_same_words(
-    build_tiny: Callable[..., Seq2Seq],
+    tiny: Tiny,
     tiny_subwords: Subwords,
     text: tuple[list[str], list[str], list[Links]],
     no_valid_gold: None,
@@ -257,7 +272,7 @@ def test_all_models_are_asked_for_the_same_words(
 
     monkeypatch.setattr(explanation, "predict", watched)
     for name in ("lstm", "bahdanau", "transformer"):
-        measure(subject_of(build_tiny(name, vocab=320), tiny_subwords, *text))
+        measure(subject_of(*tiny(name), tiny_subwords, *text))
     lstm, bahdanau, transformer = asked[0], asked[2], asked[4]  # attended comes before gold, where there is any
     assert lstm == bahdanau == transformer
     for base, word, other in zip(lstm[0][::3], lstm[0][1::3], lstm[0][2::3], strict=True):
@@ -266,10 +281,8 @@ def test_all_models_are_asked_for_the_same_words(
         assert {word[n] for n in changed[0]} == {other[n] for n in changed[1]} == {UNK}
 
 
-def test_predictions_are_those_of_one_sequence_at_a_time(
-    name: str, build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords
-) -> None:
-    model = build_tiny(name, vocab=320)
+def test_predictions_are_those_of_one_sequence_at_a_time(name: str, tiny: Tiny, tiny_subwords: Subwords) -> None:
+    model, _ = tiny(name)
     translator = Translator([model], tiny_subwords, torch.device("cpu"))
     sources, targets = [[5, 6, 7, 3], [9, 3], [8] * 11 + [3]], [[20], [21, 22, 23], [24] * 9]
     logs, likeliest = explanation.predict(translator, sources, targets)

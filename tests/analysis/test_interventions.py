@@ -21,7 +21,7 @@ from seq2seq.analysis.interventions import (
     uniform,
 )
 from seq2seq.analysis.subject import Subject
-from seq2seq.config.schema import Config, DataConfig, DecodeConfig
+from seq2seq.config.schema import Config, DataConfig, DecodeConfig, ModelConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
@@ -36,13 +36,17 @@ GREEDY = DecodeConfig(max_ratio=1.0, max_extra=3)
 
 
 @pytest.fixture
-def make(build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords, pairs: Pairs) -> Make:
+def make(
+    build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig], tiny_subwords: Subwords, pairs: Pairs
+) -> Make:
     """A subject whose test split are the forty pairs (or others), without a run folder."""
 
     def subject(
         name: str, chosen: Pairs | None = None, gold: list[Links] | None = None, source: str = "text"
     ) -> Subject:
-        config = Config(data=DataConfig(source=source), decode=replace(GREEDY, beam=3, sample=True))
+        config = Config(
+            data=DataConfig(source=source), model=tiny_models[name], decode=replace(GREEDY, beam=3, sample=True)
+        )
         translator = Translator([build_tiny(name, vocab=320)], tiny_subwords, torch.device("cpu"))
         src, references = ([pair[side] for pair in (chosen or pairs)] for side in (0, 1))
         return Subject(Run(Path("nowhere")), config, translator, src, references, (src, references), gold)

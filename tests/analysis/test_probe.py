@@ -13,7 +13,7 @@ import torch
 from seq2seq.analysis import probe
 from seq2seq.analysis.probe import Examples, answers, by_length, deal, examples, frequent, named, normal, predict
 from seq2seq.analysis.subject import Subject
-from seq2seq.config.schema import Config, DataConfig, GrammarConfig, SplitConfig
+from seq2seq.config.schema import Config, DataConfig, GrammarConfig, ModelConfig, SplitConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
@@ -115,13 +115,19 @@ def test_words_are_asked_for_by_frequency_but_not_those_that_are_everywhere() ->
 
 
 @pytest.fixture
-def subject(build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords, pairs: Pairs, tmp_path: Path) -> Subject:
+def subject(
+    build_tiny: Callable[..., Seq2Seq],
+    tiny_models: dict[str, ModelConfig],
+    tiny_subwords: Subwords,
+    pairs: Pairs,
+    tmp_path: Path,
+) -> Subject:
     """An untrained model that has read a few words; the first pairs are the test."""
     files = [str(tmp_path / f"train.{side}") for side in ("src", "tgt")]
     for side, file in enumerate(files):
         Path(file).write_text("".join(f"{pair[side]}\n" for pair in pairs))
     given = SplitConfig(src=files[0], tgt=files[1])
-    config = Config(data=DataConfig(source="text", train=given, valid=given, test=given))
+    config = Config(data=DataConfig(source="text", train=given, valid=given, test=given), model=tiny_models["lstm"])
     translator = Translator([build_tiny("lstm", vocab=320)], tiny_subwords, torch.device("cpu"))
     src, references = ([pair[side] for pair in pairs] for side in (0, 1))
     return Subject(Run(tmp_path), config, translator, src[:15], references[:15], (src[15:20], references[15:20]), None)
@@ -153,10 +159,11 @@ def test_what_is_measured_adds_up(subject: Subject) -> None:
 
 
 def test_a_model_without_a_bottleneck_is_probed_by_its_summary(
-    subject: Subject, build_tiny: Callable[..., Seq2Seq]
+    subject: Subject, build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]
 ) -> None:
+    config = replace(subject.config, model=tiny_models["transformer"])
     translator = Translator([build_tiny("transformer", vocab=320)], subject.translator.subwords, torch.device("cpu"))
-    assert probe.measure(replace(subject, translator=translator))["vector"] == "summary"
+    assert probe.measure(replace(subject, config=config, translator=translator))["vector"] == "summary"
 
 
 def test_the_probe_is_fitted_on_training_text_that_is_not_in_the_test(subject: Subject, pairs: Pairs) -> None:

@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from seq2seq import grammar
-from seq2seq.config.schema import BOS, Config, DataConfig, SubwordConfig, TransformerDecoderConfig
+from seq2seq.config.schema import (
+    BOS,
+    AttentionDecoderConfig,
+    Config,
+    DataConfig,
+    ModelConfig,
+    SubwordConfig,
+    TransformerDecoderConfig,
+)
 from seq2seq.data import batches, subwords
 from seq2seq.data.subwords import Subwords, normalise
 from seq2seq.decoding.translator import Translator
@@ -21,7 +29,6 @@ from seq2seq.evaluation.alignment import (
     Words,
     agreement,
     agreements,
-    count_maps,
     look,
     map_names,
     most_attended,
@@ -205,18 +212,29 @@ def test_a_side_without_words_has_no_links() -> None:
 
 
 def test_maps_are_named_by_layer_and_head() -> None:
-    config = Config()
-    config.model.decoder = TransformerDecoderConfig(heads=2, layers=3)
-    assert [name["map"] for name in map_names(6, config)] == [
+    assert [name["map"] for name in map_names(TransformerDecoderConfig(heads=2, layers=3).attention_maps)] == [
         "mean",
         *(f"layer {layer} head {head}" for layer in (1, 2, 3) for head in (1, 2)),
     ]
-    assert map_names(1, Config()) == [{"map": "mean"}]
+    assert map_names(AttentionDecoderConfig().attention_maps) == [{"map": "mean"}]
+
+
+def test_the_options_of_a_decoder_say_what_its_model_does(
+    name: str, build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]
+) -> None:
+    model, options = build_tiny(name), tiny_models[name].decoder
+    src, begin = torch.tensor([[5, 3]]), torch.tensor([[BOS]])
+    with torch.inference_mode():
+        vector, maps = model.decoder.bottleneck(model.encode(src)), model(src, begin, attention=True).attention
+    assert len(options.attention_maps) == (0 if maps is None else maps.shape[1])
+    assert options.vector_width == (0 if vector is None else vector.shape[1])
+    assert options.sees == ("positions" if vector is None else "vector")
 
 
 def test_forced_attention_is_that_of_one_pair_at_a_time(
     name: str,
     build_tiny: Callable[..., Seq2Seq],
+    tiny_models: dict[str, ModelConfig],
     tiny_subwords: Subwords,
     pairs: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -224,10 +242,7 @@ def test_forced_attention_is_that_of_one_pair_at_a_time(
     model = build_tiny(name, vocab=320)
     translator = Translator([model], tiny_subwords, torch.device("cpu"))
     src, references = ([*side, "", "Zoë 👍"] for side in zip(*pairs[:6], strict=True))
-    with torch.inference_mode():
-        maps = model(torch.tensor([[5, 3]]), torch.tensor([[BOS]]), attention=True).attention
-    assert count_maps(translator) == (0 if maps is None else maps.shape[1])
-    if maps is None:
+    if not tiny_models[name].decoder.attention_maps:
         return
     for positions in (1, 64, 4_000):
         monkeypatch.setattr(batches, "SCORED_POSITIONS", positions)

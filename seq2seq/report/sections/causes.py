@@ -198,7 +198,7 @@ def width(material: Material) -> Found:
     rows: list[Row] = []
     base, buckets = first_seed(material.baseline), by_bucket(material.lengths.tolist(), material.edges)
     for name, group in [(base.model, base), *swept]:
-        units = _width(group)
+        units = group.configs[0].model.decoder.vector_width
         for bucket in buckets:
             value = _bleu(material, group, bucket)
             rows.append({"run": name, "units of the vector": units, "source words": bucket.name, "BLEU": value})
@@ -226,10 +226,6 @@ def width(material: Material) -> Found:
 def first_seed(group: Group) -> Group:
     """The group's run that variants, which have one seed, stand beside."""
     return Group(group.model, group.runs[:1])
-
-
-def _width(group: Group) -> int:
-    return int(getattr(group.configs[0].model.decoder, "context_width", 0))
 
 
 def _bleu(material: Material, group: Group, bucket: Bucket) -> float:

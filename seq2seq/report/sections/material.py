@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.analysis.measurements import load, measurement_file
-from seq2seq.config.schema import Config, ModelConfig
+from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
@@ -133,11 +133,6 @@ class Material:
         """Pieces of each reference, the end mark counted."""
         subwords = Subwords.load(self.baseline.runs[0].subwords)
         return np.array([len(ids) for ids in subwords.encode_tgt(self.references)])
-
-
-def has_one_vector(model: ModelConfig) -> bool:
-    """Whether the decoder knows the source through one vector alone."""
-    return hasattr(model.decoder, "context_width")
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:

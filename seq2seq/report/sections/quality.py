@@ -23,7 +23,7 @@ from seq2seq.evaluation.statistics import (
     onset,
 )
 from seq2seq.report.page.parts import Figure, Row, Section, Table
-from seq2seq.report.sections.material import Group, Material, has_one_vector
+from seq2seq.report.sections.material import Group, Material
 
 MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
 
@@ -117,8 +117,9 @@ class Quality:
         first, last = self.ends
         name = max(self.behind, key=lambda model: self.by_length[model][last].value)
         gap, grown = self.behind[name], self.growth[name]
-        nature = ", which must press the sentence into one vector," if has_one_vector(base.configs[0].model) else ""
-        look = not any(has_one_vector(group.configs[0].model) for group in self.material.others)
+        by_vector = base.configs[0].model.decoder.sees == "vector"
+        nature = ", which must press the sentence into one vector," if by_vector else ""
+        look = all(group.configs[0].model.decoder.sees == "positions" for group in self.material.others)
         slopes = " and ".join(self._slope(group.model) for group in self.material.others)
         return [
             f"{base.model}{nature} {self._course(base.model)}; {self._behind_from(name)}.",
