@@ -171,5 +171,5 @@ def test_arguments_are_known_without_torch() -> None:
         for name in node.names
     }
     ours = {name for name in loaded if name.startswith("seq2seq")}
-    assert ours == {"seq2seq.atomic", "seq2seq.config", "seq2seq.errors", "seq2seq.runs"}
+    assert ours == {"seq2seq.system.files", "seq2seq.config.schema", "seq2seq.errors", "seq2seq.runs.run"}
     assert not loaded & {"torch", "sentencepiece", "rich"}

@@ -281,7 +281,7 @@ def test_a_stop_outside_the_training_loop_says_how_to_go_on(place: Path, capfd: 
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    monkeypatch.setattr("seq2seq.commands.train", terminated)
+    monkeypatch.setattr("seq2seq.training.session.train", terminated)
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert main(["train", *train_arguments(place, "lstm", "overwrite=true", "name=a b")]) == 130
@@ -539,7 +539,7 @@ def test_a_run_folder_may_have_an_equals_sign_in_its_name(copied: Path, tmp_path
 
 WITHOUT_TORCH = """
 import sys
-from seq2seq.cli import main
+from seq2seq.cli.main import main
 try:
     code = main(sys.argv[1:])
 except SystemExit as exit:

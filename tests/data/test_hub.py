@@ -22,7 +22,7 @@ NASTY = '\u2028 \x85 \x0b a\rb \t " e\u0301 😀 NA'
 # Opens each config of the JSON on stdin, and answers with what a trainer would see of it.
 CLIENT = """
 import json, sys
-from seq2seq.config import DataConfig, GrammarConfig, HubConfig, SplitConfig
+from seq2seq.config.schema import DataConfig, GrammarConfig, HubConfig, SplitConfig
 from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import seq2seq.data
+import seq2seq
 from seq2seq.config.schema import DataConfig, GrammarConfig, SplitConfig
 from seq2seq.data.files import CHUNK
 from seq2seq.data.sources import SPLITS, Pair, TextCorpus, open_source
@@ -486,7 +486,7 @@ class Grammar(ModuleType):
 def grammar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Grammar]:
     fake = Grammar()
     monkeypatch.setitem(sys.modules, "seq2seq.grammar", fake)
-    monkeypatch.setattr(seq2seq.data, "grammar", fake, raising=False)
+    monkeypatch.setattr(seq2seq, "grammar", fake, raising=False)
     yield fake
 
 

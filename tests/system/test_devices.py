@@ -112,7 +112,7 @@ def test_freed_memory_is_used_again() -> None:
     """A large matrix made again and again costs page faults at first, not each time."""
     script = """
 import resource, sys, torch
-from seq2seq.devices import prepare_process
+from seq2seq.system.devices import prepare_process
 if sys.argv[1] == "yes":
     prepare_process()
 torch.set_num_threads(1)
