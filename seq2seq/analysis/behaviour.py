@@ -25,7 +25,7 @@ from seq2seq.decoding import search as decoding
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.alignment import splitter, word_attention, words_of_pieces
 from seq2seq.evaluation.evaluate import forced
-from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.metrics import CHRF
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import unchanging_weights
 
@@ -201,7 +201,7 @@ def explorer(subject: Subject) -> dict[str, Any]:
         text, reference = subject.src[n], subject.references[n]
         words = [split(text), split(best.text)]
         sentence = {"index": n, "src": words[0], "reference": reference, "words": words[1], "nll": -total / size}
-        sentence["chrf"] = score([best.text], [reference], subject.config.data.tgt, ["chrf"])["chrf"]
+        sentence["chrf"] = CHRF.corpus_score([best.text], [reference], subject.config.data.tgt)
         sentence["attention"] = looked(best, text, *words)
         sentences.append(sentence)
     return {"sentences": sentences, "maps": names_of(subject.config.model.decoder.attention_maps)}

@@ -17,23 +17,21 @@ from rich.text import Text
 
 from seq2seq.data import files
 from seq2seq.errors import UserError
-from seq2seq.evaluation.counts import BLEU, CHRF, Counts, TextMetric
-from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.metrics import USUAL, SufficientStatistics, TextMetric
 from seq2seq.evaluation.statistics import SEEDS, SMALL, Indices, by_bucket, difference, holm, interval
 from seq2seq.study.options import BUCKETS, bucket_edges
 
-METRICS = (BLEU, CHRF)
 TESTS = ("p_bootstrap", "p_randomisation")
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _System:
-    """A system's name, the file of each seed, and by metric the counts of each seed's sentences."""
+    """A system's name, the file of each seed, and by metric the sufficient statistics of each seed's sentences."""
 
     name: str
     files: list[str]
-    counts: dict[str, list[Counts]]
+    statistics: dict[str, list[SufficientStatistics]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,13 +69,12 @@ def run(given: argparse.Namespace) -> None:
         _System(
             name,
             paths,
-            {metric.name: [metric.counts(texts[p], references, given.lang) for p in paths] for metric in METRICS},
+            {metric.label: [metric.statistics(texts[p], references, given.lang) for p in paths] for metric in USUAL},
         )
         for name, paths in named
     ]
     report = _report(systems, lengths, edges)
-    example = score(["a"], ["a"], given.lang)  # signatures do not depend on the text
-    report["signatures"] = {metric.name: example[f"{metric.name.lower()}_signature"] for metric in METRICS}
+    report["signatures"] = {metric.label: metric.signature(given.lang) for metric in USUAL}
     if given.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -119,7 +116,7 @@ def _beside(path: str, ref: str, references: Sequence[str]) -> list[str]:
 
 def _report(systems: Sequence[_System], lengths: Sequence[int], edges: Sequence[int]) -> dict[str, Any]:
     """Everything that is printed, as plain data."""
-    sentences = len(systems[0].counts[BLEU.name][0])
+    sentences = len(systems[0].statistics[USUAL[0].label][0])
     everything = np.arange(sentences)
     buckets = by_bucket(lengths, edges) if lengths else []
     by_length: list[Row] = [
@@ -147,10 +144,10 @@ def _scored(systems: Sequence[_System], chosen: Indices) -> list[Row]:
     rows = []
     for system in systems:
         row: Row = {"system": system.name, "files": system.files}
-        for metric in METRICS:
-            counts = [seed[chosen] for seed in system.counts[metric.name]]
+        for metric in USUAL:
+            counts = [seed[chosen] for seed in system.statistics[metric.label]]
             seeds = [float(metric.score(seed.sum(0))) for seed in counts]
-            row[metric.name] = {**asdict(interval(counts, metric)), "seeds": seeds}
+            row[metric.label] = {**asdict(interval(counts, metric)), "seeds": seeds}
         rows.append(row)
     return rows
 
@@ -158,20 +155,20 @@ def _scored(systems: Sequence[_System], chosen: Indices) -> list[Row]:
 def _compared(systems: Sequence[_System], chosen: Indices) -> list[Row]:
     """The difference of each pair of systems in each metric."""
 
-    def of(system: _System, metric: TextMetric) -> list[Counts]:
-        return [seed[chosen] for seed in system.counts[metric.name]]
+    def of(system: _System, metric: TextMetric) -> list[SufficientStatistics]:
+        return [seed[chosen] for seed in system.statistics[metric.label]]
 
     return [
-        {"a": a.name, "b": b.name, "metric": metric.name, **asdict(difference(of(a, metric), of(b, metric), metric))}
-        for metric in METRICS
+        {"a": a.name, "b": b.name, "metric": metric.label, **asdict(difference(of(a, metric), of(b, metric), metric))}
+        for metric in USUAL
         for a, b in itertools.combinations(systems, 2)
     ]
 
 
 def _correct(rows: Sequence[Row]) -> None:
     """Add to each p-value what is left of it after Holm's correction for all that were asked in its metric."""
-    for metric, test in itertools.product(METRICS, TESTS):
-        family = [row for row in rows if row["metric"] == metric.name]
+    for metric, test in itertools.product(USUAL, TESTS):
+        family = [row for row in rows if row["metric"] == metric.label]
         for row, adjusted in zip(family, holm([row[test] for row in family]), strict=True):
             row[f"{test}_holm"] = adjusted
 
@@ -181,7 +178,7 @@ def _correct(rows: Sequence[Row]) -> None:
 
 def _print(report: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
-    names = [metric.name for metric in METRICS]
+    names = [metric.label for metric in USUAL]
     table = _table(f"{report['sentences']:,} sentences", ["system", "seeds", *names])
     for row in report["systems"]:
         table.add_row(Text(row["system"]), str(len(row["files"])), *(_range(row[name]) for name in names))
@@ -199,11 +196,11 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _print_differences(console: Console, differences: Sequence[Row]) -> None:
-    for metric in METRICS:
-        columns = ["system", "less", metric.name, "boot.", "Holm", "rand.", "Holm"]
-        table = _table(f"differences in {metric.name}", columns)
+    for metric in USUAL:
+        columns = ["system", "less", metric.label, "boot.", "Holm", "rand.", "Holm"]
+        table = _table(f"differences in {metric.label}", columns)
         for row in differences:
-            if row["metric"] == metric.name:
+            if row["metric"] == metric.label:
                 p_values = (_p(row[test + end]) for test in TESTS for end in ("", "_holm"))
                 table.add_row(Text(row["a"]), Text(row["b"]), _gap(row), *p_values)
         console.print(table)

@@ -17,7 +17,7 @@ from seq2seq.data.batches import batched, collate
 from seq2seq.decoding.search import force
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.lengths import by_thirds
-from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.metrics import USUAL, TextMetric, score
 from seq2seq.system.files import write_atomically, write_json
 
 
@@ -55,7 +55,7 @@ def evaluate(
     references: Sequence[str],
     language: str,
     options: DecodeConfig,
-    metrics: Sequence[str] = ("bleu", "chrf"),
+    metrics: Sequence[TextMetric] = USUAL,
     translate_first: int | None = None,
     by_length: bool = False,
     done: Callable[[int], None] = lambda count: None,
@@ -77,7 +77,7 @@ def evaluate(
     hypotheses = [best[0].text for best in translations]
     scores: dict[str, Any] = {
         "sentences": most,
-        **score(hypotheses, references[:most], language, metrics),
+        **score(hypotheses, references[:most], language, metrics, src[:most]),
         **likelihood,
     }
     # In characters, so that it means the same for every vocabulary.

@@ -1,10 +1,18 @@
-"""What goes wrong in translations, seen by the text alone: repetition, omission, names and numbers not copied."""
+"""Failures of translations that show in the text alone, as metrics: repetition, omission, names not copied.
+
+Knows words. Each metric is a rate: how often something went wrong, of how often it could have.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric, check_pairing, ratio
 
 NGRAM = 3  # words that are repeated together
 SHORT = 0.8  # of the reference's words: below it something was left out
@@ -48,14 +56,33 @@ def not_copied(src: str, hypothesis: str, reference: str) -> tuple[int, int]:
     return sum((wanted - Counter(words(hypothesis))).values()), sum(wanted.values())
 
 
-def counts(
-    src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
-) -> dict[str, list[tuple[int, int]]]:
-    """For each kind of failure and each sentence: how often it happened, and how often it could have."""
-    triples = list(zip(src, hypotheses, references, strict=True))
-    return {
-        "repeats three words": [(int(repeats(hyp, ref)), 1) for _, hyp, ref in triples],
-        "less than 80 % of the length": [(int(too_short(hyp, ref)), 1) for _, hyp, ref in triples],
-        "reference's words missing": [left_out(hyp, ref) for _, hyp, ref in triples],
-        "names and numbers not copied": [not_copied(*triple) for triple in triples],
-    }
+@dataclass(frozen=True, kw_only=True)
+class FailureRate(TextMetric):
+    """The share of occasions on which a translation fails in one way."""
+
+    count: Callable[[str, str, str], tuple[int, int]]  # source, hypothesis, reference to failures and occasions
+
+    def statistics(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
+    ) -> SufficientStatistics:
+        """Failures and occasions (N, 2) in each sentence."""
+        check_pairing(hypotheses, references)
+        if src is None:
+            assert not self.needs_source
+            src = [""] * len(references)
+        rows = [self.count(*sentence) for sentence in zip(src, hypotheses, references, strict=True)]
+        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+
+
+def _rate(
+    key: str, label: str, count: Callable[[str, str, str], tuple[int, int]], needs_source: bool = False
+) -> FailureRate:
+    return FailureRate(key, label, ratio, high=1.0, higher_is_better=False, needs_source=needs_source, count=count)
+
+
+FAILURES = (
+    _rate("repeats", "repeats three words", lambda _, own, reference: (repeats(own, reference), 1)),
+    _rate("short", "less than 80 % of the length", lambda _, own, reference: (too_short(own, reference), 1)),
+    _rate("left_out", "reference's words missing", lambda _, own, reference: left_out(own, reference)),
+    _rate("not_copied", "names and numbers not copied", not_copied, needs_source=True),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.metrics import BLEU
 
 THIRDS = ("shortest", "middle", "longest")
 
@@ -24,7 +24,7 @@ def by_thirds(
     rows = []
     for part, name in enumerate(THIRDS):
         chosen = order[len(order) * part // 3 : len(order) * (part + 1) // 3]
-        bleu = score([hypotheses[n] for n in chosen], [references[n] for n in chosen], language, ["bleu"])["bleu"]
+        bleu = BLEU.corpus_score([hypotheses[n] for n in chosen], [references[n] for n in chosen], language)
         least, most = words[chosen[0]], words[chosen[-1]]
         rows.append({"third": name, "from_words": least, "to_words": most, "sentences": len(chosen), "bleu": bleu})
     return rows

@@ -1,15 +1,150 @@
-"""BLEU, chrF and TER of detokenised text against the untouched reference, with their signatures (sacreBLEU)."""
+"""Every metric as one object: its names, its direction, its sufficient statistics, and the score of their sums.
+
+BLEU, chrF, TER and every mean are functions of sums over sentences. So a sentence is reduced to k sufficient
+statistics, a corpus is a matrix (N, k), and any selection of sentences is scored by summing its rows, which makes
+resampling cheap. Scores are sacreBLEU's, of detokenised text against untouched references. Knows texts and numbers;
+knows no model and no resampling.
+"""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
+import numpy as np
+from numpy.typing import NDArray
+from sacrebleu.metrics.base import Metric as SacreBLEU
+from sacrebleu.metrics.bleu import BLEU as SacreBLEUBLEU
+from sacrebleu.metrics.chrf import CHRF as SacreBLEUCHRF
+from sacrebleu.metrics.ter import TER as SacreBLEUTER
 
 from seq2seq.errors import UserError
+
+SufficientStatistics = NDArray[np.float64]
+"""(N, k): k statistics of each of N sentences; or sums of such rows (…, k)."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A corpus score that is a function of summed sufficient statistics."""
+
+    key: str  # name in JSON files, options and TensorBoard tags
+    label: str  # name in tables and figures
+    score: Callable[[SufficientStatistics], NDArray[np.float64]]  # sums (…, k) to scores (…)
+    low: float = 0.0  # the least and the greatest possible score
+    high: float = 100.0
+    higher_is_better: bool = True
+    needs_source: bool = False
+
+
+class TextMetric(Metric, ABC):
+    """A metric of texts alone."""
+
+    @abstractmethod
+    def statistics(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
+    ) -> SufficientStatistics:
+        """Sufficient statistics (N, k) of each hypothesis.
+
+        Args:
+            language: of the references; it decides BLEU's tokeniser.
+            src: the source sentences; a metric that ``needs_source`` cannot do without.
+
+        Raises:
+            UserError: not one hypothesis for each reference.
+        """
+
+    def corpus_score(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
+    ) -> float:
+        """The score of all sentences together. Arguments and errors as in ``statistics``."""
+        return float(self.score(self.statistics(hypotheses, references, language, src).sum(0)))
+
+    def signature(self, language: str) -> str:
+        """What somebody else needs to know to compute the same score."""
+        return self.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class SacreBLEUMetric(TextMetric):
+    """A metric of sacreBLEU's; ``corpus_score`` is sacreBLEU's own to the last bit."""
+
+    width: int  # numbers that sacreBLEU keeps of a sentence
+    build: Callable[[str], SacreBLEU]  # the target language to sacreBLEU's object
+
+    def statistics(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
+    ) -> SufficientStatistics:
+        """Sufficient statistics (N, ``width``) in sacreBLEU's order."""
+        check_pairing(hypotheses, references)
+        rows = self.build(language)._extract_corpus_statistics(list(hypotheses), [list(references)])
+        return np.array(rows, dtype=np.float64).reshape(-1, self.width)
+
+    def corpus_score(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
+    ) -> float:
+        """The score of all sentences together. Raises ``UserError`` also where there is none."""
+        check_pairing(hypotheses, references)
+        if not references:
+            raise UserError("nothing to score: the references are empty")
+        return float(self.build(language).corpus_score(list(hypotheses), [list(references)]).score)
+
+    def signature(self, language: str) -> str:
+        """sacreBLEU's signature, which does not depend on the text but exists only after scoring."""
+        metric = self.build(language)
+        metric.corpus_score(["a"], [["a"]])
+        return str(metric.get_signature())
+
+
+def check_pairing(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises ``UserError`` unless there is one hypothesis for each reference: sacreBLEU would cut the longer side."""
+    if len(hypotheses) != len(references):
+        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} references: give one for each")
+
+
+# ------------------------------------------------------------------------------------- scores of summed statistics
+
+
+def bleu(sums: SufficientStatistics) -> NDArray[np.float64]:
+    """Corpus BLEU with sacreBLEU's exponential smoothing.
+
+    ``sums`` (…, 10): words, words of the reference, matches of orders 1 to 4, n-grams of orders 1 to 4.
+    """
+    words, reference_words, matches, ngrams = sums[..., 0], sums[..., 1], sums[..., 2:6], sums[..., 6:10]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smoothed = np.where(matches > 0, matches, 0.5 ** np.cumsum(matches == 0, axis=-1))
+        precision = np.exp(np.log(smoothed / ngrams).mean(-1))
+        brevity = np.where(words < reference_words, np.exp(1 - reference_words / words), 1.0)
+        defined = (matches > 0).any(-1) & (ngrams > 0).all(-1)
+        return np.where(defined, 100 * brevity * precision, 0.0)
+
+
+def chrf(sums: SufficientStatistics) -> NDArray[np.float64]:
+    """Corpus chrF2. ``sums`` (…, 18): character n-grams, those of the reference and matches, for orders 1 to 6."""
+    ngrams, reference_ngrams, matches = np.moveaxis(sums.reshape(*sums.shape[:-1], 6, 3), -1, 0)
+    counted = (ngrams > 0) & (reference_ngrams > 0)
+    orders = np.maximum(counted.sum(-1), 1)
+    precision = _share(np.where(counted, matches, 0), ngrams).sum(-1) / orders
+    recall = _share(np.where(counted, matches, 0), reference_ngrams).sum(-1) / orders
+    return 100 * _share(5 * precision * recall, 4 * precision + recall)
+
+
+def ter(sums: SufficientStatistics) -> NDArray[np.float64]:
+    """Edits a hundred words of the reference. ``sums`` (…, 2): edits, words; edits of no word count as a hundred."""
+    edits, words = sums[..., 0], sums[..., 1]
+    return 100 * np.where(words > 0, ratio(sums), edits > 0)
+
+
+def ratio(sums: SufficientStatistics) -> NDArray[np.float64]:
+    """The first of two sums (…, 2) divided by the second; 0 where the second is 0."""
+    return _share(sums[..., 0], sums[..., 1])
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole != 0)
 
 
 def bleu_tokenizer(language: str) -> str:
@@ -23,26 +158,37 @@ def bleu_tokenizer(language: str) -> str:
     return "13a"
 
 
+# --------------------------------------------------------------------------------------------------- the metrics
+
+BLEU = SacreBLEUMetric(
+    "bleu", "BLEU", bleu, width=10, build=lambda language: SacreBLEUBLEU(tokenize=bleu_tokenizer(language))
+)
+CHRF = SacreBLEUMetric("chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF())
+TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, width=2, build=lambda _: SacreBLEUTER())
+NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)  # of sums of nats and of tokens
+MEAN = Metric("mean", "mean", ratio, high=math.inf)
+RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many
+
+USUAL: tuple[TextMetric, ...] = (BLEU, CHRF)
+"""Metrics of every evaluation; TER, which is slow, is computed only where it is asked for."""
+METRICS: dict[str, Metric] = {metric.key: metric for metric in (BLEU, CHRF, TER, NLL)}
+"""By key, as options name them."""
+
+
 def score(
-    hypotheses: Sequence[str], references: Sequence[str], language: str, names: Sequence[str] = ("bleu", "chrf")
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    language: str,
+    metrics: Sequence[TextMetric] = USUAL,
+    src: Sequence[str] | None = None,
 ) -> dict[str, float | str]:
-    """Corpus scores, 0 to 100, each with its signature beside it.
+    """Corpus scores by the metrics' keys, each with its signature beside it.
 
     Raises:
-        UserError: numbers of lines that differ, or no line: sacreBLEU would cut or crash.
+        UserError: numbers of lines that differ, or no line.
     """
-    if len(hypotheses) != len(references):
-        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} references: give one for each")
-    if not references:
-        raise UserError("nothing to score: the references are empty")
-    metrics: dict[str, Callable[[], BLEU | CHRF | TER]] = {
-        "bleu": lambda: BLEU(tokenize=bleu_tokenizer(language)),
-        "chrf": CHRF,
-        "ter": TER,
-    }
     scores: dict[str, float | str] = {}
-    for name in names:
-        metric = metrics[name]()
-        scores[name] = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
-        scores[f"{name}_signature"] = str(metric.get_signature())
+    for metric in metrics:
+        scores[metric.key] = metric.corpus_score(hypotheses, references, language, src)
+        scores[f"{metric.key}_signature"] = metric.signature(language)
     return scores

@@ -17,9 +17,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.evaluation.counts import Counts, Metric
+from seq2seq.evaluation.metrics import Metric, SufficientStatistics
 
-System = Sequence[Counts]
+System = Sequence[SufficientStatistics]
+Array = NDArray[np.float64]
 Covers = Literal["sentences and seeds", "sentences"]
 Indices = NDArray[np.intp]
 
@@ -89,7 +90,7 @@ class Onset:
 # ---------------------------------------------------------------------------------------------------- resampling
 
 
-def _weights(number: int, draws: int, seed: int) -> Iterator[Counts]:
+def _weights(number: int, draws: int, seed: int) -> Iterator[Array]:
     """How often each of N sentences is in each set (…, N): first all of them once, then the R resampled sets."""
     generator = np.random.default_rng(seed)
     yield np.ones((1, number))
@@ -111,7 +112,7 @@ def _scores(
     draws: int,
     windows: Sequence[Indices | slice] = (slice(None),),
     seed: int = SEED,
-) -> list[Counts]:
+) -> list[Array]:
     """Of each system, the scores of all sentences and of each resampled set, the same sets for all: (W, 1+R, K)."""
     columns = np.concatenate([counts for system in systems for counts in system], axis=1)
     width = systems[0][0].shape[1]
@@ -126,7 +127,7 @@ def _scores(
 # ----------------------------------------------------------------------------------------------------- intervals
 
 
-def _student(freedom: float) -> tuple[Counts, Counts]:
+def _student(freedom: float) -> tuple[Array, Array]:
     """Student's t as angles θ with t = √freedom · tan θ, and the probability of a smaller angle in absolute value."""
     angles = np.linspace(0, math.pi / 2, 10_001)
     density = np.cos(angles) ** (freedom - 1)
@@ -144,7 +145,7 @@ class _Spread:
     covers: Covers
 
     @classmethod
-    def of(cls, groups: Sequence[Counts], sentences: int) -> _Spread:
+    def of(cls, groups: Sequence[Array], sentences: int) -> _Spread:
         """Of the sum of the groups' means over seeds, where a group is scores (1+R, K) of all and of resampled sets.
 
         Satterthwaite's degrees of freedom, but with the seeds' variance counted twice in them: estimated from three
@@ -174,11 +175,11 @@ class _Spread:
         return 1 - float(np.interp(angle, angles, below))
 
 
-def _coverage(groups: Sequence[Counts]) -> Covers:
+def _coverage(groups: Sequence[Array]) -> Covers:
     return "sentences and seeds" if all(group.shape[-1] >= SEEDS for group in groups) else "sentences"
 
 
-def _variances(groups: Sequence[Counts], sentences: int) -> tuple[float, list[float]]:
+def _variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[float]]:
     """What the choice of sentences alone adds to the variance of the groups' sum, and what each group's seeds add.
 
     Groups are scores (..., 1+R, K); where there are windows in front, the mean over them. The bootstrap of the means
@@ -229,11 +230,11 @@ def difference(a: System, b: System, metric: Metric, draws: int = DRAWS, swaps: 
     return Difference(estimate.value, estimate.low, estimate.high, estimate.covers, p_bootstrap, p_randomisation)
 
 
-def _p_value(by_chance: Counts, found: float) -> float:
+def _p_value(by_chance: Array, found: float) -> float:
     return (int((by_chance >= found - TIE).sum()) + 1) / (len(by_chance) + 1)
 
 
-def _randomisation(a: Counts, b: Counts, metric: Metric, swaps: int) -> float:
+def _randomisation(a: Array, b: Array, metric: Metric, swaps: int) -> float:
     generator = np.random.default_rng(SEED)
     both = a.sum(0) + b.sum(0)
     differences = []
@@ -325,7 +326,7 @@ def _windows(words: NDArray[np.int_]) -> list[Indices]:
     return windows
 
 
-def _straying(group: Counts, generator: np.random.Generator) -> Counts:
+def _straying(group: Array, generator: np.random.Generator) -> Array:
     """By how much the mean over seeds of scores (W, 1+R, K) might be another one: (W, R)."""
     draws, seeds = group.shape[1] - 1, group.shape[2]
     normal = generator.standard_normal((draws, seeds))
@@ -333,7 +334,7 @@ def _straying(group: Counts, generator: np.random.Generator) -> Counts:
     return group[:, 0] @ (normal / np.sqrt(seeds * generator.chisquare(seeds - 1, (draws, 1)))).T
 
 
-def _crossing(gap: Counts, centres: Counts, words: NDArray[np.int_], margin: float) -> float:
+def _crossing(gap: Array, centres: Array, words: NDArray[np.int_], margin: float) -> float:
     """The length at which the gap exceeds the margin for the last time; infinite where it ends below."""
     below = np.flatnonzero(gap <= margin)
     if not len(below):

@@ -18,7 +18,7 @@ from seq2seq.data.subwords import NAMES, Subwords, normalise
 from seq2seq.decoding.search import force
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.metrics import BLEU
 from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run
 
@@ -100,7 +100,7 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
     bleu = None
     if sample.references:
         texts = ([found[0].text for found in beam], theirs.texts(their_beam))
-        ours_bleu, theirs_bleu = (float(score(each, sample.references, language, ("bleu",))["bleu"]) for each in texts)
+        ours_bleu, theirs_bleu = (BLEU.corpus_score(each, sample.references, language) for each in texts)
         bleu = ours_bleu, theirs_bleu
     same = [found[0].tgt_pieces[:-1] == pieces for found, pieces in zip(beam, their_beam, strict=True)]
     return Comparison(

@@ -12,6 +12,7 @@ from rich.table import Table
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translation
+from seq2seq.evaluation.metrics import TER, USUAL
 from seq2seq.runs.run import Run
 
 SHADES = " ░▒▓█"
@@ -69,8 +70,8 @@ def print_result(run: Run, summary: dict[str, Any]) -> None:
     table.add_row("target tokens", f"{summary['tokens']:,}")
     table.add_row("tokens/s in training", f"{summary['tokens_per_second']:,.0f}")
     Console().print(table)
-    _line(f"BLEU signature  {test['bleu_signature']}")
-    _line(f"chrF signature  {test['chrf_signature']}")
+    for metric in USUAL:
+        _line(f"{metric.label} signature  {test[f'{metric.key}_signature']}")
     for sample in summary["samples"]:
         _line(f"\nsource       {sample['src']}")
         _line(f"translation  {sample['translation']}")
@@ -87,10 +88,9 @@ def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> Non
         print(json.dumps(scores, indent=2, ensure_ascii=False))
         return
     table = _table(f"{scores['sentences']:,} sentences", "figure", "value")
-    names = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
-    for key, name in names.items():
-        if key in scores:
-            table.add_row(name, f"{scores[key]:.2f}")
+    metrics = [metric for metric in (*USUAL, TER) if metric.key in scores]
+    for metric in metrics:
+        table.add_row(metric.label, f"{scores[metric.key]:.2f}")
     _add_lengths(table, scores)
     table.add_row("loss (nats a token)", f"{scores['nll']:.3f}")
     table.add_row("perplexity", f"{scores['ppl']:.2f}")
@@ -100,9 +100,8 @@ def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> Non
     table.add_row("time", duration(scores["seconds"]))
     table.add_row("sentences/s", f"{scores['sentences_per_second']:.1f}")
     Console().print(table)
-    for key, name in names.items():
-        if key in scores:
-            _line(f"{name} signature  {scores[f'{key}_signature']}")
+    for metric in metrics:
+        _line(f"{metric.label} signature  {scores[f'{metric.key}_signature']}")
     _line(f"scores and hypotheses in {folder}")
 
 

@@ -19,6 +19,7 @@ from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.decoding.translator import Translation
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, evaluate
+from seq2seq.evaluation.metrics import TER, USUAL
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
 from seq2seq.runs.fingerprint import fingerprint
@@ -181,7 +182,7 @@ def evaluate_run(
         asked = config.data.split_options(name) != loaded.run.load_config().data.split_options(name)  # for other files
         saved = None if asked else saved_split(loaded.run, name)
         src, references = saved or split_of_source(config, name)
-    metrics = ("bleu", "chrf", "ter") if ter else ("bleu", "chrf")
+    metrics = (*USUAL, TER) if ter else USUAL
     with progress("evaluating", len(src)) as done:
         evaluation = evaluate(
             loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done

@@ -15,7 +15,7 @@ from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import evaluate, evaluating
-from seq2seq.evaluation.metrics import score
+from seq2seq.evaluation.metrics import BLEU, CHRF, TER, score
 from seq2seq.models.interface import Seq2Seq
 
 GREEDY = DecodeConfig(max_ratio=1.0, max_extra=2)
@@ -78,10 +78,10 @@ def test_translations_are_scored_against_the_untouched_references(
     lstm: Translator, text: tuple[list[str], list[str]]
 ) -> None:
     src, references = text
-    found = evaluate(lstm, src, references, "de", GREEDY, metrics=("bleu", "chrf", "ter"))
+    found = evaluate(lstm, src, references, "de", GREEDY, metrics=(BLEU, CHRF, TER))
     hypotheses = [best[0].text for best in found.translations]
     assert hypotheses == [best[0].text for best in lstm.translate(src, GREEDY)]
-    expected = score(hypotheses, references, "de", ("bleu", "chrf", "ter"))
+    expected = score(hypotheses, references, "de", (BLEU, CHRF, TER))
     assert {key: found.scores[key] for key in expected} == expected
     assert found.scores["length_ratio"] == pytest.approx(sum(map(len, hypotheses)) / sum(map(len, references)))
     assert found.scores["sentences"] == len(src)

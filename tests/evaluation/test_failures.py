@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seq2seq.evaluation.failures import counts, left_out, not_copied, repeats, too_short
+from seq2seq.evaluation.failures import FAILURES, left_out, not_copied, repeats, too_short
 
 
 def test_a_repetition_is_three_words_that_come_again_and_more_often_than_in_the_reference() -> None:
@@ -35,7 +35,11 @@ def test_names_and_numbers_are_what_source_and_reference_share() -> None:
 
 
 def test_every_sentence_is_counted_in_every_kind() -> None:
-    found = counts(["a 1", "b"], ["1", "b b b b"], ["1", "b c"])
+    texts = (["1", "b b b b"], ["1", "b c"], "de")
+    found = {metric.label: metric.statistics(*texts, ["a 1", "b"]).tolist() for metric in FAILURES}
     assert {len(rows) for rows in found.values()} == {2}
-    assert found["names and numbers not copied"] == [(0, 1), (0, 0)]
-    assert found["repeats three words"] == [(0, 1), (1, 1)]
+    assert found["names and numbers not copied"] == [[0, 1], [0, 0]]
+    assert found["repeats three words"] == [[0, 1], [1, 1]]
+    for metric in FAILURES:
+        if not metric.needs_source:
+            assert metric.statistics(*texts).tolist() == found[metric.label]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from seq2seq.config.schema import TrainerConfig
 from seq2seq.errors import UserError
 from seq2seq.evaluation import metrics as scores
-from seq2seq.evaluation.metrics import bleu_tokenizer, score
+from seq2seq.evaluation.metrics import BLEU, CHRF, METRICS, TER, USUAL, bleu_tokenizer, score
 
 REFERENCES = ["Die Katze sieht den kleinen Hund.", "Er läuft schnell nach Hause, sagt sie.", "Das alte Haus …", "½"]
 HYPOTHESES = ["Die Katze sieht einen kleinen Hund.", "Er läuft nach Hause , sagt sie", "Das alte Haus …", ""]
@@ -24,7 +26,7 @@ def test_scores_and_signatures_are_those_of_the_command_line(tmp_path: Path) -> 
     command = [sys.executable, "-m", "sacrebleu", "ref", "-i", "hyp", "-m", "bleu", "chrf", "ter", "-w", "9"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     expected = {row["name"]: row for row in json.loads(run.stdout)}
-    found = score(HYPOTHESES, REFERENCES, "de", ("bleu", "chrf", "ter"))
+    found = score(HYPOTHESES, REFERENCES, "de", (BLEU, CHRF, TER))
     for name, theirs in NAMES.items():
         assert found[name] == pytest.approx(expected[theirs]["score"], abs=1e-8)
         assert found[f"{name}_signature"] == expected[theirs]["signature"]
@@ -42,8 +44,14 @@ def test_scores_are_plain_numbers_and_text() -> None:
 
 
 def test_a_perfect_translation_scores_a_hundred_and_no_errors() -> None:
-    found = score(REFERENCES, REFERENCES, "de", ("bleu", "chrf", "ter"))
+    found = score(REFERENCES, REFERENCES, "de", (BLEU, CHRF, TER))
     assert [found[name] for name in NAMES] == pytest.approx([100, 100, 0])
+
+
+def test_every_metric_that_a_checkpoint_is_chosen_by_says_which_way_is_up() -> None:
+    [choices] = [f.metadata["choices"] for f in fields(TrainerConfig) if f.name == "metric"]
+    assert {key: METRICS[key].higher_is_better for key in choices} == {"bleu": True, "chrf": True, "nll": False}
+    assert not TER.higher_is_better and all(metric.higher_is_better for metric in USUAL)
 
 
 @pytest.mark.parametrize("hypotheses", [["a"], ["a", "b", "c"], []])

@@ -1,4 +1,4 @@
-"""Counts against sacreBLEU, tests against its paired tests, intervals against simulations whose truth is known."""
+"""Sufficient statistics and tests against sacreBLEU, intervals against simulations whose truth is known."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import pytest
 from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU as SacreBLEU
 from sacrebleu.metrics.chrf import CHRF as SacreCHRF
+from sacrebleu.metrics.ter import TER as SacreTER
 from sacrebleu.significance import PairedTest
 
 from seq2seq.errors import UserError
 from seq2seq.evaluation import statistics
-from seq2seq.evaluation.counts import (
+from seq2seq.evaluation.failures import FAILURES
+from seq2seq.evaluation.metrics import (
     BLEU,
     CHRF,
     MEAN,
     RATE,
-    Counts,
+    TER,
     Metric,
+    SufficientStatistics,
     TextMetric,
-    bleu,
-    bleu_counts,
-    chrf,
-    chrf_counts,
     ratio,
+    score,
 )
-from seq2seq.evaluation.metrics import score
 from seq2seq.evaluation.statistics import by_bucket, difference, growth, holm, interval, onset
 
 WORDS = ["der", "die", "das", "Hund", "Katze", "Haus", "läuft", "alt,", "klein.", "und", "<b>", "&", "„ja“", "1.000"]
 THEIRS = {"BLEU": SacreBLEU, "chrF": SacreCHRF}
 BOTH = pytest.mark.parametrize("metric", [BLEU, CHRF], ids=["bleu", "chrf"])
+TEXT_METRICS = pytest.mark.parametrize("metric", [BLEU, CHRF, TER, *FAILURES], ids=lambda metric: metric.key)
 
 
 def texts(number: int, seed: int = 0) -> list[str]:
@@ -54,16 +54,18 @@ GOOD, MIDDLING, BAD = (worsened(REFERENCES, share, n) for n, share in enumerate(
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "width"), [(bleu, SacreBLEU(), 10), (chrf, SacreCHRF(), 18)], ids=["bleu", "chrf"]
+    ("metric", "theirs", "width"),
+    [(BLEU, SacreBLEU(), 10), (CHRF, SacreCHRF(), 18), (TER, SacreTER(), 2)],
+    ids=["bleu", "chrf", "ter"],
 )
-def test_scores_of_any_sums_are_those_of_sacrebleu(ours, theirs, width: int) -> None:  # type: ignore[no-untyped-def]
+def test_scores_of_any_sums_are_those_of_sacrebleu(metric, theirs, width: int) -> None:  # type: ignore[no-untyped-def]
     generator = np.random.default_rng(3)
     sums = generator.integers(0, 40, (400, width)).astype(float)
     sums *= generator.random(sums.shape) > generator.random((400, 1))  # from no zero at all to nothing but zeros
     sums = np.concatenate([sums, np.zeros((1, width)), np.ones((1, width)), sums[:100] * 10_000])
     expected = [theirs._compute_score_from_stats(row.astype(int).tolist()).score for row in sums]
-    assert ours(sums) == pytest.approx(expected, abs=1e-9)
-    assert ours(sums[:500].reshape(4, 125, width)).ravel() == pytest.approx(expected[:500], abs=1e-9)
+    assert metric.score(sums) == pytest.approx(expected, abs=1e-9)
+    assert metric.score(sums[:500].reshape(4, 125, width)).ravel() == pytest.approx(expected[:500], abs=1e-9)
     assert len({round(value, 3) for value in expected}) > 50
 
 
@@ -74,24 +76,23 @@ def test_scores_of_any_sums_are_those_of_sacrebleu(ours, theirs, width: int) -> 
     ids=["good", "bad", "perfect", "empty", "no-match", "mixed"],
 )
 def test_corpus_scores_from_counts_are_those_of_sacrebleu(hypotheses: list[str], language: str) -> None:
-    expected = score(hypotheses, REFERENCES, language)
-    assert float(bleu(bleu_counts(hypotheses, REFERENCES, language).sum(0))) == pytest.approx(
-        expected["bleu"], abs=1e-9
-    )
-    assert float(chrf(chrf_counts(hypotheses, REFERENCES).sum(0))) == pytest.approx(expected["chrf"], abs=1e-9)
+    expected = score(hypotheses, REFERENCES, language, (BLEU, CHRF, TER))
+    for metric in (BLEU, CHRF, TER):
+        sums = metric.statistics(hypotheses, REFERENCES, language).sum(0)
+        assert float(metric.score(sums)) == pytest.approx(expected[metric.key], abs=1e-9)
 
 
-@BOTH
+@TEXT_METRICS
 def test_no_sentences_have_no_rows_and_score_nothing(metric: TextMetric) -> None:
-    counts = metric.counts([], [], "de")
+    counts = metric.statistics([], [], "de", [])
     assert len(counts) == 0
     assert float(metric.score(counts.sum(0))) == 0
 
 
-@BOTH
+@TEXT_METRICS
 def test_a_hypothesis_too_few_is_an_error_and_not_cut(metric: TextMetric) -> None:
     with pytest.raises(UserError, match="1 hypotheses but 2 references"):
-        metric.counts(["a"], ["a", "b"], "de")
+        metric.statistics(["a"], ["a", "b"], "de", ["a", "b"])
 
 
 def test_a_ratio_with_nothing_below_is_nothing() -> None:
@@ -110,9 +111,9 @@ def test_single_runs_get_the_p_values_of_sacrebleu(
     monkeypatch.delenv("SACREBLEU_SEED", raising=False)
     monkeypatch.setattr(statistics, "CELLS", cells)  # also where the draws are made in portions
     named = [("a", GOOD), ("b", MIDDLING), ("c", BAD)]
-    test = PairedTest(named, {"m": THEIRS[metric.name]()}, [REFERENCES], test_type=kind, n_samples=250)
+    test = PairedTest(named, {"m": THEIRS[metric.label]()}, [REFERENCES], test_type=kind, n_samples=250)
     expected = next(results for name, results in test()[1].items() if name != "System")
-    a, *others = (metric.counts(lines, REFERENCES, "de") for _, lines in named)
+    a, *others = (metric.statistics(lines, REFERENCES, "de") for _, lines in named)
     for other, theirs in zip(others, expected[1:], strict=True):
         ours = difference([other], [a], metric, draws=250, swaps=250)
         assert ours.value == pytest.approx(theirs.score - expected[0].score, abs=1e-9)
@@ -123,7 +124,7 @@ def test_single_runs_get_the_p_values_of_sacrebleu(
 
 @BOTH
 def test_a_system_does_not_differ_from_itself(metric: TextMetric) -> None:
-    counts = metric.counts(GOOD, REFERENCES, "de")
+    counts = metric.statistics(GOOD, REFERENCES, "de")
     for system in ([counts], [counts, counts], [counts] * 3):
         found = difference(system, system, metric)
         assert (found.value, found.low, found.high, found.p_bootstrap, found.p_randomisation) == (0, 0, 0, 1, 1)
@@ -131,8 +132,8 @@ def test_a_system_does_not_differ_from_itself(metric: TextMetric) -> None:
 
 @BOTH
 def test_one_sentence_that_differs_proves_nothing(metric: TextMetric) -> None:
-    a = metric.counts(GOOD, REFERENCES, "de")
-    b = metric.counts([REFERENCES[0], *GOOD[1:]], REFERENCES, "de")
+    a = metric.statistics(GOOD, REFERENCES, "de")
+    b = metric.statistics([REFERENCES[0], *GOOD[1:]], REFERENCES, "de")
     found = difference([b], [a], metric)
     assert found.value > 0
     assert found.p_randomisation == 1
@@ -140,7 +141,7 @@ def test_one_sentence_that_differs_proves_nothing(metric: TextMetric) -> None:
 
 @BOTH
 def test_one_sentence_alone_proves_nothing(metric: TextMetric) -> None:
-    a, b = (metric.counts([line], ["die Katze sieht das Haus"], "de") for line in ("die Katze sieht", "das Haus"))
+    a, b = (metric.statistics([line], ["die Katze sieht das Haus"], "de") for line in ("die Katze sieht", "das Haus"))
     found = difference([a], [b], metric)
     assert (found.low, found.high, found.p_bootstrap, found.p_randomisation) == (-100, 100, 1, 1)
     assert (interval([a], metric).low, interval([a], metric).high) == (0, 100)
@@ -149,7 +150,7 @@ def test_one_sentence_alone_proves_nothing(metric: TextMetric) -> None:
 # ------------------------------------------------------------------------------------------- intervals by hand
 
 
-def constant(rate: float, sentences: int = 40) -> Counts:
+def constant(rate: float, sentences: int = 40) -> SufficientStatistics:
     """Sentences that are all alike: nothing hangs on which are drawn."""
     return np.tile([10 * rate, 10.0], (sentences, 1))
 
@@ -187,8 +188,8 @@ def test_one_seed_of_plain_means_gets_the_textbook_interval() -> None:
 
 
 def test_nothing_hangs_on_the_order_of_calls_or_of_seeds() -> None:
-    seeds = [BLEU.counts(worsened(REFERENCES, 0.3, n), REFERENCES, "de") for n in range(3)]
-    other = [CHRF.counts(BAD, REFERENCES, "de")]
+    seeds = [BLEU.statistics(worsened(REFERENCES, 0.3, n), REFERENCES, "de") for n in range(3)]
+    other = [CHRF.statistics(BAD, REFERENCES, "de")]
     first = interval(seeds, BLEU)
     interval(other, CHRF)
     difference(seeds, seeds[:1], BLEU)
@@ -198,7 +199,7 @@ def test_nothing_hangs_on_the_order_of_calls_or_of_seeds() -> None:
 
 
 def test_a_difference_turned_round_changes_its_sign_alone() -> None:
-    a, b = ([BLEU.counts(worsened(REFERENCES, s, n), REFERENCES, "de") for n in range(3)] for s in (0.2, 0.4))
+    a, b = ([BLEU.statistics(worsened(REFERENCES, s, n), REFERENCES, "de") for n in range(3)] for s in (0.2, 0.4))
     there, back = difference(a, b, BLEU), difference(b, a, BLEU)
     assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
     assert (there.p_bootstrap, there.p_randomisation) == pytest.approx((back.p_bootstrap, back.p_randomisation))
@@ -228,19 +229,21 @@ def test_with_seeds_enough_the_p_value_and_the_interval_say_the_same() -> None:
 SIMULATED, SENTENCES = 1_000, 80
 
 
-def qualities(generator: np.random.Generator, sentences: int, seeds: NDArray[np.float64], own: float) -> Counts:
+def qualities(
+    generator: np.random.Generator, sentences: int, seeds: NDArray[np.float64], own: float
+) -> SufficientStatistics:
     """How well each seed's sentences are translated, (N, K): a sentence's share, a seed's, and one of both."""
     together = 0.6 + generator.normal(0, 0.15, (sentences, 1)) + seeds
     return np.clip(together + generator.normal(0, own, (sentences, len(seeds))), 0.02, 0.98)
 
 
-def means(generator: np.random.Generator, quality: Counts) -> list[Counts]:
+def means(generator: np.random.Generator, quality: SufficientStatistics) -> list[SufficientStatistics]:
     """Something like NLL: a sum over a sentence's words, and the words."""
     words = generator.integers(4, 40, len(quality))
     return [np.stack([generator.gamma(30, q * words / 30), words], axis=1) for q in quality.T]
 
 
-def matches(generator: np.random.Generator, quality: Counts) -> list[Counts]:
+def matches(generator: np.random.Generator, quality: SufficientStatistics) -> list[SufficientStatistics]:
     """Something like BLEU: matches of n-grams that grow rarer with n, and outputs about as long as the reference."""
     references = generator.integers(6, 40, len(quality))
     words = references + generator.integers(-2, 3, len(quality))
@@ -306,7 +309,7 @@ def test_empty_buckets_are_left_out() -> None:
 LENGTHS = [length for length in range(3, 61) for _ in range(12)]
 
 
-def falling(rate_of) -> Counts:  # type: ignore[no-untyped-def]
+def falling(rate_of) -> SufficientStatistics:  # type: ignore[no-untyped-def]
     """Sentences of LENGTHS with as many points of a hundred as ``rate_of`` their length says."""
     return np.array([[rate_of(length), 1.0] for length in LENGTHS])
 
@@ -347,7 +350,7 @@ def test_an_onset_that_might_as_well_not_be_has_no_upper_end() -> None:
 
 
 def test_the_onset_of_seeds_that_differ_is_less_sure() -> None:
-    def seeds(*starts: int) -> list[Counts]:
+    def seeds(*starts: int) -> list[SufficientStatistics]:
         return [falling(lambda length, start=start: 100 - max(length - start, 0)) for start in starts]
 
     alike, unlike, alone = (onset(PERFECT * 3, seeds(*s), LENGTHS, MEAN) for s in ((20,) * 3, (14, 20, 26), (14, 26)))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.evaluation import failures
-from seq2seq.evaluation.counts import BLEU, RATE, bleu, bleu_counts
+from seq2seq.evaluation.failures import FAILURES
+from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import by_bucket, interval
 from seq2seq.report.page.parts import Figure, Row, Section, Table
 from seq2seq.report.sections.material import Material
@@ -27,7 +27,7 @@ def extrapolation(material: Material) -> Section:
                 if each["src"]:  # a tiny test has too few sentences to join
                     sets[each["name"]].append(each)
         for name, each in sets.items():
-            system = [bleu_counts(one["hypotheses"], one["references"], material.language) for one in each]
+            system = [BLEU.statistics(one["hypotheses"], one["references"], material.language) for one in each]
             score = interval(system, BLEU)
             words = float(np.mean([len(line.split()) for line in each[0]["src"]]))
             wanted = sum(len(line.split()) for line in each[0]["references"])
@@ -95,8 +95,8 @@ def search(material: Material) -> Section:
         found = group.measured("search")
         for cells in zip(*(one["rows"] for one in found), strict=True):
             references = found[0]["references"]
-            system = [bleu_counts(cell["hypotheses"], references, material.language) for cell in cells]
-            value = float(np.mean([bleu(counts.sum(0)) for counts in system]))
+            system = [BLEU.statistics(cell["hypotheses"], references, material.language) for cell in cells]
+            value = float(np.mean([BLEU.score(counts.sum(0)) for counts in system]))
             own = {"model": group.model, "beam": cells[0]["beam"], "length penalty": cells[0]["length_penalty"]}
             rows.append({**own, "BLEU": value})
         for way in ("total", "average"):
@@ -144,18 +144,15 @@ def failing(material: Material) -> Section:
     buckets = by_bucket(material.lengths.tolist(), material.edges)
     rows: list[Row] = []
     for group in material.groups:
-        by_kind: dict[str, list[Any]] = defaultdict(list)
-        for own in group.hypotheses:
-            for kind, counts in failures.counts(material.src, own, material.references).items():
-                by_kind[kind].append(np.array(counts, float))
-        for kind, system in by_kind.items():
+        for metric in FAILURES:
+            system = material.system(group, metric)
             for bucket in buckets:
                 inside = [counts[bucket.indices] for counts in system]
                 if not inside[0][:, 1].sum():
                     continue
-                rate = interval(inside, RATE)
+                rate = interval(inside, metric)
                 words = float(material.lengths[bucket.indices].mean())
-                row = {"model": group.model, "failure": kind, "bucket": bucket.name, "source words": words}
+                row = {"model": group.model, "failure": metric.label, "bucket": bucket.name, "source words": words}
                 rows.append({**row, "rate": rate.value, "low": rate.low, "high": rate.high})
     figure = Figure(
         "failures", "What goes wrong, by source length",

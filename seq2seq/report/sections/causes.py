@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.evaluation.counts import BLEU, RATE, bleu, bleu_counts
+from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.page.parts import Figure, Row, Section, Table
 from seq2seq.report.sections.material import Group, Material
@@ -46,7 +46,7 @@ def interventions(material: Material) -> Found:
             whole = interval(system, BLEU)
             rows.append(_intervention(group.model, condition, "all", whole.value, whole.low, whole.high))
             for bucket in by_bucket(lengths.tolist(), material.edges):
-                value = float(np.mean([bleu(counts[bucket.indices].sum(0)) for counts in system]))
+                value = float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in system]))
                 rows.append(_intervention(group.model, condition, bucket.name, value, None, None))
     drawn = [row for row in rows if row["source words"] == "all"]
     figure = Figure(
@@ -82,7 +82,7 @@ def _intervened(group: Group, material: Material) -> list[tuple[str, list[Any], 
         chosen = found["sentences"]
         references = [material.references[n] for n in chosen]
         for row in found["rows"]:
-            by_condition[row["attention"]].append(bleu_counts(row["hypotheses"], references, material.language))
+            by_condition[row["attention"]].append(BLEU.statistics(row["hypotheses"], references, material.language))
     return [(condition, system, chosen) for condition, system in by_condition.items()]
 
 
@@ -229,7 +229,7 @@ def first_seed(group: Group) -> Group:
 
 
 def _bleu(material: Material, group: Group, bucket: Bucket) -> float:
-    return float(np.mean([bleu(counts[bucket.indices].sum(0)) for counts in material.system(group, BLEU)]))
+    return float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in material.system(group, BLEU)]))
 
 
 def variants(material: Material) -> Found:

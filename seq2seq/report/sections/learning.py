@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.evaluation.counts import BLEU, bleu, bleu_counts
+from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
 from seq2seq.report.page.parts import Figure, Row, Section, Table
 from seq2seq.report.sections.material import Group, Material, lines_of
@@ -45,7 +45,7 @@ def _curve(name: str, group: Group, references: list[str], language: str, bucket
             path = run.validation(line["step"])
             if path.exists():
                 hypotheses = lines_of(path)
-                counts = bleu_counts(hypotheses, references[: len(hypotheses)], language)
+                counts = BLEU.statistics(hypotheses, references[: len(hypotheses)], language)
                 points.append((line["train/tokens"] / 1e6, [_score(counts, bucket) for bucket in buckets]))
         runs.append(points)
     common = min(map(len, runs))
@@ -63,7 +63,7 @@ def _curve(name: str, group: Group, references: list[str], language: str, bucket
 def _score(counts: NDArray[np.float64], bucket: Bucket) -> float | None:
     """BLEU of a bucket's sentences; None where none of them was translated."""
     inside = bucket.indices[bucket.indices < len(counts)]
-    return float(bleu(counts[inside].sum(0))) if len(inside) else None
+    return float(BLEU.score(counts[inside].sum(0))) if len(inside) else None
 
 
 def _ends(last: list[Row]) -> Table:

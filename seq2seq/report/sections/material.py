@@ -16,7 +16,7 @@ from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.evaluation.counts import Counts, TextMetric
+from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric
 from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run
 from seq2seq.study.options import VariantConfig
@@ -91,7 +91,7 @@ class Material:
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     gold: str | None = None  # the file that tells which words belong together, where the user gave one
-    _counts: dict[tuple[Path, str], Counts] = field(default_factory=dict)
+    _counts: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)
 
     @property
     def baseline(self) -> Group:
@@ -103,13 +103,13 @@ class Material:
         """The models that it is compared with."""
         return self.groups[1:]
 
-    def system(self, group: Group, metric: TextMetric) -> list[Counts]:
+    def system(self, group: Group, metric: TextMetric) -> list[SufficientStatistics]:
         """A metric's counts of the test translations of each of the group's runs, each run counted once."""
         found = []
         for run, hypotheses in zip(group.runs, group.hypotheses, strict=True):
-            key = (run.folder, metric.name)
+            key = (run.folder, metric.key)
             if key not in self._counts:
-                self._counts[key] = metric.counts(hypotheses, self.references, self.language)
+                self._counts[key] = metric.statistics(hypotheses, self.references, self.language, self.src)
             found.append(self._counts[key])
         return found
 

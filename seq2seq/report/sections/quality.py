@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.evaluation.counts import BLEU, CHRF, MEAN, Counts, Metric
+from seq2seq.evaluation.metrics import BLEU, CHRF, MEAN, NLL, USUAL, Metric, SufficientStatistics, TextMetric
 from seq2seq.evaluation.statistics import (
     Bucket,
     Difference,
@@ -28,7 +28,7 @@ from seq2seq.report.sections.material import Group, Material
 MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
 
 
-def at(system: System, bucket: Bucket) -> list[Counts]:
+def at(system: System, bucket: Bucket) -> list[SufficientStatistics]:
     """A system's counts of the sentences of one bucket."""
     return [counts[bucket.indices] for counts in system]
 
@@ -183,18 +183,18 @@ class Quality:
         """Section 2: scores with intervals, every seed as a point, every pair tested."""
         rows: list[Row] = []
         scores: list[list[Any]] = []
-        for metric in (BLEU, CHRF):
+        for metric in USUAL:
             for group in self.material.groups:
                 system = self.material.system(group, metric)
                 whole = interval(system, metric)
-                label = {"metric": metric.name, "model": group.model}
+                label = {"metric": metric.label, "model": group.model}
                 rows.append({**label, "score": whole.value, "low": whole.low, "high": whole.high})
                 singles = [float(metric.score(counts.sum(0))) for counts in system]
                 rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
                 seeds = ", ".join(f"{value:.2f}" for value in singles)
-                scores.append([group.model, metric.name, whole.value, whole.low, whole.high, seeds])
+                scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
         summary = self.material.groups[0].summaries[0]["test"]
-        signatures = f"{summary['bleu_signature']}; {summary['chrf_signature']}"
+        signatures = "; ".join(summary[f"{metric.key}_signature"] for metric in USUAL)
         text = [
             f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
             + (
@@ -217,7 +217,7 @@ class Quality:
 
     def _pairs(self) -> Table:
         rows: list[list[Any]] = []
-        for metric in (BLEU, CHRF):
+        for metric in USUAL:
             found: list[tuple[str, Difference]] = []
             for a, b in combinations(self.material.groups, 2):
                 systems = [self.material.system(group, metric) for group in (b, a)]
@@ -225,7 +225,7 @@ class Quality:
             drawn = holm([each.p_bootstrap for _, each in found])
             swapped = holm([each.p_randomisation for _, each in found])
             for (pair, each), p, q in zip(found, drawn, swapped, strict=True):
-                rows.append([pair, metric.name, each.value, each.low, each.high, chance(p), chance(q)])
+                rows.append([pair, metric.label, each.value, each.low, each.high, chance(p), chance(q)])
         columns = ["pair", "metric", "difference", "low", "high", "p (bootstrap)", "p (randomisation)"]
         return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
 
@@ -257,15 +257,20 @@ class Quality:
             "lines", "source words", "BLEU", "model", "low", "high", y_title="difference in BLEU",
         )  # fmt: skip
 
-    def _likelihood(self, group: Group) -> list[Counts]:
+    def _system(self, group: Group, metric: Metric) -> list[SufficientStatistics]:
+        if isinstance(metric, TextMetric):
+            return self.material.system(group, metric)
+        return self._likelihood(group)
+
+    def _likelihood(self, group: Group) -> list[SufficientStatistics]:
         tokens = self.material.reference_tokens.astype(float)
         return [np.stack([nll, tokens], 1) for nll in group.reference_nll]
 
-    def _lengths_out(self, group: Group) -> list[Counts]:
+    def _lengths_out(self, group: Group) -> list[SufficientStatistics]:
         wanted = np.array([len(line.split()) for line in self.material.references], float)
         return [np.stack([np.array([len(line.split()) for line in own], float), wanted], 1) for own in group.hypotheses]
 
-    def _curves(self, metric: Metric, of: Callable[[Group], Sequence[Counts]], value: str) -> list[Row]:
+    def _curves(self, metric: Metric, of: Callable[[Group], Sequence[SufficientStatistics]], value: str) -> list[Row]:
         estimates = {}
         for group in self.material.groups:
             system = of(group)
@@ -276,7 +281,7 @@ class Quality:
         return Figure(
             "nll-by-length", "How surprising the reference is, by source length",
             "Negative log-likelihood of the references in nats a token, teacher-forced: no search is involved.",
-            self._curves(MEAN, self._likelihood, "nats"), "lines", "source words", "nats", "model", "low", "high",
+            self._curves(NLL, self._likelihood, "nats"), "lines", "source words", "nats", "model", "low", "high",
             y_title="nats a token",
         )  # fmt: skip
 
@@ -311,20 +316,15 @@ class Quality:
     def _difference_table(self) -> Table:
         rows: list[list[Any]] = []
         base = self.material.baseline
-        measures: list[tuple[str, Metric, Callable[[Group], Sequence[Counts]]]] = [
-            ("BLEU", BLEU, lambda group: self.material.system(group, BLEU)),
-            ("chrF", CHRF, lambda group: self.material.system(group, CHRF)),
-            ("NLL a token", MEAN, self._likelihood),
-        ]
-        for title, metric, of in measures:
-            theirs = of(base)
+        for metric in (*USUAL, NLL):
+            theirs = self._system(base, metric)
             for group in self.material.others:
-                own = of(group)
+                own = self._system(group, metric)
                 found = [difference(at(own, bucket), at(theirs, bucket), metric) for bucket in self.buckets]
                 drawn = holm([each.p_bootstrap for each in found])
                 swapped = holm([each.p_randomisation for each in found])
                 for bucket, each, p, q in zip(self.buckets, found, drawn, swapped, strict=True):
-                    row = [f"{group.model} − {base.model}", title, bucket.name, len(bucket.indices)]
+                    row = [f"{group.model} − {base.model}", metric.label, bucket.name, len(bucket.indices)]
                     rows.append([*row, each.value, each.low, each.high, chance(p), chance(q)])
         columns = ["pair", "metric", "source words", "sentences", "difference", "low", "high"]
         columns += ["p (bootstrap)", "p (randomisation)"]
