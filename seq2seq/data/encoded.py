@@ -26,7 +26,7 @@ from seq2seq.data.files import Pair
 from seq2seq.data.sources import Source, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.system.files import explained, read_json, write_json
+from seq2seq.system.files import os_errors_as_user_errors, read_json, write_json
 
 VERSION = 2  # of the layout below: part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
@@ -126,7 +126,7 @@ def prepare(data: DataConfig) -> Corpus:
     root = Path(data.cache) / "prepared"
     folder = root / name
     if not folder.exists():
-        with explained(root):
+        with os_errors_as_user_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
             try:

@@ -22,7 +22,7 @@ from seq2seq.export.mapping import specification
 from seq2seq.export.options import Request, refuse_existing
 from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
 from seq2seq.runs import loading as trained
-from seq2seq.system.files import explained, write_json
+from seq2seq.system.files import os_errors_as_user_errors, write_json
 
 
 def export(request: Request) -> Comparison:
@@ -74,7 +74,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     made = [folder for folder in out.parents if not folder.exists()]  # the innermost first
     try:
-        with explained(out):
+        with os_errors_as_user_errors(out):
             temporary.mkdir(parents=True)
             yield temporary
             for path in temporary.iterdir():

@@ -21,7 +21,7 @@ import yaml
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, to_plain
 from seq2seq.errors import UserError
-from seq2seq.system.files import explained, read_json, write_atomically, write_json
+from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
 """Keys that do not change what a run is."""
@@ -99,7 +99,7 @@ class Run:
         # Not in the folder: it may not exist yet, and a training that is refused must leave nothing.
         name = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"seq2seq-{os.getuid()}-{name}.lock"
-        with explained(path):
+        with os_errors_as_user_errors(path):
             file = path.open("w")
         with file:
             try:

@@ -14,7 +14,7 @@ from seq2seq.errors import UserError
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def os_errors_as_user_errors(path: Path) -> Iterator[None]:
     """Turn what an operating system can answer to a write into one line for the user."""
     try:
         yield
@@ -34,7 +34,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with explained(path):
+    with os_errors_as_user_errors(path):
         if path.exists() and not (path.is_file() or path.is_dir()):
             path.write_bytes(data)
             return

@@ -27,7 +27,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from seq2seq.decoding.translator import Translation
 from seq2seq.runs.run import Run
-from seq2seq.system.files import explained, write_atomically
+from seq2seq.system.files import os_errors_as_user_errors, write_atomically
 
 LAYOUT = {
     "comparison": {
@@ -45,7 +45,7 @@ class RunLog:
 
     def __init__(self, run: Run, step: int) -> None:
         self.run = run
-        with explained(run.tensorboard):
+        with os_errors_as_user_errors(run.tensorboard):
             if step == 0:  # an earlier attempt was killed before its first checkpoint
                 shutil.rmtree(run.tensorboard, ignore_errors=True)
             _forget_events(run.tensorboard, step)
@@ -58,7 +58,7 @@ class RunLog:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One point of each curve."""
-        with explained(self.run.metrics_file):
+        with os_errors_as_user_errors(self.run.metrics_file):
             # JSON has no NaN, and strict readers refuse the file for one.
             plain = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
             for tag, value in values.items():
@@ -72,7 +72,7 @@ class RunLog:
             f"**{source}**  \n{translation.text}  \n*{reference}*"
             for source, reference, translation in zip(src, references, found, strict=True)
         ]
-        with explained(self.run.tensorboard):
+        with os_errors_as_user_errors(self.run.tensorboard):
             self.writer.add_text("samples", "\n\n---\n\n".join(rows), step)
             for n, translation in enumerate(found):
                 if translation.attention is not None:
@@ -81,13 +81,13 @@ class RunLog:
 
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
-        with explained(self.run.tensorboard):
+        with os_errors_as_user_errors(self.run.tensorboard):
             for summary in hparams(chosen, results):
                 self.writer.file_writer.add_summary(summary)
 
     def close(self) -> None:
         """Flush and close the files."""
-        with explained(self.run.tensorboard):
+        with os_errors_as_user_errors(self.run.tensorboard):
             self.writer.close()
             self.file.close()
 

@@ -26,7 +26,7 @@ from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.loading import Loaded, saved_split, split_of_source, unzip
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process
-from seq2seq.system.files import explained, read_json, write_atomically, write_json
+from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
 from seq2seq.terminal import tables
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.trainer import Trainer
@@ -67,7 +67,7 @@ def _train(config: Config, run: Run, goes_on: bool) -> None:
     prints = fingerprint(corpus)
     if goes_on:
         _check_data(run, prints)
-    with explained(run.folder):
+    with os_errors_as_user_errors(run.folder):
         if not goes_on and run.folder.exists():  # only now: whatever could be wrong with the new run is not
             for folder in (run.checkpoint("last").parent, run.tensorboard):  # first what a cut removal must not leave
                 shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seq2seq.errors import UserError
-from seq2seq.system.files import explained, read_json, write_atomically, write_json
+from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -89,7 +89,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_other_errors_than_the_systems_are_not_touched(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), explained(tmp_path):
+    with pytest.raises(ZeroDivisionError), os_errors_as_user_errors(tmp_path):
         _ = 1 / 0
 
 

@@ -18,7 +18,7 @@ from seq2seq.report.page import theme
 from seq2seq.report.page.markdown import as_markdown
 from seq2seq.report.page.packing import pack_explorer, plain, script_json, shown, shown_cell, to_csv
 from seq2seq.report.page.parts import Figure, Page, Section, Table, numeric
-from seq2seq.system.files import explained, write_atomically, write_json
+from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
 
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -105,7 +105,7 @@ def tensorboard_summary(page: Page, folder: Path) -> None:
     from torch.utils.tensorboard.writer import SummaryWriter
 
     events = folder / "tensorboard"
-    with explained(events):
+    with os_errors_as_user_errors(events):
         shutil.rmtree(events, ignore_errors=True)
         with SummaryWriter(str(events)) as writer:
             writer.add_text("comparison/summary", as_markdown(page, pictures=False))
