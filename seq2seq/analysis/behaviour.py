@@ -24,7 +24,7 @@ from seq2seq.data.files import lines
 from seq2seq.decoding import search as decoding
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.alignment import splitter, word_attention, words_of_pieces
-from seq2seq.evaluation.evaluate import forced
+from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.evaluation.metrics import CHRF
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import unchanging_weights
@@ -118,7 +118,7 @@ def preference(subject: Subject) -> dict[str, dict[str, float]]:
     """
     folder = subject.run.evaluation("test")
     own, scored = (list(lines(str(folder / name))) for name in ("hypotheses.txt", "log_probability.txt"))
-    _, found = forced(subject.translator, subject.src, own, lambda count: None)
+    _, found = reference_likelihood(subject.translator, subject.src, own, lambda count: None)
     pieces = [map(len, subject.translator.subwords.encode_tgt(side)) for side in (own, subject.references)]
     counts: dict[str, Counter[str]] = {"total": Counter(), "average": Counter()}
     for text, wanted, ours, theirs, *sizes in zip(
@@ -194,7 +194,7 @@ def explorer(subject: Subject) -> dict[str, Any]:
     src, references = ([side[n] for n in chosen] for side in (subject.src, subject.references))
     split, subwords = splitter(subject.config), subject.translator.subwords
     found = subject.translator.translate(src, searching(subject.config.decode), attention=True)
-    _, log_probability = forced(subject.translator, src, references, lambda count: None)
+    _, log_probability = reference_likelihood(subject.translator, src, references, lambda count: None)
     pieces = map(len, subwords.encode_tgt(references))
     sentences = []
     for n, (best,), total, size in zip(chosen, found, log_probability, pieces, strict=True):
@@ -211,7 +211,7 @@ def looked(best: Translation, text: str, src: Sequence[str], tgt: Sequence[str])
     """For each map, the attention (target words by source words) that predicted each word; nothing where none was."""
     if best.attention is None:
         return []
-    sides = words_of_pieces(best.tgt_pieces, best.text, tgt), words_of_pieces(best.src_pieces, text, src)
+    sides = words_of_pieces(best.tgt_tokens, best.text, tgt), words_of_pieces(best.src_tokens, text, src)
     weights = word_attention(best.attention.transpose(0, 1), *sides).double()
     rounded: list[list[list[float]]] = ((weights * 1000).round() / 1000).tolist()
     return [[[value or 0 for value in row] for row in matrix] for matrix in rounded]  # three of four: "0.0" is long

@@ -20,7 +20,7 @@ from seq2seq.analysis.subject import Subject
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, splitter, words_of_pieces
-from seq2seq.evaluation.evaluate import piece_scores
+from seq2seq.evaluation.evaluate import token_log_probs
 from seq2seq.models.interface import Reweigh, Seq2Seq
 
 INTERVENED = 200  # sentences that are translated under each intervention
@@ -113,15 +113,15 @@ def forgetting(subject: Subject, links: Sequence[Links] | None = None) -> dict[s
         raise UserError(f"{len(links):,} alignments but {len(subject.src):,} test sentences: give one for each")
     split = splitter(subject.config)
     rows: dict[tuple[int, int | None], list[float]] = defaultdict(lambda: [0, 0.0, 0])
-    for n, (nll, right) in enumerate(piece_scores(subject.translator, subject.src, subject.references)):
+    for n, (log_probs, is_argmax) in enumerate(token_log_probs(subject.translator, subject.src, subject.references)):
         spaced = subject.src[n].split()
         place_of = [place for place, word in enumerate(spaced) for _ in split(word)]  # punctuation goes with its word
         ids = subject.translator.subwords.encode_tgt([subject.references[n]])[0]
         pieces = subject.translator.subwords.tgt_pieces(ids)
         owners = words_of_pieces(pieces, subject.references[n], split(subject.references[n])).of_piece
-        for owner, *scores in zip(owners, nll, right, strict=True):
+        for owner, log_prob, right in zip(owners, log_probs, is_argmax, strict=True):
             places = [place_of[i] for i, j in links[n] if j == owner]
             row = rows[len(spaced), int(sum(places) / len(places) + 0.5) if places else None]
-            row[:] = [total + more for total, more in zip(row, (1, *scores), strict=True)]
+            row[:] = [total + more for total, more in zip(row, (1, -log_prob, right), strict=True)]
     ordered = sorted(rows.items(), key=lambda item: (item[0][0], -1 if item[0][1] is None else item[0][1]))
     return {"rows": [[*key, *row] for key, row in ordered]}

@@ -1,4 +1,4 @@
-"""Text in, text out: a model with its subwords. Knows no file and no run folder."""
+"""From text to text: models with their subword segmentation. Knows no file and no run folder."""
 
 from __future__ import annotations
 
@@ -19,21 +19,18 @@ from seq2seq.models.kernels.linear import unchanging_weights
 
 @dataclass(frozen=True)
 class Translation:
-    """One hypothesis as text, with the pieces it was made of and what it looked at.
-
-    ``attention`` (T, H, S): a row for each target piece, the end mark last; a column for each source piece likewise.
-    """
+    """One hypothesis as text."""
 
     text: str
-    score: float
-    log_probability: float
-    src_pieces: list[str]
-    tgt_pieces: list[str]
-    attention: Tensor | None
+    score: float  # what the search ranks by: the log-probability divided by the length penalty
+    log_probability: float  # of all tokens, in nats
+    src_tokens: list[str]  # S, EOS last
+    tgt_tokens: list[str]  # T, EOS last
+    attention: Tensor | None  # (T, H, S): for each target token, the weights of the step that predicted it
 
 
 class Translator:
-    """One model, or an ensemble of models that share their subwords."""
+    """One model, or an ensemble of models with the same vocabulary."""
 
     def __init__(
         self,
@@ -53,7 +50,9 @@ class Translator:
     ) -> list[list[Translation]]:
         """The n-best translations of each line, in the order of the lines; an empty line gives an empty text.
 
-        Lines are batched by length; ``done`` is told how many are finished after each batch.
+        Args:
+            attention: whether to keep attention weights.
+            done: called after each batch with the number of lines in it (batches are of similar lengths).
         """
         encoded = self.subwords.encode_src(lines)
         results = [[Translation("", 0.0, 0.0, [], [], None)] * options.nbest for _ in lines]
@@ -74,11 +73,11 @@ class Translator:
     def _translation(self, text: str, src: list[int], hypothesis: Hypothesis) -> Translation:
         maps = hypothesis.attention
         return Translation(
-            text=" ".join(text.split("\n")),  # byte pieces can spell a line end: one line in is one line out
+            text=" ".join(text.split("\n")),  # byte tokens can spell a line end: one line in is one line out
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
-            src_pieces=self.subwords.src_pieces(src),
-            tgt_pieces=[*self.subwords.tgt_pieces(hypothesis.ids), "</s>"],
+            src_tokens=self.subwords.src_pieces(src),
+            tgt_tokens=[*self.subwords.tgt_pieces(hypothesis.ids), "</s>"],
             # A copy: a view would keep the maps of the whole batch.
             attention=None if maps is None else maps[..., : len(src)].to("cpu", torch.float32, copy=True),
         )

@@ -1,36 +1,72 @@
-"""A model and a split to figures: the same call while training, at the test, and from the command line."""
+"""Evaluation of a model on a split: the same call for validation, for the test and for ``seq2seq evaluate``.
+
+Knows translators, texts and metrics; knows no run and no table.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import nn
 
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, collate
-from seq2seq.decoding.search import force
+from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.lengths import by_thirds
-from seq2seq.evaluation.metrics import USUAL, TextMetric, score
+from seq2seq.evaluation.lengths import Third, by_thirds
+from seq2seq.evaluation.metrics import USUAL, MetricScores, TextMetric, score
 from seq2seq.system.files import write_atomically, write_json
+
+
+class Likelihood(TypedDict):
+    """Scores of the references under teacher forcing."""
+
+    nll: float  # negative log-likelihood, nats a token
+    ppl: float
+    bits_per_character: float  # of the reference, so that vocabularies can be compared
+    token_accuracy: float  # share of tokens that are the argmax
+    target_tokens: int
+
+
+class Details(TypedDict, total=False):
+    """Entries of ``scores.json`` that are there only if they were asked for."""
+
+    by_length: list[Third]
+    models: list[str]  # checkpoints of the ensemble
+    decode: dict[str, Any]  # options of the search
+
+
+class Scores(Likelihood, MetricScores, Details):
+    """The content of ``scores.json``."""
+
+    sentences: int  # that were translated and scored
+    length_ratio: float  # characters of the output for each of the references
+    seconds: float  # of translating
+    sentences_per_second: float
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures by name, the translations they were computed from, and each reference's log-probability (nats)."""
+    """Scores, the n-best translations they were computed from, and the log-probability (nats) of each reference."""
 
-    scores: dict[str, Any]
+    scores: Scores
     translations: list[list[Translation]]
     log_probability: list[float]
 
+    def curves(self, split: str, *more: str) -> dict[str, float]:
+        """Scores as points of curves, by TensorBoard tag (for example ``valid/nll``); ``more`` names further scores."""
+        scores: Mapping[str, Any] = self.scores
+        names = ("nll", "ppl", *(metric.key for metric in USUAL), "token_accuracy", *more)
+        return {f"{split}/{name}": scores[name] for name in names}
+
     def save(self, folder: Path) -> None:
-        """Write scores, hypotheses and the references' log-probabilities side by side, a line a sentence."""
+        """Write ``scores.json``, and hypotheses and the references' log-probabilities with a line a sentence."""
         write_atomically(folder / "hypotheses.txt", "".join(f"{best[0].text}\n" for best in self.translations))
         write_atomically(folder / "log_probability.txt", "".join(f"{value:.6f}\n" for value in self.log_probability))
         write_json(folder / "scores.json", self.scores)
@@ -38,7 +74,7 @@ class Evaluation:
 
 @contextmanager
 def evaluating(models: Sequence[nn.Module]) -> Iterator[None]:
-    """Dropout off inside, as it was outside."""
+    """Evaluation mode inside the context; each model's own mode again after it."""
     modes = [model.training for model in models]
     for model in models:
         model.eval()
@@ -60,71 +96,72 @@ def evaluate(
     by_length: bool = False,
     done: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
-    """Teacher-forced likelihood of all references, and translations scored against them.
+    """Compute the likelihood of all references under teacher forcing, and score translations against them.
 
     Args:
         language: of the references; it decides BLEU's tokeniser.
         translate_first: translate and score only so many sentences.
-        by_length: BLEU of the shortest, middle and longest third of the sentences as well.
-        done: told how many sentences are finished.
+        by_length: also score the shortest, middle and longest third of the sentences.
+        done: called after each batch with the number of sentences that it finished.
     """
     most = len(src) if translate_first is None else min(translate_first, len(src))
     with evaluating(translator.models):
-        likelihood, log_probability = forced(translator, src, references, done)
+        likelihood, log_probability = reference_likelihood(translator, src, references, done)
         started = time.perf_counter()
         translations = translator.translate(src[:most], options, done=done)
         seconds = time.perf_counter() - started
     hypotheses = [best[0].text for best in translations]
-    scores: dict[str, Any] = {
+    texts = hypotheses, references[:most], language
+    details: Details = {"by_length": by_thirds(src[:most], *texts)} if by_length else {}
+    scores: Scores = {
         "sentences": most,
-        **score(hypotheses, references[:most], language, metrics, src[:most]),
+        **score(*texts, metrics, src[:most]),
         **likelihood,
+        "length_ratio": sum(map(len, hypotheses)) / max(sum(map(len, references[:most])), 1),
+        **details,
+        "seconds": seconds,
+        "sentences_per_second": most / max(seconds, 1e-9),
     }
-    # In characters, so that it means the same for every vocabulary.
-    scores["length_ratio"] = sum(map(len, hypotheses)) / max(sum(map(len, references[:most])), 1)
-    if by_length:
-        scores["by_length"] = by_thirds(src[:most], hypotheses, references[:most], language)
-    scores |= {"seconds": seconds, "sentences_per_second": most / max(seconds, 1e-9)}
     return Evaluation(scores, translations, log_probability)
 
 
-def forced(
+def reference_likelihood(
     translator: Translator, src: Sequence[str], references: Sequence[str], done: Callable[[int], None]
-) -> tuple[dict[str, Any], list[float]]:
-    """NLL a token (nats), perplexity, bits a character of the reference, the share of tokens predicted right.
-
-    Also the log-probability of each reference.
-    """
-    scores = piece_scores(translator, src, references, done)
-    log_probability = [-sum(nll) for nll, _ in scores]
-    nll, tokens = -sum(log_probability), sum(len(right) for _, right in scores)
-    per_token = nll / max(tokens, 1)
-    figures = {
-        "nll": per_token,
-        "ppl": math.exp(min(per_token, 100.0)),
+) -> tuple[Likelihood, list[float]]:
+    """Scores of the references under teacher forcing, and the log-probability (nats) of each reference."""
+    tokens = token_log_probs(translator, src, references, done)
+    log_probability = [sum(log_probs) for log_probs, _ in tokens]
+    nll, count = -sum(log_probability), sum(len(is_argmax) for _, is_argmax in tokens)
+    likelihood: Likelihood = {
+        "nll": nll / max(count, 1),
+        "ppl": math.exp(min(nll / max(count, 1), 100.0)),
         "bits_per_character": nll / math.log(2) / max(sum(map(len, references)), 1),
-        "token_accuracy": sum(sum(right) for _, right in scores) / max(tokens, 1),
-        "target_tokens": tokens,
+        "token_accuracy": sum(sum(is_argmax) for _, is_argmax in tokens) / max(count, 1),
+        "target_tokens": count,
     }
-    return figures, log_probability
+    return likelihood, log_probability
 
 
-def piece_scores(
+def token_log_probs(
     translator: Translator,
     src: Sequence[str],
     references: Sequence[str],
     done: Callable[[int], None] = lambda count: None,
 ) -> list[tuple[list[float], list[bool]]]:
-    """Under teacher forcing, for each reference: the negative log-probability of each piece; whether it is foremost."""
+    """Under teacher forcing, for each reference: the log-probability of each token, and whether it is the argmax.
+
+    Args:
+        done: called with 0 after each batch, so that it may stop the evaluation.
+    """
     encoded = list(zip(translator.subwords.encode_src(src), translator.subwords.encode_tgt(references), strict=True))
     scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(encoded)
     for rows in batched([max(map(len, pair)) for pair in encoded]):
         batch = collate([encoded[n][0] for n in rows], [encoded[n][1] for n in rows]).to(translator.device)
         with translator.autocast():
-            predicted = force(translator.models, batch.src, batch.tgt_in)
-        nll = -predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)
-        right = predicted.argmax(-1) == batch.tgt_out
-        for n, row, hits in zip(rows, nll.tolist(), right.tolist(), strict=True):
+            predicted = teacher_forced_log_probs(translator.models, batch.src, batch.tgt_in)
+        picked = predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)
+        is_argmax = predicted.argmax(-1) == batch.tgt_out
+        for n, row, hits in zip(rows, picked.tolist(), is_argmax.tolist(), strict=True):
             length = len(encoded[n][1])
             scores[n] = (row[:length], hits[:length])
         done(0)

@@ -1,27 +1,35 @@
-"""BLEU by the length of the source: what the fixed-context bottleneck is seen by. Knows texts alone."""
+"""BLEU by source length, which is where a fixed-size context vector loses quality. Knows texts alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from seq2seq.evaluation.metrics import BLEU
 
 THIRDS = ("shortest", "middle", "longest")
 
 
-def by_thirds(
-    src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str
-) -> list[dict[str, Any]]:
+class Third(TypedDict):
+    """BLEU of a third of the sentences, with the fewest and the most source words in it."""
+
+    third: str
+    from_words: int
+    to_words: int
+    sentences: int
+    bleu: float
+
+
+def by_thirds(src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str) -> list[Third]:
     """BLEU of the shortest, the middle and the longest third of the sentences, by words of the source.
 
-    Fewer than three sentences have no thirds: the list is then empty.
+    The list is empty if there are fewer than three sentences.
     """
     if len(src) < len(THIRDS):
         return []
     words = [len(line.split()) for line in src]
     order = sorted(range(len(src)), key=lambda n: words[n])
-    rows = []
+    rows: list[Third] = []
     for part, name in enumerate(THIRDS):
         chosen = order[len(order) * part // 3 : len(order) * (part + 1) // 3]
         bleu = BLEU.corpus_score([hypotheses[n] for n in chosen], [references[n] for n in chosen], language)

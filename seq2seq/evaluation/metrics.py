@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,18 @@ class Metric:
     high: float = 100.0
     higher_is_better: bool = True
     needs_source: bool = False
+
+    def better(self, score: float, other: float) -> bool:
+        """Whether a score is better than another."""
+        return score > other if self.higher_is_better else score < other
+
+    def of(self, scores: Mapping[str, Any]) -> float:
+        """This metric's score in a record of several (``scores.json``)."""
+        return float(scores[self.key])
+
+    def signature_of(self, scores: Mapping[str, Any]) -> str:
+        """This metric's signature in a record of several."""
+        return str(scores[f"{self.key}_signature"])
 
 
 class TextMetric(Metric, ABC):
@@ -175,13 +188,24 @@ METRICS: dict[str, Metric] = {metric.key: metric for metric in (BLEU, CHRF, TER,
 """By key, as options name them."""
 
 
+class MetricScores(TypedDict, total=False):
+    """Corpus scores and signatures as ``scores.json`` has them, for each metric that was asked for."""
+
+    bleu: float
+    bleu_signature: str
+    chrf: float
+    chrf_signature: str
+    ter: float
+    ter_signature: str
+
+
 def score(
     hypotheses: Sequence[str],
     references: Sequence[str],
     language: str,
     metrics: Sequence[TextMetric] = USUAL,
     src: Sequence[str] | None = None,
-) -> dict[str, float | str]:
+) -> MetricScores:
     """Corpus scores by the metrics' keys, each with its signature beside it.
 
     Raises:
@@ -191,4 +215,4 @@ def score(
     for metric in metrics:
         scores[metric.key] = metric.corpus_score(hypotheses, references, language, src)
         scores[f"{metric.key}_signature"] = metric.signature(language)
-    return scores
+    return cast(MetricScores, scores)  # a literal key for each metric that may be asked for

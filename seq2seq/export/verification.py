@@ -15,7 +15,7 @@ import torch
 
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
 from seq2seq.data.subwords import NAMES, Subwords, normalise
-from seq2seq.decoding.search import force
+from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU
@@ -102,7 +102,7 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
         texts = ([found[0].text for found in beam], theirs.texts(their_beam))
         ours_bleu, theirs_bleu = (BLEU.corpus_score(each, sample.references, language) for each in texts)
         bleu = ours_bleu, theirs_bleu
-    same = [found[0].tgt_pieces[:-1] == pieces for found, pieces in zip(beam, their_beam, strict=True)]
+    same = [found[0].tgt_tokens[:-1] == pieces for found, pieces in zip(beam, their_beam, strict=True)]
     return Comparison(
         sentences=len(sample.src),
         what=sample.what,
@@ -163,7 +163,7 @@ def limit(source: int) -> int:
 
 def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Translation]) -> tuple[float, int, int]:
     """The largest difference of log-probability, how many translations are identical, how many part at a tie."""
-    targets = [each.tgt_pieces[:-1] for each in found]
+    targets = [each.tgt_tokens[:-1] for each in found]
     scores = theirs.log_probabilities(sample.src, targets)
     translations = theirs.translate(sample.src, beam_size=1)
     size = ours.subwords.sizes[1]
@@ -171,7 +171,9 @@ def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Tran
     largest, identical, ties = 0.0, 0, 0
     for n, source in enumerate(ours.subwords.encode_src(sample.src)):
         target = [ids[piece] for piece in targets[n]]
-        rows = force(ours.models, torch.tensor([source]), torch.tensor([[BOS, *target]]))[0].double()  # (T, V)
+        rows = teacher_forced_log_probs(ours.models, torch.tensor([source]), torch.tensor([[BOS, *target]]))[
+            0
+        ].double()  # (T, V)
         own = rows[torch.arange(len(rows)), torch.tensor([*target, EOS])]
         difference = abs(float((own - torch.tensor(scores[n], dtype=torch.float64)).sum()))
         largest = difference if not difference <= largest else largest  # so that NaN stays

@@ -12,6 +12,7 @@ from rich.table import Table
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translation
+from seq2seq.evaluation.evaluate import Scores
 from seq2seq.evaluation.metrics import TER, USUAL
 from seq2seq.runs.run import Run
 
@@ -71,7 +72,7 @@ def print_result(run: Run, summary: dict[str, Any]) -> None:
     table.add_row("tokens/s in training", f"{summary['tokens_per_second']:,.0f}")
     Console().print(table)
     for metric in USUAL:
-        _line(f"{metric.label} signature  {test[f'{metric.key}_signature']}")
+        _line(f"{metric.label} signature  {metric.signature_of(test)}")
     for sample in summary["samples"]:
         _line(f"\nsource       {sample['src']}")
         _line(f"translation  {sample['translation']}")
@@ -82,7 +83,7 @@ def print_result(run: Run, summary: dict[str, Any]) -> None:
     _line("       make tensorboard")
 
 
-def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> None:
+def print_evaluation(scores: Scores, folder: Path, as_json: bool) -> None:
     """Scores as a table, or as JSON for machines."""
     if as_json:
         print(json.dumps(scores, indent=2, ensure_ascii=False))
@@ -90,7 +91,7 @@ def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> Non
     table = _table(f"{scores['sentences']:,} sentences", "figure", "value")
     metrics = [metric for metric in (*USUAL, TER) if metric.key in scores]
     for metric in metrics:
-        table.add_row(metric.label, f"{scores[metric.key]:.2f}")
+        table.add_row(metric.label, f"{metric.of(scores):.2f}")
     _add_lengths(table, scores)
     table.add_row("loss (nats a token)", f"{scores['nll']:.3f}")
     table.add_row("perplexity", f"{scores['ppl']:.2f}")
@@ -101,11 +102,11 @@ def print_evaluation(scores: dict[str, Any], folder: Path, as_json: bool) -> Non
     table.add_row("sentences/s", f"{scores['sentences_per_second']:.1f}")
     Console().print(table)
     for metric in metrics:
-        _line(f"{metric.label} signature  {scores[f'{metric.key}_signature']}")
+        _line(f"{metric.label} signature  {metric.signature_of(scores)}")
     _line(f"scores and hypotheses in {folder}")
 
 
-def _add_lengths(table: Table, scores: dict[str, Any]) -> None:
+def _add_lengths(table: Table, scores: Scores) -> None:
     for row in scores.get("by_length", []):
         words = f"{row['from_words']}–{row['to_words']} words"
         table.add_row(f"  BLEU, {row['third']} third ({words})", f"{row['bleu']:.2f}")
@@ -125,8 +126,8 @@ def alignment(translation: Translation, width: int = 80) -> str:
     if translation.attention is None:
         return "(no attention: this model sees the source through one fixed vector)\n"
     weights = translation.attention.mean(1).tolist()  # (T, S), the mean of all heads
-    src = [piece.replace("▁", "") or "▁" for piece in translation.src_pieces]
-    tgt = [piece.replace("▁", "") or "▁" for piece in translation.tgt_pieces]
+    src = [piece.replace("▁", "") or "▁" for piece in translation.src_tokens]
+    tgt = [piece.replace("▁", "") or "▁" for piece in translation.tgt_tokens]
     margin = max(map(len, tgt))
     if margin + 2 * len(src) + 1 > width:
         return "".join(_looked_at(piece, row, src, margin) for piece, row in zip(tgt, weights, strict=True))

@@ -26,14 +26,14 @@ from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from seq2seq.decoding.translator import Translation
+from seq2seq.evaluation.metrics import USUAL
 from seq2seq.runs.run import Run
 from seq2seq.system.files import os_errors_as_user_errors, write_atomically
 
 LAYOUT = {
     "comparison": {
         "loss": ["Multiline", ["train/nll", "valid/nll"]],
-        "BLEU": ["Multiline", ["valid/bleu"]],
-        "chrF": ["Multiline", ["valid/chrf"]],
+        **{metric.label: ["Multiline", [f"valid/{metric.key}"]] for metric in USUAL},
         "speed": ["Multiline", ["train/tokens_per_s"]],
     }
 }
@@ -122,8 +122,8 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     figure = Figure(figsize=(min(1.5 + 0.25 * columns, 20), min(1.2 + 0.22 * rows, 20)), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(columns), _labels(translation.src_pieces), rotation=90, fontsize=8)
-    axes.set_yticks(range(rows), _labels(translation.tgt_pieces), fontsize=8)
+    axes.set_xticks(range(columns), _labels(translation.src_tokens), rotation=90, fontsize=8)
+    axes.set_yticks(range(rows), _labels(translation.tgt_tokens), fontsize=8)
     canvas = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     canvas.print_rgba(buffer)

@@ -133,7 +133,7 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
         "samples": sample_translations(src, references, evaluation),
     }
     log = RunLog(run, trainer.at.step)
-    figures = {f"test/{key}": evaluation.scores[key] for key in ("nll", "ppl", "bleu", "chrf", "token_accuracy")}
+    figures = evaluation.curves("test")
     log.scalars(trainer.at.step, figures)
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
     log.close()

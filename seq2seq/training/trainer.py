@@ -21,6 +21,7 @@ from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate, evaluating
+from seq2seq.evaluation.metrics import METRICS, USUAL
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
 from seq2seq.runs import checkpoint
@@ -31,7 +32,6 @@ from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.optimizer import Plateau, build_optimizer, follow, learning_rate
 
 VALIDATIONS = 20  # in the whole training, unless told otherwise
-HIGHER_IS_BETTER = {"bleu": True, "chrf": True, "nll": False}
 
 
 class Stopped(Exception):
@@ -256,11 +256,10 @@ class Trainer:
         self.at.validated = self.at.step
         self.at.validations += 1
         self.at.plateau.observe(scores["nll"], self.options.optimizer)
-        self._keep_if_best(scores[self.options.metric])
+        self._keep_if_best(METRICS[self.options.metric].of(scores))
         if self.options.average:
             self._keep_recent()
-        names = ("nll", "ppl", "bleu", "chrf", "token_accuracy", "length_ratio")
-        figures = {f"valid/{name}": scores[name] for name in names}
+        figures = evaluation.curves("valid", "length_ratio")
         figures |= {"train/tokens": self.at.tokens, "train/seconds": self.at.seconds}
         self.log.scalars(self.at.step, figures)
         lines = "".join(f"{best[0].text}\n" for best in evaluation.translations)
@@ -268,18 +267,14 @@ class Trainer:
         self._show_samples(src, references)
         self.display.say(
             f"step {self.at.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "
-            f"BLEU {scores['bleu']:.1f}  chrF {scores['chrf']:.1f}"
+            + "  ".join(f"{metric.label} {metric.of(scores):.1f}" for metric in USUAL)
         )
         self.display.doing("training")
         self._save()
 
     def _keep_if_best(self, value: float) -> None:
         best = self.at.best
-        if (
-            best is None
-            or math.isnan(best)
-            or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best)
-        ):
+        if best is None or math.isnan(best) or METRICS[self.options.metric].better(value, best):
             self.at.best, self.at.best_step, self.at.waited = value, self.at.step, 0
             path = self.run.checkpoint("best")
             checkpoint.save_weights(path, checkpoint.weights_of(self.judged), asdict(self.at))

@@ -17,7 +17,7 @@ from seq2seq.config.schema import Config, DataConfig, DecodeConfig, GrammarConfi
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.evaluate import forced
+from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.report.page.parts import Output
 from seq2seq.runs.run import Run
@@ -108,7 +108,7 @@ def evaluated(subject: Subject, hypotheses: list[str], log_probability: list[flo
 
 def test_validation_sentences_are_searched_in_six_ways(make: Make) -> None:
     subject = make("bahdanau")
-    _, scored = forced(subject.translator, subject.src, subject.references, lambda count: None)
+    _, scored = reference_likelihood(subject.translator, subject.src, subject.references, lambda count: None)
     found = behaviour.search(evaluated(subject, subject.references, scored))
     assert (found["src"], found["references"]) == subject.valid
     assert len(found["rows"]) == 6
@@ -131,7 +131,7 @@ def test_whether_the_model_prefers_its_own_output(make: Make, monkeypatch: pytes
     ours = [0.0] * 4 + [-1.0, -1.0, -1.0] + [-9.0] * 5
     theirs = [0.0] * 4 + [-9.0 * length[subject.references[4]], *(-1.01 for _ in range(2)), *[-2.0] * 5]
     assert all(length[line] > length["die Katze"] * 1.1 for line in subject.references[5:7])
-    monkeypatch.setattr(behaviour, "forced", lambda *_: ({}, ours))
+    monkeypatch.setattr(behaviour, "reference_likelihood", lambda *_: ({}, ours))
     found = behaviour.preference(evaluated(subject, own, theirs))
     assert found["total"] == {"higher": 3 / 12, "lower": 5 / 12, "same": 4 / 12}
     assert found["average"] == {"higher": 1 / 12, "lower": 7 / 12, "same": 4 / 12}
@@ -179,7 +179,7 @@ def test_bytes_by_hand(build_tiny: Callable[..., Seq2Seq], sentences: Callable[.
 def test_the_explorer_has_words_and_where_they_looked(make: Make, name: str) -> None:
     subject = make(name)
     found = json.loads(json.dumps(behaviour.explorer(subject)))
-    _, scored = forced(subject.translator, subject.src, subject.references, lambda count: None)
+    _, scored = reference_likelihood(subject.translator, subject.src, subject.references, lambda count: None)
     translations = texts(subject, subject.src, OPTIONS)
     assert [each["index"] for each in found["sentences"]] == list(range(12))
     for n, each in enumerate(found["sentences"]):

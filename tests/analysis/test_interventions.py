@@ -26,7 +26,7 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links
-from seq2seq.evaluation.evaluate import forced
+from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.run import Run
 
@@ -168,7 +168,7 @@ def diagonal(pairs: Pairs) -> list[Links]:
 
 def test_rows_sum_to_what_the_evaluation_counts(make: Make, pairs: Pairs, name: str) -> None:
     subject = make(name)
-    figures, _ = forced(subject.translator, subject.src, subject.references, lambda count: None)
+    figures, _ = reference_likelihood(subject.translator, subject.src, subject.references, lambda count: None)
     rows = forgetting(subject, diagonal(pairs))["rows"]
     tokens, nll, correct = (sum(row[n] for row in rows) for n in (2, 3, 4))
     assert tokens == figures["target_tokens"]
@@ -189,7 +189,9 @@ def test_a_worked_example(make: Make, tiny_subwords: Subwords, monkeypatch: pyte
     pieces = tiny_subwords.tgt_pieces(tiny_subwords.encode_tgt(subject.references)[0])
     assert pieces == ["▁d", "ie", "▁", "K", "at", "z", "e", "▁s", "ie", "h", "t", "▁", "he", "i", "m", "</s>"]
     nll = [1.0] * 2 + [10.0] * 5 + [100.0] * 4 + [1000.0] * 4 + [0.5]
-    monkeypatch.setattr(causes, "piece_scores", lambda *_: [(nll, [int(value == 10) for value in nll])])
+    monkeypatch.setattr(
+        causes, "token_log_probs", lambda *_: [([-value for value in nll], [int(value == 10) for value in nll])]
+    )
     assert forgetting(subject)["rows"] == [
         [4, None, 6, 4010.5, 1],  # heim, which has no link; the end mark; the space alone before Katze
         [4, 1, 4, 40.0, 4],  # Katze: words 0 and 1, rounded up

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
-from seq2seq.decoding.search import Hypothesis, force, length_penalty, search, truncate
+from seq2seq.decoding.ensemble import teacher_forced_log_probs
+from seq2seq.decoding.search import Hypothesis, length_penalty, search, truncate
 from seq2seq.models.interface import DecoderOutput, Memory, Seq2Seq, State, Step
 from seq2seq.models.kernels.linear import unchanging_weights
 
@@ -61,7 +62,7 @@ def one(row: Tensor) -> Tensor:
 
 
 def forced_score(models: Sequence[Seq2Seq], row: Tensor, ids: list[int]) -> float:
-    predicted = force(models, one(row), torch.tensor([[BOS, *ids]]))[0]
+    predicted = teacher_forced_log_probs(models, one(row), torch.tensor([[BOS, *ids]]))[0]
     return sum(predicted[t, token].item() for t, token in enumerate([*ids, EOS]))
 
 
@@ -154,7 +155,7 @@ def trained(build_tiny: Build) -> Seq2Seq:
 def test_a_beam_that_holds_everything_finds_what_brute_force_finds(
     architecture: str, penalty: str, build_tiny: Build, sentences: Sentences
 ) -> None:
-    """Two words, at most three of them: 15 sentences, all of them scored by ``force``."""
+    """Two words, at most three of them: 15 sentences, all of them scored by teacher forcing."""
     model = build_tiny(architecture, vocab=6)
     src = sentences([3, 3], vocab=6)
     options = DecodeConfig(beam=15, nbest=15, length_penalty=penalty, max_ratio=1.0, max_extra=0)

@@ -90,9 +90,9 @@ def test_attention_has_a_row_a_piece_and_a_column_a_source_piece(
     found = make(architecture).translate(LINES, OPTIONS, attention=True)
     for t in (found[n][k] for n in (0, 2, 4, 5) for k in (0, 1)):
         assert t.attention is not None
-        assert t.src_pieces[-1] == t.tgt_pieces[-1] == "</s>"
-        assert t.attention.shape[0] == len(t.tgt_pieces)
-        assert t.attention.shape[2] == len(t.src_pieces)
+        assert t.src_tokens[-1] == t.tgt_tokens[-1] == "</s>"
+        assert t.attention.shape[0] == len(t.tgt_tokens)
+        assert t.attention.shape[2] == len(t.src_tokens)
         torch.testing.assert_close(t.attention.sum(-1), torch.ones(t.attention.shape[:2]))
         assert t.attention.untyped_storage().nbytes() == 4 * t.attention.numel(), "the whole batch's maps stay"
 

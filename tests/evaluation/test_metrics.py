@@ -51,6 +51,7 @@ def test_a_perfect_translation_scores_a_hundred_and_no_errors() -> None:
 def test_every_metric_that_a_checkpoint_is_chosen_by_says_which_way_is_up() -> None:
     [choices] = [f.metadata["choices"] for f in fields(TrainerConfig) if f.name == "metric"]
     assert {key: METRICS[key].higher_is_better for key in choices} == {"bleu": True, "chrf": True, "nll": False}
+    assert BLEU.better(2, 1) and not BLEU.better(1, 1) and METRICS["nll"].better(1, 2)
     assert not TER.higher_is_better and all(metric.higher_is_better for metric in USUAL)
 
 

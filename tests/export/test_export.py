@@ -35,7 +35,7 @@ from seq2seq.config.schema import (
 )
 from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords
-from seq2seq.decoding.search import force
+from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.export import exporting, mapping, options, verification
 from seq2seq.export.verification import Exported, compare, limit, sample_of
 from seq2seq.models.build import build
@@ -134,7 +134,9 @@ def largest_difference(loaded: trained.Loaded, exported: Exported, pairs: list[t
     theirs = exported.log_probabilities(sources, [pieces.tgt_pieces(each[:-1]) for each in ids])
     worst = 0.0
     for src, tgt, scores in zip(pieces.encode_src(sources), ids, theirs, strict=True):
-        rows = force(loaded.translator.models, torch.tensor([src]), torch.tensor([[BOS, *tgt[:-1]]]))[0]
+        rows = teacher_forced_log_probs(
+            loaded.translator.models, torch.tensor([src]), torch.tensor([[BOS, *tgt[:-1]]])
+        )[0]
         assert len(scores) == len(tgt)
         worst = max(worst, float((rows[torch.arange(len(tgt)), tgt] - torch.tensor(scores)).abs().max()))
     return worst
@@ -451,10 +453,10 @@ def test_near_ties_are_told_from_mistakes(make_run: MakeRun, tmp_path: Path, mon
     sample = sample_of(run, loaded.translator.subwords)
     found = [each[0] for each in loaded.translator.translate(sample.src, DecodeConfig())]
     often = max(
-        (p for each in found for p in each.tgt_pieces[:-1]), key=lambda p: sum(p in e.tgt_pieces for e in found)
+        (p for each in found for p in each.tgt_tokens[:-1]), key=lambda p: sum(p in e.tgt_tokens for e in found)
     )
     vocabulary = loaded.translator.subwords.tgt_pieces(range(320))
-    rare = next(piece for piece in vocabulary[4:] if not any(piece in each.tgt_pieces for each in found))
+    rare = next(piece for piece in vocabulary[4:] if not any(piece in each.tgt_tokens for each in found))
     honest = exported.translate(sample.src, beam_size=1)
     swapped = [[rare if piece == often else piece for piece in each] for each in honest]
     monkeypatch.setattr(exported, "translate", lambda *rest, **options: swapped)

@@ -114,7 +114,7 @@ def train(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq) 
         texts = ["".join(pieces).replace("▁", " ").removeprefix(" ") for pieces in lines]
         with evaluating(trainer.translator.models):
             found = trainer.translator.translate(texts, DecodeConfig(beam=1))
-        return [[piece for piece in best[0].tgt_pieces if piece != "</s>"] for best in found]
+        return [[piece for piece in best[0].tgt_tokens if piece != "</s>"] for best in found]
 
     gate.on_check(check)
     gate.on_translate(translate)
