@@ -1,7 +1,7 @@
-"""Batches of padded ids. A pure function of (seed, part): the place in the data is two integers, so resuming is exact.
+"""Batches of padded ids, planned by length under a budget of positions. Knows ids and lengths; no model.
 
-Knows ids and lengths; no text (but for subword sampling), no model. Lengths may be padded to a multiple, and numbers of
-sentences made one: every new shape costs a new kernel in bf16, every padded position as much as a real one.
+Text is needed for subword sampling alone. Lengths and batch sizes may be rounded to a multiple: in bf16 every new shape
+costs a new kernel, and every padded position costs as much as a real one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from seq2seq.data.encoded import Flat, Split
 from seq2seq.data.subwords import Subwords
 
 MULTIPLE = 4
-"""Where shapes should recur; 1 leaves lengths and numbers of sentences as they are."""
-PART = 1 << 18
-"""Pairs planned at once: what a plan costs in time and memory does not depend on how large the corpus is."""
-STRETCH = 1 << 10
-"""Neighbours in the corpus that stay in one part, so that a part is read from few places of the file."""
+"""Pad lengths and batch sizes to this multiple: oneDNN compiles a kernel for each bf16 shape. 1: no rounding."""
+SHARD_SIZE = 1 << 18
+"""Pairs planned at once, so that the time and memory of a plan do not grow with the corpus."""
+BLOCK_SIZE = 1 << 10
+"""Neighbouring pairs that stay in one shard, so that a shard is read from few places of the file."""
 SCORED_POSITIONS = 4_000
-"""Of a batch whose reference is only read, not trained on."""
+"""Padded positions of a batch that is scored under teacher forcing but not trained on."""
 Rows = NDArray[np.int64]
 
 
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 
 def batched(lengths: Sequence[int], positions: int | None = None) -> Iterator[list[int]]:
-    """Numbers of sequences, longest first, as many at a time as make up ``positions`` (``SCORED_POSITIONS``)."""
+    """Indices of the sequences, longest first, in batches of ``positions`` (default: ``SCORED_POSITIONS``)."""
     order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
     while order:
         size = max((positions or SCORED_POSITIONS) // lengths[order[0]], 1)
@@ -56,7 +56,7 @@ def batched(lengths: Sequence[int], positions: int | None = None) -> Iterator[li
 
 
 def multiple_for(device: torch.device, precision: torch.dtype) -> int:
-    """What lengths are made multiples of: as they are, 1, only where new shapes cost nothing."""
+    """The multiple that lengths are padded to: 1 (none) in float32 on a CPU, where new shapes cost nothing."""
     return 1 if device.type == "cpu" and precision == torch.float32 else MULTIPLE
 
 
@@ -65,15 +65,15 @@ def round_up(length: Rows, multiple: int = MULTIPLE) -> Rows:
     return -(-length // multiple) * multiple
 
 
-def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int, multiple: int = MULTIPLE) -> list[Rows]:
-    """The batches of one part in their order: rows of similar length, the batches shuffled.
+def plan(lengths: NDArray[np.int64], budget: int, seed: int, shard: int, multiple: int = MULTIPLE) -> list[Rows]:
+    """The batches of one shard in their order: rows of similar length in each, the batches shuffled.
 
     Args:
-        lengths: (N, 2) pieces of source and target.
+        lengths: (N, 2) tokens of source and target.
         budget: padded positions of a batch on its longer side.
-        multiple: of which lengths are made, and sizes of batches where there is a choice.
+        multiple: lengths are rounded up to it, and batch sizes down to it where they are larger.
     """
-    rng = np.random.default_rng([seed, part])
+    rng = np.random.default_rng([seed, shard])
     order = rng.permutation(len(lengths))
     rounded = round_up(lengths[order], multiple)
     longer = rounded.max(1)
@@ -91,8 +91,13 @@ def plan(lengths: NDArray[np.int64], budget: int, seed: int, part: int, multiple
     return [batches[n] for n in rng.permutation(len(batches))]
 
 
-class Batches:
-    """The training split, batch by batch. An epoch is planned in ``parts`` parts, a small corpus in one."""
+class BatchStream:
+    """The training split as an endless stream of batches that knows its own place.
+
+    An epoch is planned in shards of ``SHARD_SIZE`` pairs, a small corpus in one. The batches are a pure function of
+    (seed, shard, batch number), so the place is two integers, and a stream that starts from a saved ``state`` yields
+    exactly the batches that were left.
+    """
 
     def __init__(
         self,
@@ -102,32 +107,56 @@ class Batches:
         subwords: Subwords | None = None,
         sampling: float = 0.0,
         multiple: int = MULTIPLE,
-    ):
-        """``subwords`` and ``sampling`` draw another segmentation for each batch of each part."""
-        self.split, self.budget, self.seed, self.multiple = split, budget, seed, multiple
+        state: dict[str, int] | None = None,
+    ) -> None:
+        """``budget``: padded positions of a batch. ``subwords`` and ``sampling``: segment each batch anew."""
+        self.split, self.budget, self.seed = split, budget, seed
         self.subwords, self.sampling = subwords, sampling
-        self.parts = -(-len(split) // PART)
+        place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})
+        self.shard_number, self.batch_number, self.multiple = place["part"], place["batch"], place["multiple"]
+        self.shards = -(-len(split) // SHARD_SIZE)
+        self.planned = self.shard(self.shard_number)
 
-    def part(self, number: int) -> list[Rows]:
-        """The rows of each batch of a part; ``number`` counts on through the epochs."""
-        rows = self._rows(*divmod(number, self.parts))
+    def __iter__(self) -> BatchStream:
+        return self
+
+    def __next__(self) -> Batch:
+        if self.batch_number == len(self.planned):
+            self.shard_number, self.batch_number = self.shard_number + 1, 0
+            self.planned = self.shard(self.shard_number)
+        batch = self.load(self.planned[self.batch_number], self.shard_number, self.batch_number)
+        self.batch_number += 1
+        return batch
+
+    def state(self) -> dict[str, int]:
+        """The place behind the last batch, as plain data; the multiple belongs to it, since the plan depends on it."""
+        return {"part": self.shard_number, "batch": self.batch_number, "multiple": self.multiple}
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the split so far, with fractions."""
+        return (self.shard_number + self.batch_number / max(len(self.planned), 1)) / self.shards
+
+    def shard(self, number: int) -> list[Rows]:
+        """The rows of each batch of a shard; ``number`` counts on through the epochs."""
+        rows = self._rows(*divmod(number, self.shards))
         lengths = np.stack([side.lengths_of(rows) for side in (self.split.src, self.split.tgt)], 1)
         return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number, self.multiple)]
 
-    def _rows(self, epoch: int, part: int) -> Rows:
-        """The rows of one part of an epoch: stretches of neighbours, dealt anew in each epoch."""
-        if self.parts == 1:
+    def _rows(self, epoch: int, shard: int) -> Rows:
+        """The rows of one shard of an epoch: blocks of neighbours, dealt anew in each epoch."""
+        if self.shards == 1:
             return np.arange(len(self.split))
-        stretches = -(-len(self.split) // STRETCH)
-        dealt = np.random.default_rng([self.seed, epoch, self.parts]).permutation(stretches)
-        mine = dealt[part * (PART // STRETCH) : (part + 1) * (PART // STRETCH)]
-        rows = (mine[:, None] * STRETCH + np.arange(STRETCH)).flatten()
+        blocks = -(-len(self.split) // BLOCK_SIZE)
+        dealt = np.random.default_rng([self.seed, epoch, self.shards]).permutation(blocks)
+        mine = dealt[shard * (SHARD_SIZE // BLOCK_SIZE) : (shard + 1) * (SHARD_SIZE // BLOCK_SIZE)]
+        rows = (mine[:, None] * BLOCK_SIZE + np.arange(BLOCK_SIZE)).flatten()
         return rows[rows < len(self.split)]
 
-    def load(self, rows: Rows, part: int, number: int) -> Batch:
-        """Batch ``number`` of a part, made of ``rows``."""
+    def load(self, rows: Rows, shard: int, number: int) -> Batch:
+        """Batch ``number`` of a shard, made of ``rows``."""
         if self.sampling and self.subwords is not None:
-            seed = int(np.random.default_rng([self.seed, part, number]).integers(1 << 31))
+            seed = int(np.random.default_rng([self.seed, shard, number]).integers(1 << 31))
             texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
             src, tgt = self.subwords.sample(texts[0], texts[1], self.sampling, seed)
             return collate(src, tgt, self.multiple)

@@ -1,17 +1,19 @@
-"""Batches: what they hold, and that they depend on seed and epoch alone."""
+"""BatchStream: what they hold, and that they depend on seed and epoch alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import itertools
+
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from seq2seq.config.schema import BOS, EOS, PAD
 from seq2seq.data import batches as batches_module
-from seq2seq.data.batches import MULTIPLE, Batches, batched, collate, gather, multiple_for, pad, plan, round_up
+from seq2seq.data.batches import MULTIPLE, BatchStream, batched, collate, gather, multiple_for, pad, plan, round_up
 from seq2seq.data.encoded import Flat, FlatWriter, Split
 from seq2seq.data.subwords import Subwords
 
@@ -52,29 +54,29 @@ def test_exact_lengths_fill_the_budget_that_fours_leave_empty() -> None:
 
 
 def test_batches_use_most_of_the_budget(lengths: NDArray[np.int64]) -> None:
-    batches = plan(lengths, 1_000, seed=1, part=0)
+    batches = plan(lengths, 1_000, seed=1, shard=0)
     positions = sum(len(rows) * int(round_up(lengths[rows]).max()) for rows in batches)
     assert positions / len(batches) > 700
 
 
 def test_sentences_of_a_batch_are_of_similar_length(lengths: NDArray[np.int64]) -> None:
-    padded = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in plan(lengths, 1_000, seed=1, part=0))
+    padded = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in plan(lengths, 1_000, seed=1, shard=0))
     unsorted = sum(len(rows) * int(lengths[rows].max(0).sum()) for rows in np.array_split(np.arange(500), 25))
     assert padded < 0.85 * unsorted
 
 
 def test_a_sentence_over_the_budget_gets_a_batch_of_its_own() -> None:
     lengths = np.array([[5, 5], [90, 3], [6, 6], [3, 200]])
-    batches = as_lists(plan(lengths, 64, seed=1, part=0))
+    batches = as_lists(plan(lengths, 64, seed=1, shard=0))
     assert [1] in batches and [3] in batches
     assert sorted(row for rows in batches for row in rows) == [0, 1, 2, 3]
 
 
-def test_a_plan_is_a_function_of_seed_and_part(lengths: NDArray[np.int64]) -> None:
-    first = as_lists(plan(lengths, 200, seed=3, part=2))
+def test_a_plan_is_a_function_of_seed_and_shard(lengths: NDArray[np.int64]) -> None:
+    first = as_lists(plan(lengths, 200, seed=3, shard=2))
     np.random.default_rng().random()
     torch.rand(3)
-    assert as_lists(plan(lengths, 200, seed=3, part=2)) == first
+    assert as_lists(plan(lengths, 200, seed=3, shard=2)) == first
     for seed, epoch in ((3, 3), (4, 2), (2, 3)):
         other = as_lists(plan(lengths, 200, seed, epoch))
         assert other != first
@@ -82,13 +84,13 @@ def test_a_plan_is_a_function_of_seed_and_part(lengths: NDArray[np.int64]) -> No
 
 
 def test_batches_come_in_no_order_of_length(lengths: NDArray[np.int64]) -> None:
-    longest = [int(lengths[rows].max()) for rows in plan(lengths, 200, seed=1, part=0)]
+    longest = [int(lengths[rows].max()) for rows in plan(lengths, 200, seed=1, shard=0)]
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.5
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_few_sentences_make_few_batches(count: int) -> None:
-    batches = plan(np.full((count, 2), 3), 1_000, seed=1, part=0)
+    batches = plan(np.full((count, 2), 3), 1_000, seed=1, shard=0)
     assert [len(rows) for rows in batches] == [count]
 
 
@@ -153,8 +155,8 @@ def test_gathered_rows_are_padded_sequences(split: Split) -> None:
 
 @pytest.mark.parametrize("multiple", [1, MULTIPLE])
 def test_a_loaded_batch_is_the_collated_pairs(split: Split, multiple: int) -> None:
-    batches = Batches(split, 150, seed=1, multiple=multiple)
-    for number, rows in enumerate(batches.part(0)):
+    batches = BatchStream(split, 150, seed=1, multiple=multiple)
+    for number, rows in enumerate(batches.shard(0)):
         src, tgt = ([side[row].tolist() for row in rows] for side in (split.src, split.tgt))
         batch = batches.load(rows, 0, number)
         for part, whole in zip(batch, collate(src, tgt, multiple), strict=True):
@@ -166,7 +168,7 @@ def test_a_loaded_batch_is_the_collated_pairs(split: Split, multiple: int) -> No
 
 @pytest.mark.parametrize("multiple", [1, MULTIPLE])
 def test_sampled_pieces_are_padded_to_the_multiple_too(split: Split, tiny_subwords: Subwords, multiple: int) -> None:
-    batches = Batches(split, 150, 1, tiny_subwords, sampling=0.5, multiple=multiple)
+    batches = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5, multiple=multiple)
     for part in batches.load(np.arange(6), 0, 0)[::2]:  # src and tgt_out
         longest = int((part != PAD).sum(1).max())
         assert part.shape[1] == -(-longest // multiple) * multiple
@@ -174,7 +176,7 @@ def test_sampled_pieces_are_padded_to_the_multiple_too(split: Split, tiny_subwor
 
 def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_subwords: Subwords, pairs: Pairs) -> None:
     def loaded(epoch: int, number: int, seed: int = 1) -> list[list[int]]:
-        batches = Batches(split, 150, seed, tiny_subwords, sampling=0.5)
+        batches = BatchStream(split, 150, seed, tiny_subwords, sampling=0.5)
         batch = batches.load(np.arange(6), epoch, number)
         assert tiny_subwords.decode_tgt(batch.tgt_out.tolist()) == [tgt for _, tgt in pairs[:6]]
         return batch.tgt_out.tolist()
@@ -185,49 +187,49 @@ def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_sub
 
 
 def test_resuming_in_the_middle_gives_the_batches_that_were_left(split: Split, tiny_subwords: Subwords) -> None:
-    batches = Batches(split, 150, 1, tiny_subwords, sampling=0.5)
-    whole = [batches.load(rows, 2, n).src for n, rows in enumerate(batches.part(2))]
-    again = Batches(split, 150, 1, tiny_subwords, sampling=0.5)
-    left = [again.load(rows, 2, n).src for n, rows in enumerate(again.part(2)) if n >= 3]
+    batches = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5)
+    whole = [batches.load(rows, 2, n).src for n, rows in enumerate(batches.shard(2))]
+    again = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5)
+    left = [again.load(rows, 2, n).src for n, rows in enumerate(again.shard(2)) if n >= 3]
     assert len(left) == len(whole) - 3
     assert all(torch.equal(a, b) for a, b in zip(left, whole[3:], strict=True))
 
 
 @pytest.fixture
-def in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batches:
-    """A corpus of 300 pairs, planned in parts of 128."""
-    monkeypatch.setattr(batches_module, "PART", 128)
-    monkeypatch.setattr(batches_module, "STRETCH", 16)
+def in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchStream:
+    """A corpus of 300 pairs, planned in shards of 128."""
+    monkeypatch.setattr(batches_module, "SHARD_SIZE", 128)
+    monkeypatch.setattr(batches_module, "BLOCK_SIZE", 16)
     rng = np.random.default_rng(0)
     for side in ("src", "tgt"):
         writer = FlatWriter(tmp_path, side, "uint16")
         writer.extend([[*range(4, 4 + n), EOS] for n in rng.integers(1, 60, 300).tolist()])
         writer.close()
-    return Batches(Split(Flat(tmp_path, "src", "uint16"), Flat(tmp_path, "tgt", "uint16"), None), 200, seed=1)
+    return BatchStream(Split(Flat(tmp_path, "src", "uint16"), Flat(tmp_path, "tgt", "uint16"), None), 200, seed=1)
 
 
-def test_the_parts_of_an_epoch_hold_every_pair_once(in_parts: Batches) -> None:
-    assert in_parts.parts == 3
+def test_the_shards_of_an_epoch_hold_every_pair_once(in_shards: BatchStream) -> None:
+    assert in_shards.parts == 3
     for epoch in (0, 1):
-        parts = [np.concatenate(in_parts.part(3 * epoch + n)) for n in range(3)]
+        parts = [np.concatenate(in_shards.shard(3 * epoch + n)) for n in range(3)]
         assert sorted(np.concatenate(parts).tolist()) == list(range(300))
         assert max(map(len, parts)) <= 128
 
 
-def test_another_epoch_is_dealt_anew(in_parts: Batches) -> None:
-    first, second = (set(np.concatenate(in_parts.part(n)).tolist()) for n in (0, 3))
+def test_another_epoch_is_dealt_anew(in_shards: BatchStream) -> None:
+    first, second = (set(np.concatenate(in_shards.shard(n)).tolist()) for n in (0, 3))
     assert first != second
 
 
-def test_a_part_can_be_planned_without_those_before_it(in_parts: Batches) -> None:
-    again = Batches(in_parts.split, 200, seed=1)
-    assert as_lists(again.part(4)) == as_lists(in_parts.part(4))
-    assert as_lists(again.part(4)) != as_lists(Batches(in_parts.split, 200, seed=2).part(4))
+def test_a_shard_can_be_planned_without_those_before_it(in_shards: BatchStream) -> None:
+    again = BatchStream(in_shards.split, 200, seed=1)
+    assert as_lists(again.shard(4)) == as_lists(in_shards.shard(4))
+    assert as_lists(again.shard(4)) != as_lists(BatchStream(in_shards.split, 200, seed=2).shard(4))
 
 
-def test_batches_of_a_part_keep_to_the_budget(in_parts: Batches) -> None:
-    for number, rows in enumerate(in_parts.part(1)):
-        batch = in_parts.load(rows, 1, number)
+def test_batches_of_a_shard_keep_to_the_budget(in_shards: BatchStream) -> None:
+    for number, rows in enumerate(in_shards.shard(1)):
+        batch = in_shards.load(rows, 1, number)
         assert max(batch.src.numel(), batch.tgt_out.numel()) <= 200
 
 
@@ -236,3 +238,23 @@ def test_batches_hold_every_number_once_and_no_more_than_their_positions() -> No
     found = list(batched(lengths, 20))
     assert found == [[3], [5, 1], [4, 0, 6, 2]]
     assert all(len(rows) == 1 or len(rows) * max(lengths[n] for n in rows) <= 20 for rows in found)
+
+
+@pytest.mark.parametrize("taken", [0, 2, 3, 7])
+def test_a_stream_goes_on_from_its_saved_state(in_shards: BatchStream, taken: int) -> None:
+    """Over the ends of shards and epochs, and with the multiple that it began with."""
+    whole = BatchStream(in_shards.split, 2_000, seed=1, multiple=2)
+    for _ in range(taken):
+        next(whole)
+    again = BatchStream(in_shards.split, 2_000, seed=1, multiple=4, state=whole.state())
+    assert again.epoch == whole.epoch
+    for one, other in zip(itertools.islice(again, 5), whole, strict=False):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert again.state() == whole.state()
+
+
+def test_an_epoch_is_counted_in_fractions(split: Split) -> None:
+    stream = BatchStream(split, 150, seed=1)
+    count = len(stream.planned)
+    epochs = [stream.epoch, *(stream.epoch for _ in itertools.islice(stream, 2 * count + 1))]
+    assert epochs == pytest.approx([n / count for n in range(2 * count + 2)])

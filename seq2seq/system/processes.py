@@ -1,0 +1,28 @@
+"""The processes that train together. Alone by default: every sum over the group is then the process's own value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process's place among those that share a training."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files and the terminal."""
+        return self.rank == 0
+
+    def sum(self, value: Number) -> Number:
+        """The sum of ``value`` over all processes of the group."""
+        return value
+
+
+ALONE = Group()

@@ -1,0 +1,80 @@
+"""How far a training is: its counters, its running metrics, and its progress towards the limits. Plain data.
+
+Everything here is saved with a checkpoint and restored from it. Knows numbers; no model and no data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq.config.schema import TrainerConfig
+from seq2seq.training.optimizer import Plateau
+
+
+@dataclass
+class TrainState:
+    """The counters of a training. The place in the data is the batch stream's own."""
+
+    step: int = 0  # updates made
+    tokens: int = 0  # target tokens trained on, padding not counted
+    seconds: float = 0.0  # spent on updates; validations are not counted
+    validations: int = 0
+    validated: int = 0  # step of the last validation
+    best: float | None = None  # best value so far of trainer.metric
+    best_step: int = 0
+    waited: int = 0  # validations since the best
+    skipped: int = 0  # consecutive updates skipped for a non-finite gradient
+    plateau: Plateau = field(default_factory=Plateau)
+    recent: list[int] = field(default_factory=list)  # steps of the checkpoints to average
+
+    @classmethod
+    def restore(cls, plain: dict[str, Any]) -> TrainState:
+        """The state that ``dataclasses.asdict`` made plain. Raises ``TypeError`` for unknown or missing keys."""
+        return cls(**{**plain, "plateau": Plateau(**plain["plateau"])})
+
+
+def progress(state: TrainState, options: TrainerConfig, epoch: float) -> float:
+    """The share of the training that is done, 0 to 1, by the limit that comes first."""
+    hours = state.seconds / 3600 / options.max_hours if options.max_hours else 0.0
+    return min(max(schedule_progress(state, options, epoch), hours), 1.0)
+
+
+def schedule_progress(state: TrainState, options: TrainerConfig, epoch: float) -> float:
+    """``progress`` without the clock: the learning rate must not depend on how fast the machine is."""
+    limits = ((state.step, options.max_steps), (epoch, options.max_epochs), (state.tokens, options.max_tokens))
+    return max((done / limit for done, limit in limits if limit), default=0.0)
+
+
+@dataclass
+class RunningMetrics:
+    """Sums between two points of the curves. They stay on the device: adding to them does not wait for it."""
+
+    loss: Tensor
+    nll: Tensor
+    norm: Tensor
+    tokens: int = 0
+    positions: int = 0
+    updates: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def empty(cls, device: torch.device) -> RunningMetrics:
+        """All sums zero."""
+        zero = torch.zeros((), device=device)
+        return cls(zero, zero.clone(), zero.clone())
+
+    def plain(self) -> dict[str, Any]:
+        """The sums as plain data, so that after a stop the next point of the curves is the same."""
+        sums = {"loss": float(self.loss), "nll": float(self.nll), "norm": float(self.norm)}
+        counts = {"tokens": self.tokens, "positions": self.positions, "updates": self.updates}
+        return {**sums, **counts, "seconds": self.seconds}
+
+    @classmethod
+    def restore(cls, plain: dict[str, Any], device: torch.device) -> RunningMetrics:
+        """The sums that ``plain`` gave."""
+        sums = {name: torch.tensor(plain[name], device=device) for name in ("loss", "nll", "norm")}
+        return cls(**{**plain, **sums})

@@ -1,0 +1,96 @@
+"""The validation split, scored with the weights that would be kept. Knows texts, scores and checkpoints; no optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from seq2seq.config.schema import Config
+from seq2seq.data.encoded import Split
+from seq2seq.decoding.translator import Translator
+from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.runs import checkpoint
+from seq2seq.runs.run import Run
+from seq2seq.system.files import write_atomically
+from seq2seq.training.logging import RunLog
+from seq2seq.training.progress import TrainState, progress
+
+VALIDATIONS = 20  # in the whole training, unless trainer.valid_every says otherwise
+HIGHER_IS_BETTER = {"bleu": True, "chrf": True, "nll": False}
+CURVES = ("nll", "ppl", "bleu", "chrf", "token_accuracy", "length_ratio")
+
+
+def validation_due(state: TrainState, config: Config, epoch: float) -> bool:
+    """Whether the weights of this step are to be validated, and have not been yet."""
+    if state.step == state.validated:
+        return False
+    done = progress(state, config.trainer, epoch)
+    if config.trainer.valid_every:
+        return state.step >= state.validated + config.trainer.valid_every or done >= 1
+    return int(done * VALIDATIONS) > state.validations
+
+
+class Validation:
+    """Scores the validation split and keeps the checkpoints that follow from the scores."""
+
+    def __init__(self, config: Config, run: Run, split: Split, model: Seq2Seq, translator: Translator) -> None:
+        self.config, self.options, self.run = config, config.trainer, run
+        self.model, self.translator = model, translator
+        self.src, self.references = split.lines(0), split.lines(1)
+
+    def validate(self, state: TrainState, log: RunLog, done: Callable[[int], None]) -> Evaluation:
+        """Score with greedy search, write the curves, the translations and the samples, keep the best weights.
+
+        Args:
+            state: its counters of validations are moved on.
+            done: called after each batch; it may raise to stop, and then nothing has been written.
+        """
+        greedy = replace(self.config.decode, beam=1, nbest=1)
+        evaluation = evaluate(
+            self.translator,
+            self.src,
+            self.references,
+            self.config.data.tgt,
+            greedy,
+            translate_first=self.options.valid_pairs,
+            done=done,
+        )
+        scores = evaluation.scores
+        state.validated = state.step
+        state.validations += 1
+        state.plateau.observe(scores["nll"], self.options.optimizer)
+        self._keep_if_best(scores[self.options.metric], state)
+        if self.options.average:
+            self._keep_recent(state)
+        figures = {f"valid/{name}": scores[name] for name in CURVES}
+        log.scalars(state.step, figures | {"train/tokens": state.tokens, "train/seconds": state.seconds})
+        lines = "".join(f"{best[0].text}\n" for best in evaluation.translations)
+        write_atomically(self.run.validation(state.step), lines)
+        self._show_samples(state, log)
+        return evaluation
+
+    def _keep_if_best(self, value: float, state: TrainState) -> None:
+        best = state.best
+        if best is None or math.isnan(best) or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best):
+            state.best, state.best_step, state.waited = value, state.step, 0
+            self._save_weights("best", state)
+        else:
+            state.waited += 1
+
+    def _keep_recent(self, state: TrainState) -> None:
+        self._save_weights(f"recent-{state.step}", state)
+        state.recent.append(state.step)
+        while len(state.recent) > self.options.average:
+            self.run.checkpoint(f"recent-{state.recent.pop(0)}").unlink(missing_ok=True)
+
+    def _save_weights(self, name: str, state: TrainState) -> None:
+        checkpoint.save_weights(self.run.checkpoint(name), checkpoint.weights_of(self.model), asdict(state))
+
+    def _show_samples(self, state: TrainState, log: RunLog) -> None:
+        src, references = self.src[: self.options.samples], self.references[: self.options.samples]
+        if src:
+            with evaluating([self.model]):
+                found = self.translator.translate(src, self.config.decode, attention=True)
+            log.samples(state.step, src, references, [best[0] for best in found])
