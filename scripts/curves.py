@@ -17,7 +17,7 @@ import plain
 from seq2seq.cli import main as cli
 from seq2seq.config.compose import compose
 from seq2seq.runs.run import Run, run_of
-from seq2seq.training import trainer
+from seq2seq.training import update
 
 FOLDER = Path("outputs/curves")
 
@@ -58,7 +58,7 @@ def main() -> int:
         with contextlib.ExitStack() as inside:
             if form == "plain":
                 inside.enter_context(plain.recurrent_decoder("_scan", "_whole"))
-                inside.enter_context(mock.patch.object(trainer, "sequence_loss", plain.sequence_loss))
+                inside.enter_context(mock.patch.object(update, "sequence_loss", plain.sequence_loss))
             code = cli.main(["train", *arguments])
         if code:
             return code

@@ -1,4 +1,4 @@
-"""AdamW, its learning rate, the average of weights. Knows parameters and how far the training is; no data."""
+"""AdamW, its learning rate, the EMA of the weights. Knows parameters and the progress of a training; no data."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.A
 
 @dataclass
 class Plateau:
-    """Lowers the rate when the validation NLL stops falling. Plain data, saved with the training."""
+    """Lowers the learning rate when the validation NLL stops falling. Plain data, saved with the training."""
 
     scale: float = 1.0
     best: float = math.inf
     waited: int = 0
 
     def observe(self, nll: float, options: OptimizerConfig) -> None:
-        """Take note of one validation."""
+        """Take note of the NLL (nats a token) of one validation."""
         if nll < self.best:
             self.best, self.waited = nll, 0
             return
@@ -44,10 +44,10 @@ class Plateau:
 
 
 def learning_rate(options: OptimizerConfig, step: int, progress: float, plateau: Plateau) -> float:
-    """The rate of update ``step`` (from 0): linear warm-up, then the schedule.
+    """The learning rate of update ``step`` (from 0): linear warm-up, then the schedule.
 
     Args:
-        progress: share of the training that is done, 0 to 1; what the cosine follows.
+        progress: share of the training that is done, 0 to 1; the cosine falls with it.
     """
     warmup = min((step + 1) / options.warmup_steps, 1.0) if options.warmup_steps else 1.0
     if options.schedule == "inverse_sqrt":  # Vaswani et al. 2017, equation 3, with its peak at lr
@@ -61,10 +61,10 @@ def learning_rate(options: OptimizerConfig, step: int, progress: float, plateau:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move the exponential moving average of ``model``'s weights by update ``step`` (from 0), in place.
+def update_ema(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Update the exponential moving average of ``model``'s weights, in place, after update ``step`` (from 0).
 
-    The first updates count less than ``decay`` says, so that the random beginning is soon forgotten.
+    The decay starts at 0.1 and grows to ``decay``, so that the random initial weights are soon forgotten.
     """
     decay = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)

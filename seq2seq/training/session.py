@@ -78,8 +78,8 @@ def _train(config: Config, run: Run, goes_on: bool) -> None:
     write_json(run.fingerprint_file, prints)
     run.save_config(config)
     trainer = Trainer(config, corpus, model, run, device)
-    if trainer.at.step:
-        print(f"going on with {run.folder} at step {trainer.at.step}", file=sys.stderr)
+    if trainer.state.step:
+        print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
     print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
     trainer.train()
     finish(config, corpus, trainer, run)
@@ -107,12 +107,12 @@ def _check_data(run: Run, prints: dict[str, Any]) -> None:
 def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
     """Test the chosen weights, write everything down, print the table."""
     name = "best"
-    if config.trainer.average and trainer.at.recent:
+    if config.trainer.average and trainer.state.recent:
         name = "averaged"
-        recent = [run.checkpoint(f"recent-{step}") for step in trainer.at.recent]
+        recent = [run.checkpoint(f"recent-{step}") for step in trainer.state.recent]
         if all(path.exists() for path in recent):  # else this has been done, and only the test was cut
-            checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.at))
-    checkpoint.load_weights(run.checkpoint(name), trainer.judged)
+            checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.state))
+    checkpoint.load_weights(run.checkpoint(name), trainer.eval_model)
     test = corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
     with progress("testing", len(src)) as done:
@@ -123,22 +123,22 @@ def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
     save_evaluation(run, "test", evaluation, src, references)
     summary: dict[str, Any] = {
         "checkpoint": name,
-        "steps": trainer.at.step,
-        "best_step": trainer.at.best_step,
-        "tokens": trainer.at.tokens,
-        "seconds": trainer.at.seconds,
-        "tokens_per_second": trainer.at.tokens / max(trainer.at.seconds, 1e-9),
+        "steps": trainer.state.step,
+        "best_step": trainer.state.best_step,
+        "tokens": trainer.state.tokens,
+        "seconds": trainer.state.seconds,
+        "tokens_per_second": trainer.state.tokens / max(trainer.state.seconds, 1e-9),
         "parameters": parameters_by_part(trainer.model),
         "test": evaluation.scores,
         "samples": sample_translations(src, references, evaluation),
     }
-    log = RunLog(run, trainer.at.step)
+    log = RunLog(run, trainer.state.step)
     figures = evaluation.curves("test")
-    log.scalars(trainer.at.step, figures)
+    log.scalars(trainer.state.step, figures)
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
     log.close()
     run.save_summary(summary)
-    for step in trainer.at.recent:
+    for step in trainer.state.recent:
         run.checkpoint(f"recent-{step}").unlink(missing_ok=True)
     tables.print_result(run, summary)
 

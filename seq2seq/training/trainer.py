@@ -10,18 +10,18 @@ from typing import Any
 import torch
 
 from seq2seq.config.schema import Config
-from seq2seq.data.batches import BatchStream, multiple_for
+from seq2seq.data.batches import Batch, BatchStream, multiple_for
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
+from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.system.devices import choose_precision
 from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
-from seq2seq.terminal.progress import Display
-from seq2seq.training.logging import RunLog
+from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.optimizer import learning_rate
 from seq2seq.training.progress import RunningMetrics, TrainState, progress, schedule_progress
 from seq2seq.training.update import Updater
@@ -41,7 +41,8 @@ class Trainer:
     def __init__(
         self, config: Config, corpus: Corpus, model: Seq2Seq, run: Run, device: torch.device, group: Group = ALONE
     ) -> None:
-        self.config, self.options, self.run, self.device = config, config.trainer, run, device
+        self.config, self.options, self.corpus = config, config.trainer, corpus
+        self.run, self.device = run, device
         precision = choose_precision(self.options.precision, device)
         self.updater = Updater(model, self.options, device, precision, group)
         self.state, self.metrics = TrainState(), RunningMetrics.empty(device)
@@ -74,7 +75,7 @@ class Trainer:
                 if self._validation_due():  # a stop fell into the validation
                     self._validate()
                 while self._progress() < 1 and not self._out_of_patience():
-                    self._update()
+                    self._update(self._next_batches())
                     if self.state.step % self.options.log_every == 0:
                         self._log_training()
                     if self._validation_due():
@@ -86,9 +87,11 @@ class Trainer:
             finally:
                 self.log.close()
 
-    def _update(self) -> None:
-        """The next batches, the learning rate of this step, one update."""
-        batches = [next(self.batches) for _ in range(self.options.accumulate)]
+    def _next_batches(self) -> list[Batch]:
+        return [next(self.batches) for _ in range(self.options.accumulate)]
+
+    def _update(self, batches: list[Batch]) -> None:
+        """One update at the learning rate of this step."""
         started = time.perf_counter()
         done = schedule_progress(self.state, self.options, self.batches.epoch)
         rate = learning_rate(self.options.optimizer, self.state.step, done, self.state.plateau)
@@ -108,7 +111,7 @@ class Trainer:
         scores = self.validation.validate(self.state, self.log, lambda _: self._stop_if_asked()).scores
         self.display.say(
             f"step {self.state.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "
-            f"BLEU {scores['bleu']:.1f}  chrF {scores['chrf']:.1f}"
+            + "  ".join(f"{metric.label} {metric.of(scores):.1f}" for metric in USUAL)
         )
         self.display.doing("training")
         self._save()
@@ -165,7 +168,7 @@ class Trainer:
         state: dict[str, Any] = checkpoint.load_training(path, self._models(), self.updater.optimizer)
         counters: dict[str, Any] = state["position"]
         try:
-            place: dict[str, int] = state.get("data") or {key: counters.pop(key) for key in PLACE}
+            place: dict[str, int] = state.get("data") or {key: counters.pop(key) for key in PLACE if key in counters}
             self.state = TrainState.restore(counters)
         except (TypeError, KeyError) as error:  # unknown or missing counters
             raise UserError(

@@ -1,4 +1,4 @@
-"""One update of the weights: forward, backward, clip, step. Knows a model and its optimiser; no data and no schedule."""
+"""One update of the weights: forward, backward, clip, step. Knows a model and its optimiser, not the schedule."""
 
 from __future__ import annotations
 

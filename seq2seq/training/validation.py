@@ -1,4 +1,4 @@
-"""The validation split, scored with the weights that would be kept. Knows texts, scores and checkpoints; no optimiser."""
+"""Validation: scores, samples, and the checkpoints that are kept for them. Knows no optimiser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Split
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating
+from seq2seq.evaluation.metrics import METRICS
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
@@ -18,8 +19,6 @@ from seq2seq.training.logging import RunLog
 from seq2seq.training.progress import TrainState, progress
 
 VALIDATIONS = 20  # in the whole training, unless trainer.valid_every says otherwise
-HIGHER_IS_BETTER = {"bleu": True, "chrf": True, "nll": False}
-CURVES = ("nll", "ppl", "bleu", "chrf", "token_accuracy", "length_ratio")
 
 
 def validation_due(state: TrainState, config: Config, epoch: float) -> bool:
@@ -61,10 +60,10 @@ class Validation:
         state.validated = state.step
         state.validations += 1
         state.plateau.observe(scores["nll"], self.options.optimizer)
-        self._keep_if_best(scores[self.options.metric], state)
+        self._keep_if_best(METRICS[self.options.metric].of(scores), state)
         if self.options.average:
             self._keep_recent(state)
-        figures = {f"valid/{name}": scores[name] for name in CURVES}
+        figures = evaluation.curves("valid", "length_ratio")
         log.scalars(state.step, figures | {"train/tokens": state.tokens, "train/seconds": state.seconds})
         lines = "".join(f"{best[0].text}\n" for best in evaluation.translations)
         write_atomically(self.run.validation(state.step), lines)
@@ -72,8 +71,8 @@ class Validation:
         return evaluation
 
     def _keep_if_best(self, value: float, state: TrainState) -> None:
-        best = state.best
-        if best is None or math.isnan(best) or (value > best if HIGHER_IS_BETTER[self.options.metric] else value < best):
+        best, higher = state.best, METRICS[self.options.metric].higher_is_better
+        if best is None or math.isnan(best) or (value > best if higher else value < best):
             state.best, state.best_step, state.waited = value, state.step, 0
             self._save_weights("best", state)
         else:

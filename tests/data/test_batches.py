@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
-import itertools
-
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -209,7 +208,7 @@ def in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchStream:
 
 
 def test_the_shards_of_an_epoch_hold_every_pair_once(in_shards: BatchStream) -> None:
-    assert in_shards.parts == 3
+    assert in_shards.shards == 3
     for epoch in (0, 1):
         parts = [np.concatenate(in_shards.shard(3 * epoch + n)) for n in range(3)]
         assert sorted(np.concatenate(parts).tolist()) == list(range(300))

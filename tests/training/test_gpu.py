@@ -39,11 +39,11 @@ def test_every_model_trains_on_the_gpu_and_goes_on(
     config = toy_config(name, max_steps=4, valid_every=4, precision=precision)
     first = trainer(config, tmp_path)
     first.train()
-    assert first.at.step == 4 and first.at.skipped < 4
-    assert first.scaler.is_enabled() == (precision != "fp32")
+    assert first.state.step == 4 and first.state.skipped < 4
+    assert first.updater.scaler.is_enabled() == (precision != "fp32")
     config.trainer.max_steps = 6
     again = trainer(config, tmp_path)
-    assert again.at.step == 4
+    assert again.state.step == 4
     again.train()
     assert all(p.isfinite().all() for p in again.model.parameters())
 

@@ -14,9 +14,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seq2seq.config.schema import Config
+from seq2seq.data.encoded import prepare
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
-from seq2seq.training import session as commands
+from seq2seq.training import session
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.trainer import Stopped, Trainer
 
@@ -39,7 +40,7 @@ def steps(accumulator: EventAccumulator, tag: str) -> list[int]:
 def train_to_the_end(config: Config, folder: Path, start: Callable[..., Trainer]) -> None:
     learner = start(config, folder)
     learner.train()
-    commands.finish(config, learner.corpus, learner, learner.run)
+    session.finish(config, prepare(config.data), learner, learner.run)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def runs(
         save = first._save
 
         def die_at_four(first: Trainer = first, save: Callable[[], None] = save) -> None:
-            if first.at.step == 4:
+            if first.state.step == 4:
                 raise Stopped
             save()
 

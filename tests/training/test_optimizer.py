@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seq2seq.config.schema import OptimizerConfig
-from seq2seq.training.optimizer import Plateau, build_optimizer, follow, learning_rate
+from seq2seq.training.optimizer import Plateau, build_optimizer, learning_rate, update_ema
 
 
 def rate(options: OptimizerConfig, step: int, progress: float = 0.0, plateau: Plateau | None = None) -> float:
@@ -111,7 +111,7 @@ def test_the_average_is_the_weighted_sum_of_all_that_was() -> None:
     for step in range(6):
         nn.init.normal_(model.weight)
         history.append(model.weight.detach().clone())
-        follow(average, model, 0.35, step)
+        update_ema(average, model, 0.35, step)
     shares = [1.0, *(1 - decay for decay in decays)]
     expected = sum(
         share * math.prod(decays[k:]) * weight for k, (share, weight) in enumerate(zip(shares, history, strict=True))

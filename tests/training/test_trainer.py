@@ -29,7 +29,7 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate
 from seq2seq.runs import checkpoint
 from seq2seq.system import devices
-from seq2seq.training import trainer
+from seq2seq.training import validation
 from seq2seq.training.trainer import Stopped, Trainer
 
 MakeConfig = Callable[..., Config]
@@ -83,8 +83,8 @@ def stop_after(trainer: Trainer, updates: int) -> None:
 
     def counted(batches: list[Any]) -> None:
         update(batches)
-        if trainer.at.step == updates:
-            trainer.stop_asked = True
+        if trainer.state.step == updates:
+            trainer.stop.asked = True
 
     trainer._update = counted  # type: ignore[method-assign]
 
@@ -95,7 +95,7 @@ def train_with_stops(start: Start, config: Config, folder: Path, stops: list[int
         stop_after(stopped, updates)
         with pytest.raises(Stopped):
             stopped.train()
-        assert stopped.at.step == updates
+        assert stopped.state.step == updates
     last = start(config, folder)
     last.train()
     return last
@@ -143,12 +143,12 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 ) -> None:
     config = awkward(toy_config, toy_data, model, sampling)
     straight = start(config, tmp_path / "straight")
-    assert len(straight.batches.part(0)) > 2 * 2, "step 2 must lie inside the first epoch"
+    assert len(straight.batches.shard(0)) > 2 * 2, "step 2 must lie inside the first epoch"
     straight.train()
     train_with_stops(start, config, tmp_path / "stopped", [2, 7])
-    assert straight.at.part > 0
+    assert straight.batches.shard_number > 0
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
-    for step in straight.at.recent:
+    for step in straight.state.recent:
         ours, theirs = (tensors(tmp_path / name, f"recent-{step}") for name in ("straight", "stopped"))
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
@@ -160,23 +160,23 @@ def test_a_stop_inside_a_validation_repeats_the_validation(
     config = awkward(toy_config, toy_data, "lstm")
     start(config, tmp_path / "straight").train()
     stopped = start(config, tmp_path / "stopped")
-    real, calls = trainer.evaluate, 0
+    real, calls = validation.evaluate, 0
 
     def interrupted(*arguments: Any, done: Callable[[int], None], **options: Any) -> Any:
         def told(count: int) -> None:
             nonlocal calls
             calls += 1
-            stopped.stop_asked = calls == {"forced": 1, "translate": 2}[phase]
+            stopped.stop.asked = calls == {"forced": 1, "translate": 2}[phase]
             done(count)
 
         return real(*arguments, done=told, **options)
 
-    monkeypatch.setattr(trainer, "evaluate", interrupted)
+    monkeypatch.setattr(validation, "evaluate", interrupted)
     with pytest.raises(Stopped):
         stopped.train()
-    assert stopped.at.step == 4
-    assert stopped.at.validations == 0
-    monkeypatch.setattr(trainer, "evaluate", real)
+    assert stopped.state.step == 4
+    assert stopped.state.validations == 0
+    monkeypatch.setattr(validation, "evaluate", real)
     start(config, tmp_path / "stopped").train()
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
@@ -189,8 +189,8 @@ def test_a_resume_keeps_the_plateau_and_the_patience(
     straight = start(config, tmp_path / "straight")
     straight.train()
     stopped = train_with_stops(start, config, tmp_path / "stopped", [2, 3])
-    assert straight.at.step == stopped.at.step == 5  # the first validation is the best, four more wait
-    assert straight.at.plateau == stopped.at.plateau
+    assert straight.state.step == stopped.state.step == 5  # the first validation is the best, four more wait
+    assert straight.state.plateau == stopped.state.plateau
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
@@ -204,9 +204,9 @@ def test_a_run_from_the_cpu_goes_on_where_gradients_are_scaled(
     monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: real(device, enabled=True))
     config.trainer.max_steps = 4
     scaled = start(config, tmp_path)
-    assert scaled.at.step == 2 and scaled.scaler.is_enabled()
+    assert scaled.state.step == 2 and scaled.updater.scaler.is_enabled()
     scaled.train()
-    assert scaled.at.step == 4 and scaled.at.skipped == 0
+    assert scaled.state.step == 4 and scaled.state.skipped == 0
     plain = toy_config(max_steps=4, valid_every=4)
     monkeypatch.undo()
     straight = start(plain, tmp_path / "straight")
@@ -230,13 +230,13 @@ def test_a_run_that_goes_on_in_another_precision_keeps_its_batches(
     """As with precision=auto on another machine. Else a place in the one plan would be another's in the other."""
     monkeypatch.setattr(devices, "multiplies_bf16", lambda device: True)
     begun = start(toy_config(precision=first), tmp_path)
-    begun.at.batch = 1
+    next(begun.batches)
     begun._save()
     resumed = start(toy_config(precision=then), tmp_path)
-    assert resumed.at == begun.at
-    plans = [learner.batches.part(0) for learner in (begun, resumed)]
+    assert resumed.batches.state() == begun.batches.state()
+    plans = [learner.batches.shard(0) for learner in (begun, resumed)]
     assert [rows.tolist() for rows in plans[0]] == [rows.tolist() for rows in plans[1]]
-    for one, other in zip(*(learner.batches.load(plans[0][0], 0, 0) for learner in (begun, resumed)), strict=True):
+    for one, other in zip(*(next(learner.batches) for learner in (begun, resumed)), strict=True):
         assert torch.equal(one, other)
 
 
@@ -248,11 +248,14 @@ def test_a_run_from_before_lengths_could_be_exact_keeps_its_fours(
 
     def older(*given: Any) -> dict[str, Any]:
         state = load(*given)
-        del state["position"]["multiple"]
+        place = state.pop("data")
+        del place["multiple"]
+        state["position"] |= place  # the counters held the place in the data then
         return state
 
     monkeypatch.setattr(checkpoint, "load_training", older)
-    assert start(toy_config(), tmp_path).batches.multiple == 4
+    again = start(toy_config(), tmp_path)
+    assert again.batches.state() == {"part": 0, "batch": 1, "multiple": 4} and again.state.step == 1
 
 
 def test_one_seed_repeats_itself_and_another_does_not(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
@@ -277,13 +280,6 @@ def test_the_seed_decides_the_initial_weights(toy_config: MakeConfig, start: Sta
 # ------------------------------------------------------------------------------------------------------ one update
 
 
-def prepared(config: Config, folder: Path, start: Start) -> Trainer:
-    """A trainer whose ``_update`` can be called by hand."""
-    ready = start(config, folder)
-    ready.plan = ready.batches.part(0)
-    return ready
-
-
 def vector(learner: Trainer) -> torch.Tensor:
     return nn.utils.parameters_to_vector(learner.model.parameters()).detach().clone()
 
@@ -293,12 +289,13 @@ def test_two_half_batches_make_the_update_of_one(
     model: str, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:
     config = toy_config(model, max_steps=10, batch_tokens=256, eps=1e-3, warmup_steps=0)
-    whole, halves = (prepared(config, tmp_path / name, start) for name in ("whole", "halves"))
-    rows = max(whole.plan, key=len)
-    whole._update([whole.batches.load(rows, 0, 0)])
+    whole, halves = (start(config, tmp_path / name) for name in ("whole", "halves"))
+    rows = max(whole.batches.planned, key=len)
     half = len(rows) // 3  # of different numbers of tokens, so that a mean of means would show
-    halves._update([halves.batches.load(part, 0, 0) for part in (rows[:half], rows[half:])])
-    assert halves.at.tokens == whole.at.tokens
+    for learner, parts in ((whole, [rows]), (halves, [rows[:half], rows[half:]])):
+        batches = [learner.batches.load(part, 0, 0) for part in parts]
+        learner.updater.update(batches, config.trainer.optimizer.lr, learner.state, learner.metrics)
+    assert halves.state.tokens == whole.state.tokens
     torch.testing.assert_close(vector(halves), vector(whole), rtol=0, atol=1e-6)
 
 
@@ -307,16 +304,16 @@ def test_the_gradient_is_clipped_to_its_bound(
 ) -> None:
     norms = {}
     for bound in (0.01, 0.0):
-        learner = prepared(toy_config(max_steps=10, clip_norm=bound), tmp_path, start)
-        step = learner.optimizer.step
+        learner = start(toy_config(max_steps=10, clip_norm=bound), tmp_path)
+        step = learner.updater.optimizer.step
 
         def seen(bound: float = bound, learner: Trainer = learner, step: Any = step) -> None:
             norms[bound] = nn.utils.get_total_norm([p.grad for p in learner.model.parameters() if p.grad is not None])
             step()
 
-        monkeypatch.setattr(learner.optimizer, "step", seen)
+        monkeypatch.setattr(learner.updater.optimizer, "step", seen)
         learner._update(learner._next_batches())
-        norms[f"logged {bound}"] = learner.window.norm
+        norms[f"logged {bound}"] = learner.metrics.norm
     assert norms[0.01] == pytest.approx(0.01, rel=1e-3)
     assert norms[0.0] == pytest.approx(float(norms["logged 0.0"]), rel=1e-5)
     assert norms["logged 0.01"] == norms["logged 0.0"]  # what is logged is the norm before clipping
@@ -325,18 +322,18 @@ def test_the_gradient_is_clipped_to_its_bound(
 def test_an_update_without_a_finite_gradient_changes_no_weight(
     toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:
-    learner = prepared(toy_config(max_steps=10, max_skipped=3), tmp_path, start)
+    learner = start(toy_config(max_steps=10, max_skipped=3), tmp_path)
     learner._update(learner._next_batches())
     before = vector(learner)
     bias = learner.model.output.bias
     hook = bias.register_hook(lambda grad: grad * math.nan)
     learner._update(learner._next_batches())
     assert torch.equal(vector(learner), before)
-    assert learner.at.skipped == 1
+    assert learner.state.skipped == 1
     hook.remove()
     learner._update(learner._next_batches())
     assert not torch.equal(vector(learner), before)
-    assert learner.at.skipped == 0
+    assert learner.state.skipped == 0
 
 
 def test_many_skipped_updates_in_a_row_end_the_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
@@ -345,7 +342,7 @@ def test_many_skipped_updates_in_a_row_end_the_training(toy_config: MakeConfig, 
     with pytest.raises(UserError, match=r"not finite in 3 updates.*trainer\.optimizer\.lr") as caught:
         learner.train()
     assert "\n" not in str(caught.value)
-    assert learner.at.skipped == 3
+    assert learner.state.skipped == 3
 
 
 def test_smoothing_changes_the_loss_and_not_what_is_called_nll(
@@ -354,9 +351,9 @@ def test_smoothing_changes_the_loss_and_not_what_is_called_nll(
     """Before the first update both runs have the same weights, so one window compares what is reported."""
     windows = {}
     for smoothing in (0.0, 0.2):
-        learner = prepared(toy_config(max_steps=10, label_smoothing=smoothing), tmp_path, start)
+        learner = start(toy_config(max_steps=10, label_smoothing=smoothing), tmp_path)
         learner._update(learner._next_batches())
-        windows[smoothing] = learner.window
+        windows[smoothing] = learner.metrics
     assert windows[0.0].nll == windows[0.2].nll == windows[0.0].loss
     assert windows[0.2].loss != windows[0.2].nll
 
@@ -383,8 +380,8 @@ def test_training_ends_at_each_limit(
 ) -> None:
     learner = start(toy_config(**{limit: value}, valid_every=1_000), tmp_path)
     learner.train()
-    assert reached(learner.at, len(learner.batches.part(0))), learner.at
-    assert learner.at.validated == learner.at.step, "the last weights are validated"
+    assert reached(learner.state, len(learner.batches.shard(0))), learner.state
+    assert learner.state.validated == learner.state.step, "the last weights are validated"
     assert learner.run.checkpoint("best").exists()
 
 
@@ -393,7 +390,7 @@ def test_the_first_limit_that_is_reached_ends_the_training(
 ) -> None:
     learner = start(toy_config(max_steps=2, max_epochs=50, max_tokens=10**6, valid_every=1_000), tmp_path)
     learner.train()
-    assert learner.at.step == 2
+    assert learner.state.step == 2
 
 
 def test_patience_ends_a_training_that_no_longer_gets_better(
@@ -401,19 +398,19 @@ def test_patience_ends_a_training_that_no_longer_gets_better(
 ) -> None:
     learner = start(toy_config(max_steps=40, valid_every=1, patience=2, lr=1e-9, metric="bleu"), tmp_path)
     learner.train()
-    assert learner.at.step == 3
-    assert learner.at.best_step == 1
+    assert learner.state.step == 3
+    assert learner.state.best_step == 1
 
 
 def test_a_first_validation_that_is_no_number_is_not_the_best_for_ever(
     toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = start(toy_config(max_steps=3, valid_every=1, metric="nll"), tmp_path)
-    keep = learner._keep_if_best
+    keep = learner.validation._keep_if_best
     values = iter([math.nan, 3.0, 4.0])
-    monkeypatch.setattr(learner, "_keep_if_best", lambda value: keep(next(values)))
+    monkeypatch.setattr(learner.validation, "_keep_if_best", lambda _, state: keep(next(values), state))
     learner.train()
-    assert (learner.at.best, learner.at.best_step) == (3.0, 2)
+    assert (learner.state.best, learner.state.best_step) == (3.0, 2)
 
 
 def test_validations_are_spread_over_the_whole_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
@@ -431,9 +428,9 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(
     learner.train()
     values = {line["step"]: line[f"valid/{metric}"] for line in metrics(tmp_path) if f"valid/{metric}" in line}
     assert len(values) == 8
-    assert learner.at.best == pick(values.values())
-    assert values[learner.at.best_step] == learner.at.best
-    assert state(tmp_path, "best")["step"] == learner.at.best_step
+    assert learner.state.best == pick(values.values())
+    assert values[learner.state.best_step] == learner.state.best
+    assert state(tmp_path, "best")["step"] == learner.state.best_step
 
 
 def test_only_the_last_k_validations_are_kept_for_averaging(
@@ -441,10 +438,10 @@ def test_only_the_last_k_validations_are_kept_for_averaging(
 ) -> None:
     learner = start(toy_config(max_steps=5, valid_every=1, average=3, lr=0.01), tmp_path)
     learner.train()
-    assert learner.at.recent == [3, 4, 5]
+    assert learner.state.recent == [3, 4, 5]
     kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("recent-*"))
     assert kept == [f"recent-{step}.safetensors" for step in (3, 4, 5)]
-    mean = checkpoint.average([learner.run.checkpoint(f"recent-{step}") for step in learner.at.recent])
+    mean = checkpoint.average([learner.run.checkpoint(f"recent-{step}") for step in learner.state.recent])
     parts = [tensors(tmp_path, f"recent-{step}") for step in (3, 4, 5)]
     for name, tensor in mean.items():
         by_hand = (parts[0][f"model/{name}"] + parts[1][f"model/{name}"] + parts[2][f"model/{name}"]) / 3
@@ -456,26 +453,26 @@ def test_the_moving_average_is_what_is_validated_and_kept(
     toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = start(toy_config(max_steps=6, valid_every=3, ema=0.3, lr=0.05, warmup_steps=0, average=2), tmp_path)
-    mean, means, update, real = vector(learner).double(), {}, learner._update, trainer.evaluate
+    mean, means, update, real = vector(learner).double(), {}, learner._update, validation.evaluate
 
     def followed(batches: list[Any]) -> None:
         nonlocal mean
-        decay = min(0.3, (1 + learner.at.step) / (10 + learner.at.step))
+        decay = min(0.3, (1 + learner.state.step) / (10 + learner.state.step))
         update(batches)
-        means[learner.at.step] = mean = decay * mean + (1 - decay) * vector(learner).double()
+        means[learner.state.step] = mean = decay * mean + (1 - decay) * vector(learner).double()
 
     def watched(translator: Any, *arguments: Any, **options: Any) -> Any:
-        (judged,) = translator.models
-        weights = nn.utils.parameters_to_vector(judged.parameters())
-        torch.testing.assert_close(weights.double(), means[learner.at.step], rtol=1e-4, atol=1e-6)
+        (evaluated,) = translator.models
+        weights = nn.utils.parameters_to_vector(evaluated.parameters())
+        torch.testing.assert_close(weights.double(), means[learner.state.step], rtol=1e-4, atol=1e-6)
         return real(translator, *arguments, **options)
 
     learner._update = followed  # type: ignore[method-assign]
-    monkeypatch.setattr(trainer, "evaluate", watched)
+    monkeypatch.setattr(validation, "evaluate", watched)
     learner.train()
-    assert learner.at.validations == 2
+    assert learner.state.validations == 2
     order = checkpoint.weights_of(learner.model)
-    for name, step in (("best", learner.at.best_step), ("recent-3", 3), ("recent-6", 6)):
+    for name, step in (("best", learner.state.best_step), ("recent-3", 3), ("recent-6", 6)):
         kept = torch.cat([tensors(tmp_path, name)[f"model/{key}"].flatten() for key in order])
         torch.testing.assert_close(kept.double(), means[step], rtol=1e-4, atol=1e-6)
     last = torch.cat([tensors(tmp_path)[f"model/{key}"].flatten() for key in order])
@@ -498,7 +495,7 @@ def test_a_run_begun_by_another_version_is_refused_in_a_line(
 
     def older(*given: Any) -> dict[str, Any]:
         state = load(*given)
-        state["position"]["epoch"] = state["position"].pop("part")
+        state["position"]["epoch"] = state["position"].pop("step")
         return state
 
     monkeypatch.setattr(checkpoint, "load_training", older)

@@ -62,7 +62,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Microseconds a target token of planning a whole epoch, of loading batches, and of updates; and the memory."""
     import torch
 
-    from seq2seq.data.batches import Batches, multiple_for
+    from seq2seq.data.batches import BatchStream, multiple_for
     from seq2seq.data.encoded import Flat, Split
     from seq2seq.system.devices import choose_precision, prepare_process
 
@@ -76,9 +76,9 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     split = Split(Flat(folder, "train.src", "uint16"), Flat(folder, "train.tgt", "uint16"), None)
     cpu = torch.device("cpu")
     multiple = multiple_for(cpu, choose_precision("auto", cpu))
-    batches = Batches(split, spec["batch_tokens"], spec["seed"], multiple=multiple)
-    for part in range(batches.parts):
-        batches.part(part)
+    batches = BatchStream(split, spec["batch_tokens"], spec["seed"], multiple=multiple)
+    for part in range(batches.shards):
+        batches.shard(part)
     planning = time.perf_counter() - began
     tokens, pipeline = int(split.tgt.offsets[-1]), highest.most - base
     loading, updating = run(spec, batches)
@@ -102,7 +102,7 @@ def run(spec: dict[str, Any], batches: Any) -> tuple[float, float]:
     loading = updating = 0.0
     tokens = 0
     until = time.perf_counter() + spec["seconds"]
-    for number, rows in enumerate(itertools.chain.from_iterable(map(batches.part, itertools.count()))):
+    for number, rows in enumerate(itertools.chain.from_iterable(map(batches.shard, itertools.count()))):
         began = time.perf_counter()
         batch = batches.load(rows, 1, number)
         between = time.perf_counter()

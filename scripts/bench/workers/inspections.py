@@ -40,7 +40,7 @@ class Profiled(Trainer):
 
     def _update(self, batches: list[Batch]) -> None:
         began = time.perf_counter()
-        timed = WARM <= self.at.step < WARM + TIMED
+        timed = WARM <= self.state.step < WARM + TIMED
         if timed:
             self.between += began - self.ended
         super()._update(batches)
@@ -49,11 +49,11 @@ class Profiled(Trainer):
         self.ended = time.perf_counter()
         if timed:
             self.inside += self.ended - began
-        if self.at.step == WARM + TIMED:
+        if self.state.step == WARM + TIMED:
             kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (self.device.type == "cuda")
             self.profiler = profile(activities=kinds)
             self.profiler.start()
-        if self.at.step == WARM + TIMED + PROFILED:
+        if self.state.step == WARM + TIMED + PROFILED:
             self.profiler.stop()
             raise Enough
 

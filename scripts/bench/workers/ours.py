@@ -84,11 +84,11 @@ class Measured(Trainer):
     """The trainer with the gate behind each update."""
 
     def _update(self, batches: list[Batch]) -> None:
-        before = self.window.nll.clone() if self.window.updates else 0.0
-        at = self.at.tokens
+        before = self.metrics.nll.clone() if self.metrics.updates else 0.0
+        at = self.state.tokens
         super()._update(batches)
-        tokens = self.at.tokens - at
-        gate.loss((self.window.nll - before).detach(), tokens)
+        tokens = self.state.tokens - at
+        gate.loss((self.metrics.nll - before).detach(), tokens)
         if not gate.update(tokens):
             raise Stop
 
@@ -98,13 +98,13 @@ def train(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq) 
     run = Run(Path(spec["scratch"]) / "run" / str(time.time_ns()))
     run.folder.mkdir(parents=True)
     trainer = Measured(config, corpus, model, run, choose_device(config.device))
-    some = [trainer.batches.load(rows, 0, n) for n, rows in enumerate(itertools.islice(trainer.batches.part(0), 50))]
+    some = [trainer.batches.load(rows, 0, n) for n, rows in enumerate(itertools.islice(trainer.batches.shard(0), 50))]
     fixed = some[0].to(trainer.device)
 
     @torch.no_grad()
     def check() -> dict[str, float]:
         tokens = int((fixed.tgt_out != PAD).sum())
-        with evaluating([model]), trainer.autocast():
+        with evaluating([model]), trainer.updater.autocast():
             hidden = model(fixed.src, fixed.tgt_in).hidden
             own = float(sequence_loss(model, hidden, fixed.tgt_out, 0.0).nll) / tokens
             logits = model.logits(hidden).float()
