@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from seq2seq.config.schema import Config
-from seq2seq.data.batches import Batch, BatchStream, multiple_for
+from seq2seq.data.batches import MULTIPLE, Batch, BatchStream, multiple_for
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
@@ -27,8 +27,8 @@ from seq2seq.training.progress import RunningMetrics, TrainState, progress, sche
 from seq2seq.training.update import Updater
 from seq2seq.training.validation import Validation, validation_due
 
-PLACE = ("part", "batch", "multiple")
-"""Keys of the batch stream's state, which checkpoints of version 0.1 kept among the counters."""
+PLACE = {"part": 0, "batch": 0, "multiple": MULTIPLE}
+"""The batch stream's state as older checkpoints kept it, among the counters; the oldest had no multiple."""
 
 
 class Stopped(Exception):
@@ -168,7 +168,7 @@ class Trainer:
         state: dict[str, Any] = checkpoint.load_training(path, self._models(), self.updater.optimizer)
         counters: dict[str, Any] = state["position"]
         try:
-            place: dict[str, int] = state.get("data") or {key: counters.pop(key) for key in PLACE if key in counters}
+            place: dict[str, int] = state.get("data") or {key: counters.pop(key, old) for key, old in PLACE.items()}
             self.state = TrainState.restore(counters)
         except (TypeError, KeyError) as error:  # unknown or missing counters
             raise UserError(

@@ -495,7 +495,7 @@ def test_a_run_begun_by_another_version_is_refused_in_a_line(
 
     def older(*given: Any) -> dict[str, Any]:
         state = load(*given)
-        state["position"]["epoch"] = state["position"].pop("step")
+        state["position"]["epochs"] = state["position"].pop("step")
         return state
 
     monkeypatch.setattr(checkpoint, "load_training", older)
