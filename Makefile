@@ -44,7 +44,7 @@ compare: $(VENV)/installed ## train the models of STUDY, explain the difference 
 	@$(BIN)/seq2seq compare study=$(STUDY) outputs=$(OUTPUTS) $(ARGS)
 
 bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 minutes
-	@$(BIN)/python scripts/bench $(BENCH) --device $(DEVICE) $(ARGS)
+	@$(BIN)/python -m scripts.bench $(BENCH) --device $(DEVICE) $(ARGS)
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)

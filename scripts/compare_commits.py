@@ -24,7 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -227,21 +227,21 @@ def speed(old: Path, new: Path, updates: int, rounds: int) -> int:
     for tree in folders.values():
         computed(tree, 200, 1_000_000)
 
-    def ratio(what: str, command: Callable[[Path], list[str]]) -> None:
+    def ratio(what: str, command: list[str]) -> None:
         found = []
         for _ in range(rounds):
-            spent = race({name: command(tree) for name, tree in folders.items()}, folders)
+            spent = race(dict.fromkeys(folders, command), folders)
             found.append(spent["new"] / spent["old"])
         print(f"{what}: {statistics.median(found):.3f} of the time  [{min(found):.3f}, {max(found):.3f}]", flush=True)
 
     for model in MODELS[:3]:
         steps = [f"trainer.max_steps={updates}", f"trainer.valid_every={updates}", "trainer.valid_pairs=4"]
-        ratio(f"training {model}", lambda tree, m=model, s=steps: train(m, f"race/{m}", "overwrite=true", *s))
+        ratio(f"training {model}", train(model, f"race/{model}", "overwrite=true", *steps))
         test = old / "bits" / "trained" / model / "evaluations" / "test" / "src.txt"
         many = old / "bits-out" / "many.txt"
         many.write_text(test.read_text(encoding="utf-8") * 3, encoding="utf-8")
         translate = [".venv/bin/seq2seq", "translate", str(old / "bits" / "trained" / model), "--in", str(many)]
-        ratio(f"search {model}", lambda tree, t=translate: t)
+        ratio(f"search {model}", translate)
     return 0
 
 

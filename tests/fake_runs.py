@@ -52,7 +52,7 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         (test / "log_probability.txt").write_text("-3.5\n" * len(SRC))
-        lines = [
+        curve: list[dict[str, float]] = [
             {
                 "step": step,
                 "valid/bleu": bleu,
@@ -63,7 +63,7 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
             for step, bleu in valid
         ]
         run.metrics_file.write_text(
-            "".join(json.dumps(line) + "\n" for line in [{"step": 5, "train/nll": 3.0}, *lines])
+            "".join(json.dumps(line) + "\n" for line in [{"step": 5, "train/nll": 3.0}, *curve])
         )
         part = {"embeddings": 0, "encoder": 0, "decoder": parameters, "output": 0, "total": parameters}
         scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c"}

@@ -1,7 +1,7 @@
-"""The text of the bench as every contender reads it. Knows files, pieces and ids; starts no worker.
+"""The corpora of the benchmark, in the files that every contender reads. Knows text, tokens and ids; starts no worker.
 
-One subword model, trained by our own ``prepare``, serves all: its pieces are written out as text and its ids as arrays.
-Pairs longer than 128 pieces on a side are dropped from train, so that all see the same.
+One subword model, trained by our own ``prepare``, serves all: its tokens are written as text and their ids as arrays.
+Pairs longer than 128 tokens on a side are dropped from train, so that all train on the same pairs.
 """
 
 from __future__ import annotations
@@ -16,20 +16,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.bench.worker import ROOT
+
 CACHE = ROOT / "data" / "bench"
-PIECES = 8_000
-VERSION = 1  # of what is written below
+VOCABULARY = 8_000  # subwords of the text corpus
+VERSION = 2  # of the files written below
 
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus that is ready: its folder, and the arguments by which our own command line finds the same text."""
+    """A corpus on disk: its folder, and the arguments with which our own command line reads the same text."""
 
     name: str
     folder: Path
     arguments: list[str]
     meta: dict[str, Any]
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens in the vocabulary, the special ones included."""
+        return int(self.meta["pieces"])
 
 
 def text_folder() -> Path | None:
@@ -60,39 +66,39 @@ def text_arguments(folder: Path) -> list[str]:
 
 
 def text() -> Text:
-    """The main corpus of 8,000 joint pieces (fewer, with a notice, where the text has not so many)."""
+    """The main corpus, with a joint vocabulary of 8,000 subwords (fewer, with a notice, if the text is too small)."""
     folder = text_folder()
     arguments = text_arguments(folder) if folder else ["data=embedded"]
-    return _ready("text", [*arguments, f"data.cache={CACHE}"], PIECES)
+    return _ready("text", [*arguments, f"data.cache={CACHE}"], VOCABULARY)
 
 
 def embedded() -> Text:
-    """The embedded grammar's corpus with the preset's 2,000 pieces."""
+    """The embedded grammar's corpus with the preset's vocabulary of 2,000 subwords."""
     return _ready("embedded", ["data=embedded", f"data.cache={ROOT / 'data'}"], None)
 
 
 def of_name(name: str) -> Text:
-    """``text`` or ``embedded``."""
+    """The corpus called ``text`` or ``embedded``."""
     return {"text": text, "embedded": embedded}[name]()
 
 
-def _ready(name: str, arguments: list[str], pieces: int | None) -> Text:
+def _ready(name: str, arguments: list[str], size: int | None) -> Text:
     from seq2seq.config.compose import compose
     from seq2seq.data.encoded import prepare
     from seq2seq.errors import UserError
 
     for _ in range(2):
-        sized = [*arguments, f"data.subwords.vocab_size={pieces}"] if pieces else arguments
+        sized = [*arguments, f"data.subwords.vocab_size={size}"] if size else arguments
         config = compose(sized)
         try:
             corpus = prepare(config.data)
             break
-        except UserError as error:  # a text too small for so many pieces
+        except UserError as error:  # the text is too small for so many subwords
             possible = re.search(r"set it to (\d+) or less", str(error))
             if not possible:
                 raise
-            pieces = int(possible[1])
-            print(f"the text allows {pieces:,} pieces, not {PIECES:,}")
+            size = int(possible[1])
+            print(f"the text allows {size:,} subwords, not {VOCABULARY:,}")
     folder = CACHE / f"{name}-{corpus.folder.name}-v{VERSION}"
     if not (folder / "meta.json").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -109,7 +115,7 @@ def _ready(name: str, arguments: list[str], pieces: int | None) -> Text:
 
 
 def write(corpus: Any, data: Any, folder: Path) -> None:
-    """Text, pieces, ids and vocabulary of a prepared ``Corpus`` whose options are ``data`` into ``folder``.
+    """Write text, tokens, ids and vocabulary of a prepared ``Corpus``, whose options are ``data``, into ``folder``.
 
     Raises:
         ValueError: the pairs kept here are not those of the prepared corpus.
@@ -120,15 +126,15 @@ def write(corpus: Any, data: Any, folder: Path) -> None:
     from seq2seq.data.sources import open_source
 
     source = open_source(data)
-    pieces, size = corpus.subwords, corpus.subwords.sizes[0]
-    vocabulary = pieces.src_pieces(range(size))
+    subwords, size = corpus.subwords, corpus.subwords.sizes[0]
+    vocabulary = subwords.src_pieces(range(size))
     lines = {}
     for split in ("train", "valid", "test"):
         pairs = list(source.pairs(split))
         if split == "train":
             pairs = list(filters.clean(iter(pairs), data.filters, Counter()))
         src, tgt = ([line for line, _ in pairs], [line for _, line in pairs])
-        ids = [pieces.encode_src(src), pieces.encode_tgt(tgt)]
+        ids = [subwords.encode_src(src), subwords.encode_tgt(tgt)]
         if split == "train":
             kept = [n for n in range(len(pairs)) if filters.fits(ids[0][n], ids[1][n], data.filters, Counter())]
             if len(kept) != len(corpus.splits["train"]):
@@ -137,15 +143,15 @@ def write(corpus: Any, data: Any, folder: Path) -> None:
             ids = [[side[n] for n in kept] for side in ids]
         for name, text, side in (("src", src, ids[0]), ("tgt", tgt, ids[1])):
             _write_lines(folder / f"{split}.{name}", (" ".join(line.split()) for line in text))
-            _write_lines(folder / f"{split}.pieces.{name}", (" ".join(vocabulary[i] for i in row[:-1]) for row in side))
+            _write_lines(folder / f"{split}.tokens.{name}", (" ".join(vocabulary[i] for i in row[:-1]) for row in side))
         lines[split] = ids
     _write_lines(folder / "vocab.txt", ["<pad>", "<unk>", "<s>", "</s>", *vocabulary[4:]])
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, side in zip(("src", "tgt"), lines["train"], strict=True):
         arrays[name] = np.fromiter((i for row in side for i in row), np.int64)
         arrays[f"{name}_offsets"] = np.cumsum([0, *(len(row) for row in side)])
     np.savez(folder / "train.ids.npz", **arrays)
-    (folder / "subwords.model").write_bytes(pieces.models[0])
+    (folder / "subwords.model").write_bytes(subwords.models[0])
     meta = {
         "pairs": len(lines["train"][0]),
         "pieces": size,

@@ -1,7 +1,7 @@
-"""Each peer's own virtual environment, made when it is missing. Knows pip; nothing of what is installed.
+"""A virtual environment for each peer, made when it is missing. Knows pip; nothing of the packages themselves.
 
-An environment is whole when its stamp holds the hash of its requirement files, of the constraints and of the
-interpreter's version. A peer that cannot be installed is named with pip's last words and left out.
+An environment is complete when its stamp holds the fingerprint of its requirement files, of the constraints and of the
+interpreter's version. For a peer that cannot be installed, the reason is the last line of pip's errors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from corpus import CACHE, ROOT
+from scripts.bench.corpus import CACHE
+from scripts.bench.worker import ROOT
 
 PEERS = Path(__file__).parent / "peers"
 OWN = ("ours", "tutorial")  # run in our own environment
@@ -19,32 +20,32 @@ PATIENCE = 3_600  # seconds an installation may take
 
 
 class NotInstalled(Exception):
-    """Why a peer has no environment, in one line."""
+    """A peer's environment could not be made; the reason is one line."""
 
 
 def requirement_files(name: str) -> list[Path]:
-    """What is installed plainly, then what is installed without its dependencies."""
+    """The peer's requirements: first those with their dependencies, then those installed without."""
     return [path for path in (PEERS / f"{name}.txt", PEERS / f"{name}.no-deps.txt") if path.exists()]
 
 
-def stamp_of(files: list[Path]) -> str:
-    """A hash of everything that decides what is installed."""
+def fingerprint(files: list[Path]) -> str:
+    """A hash of everything that an environment depends on."""
     text = "".join(f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in [*files, ROOT / "constraints.txt"])
     return hashlib.sha256(f"{sys.version_info[:2]}{text}".encode()).hexdigest()
 
 
 def interpreter(name: str, root: Path = CACHE / "environments") -> Path:
-    """The contender's Python, its environment made anew where it is missing or was made for something else.
+    """The contender's Python interpreter; its environment is made anew where it is missing or its fingerprint differs.
 
     Raises:
-        NotInstalled: with the last line of what went wrong.
+        NotInstalled: with the last line of the failed command.
     """
     if name in OWN:
         return Path(sys.executable)
     files = requirement_files(name)
     if not files:
         raise NotInstalled(f"no {PEERS / name}.txt")
-    folder, wanted = root / name, stamp_of(files)
+    folder, wanted = root / name, fingerprint(files)
     stamp, python = folder / "installed", folder / "bin" / "python"
     if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python

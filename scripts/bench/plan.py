@@ -1,7 +1,7 @@
-"""What is measured: cases, sizes, contenders, precisions, rounds and seconds. Plain data; measures nothing.
+"""The plan of a benchmark: cases, sizes, contenders, precisions, rounds and seconds. Plain data; measures nothing.
 
-``full`` has every contender in every precision it has; ``quick`` has every model and every contender, with shorter
-slices and fewer precisions: 15 minutes on two slow cores.
+``full`` runs every contender in every precision that it supports; ``quick`` runs every model and every contender with
+shorter slices and fewer precisions: 15 minutes on two slow cores.
 """
 
 from __future__ import annotations
@@ -11,15 +11,6 @@ from typing import Any
 
 PARTS = ("machine", "train", "profile", "decode", "startup", "parallel", "scaling", "quality")
 FRAMEWORKS = ("marian", "joeynmt", "eole")
-CONTENDERS = ("ours", "tutorial", *FRAMEWORKS, "ctranslate2")
-SCRIPTS = {
-    "ours": "ours.py",
-    "tutorial": "tutorial.py",
-    "marian": "marian.py",
-    "joeynmt": "joeynmt_.py",
-    "eole": "eole_.py",
-    "ctranslate2": "ctranslate2_.py",
-}
 LABELS = {
     "ours": "seq2seq (ours)",
     "tutorial": "PyTorch tutorial",
@@ -28,6 +19,8 @@ LABELS = {
     "eole": "eole",
     "ctranslate2": "CTranslate2",
 }
+"""Contenders and their names in the report. The worker of each is the module ``workers/NAME.py``."""
+CONTENDERS = tuple(LABELS)
 
 Size = dict[str, int]
 TRANSFORMER: Size = {"embedding": 256, "width": 256, "layers": 3, "heads": 4, "feed_forward": 1024}
@@ -38,7 +31,7 @@ RECURRENT_PRESET: Size = {"embedding": 128, "encoder": 128, "decoder": 256, "att
 
 @dataclass(frozen=True)
 class Case:
-    """One model of one size on one corpus, the same for every contender."""
+    """One model of one size on one corpus, the same for every contender. Targets are ratios: our speed over theirs."""
 
     name: str
     model: str
@@ -50,82 +43,58 @@ class Case:
     lr: float = 1e-3
     warmup: int = 100
     contenders: tuple[str, ...] = ("ours", "tutorial", "joeynmt", "eole")
-    target: float = 3.0  # the issue's: against the best peer, each at its best
-    target_fp32: float | None = None  # against the best peer in float32
-    target_tutorial: float | None = 2.0
-    target_share: float | None = None  # of the machine's matrix-product peak
+    target: float = 3.0  # against the fastest peer, each in its fastest precision
+    target_fp32: float | None = None  # against the fastest peer in float32
+    target_tutorial: float | None = 2.0  # against the tutorial's loop
+    target_share: float | None = None  # share of the machine's peak in matrix products
 
     def spec(self) -> dict[str, Any]:
-        """The part of SPEC.json that the case decides."""
-        plain = {"model": self.model, "size": self.size, "batch_tokens": self.batch_tokens, "dropout": self.dropout}
-        return {
-            **plain,
-            "label_smoothing": self.label_smoothing,
-            "lr": self.lr,
-            "warmup": self.warmup,
-            "clip_norm": 1.0,
-            "seed": 1,
-        }
+        """The entries of a worker's SPEC.json that the case decides."""
+        names = ("model", "size", "batch_tokens", "dropout", "label_smoothing", "lr", "warmup")
+        return {**{name: getattr(self, name) for name in names}, "clip_norm": 1.0, "seed": 1}
 
 
 EMBEDDED: dict[str, Any] = {"corpus": "embedded", "batch_tokens": 1_200, "dropout": 0.0, "label_smoothing": 0.0}
-"""How the presets of the embedded corpus are trained."""
+"""Training options of the presets of the embedded corpus."""
 
-_everyone = ("ours", "tutorial", "marian", "joeynmt", "eole")
+_EVERYONE = ("ours", "tutorial", *FRAMEWORKS)
+_COMPETITIVE: dict[str, Any] = {
+    "contenders": _EVERYONE,
+    "target": 2.0,
+    "target_fp32": 3.0,
+    "target_tutorial": None,
+}
+"""Everybody has a Transformer, so its targets differ from those of the recurrent models."""
 TRAIN_CASES = (
-    Case(
-        "transformer-256",
-        "transformer",
-        TRANSFORMER,
-        contenders=_everyone,
-        target=2.0,
-        target_fp32=3.0,
-        target_tutorial=None,
-    ),
-    Case(
-        "transformer-embedded",
-        "transformer",
-        TRANSFORMER_PRESET,
-        **EMBEDDED,
-        contenders=_everyone,
-        target=2.0,
-        target_fp32=3.0,
-        target_tutorial=None,
-    ),
+    Case("transformer-256", "transformer", TRANSFORMER, **_COMPETITIVE),
+    Case("transformer-embedded", "transformer", TRANSFORMER_PRESET, **EMBEDDED, **_COMPETITIVE),
     Case("bahdanau", "bahdanau", RECURRENT),
     Case("lstm", "lstm", RECURRENT),
 )
+DECODE_CASES = (TRAIN_CASES[0], *TRAIN_CASES[2:])  # one of each model
+_QUALITY: dict[str, Any] = {**EMBEDDED, "lr": 4e-3, "warmup": 400}
 QUALITY_CASES = (
-    Case(
-        "transformer-embedded",
-        "transformer",
-        TRANSFORMER_PRESET,
-        **EMBEDDED,
-        lr=4e-3,
-        warmup=400,
-        contenders=("ours", "tutorial", *FRAMEWORKS),
-    ),
-    Case(
-        "bahdanau-embedded",
-        "bahdanau",
-        RECURRENT_PRESET,
-        **EMBEDDED,
-        lr=4e-3,
-        warmup=400,
-        contenders=("ours", "tutorial", "joeynmt", "eole"),
-    ),
+    Case("transformer-embedded", "transformer", TRANSFORMER_PRESET, **_QUALITY, contenders=_EVERYONE),
+    Case("bahdanau-embedded", "bahdanau", RECURRENT_PRESET, **_QUALITY),
 )
-QUALITY = {
-    "bleu": 80.0,
-    "max_tokens": 3_500_000,
-    "valid_every_tokens": 100_000,
-    "cap_seconds": 900.0,
-    "peers": 2,
-    "ema": 0.99,  # decay of the moving average of weights, which those validate that keep one
-}
-# What a GPU is for: the size of Transformer-big (Vaswani et al. 2017), and the others with batches that fill it.
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Rules of the part ``quality``: training until validation BLEU reaches ``bleu``."""
+
+    bleu: float = 80.0
+    max_tokens: int = 3_500_000  # target tokens after which a contender stops
+    valid_every_tokens: int = 100_000
+    cap_seconds: float = 900.0
+    peers: int = 2  # contenders beside ours: those that train the model fastest
+    ema: float = 0.99  # EMA decay of the weights that are validated, for contenders that keep an average
+
+
+QUALITY = Quality()
+# Transformer-big (Vaswani et al. 2017): a size that fills a GPU.
 BIG: Size = {"embedding": 1024, "width": 1024, "layers": 6, "heads": 16, "feed_forward": 4096}
-BATCH = 64  # decoding: sentences a batch
+BATCH = 64  # sentences in a batch of decoding
 TARGETS = {
     "decode": 3.0,
     "ctranslate2": 0.7,
@@ -138,7 +107,7 @@ TARGETS = {
 
 
 def train_cases(device: str) -> tuple[Case, ...]:
-    """What is trained on a device."""
+    """The training cases of a device; on a GPU with batches that fill it."""
     if device == "cpu":
         return TRAIN_CASES
     filled = tuple(replace(case, batch_tokens=16_000) for case in TRAIN_CASES if case.corpus == "text")
@@ -151,21 +120,21 @@ def train_cases(device: str) -> tuple[Case, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A variant of the bench."""
+    """A variant of the benchmark."""
 
     variant: str
-    rounds: int = 3
-    seconds: float = 8.0  # of a slice
-    decode_seconds: float = 6.0
-    decode_length: int = 32  # tokens a hypothesis
-    longest: float = float("inf")  # seconds of decoding after which who is far behind is not asked again
+    rounds: int = 3  # slices of each contender
+    seconds: float = 8.0  # length of a slice of training
+    decode_seconds: float = 6.0  # length of a slice of decoding
+    decode_length: int = 32  # tokens of each hypothesis
+    longest: float = float("inf")  # a contender far behind whose first slice takes more seconds keeps that slice alone
     precisions: dict[str, tuple[str, ...]] = field(default_factory=dict)  # see precisions_of
     startup_repeats: int = 5
     scaling_pairs: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     scaling_turns: int = 1
     decode_lengths: tuple[int, ...] = (10, 25, 50, 100, 200)
-    starts_at_once: int = 1  # workers started side by side: faster, but the times to the first update are then not fair
-    left_out: tuple[str, ...] = ()  # parts
+    starts_at_once: int = 1  # workers started side by side; above 1 their times to the first update are not comparable
+    left_out: tuple[str, ...] = ()  # parts that are not run unless --only names them
 
     def precisions_of(self, contender: str, task: str, case: str) -> tuple[str, ...]:
         """The precisions a contender runs in, by the first rule that fits.

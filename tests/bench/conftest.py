@@ -1,4 +1,4 @@
-"""The bench's modules are scripts: they are found as their own command line finds them."""
+"""What the tests of the benchmark share: rows whose workers are a few lines of Python."""
 
 from __future__ import annotations
 
@@ -10,39 +10,33 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
-for folder in (BENCH, BENCH / "workers"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-import rounds  # noqa: E402
+from scripts.bench.worker import Row
 
 FAKE = """
-import itertools, sys, time
-sys.path.insert(0, {workers!r})
-from gate import Gate
-gate = Gate()
+import itertools, time
+from scripts.bench.workers.protocol import Channel
+channel = Channel()
 print("a framework's chatter")
 """
 WORKING = """
-gate.on_check(lambda: {"own": 2.0, "recomputed": gate.spec.get("recomputed", 2.0)})
-gate.on_translate(lambda lines: [line[::-1] for line in lines])
-gate.ready("1.0", 7, ["a note"])
-for batch in gate.batches(itertools.repeat(5), lambda batch: batch):
-    time.sleep(gate.spec.get("sleep", 0.01))
-    gate.loss(10.0, batch)
+channel.on_check(lambda: {"own": 2.0, "recomputed": channel.spec.get("recomputed", 2.0)})
+channel.on_translate(lambda lines: [line[::-1] for line in lines])
+channel.ready("1.0", 7, ["a note"])
+for batch in channel.batches(itertools.repeat(5), lambda batch: batch):
+    time.sleep(channel.spec.get("sleep", 0.01))
+    channel.loss(10.0, batch)
 """
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> Callable[..., rounds.Row]:
-    """A row whose worker is the given piece of Python, after it has made its gate."""
+def fake(tmp_path: Path) -> Callable[..., Row]:
+    """A row whose worker is the given Python code, after it has made its channel."""
 
-    def make(body: str = WORKING, contender: str = "peer", precision: str = "fp32", **spec: Any) -> rounds.Row:
+    def make(body: str = WORKING, contender: str = "peer", precision: str = "fp32", **spec: Any) -> Row:
         folder = tmp_path / f"{contender}-{precision}"
         folder.mkdir(parents=True, exist_ok=True)
         script = folder / "worker.py"
-        script.write_text(FAKE.format(workers=str(BENCH / "workers")) + textwrap.dedent(body), encoding="utf-8")
-        return rounds.Row(contender, precision, [sys.executable, str(script)], spec, folder)
+        script.write_text(FAKE + textwrap.dedent(body), encoding="utf-8")
+        return Row(contender, precision, [sys.executable, str(script)], spec, folder)
 
     return make

@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import corpus
-import environments
-import machine
-import parallel
-import plan
-import products
 import pytest
-import quality
-import report
-import rounds
-import scaling
-import speed
-import startup
-import terminal
 
+from scripts.bench import __main__ as bench
+from scripts.bench import contention, corpus, environments, machine, plan
+from scripts.bench.contention import Contention
+from scripts.bench.context import Bench
+from scripts.bench.parts import parallel, peak, quality, scaling, startup
+from scripts.bench.report import terminal
+from scripts.bench.report.results import left_out, load
+from scripts.bench.report.write import write
+from scripts.bench.worker import Failed, Row, start
+from scripts.bench.workers.flops import update_flops
 from seq2seq.system import devices
 from seq2seq.system.files import write_json
 
-BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
-
-
-def door() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_door", BENCH / "__main__.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 def test_the_command_line_names_parts_and_contenders(capsys: pytest.CaptureFixture[str]) -> None:
-    options = door().arguments(["quick", "--only", "train,decode", "--contenders", "ours,tutorial"])
+    options = bench.arguments(["quick", "--only", "train,decode", "--contenders", "ours,tutorial"])
     assert options.only == ("train", "decode") and options.contenders == ("ours", "tutorial")
     with pytest.raises(SystemExit):
-        door().arguments(["--only", "trian"])
+        bench.arguments(["--only", "trian"])
     assert "trian: there are machine, train" in capsys.readouterr().err
 
 
 def test_what_workers_leave_does_not_lie_beside_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorBoard reads all of outputs/: it would show their throw-away runs among the user's."""
 
-    def measure(bench: speed.Bench) -> list[Any]:
-        (bench.scratch / "workers" / "run" / "tensorboard").mkdir(parents=True)
+    def measure(asked: Bench) -> list[Any]:
+        (asked.scratch / "workers" / "run" / "tensorboard").mkdir(parents=True)
         return []
 
-    bench = door()
     monkeypatch.setattr(corpus, "CACHE", tmp_path / "cache")
     monkeypatch.setitem(bench.MEASURES, "startup", measure)
     monkeypatch.setattr(sys, "argv", ["bench", "quick", "--only", "startup", "--out", str(tmp_path / "out")])
@@ -65,40 +51,40 @@ def test_what_workers_leave_does_not_lie_beside_the_results(tmp_path: Path, monk
 def test_what_is_kept_says_when_it_was_measured_and_is_of_the_same_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bench, line = door(), ["bench", "quick", "--keep", "--only", "startup", "--out", str(tmp_path)]
+    line = ["bench", "quick", "--keep", "--only", "startup", "--out", str(tmp_path)]
     monkeypatch.setitem(bench.MEASURES, "startup", lambda _: [])
     about = machine.about("cpu", machine.cores())
-    old = {"date": "2001-02-03", "command": "python scripts/bench old", "commit": "abc"}
+    old = {"date": "2001-02-03", "command": "python -m scripts.bench old", "commit": "abc"}
     for processor, code in (("Abacus 3000", 2), (about["processor"], 0)):
-        piece = {"case": "lstm", "failed": "no luck", "measured": old}
-        kept = {"about": {**about, "processor": processor, "variant": "quick"}, "profile": [piece]}
-        report.write(kept, tmp_path / "quick")
+        record = {"case": "lstm", "failed": "no luck", "measured": old}
+        kept = {"about": {**about, "processor": processor, "variant": "quick"}, "profile": [record]}
+        write(kept, tmp_path / "quick")
         monkeypatch.setattr(sys, "argv", line)
         assert bench.main() == code
     assert "measured with other processor" in capsys.readouterr().err
-    line = "- profile: 2001-02-03, commit abc, `python scripts/bench old` (lstm)"
+    line = "- profile: 2001-02-03, commit abc, `python -m scripts.bench old` (lstm)"
     assert line in (tmp_path / "quick/bench.md").read_text().splitlines()
 
 
-def test_a_piece_replaces_its_own_kind_alone_and_a_part_that_fails_is_named(
+def test_a_record_replaces_its_own_kind_alone_and_a_part_that_fails_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Time to quality of one case must not erase that of another, which took a quarter of an hour."""
-    bench = door()
 
-    def quality_of(bench: speed.Bench, cases: tuple[str, ...]) -> Any:
-        assert bench.command("joeynmt") is None
-        for case in cases:
-            yield {"case": case, "rows": [], "bleu": 80, "text": "", "ratios": [{"what": len(bench.only)}]}
+    def quality_of(asked: Bench) -> Any:
+        with pytest.raises(Failed):
+            asked.command("joeynmt")
+        for case in asked.cases:
+            yield {"case": case, "rows": [], "bleu": 80, "text": "", "ratios": [{"what": len(asked.only)}]}
 
-    def breaks(bench: speed.Bench) -> Any:
+    def breaks(asked: Bench) -> Any:
         yield {"case": "lstm", "failed": "no luck"}
-        raise rounds.Failed("out of luck")
+        raise Failed("out of luck")
 
     monkeypatch.setitem(bench.MEASURES, "quality", quality_of)
     monkeypatch.setitem(bench.MEASURES, "profile", breaks)
-    monkeypatch.setattr(report, "write", lambda results, out: write_json(out / "bench.json", results))
-    monkeypatch.setattr(terminal, "table", lambda results: "\n".join(report.left_out(results)))
+    monkeypatch.setattr(bench, "write", lambda results, out: write_json(out / "bench.json", results))
+    monkeypatch.setattr(terminal, "table", lambda results: "\n".join(left_out(results)))
     out = tmp_path / "quick"
 
     def run(*line: str) -> Any:
@@ -107,14 +93,14 @@ def test_a_piece_replaces_its_own_kind_alone_and_a_part_that_fails_is_named(
 
     assert run("--only", "quality", "--cases", "one,two", "--contenders", "ours") == 0
     assert run("--only", "quality", "--cases", "two,three", "--contenders", "ours,eole") == 0
-    found = report.load(out)["quality"]
-    assert [(piece["case"], piece["ratios"][0]["what"]) for piece in found] == [("one", 1), ("two", 2), ("three", 2)]
+    found = load(out)["quality"]
+    assert [(record["case"], record["ratios"][0]["what"]) for record in found] == [("one", 1), ("two", 2), ("three", 2)]
     assert run("--only", "profile,quality", "--cases", "four", "--contenders", "ours") == 1
-    assert [piece["case"] for piece in report.load(out)["quality"]] == ["one", "two", "three", "four"]
+    assert [record["case"] for record in load(out)["quality"]] == ["one", "two", "three", "four"]
     said = capsys.readouterr().out.splitlines()
     assert "profile: out of luck" in said
     assert "JoeyNMT (quality): not asked for (--contenders)" in said  # though one of the cases is kept
-    monkeypatch.setitem(bench.MEASURES, "profile", lambda bench: [])
+    monkeypatch.setitem(bench.MEASURES, "profile", lambda _: [])
     assert run("--only", "profile") == 0
 
 
@@ -137,11 +123,11 @@ def test_quick_has_every_model_and_every_contender() -> None:
 
 def on_a_cpu(
     variant: plan.Plan, instructions: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[speed.Bench, corpus.Text]:
+) -> tuple[Bench, corpus.Text]:
     """A bench and a text on a CPU with instructions for bf16, or without."""
     monkeypatch.setattr(devices, "multiplies_bf16", lambda device: instructions)
     monkeypatch.setattr(environments, "interpreter", lambda contender: sys.executable)
-    return speed.Bench(variant, "cpu", 1, folder), corpus.Text("text", folder, [], {"pieces": 8})
+    return Bench(variant, "cpu", 1, folder), corpus.Text("text", folder, [], {"pieces": 8})
 
 
 @pytest.mark.parametrize("instructions", [True, False])
@@ -149,8 +135,8 @@ def test_quick_decodes_peers_in_what_the_device_multiplies_fastest(
     instructions: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A peer in float32 beside ours in bf16 would make ours look twice as good as it is."""
-    bench, text = on_a_cpu(plan.QUICK, instructions, tmp_path, monkeypatch)
-    rows = list(bench.rows(plan.TRAIN_CASES[0], text, "decode", plan.CONTENDERS, decode={"beam": 1}))
+    context, text = on_a_cpu(plan.QUICK, instructions, tmp_path, monkeypatch)
+    rows = list(context.rows(plan.TRAIN_CASES[0], text, "decode", plan.CONTENDERS, decode={"beam": 1}))
     asked = {row.contender: row.precision for row in rows if row.contender != "ours"}
     native = "bf16" if instructions else "fp32"
     assert {asked[peer] for peer in ("tutorial", "marian", "eole")} == {native}
@@ -162,14 +148,14 @@ def test_bf16_is_measured_only_where_the_device_multiplies_it(
     instructions: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emulated it takes hundreds of times as long: the bench would not end."""
-    bench, text = on_a_cpu(plan.FULL, instructions, tmp_path, monkeypatch)
-    rows = list(bench.rows(plan.TRAIN_CASES[0], text, "train", ("ours", "tutorial")))
+    context, text = on_a_cpu(plan.FULL, instructions, tmp_path, monkeypatch)
+    rows = list(context.rows(plan.TRAIN_CASES[0], text, "train", ("ours", "tutorial")))
     asked = [(row.contender, row.precision) for row in rows]
     fast = {"ours": ["auto", "fp32", "bf16"], "tutorial": ["fp32", "bf16"]}
     assert asked == [(who, how) for who, hows in fast.items() for how in hows if instructions or how != "bf16"]
-    assert bench.missing == ({} if instructions else {"bf16": "this device only emulates it"})
-    monkeypatch.setattr(machine, "giga", lambda shape, dtype, device: float(shape[0]))
-    (found,) = machine.measure(bench)
+    assert context.missing == ({} if instructions else {"bf16": "this device only emulates it"})
+    monkeypatch.setattr(peak, "giga", lambda shape, dtype, device: float(shape[0]))
+    (found,) = peak.measure(context)
     assert found["peak"] == dict.fromkeys(("fp32", "bf16") if instructions else ("fp32",), 2048.0)
 
 
@@ -187,10 +173,8 @@ def test_flat_is_within_five_per_cent_of_the_smallest() -> None:
     assert memory["reached"] is False
 
 
-def test_runs_at_once_are_summed(fake: Callable[..., rounds.Row]) -> None:
-    workers = [rounds.start(fake(contender=str(n), sleep=0.02)) for n in range(3)]
-    ready = [worker for worker in workers if worker is not None]
-    assert len(ready) == 3
+def test_runs_at_once_are_summed(fake: Callable[..., Row]) -> None:
+    ready = [start(fake(contender=str(n), sleep=0.02)) for n in range(3)]
     try:
         alone, together = parallel.turns(ready[:1], ready[1:], 2, 0.2)
     finally:
@@ -202,22 +186,22 @@ def test_runs_at_once_are_summed(fake: Callable[..., rounds.Row]) -> None:
 
 LEARNS = """
 right = ["▁the", "▁same", "▁four", "▁word", "s"]
-gate.on_translate(lambda lines: [right if gate.tokens > 150 else ["▁a"] for _ in lines])
-gate.ready("1", 1)
-for batch in gate.batches(itertools.repeat(5), lambda batch: batch):
+channel.on_translate(lambda lines: [right if channel.tokens > 150 else ["▁a"] for _ in lines])
+channel.ready("1", 1)
+for batch in channel.batches(itertools.repeat(5), lambda batch: batch):
     time.sleep(0.01)
 """
 
 
-def trial(folder: Path, monkeypatch: pytest.MonkeyPatch, **rules: float) -> None:
-    (folder / "valid.pieces.src").write_text("▁a ▁b\n▁c\n", encoding="utf-8")
+def trial(folder: Path, monkeypatch: pytest.MonkeyPatch, **rules: Any) -> None:
+    (folder / "valid.tokens.src").write_text("▁a ▁b\n▁c\n", encoding="utf-8")
     (folder / "valid.tgt").write_text("the same four words\nthe same four words\n", encoding="utf-8")
     monkeypatch.setattr(quality, "FIRST_SLICE", 0.05)
-    monkeypatch.setattr(plan, "QUALITY", {**plan.QUALITY, "valid_every_tokens": 50, **rules})
+    monkeypatch.setattr(plan, "QUALITY", replace(plan.QUALITY, valid_every_tokens=50, **rules))
 
 
 def test_quality_waits_until_the_mark(
-    fake: Callable[..., rounds.Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: Callable[..., Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial(tmp_path, monkeypatch, max_tokens=100_000, cap_seconds=20)
     found = quality.until(fake(LEARNS), tmp_path)
@@ -227,7 +211,7 @@ def test_quality_waits_until_the_mark(
 
 
 def test_a_peer_that_learns_nothing_is_cut_short(
-    fake: Callable[..., rounds.Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: Callable[..., Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial(tmp_path, monkeypatch, max_tokens=100_000, cap_seconds=0.3)
     found = quality.until(fake(LEARNS.replace("150", "10**9")), tmp_path)
@@ -257,17 +241,17 @@ def test_a_peer_that_does_not_reach_the_mark_gets_its_best_of_a_few_rates(
     reaches: float, tried: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half learnt at a rate that does not suit it would make ours look better than it is."""
-    bench, text = on_a_cpu(plan.FULL, True, tmp_path, monkeypatch)
+    context, text = on_a_cpu(plan.FULL, True, tmp_path, monkeypatch)
     case = plan.QUALITY_CASES[0]
     asked: list[float] = []
 
-    def until(row: rounds.Row, data: Path) -> dict[str, Any]:
+    def until(row: Row, data: Path) -> dict[str, Any]:
         asked.append(row.spec["lr"] / case.lr)
         reached = asked[-1] == reaches
         return {"failed": None, "reached": reached, "best_bleu": 60 + asked[-1], "wall_seconds": 9.0, "tokens": 9}
 
     monkeypatch.setattr(quality, "until", until)
-    best = quality.best_rate(bench, case, text, "marian")
+    best = quality.best_rate(context, case, text, "marian")
     assert asked == pytest.approx(tried)
     assert best is not None and best["lr"] == pytest.approx(case.lr * (reaches or 1.0))
 
@@ -316,17 +300,17 @@ def test_an_environment_is_kept_until_its_requirements_change(tmp_path: Path, mo
 
 def test_the_operations_of_a_transformer_layer_by_hand() -> None:
     size = {"embedding": 8, "width": 8, "layers": 1, "heads": 2, "feed_forward": 16}
-    spec = {"model": "transformer", "size": size, "pieces": 10}
+    spec = {"model": "transformer", "size": size, "vocabulary": 10}
     s, t = 3, 4
     encoder = s * (4 * 64 + 2 * 128) + 2 * s * s * 8
     decoder = t * (4 * 64 + 2 * 64 + 2 * 128) + 2 * t * t * 8 + s * 2 * 64 + 2 * t * s * 8
-    assert products.update_operations(spec, (2, s), (2, t), 7) == 6 * (2 * (encoder + decoder) + 7 * 8 * 10)
+    assert update_flops(spec, (2, s), (2, t), 7) == 6 * (2 * (encoder + decoder) + 7 * 8 * 10)
 
 
 def test_looking_back_costs_products_too() -> None:
     size = {"embedding": 8, "encoder": 8, "decoder": 16, "attention": 8}
-    plain = {"size": size, "pieces": 10}
-    costs = [products.update_operations({**plain, "model": m}, (2, 5), (2, 6), 9) for m in ("lstm", "bahdanau")]
+    plain = {"size": size, "vocabulary": 10}
+    costs = [update_flops({**plain, "model": m}, (2, 5), (2, 6), 9) for m in ("lstm", "bahdanau")]
     assert 0 < costs[0] < costs[1]
 
 
@@ -334,14 +318,14 @@ def test_the_machine_has_a_name_and_a_peak() -> None:
     import torch
 
     assert machine.processor() and machine.cores() >= 1
-    assert machine.giga((64, 64, 64), torch.float32, "cpu", seconds=0.02) > 0
+    assert peak.giga((64, 64, 64), torch.float32, "cpu", seconds=0.02) > 0
     assert machine.about("cpu", 2)["threads"] == 2
 
 
 def test_a_command_that_fails_early_is_not_fast() -> None:
     assert set(startup.commands()) == set(startup.EXPECTED)
     assert startup.timed("bare python", [sys.executable, "-c", "pass"]) > 0
-    with pytest.raises(rounds.Failed, match="exit code 1"):
+    with pytest.raises(Failed, match="exit code 1"):
         startup.timed("seq2seq --help", [sys.executable, "-c", "1 / 0"])
 
 
@@ -349,19 +333,18 @@ def test_only_the_cores_that_we_may_use_are_watched(monkeypatch: pytest.MonkeyPa
     """On a large machine whose other cores are busy nothing is taken of ours."""
     lines = ["cpu  900 0 0 100 0 0 0 0 0 0", "cpu0 100 0 50 900 7 0 0 5 0 0", "cpu1 800 0 0 9 0 0 0 0 0 0", "intr 1"]
     monkeypatch.setattr(Path, "read_text", lambda self, *_: "\n".join(lines))
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0})
-    monkeypatch.setattr(machine.os, "sysconf", lambda _: 100)
-    assert machine.busy_seconds() == pytest.approx(1.55)
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0, 1})
-    assert machine.busy_seconds() == pytest.approx(9.55)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "sysconf", lambda _: 100)
+    assert contention.busy_seconds() == pytest.approx(1.55)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert contention.busy_seconds() == pytest.approx(9.55)
 
 
-def test_what_others_take_of_the_machine_is_seen(fake: Callable[..., rounds.Row]) -> None:
-    worker = rounds.start(fake("gate.ready('1', 1)\nwhile gate.begin() and gate.update(1):\n    sum(range(10000))"))
-    assert worker is not None
-    own, nobody = rounds.Taken([worker]), rounds.Taken([])
-    before = machine.used_seconds(worker.process.pid)
+def test_what_others_take_of_the_machine_is_seen(fake: Callable[..., Row]) -> None:
+    worker = start(fake("channel.ready('1', 1)\nwhile channel.begin() and channel.update(1):\n    sum(range(10000))"))
+    own, nobody = Contention([worker]), Contention([])
+    before = contention.used_seconds(worker.process.pid)
     worker.ask({"seconds": 0.5}, 20)
-    assert machine.used_seconds(worker.process.pid) - before > 0.2
+    assert contention.used_seconds(worker.process.pid) - before > 0.2
     assert (own.share() or 0.0) < (nobody.share() or 0.0)
     worker.stop()

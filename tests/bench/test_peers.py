@@ -9,18 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import ctranslate2_
-import eole_
-import joeynmt_
-import marian
 import numpy as np
 import pytest
-import rounds
-import tutorial_models
 from torch import nn
 
+from scripts.bench.worker import Row, Worker
+from scripts.bench.workers import ctranslate2, eole, joeynmt, marian, tutorial_models
+
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "data" / "bench" / "environments"
-WORKERS = Path(marian.__file__).parent
 TRANSFORMER = {"embedding": 256, "width": 256, "layers": 3, "heads": 4, "feed_forward": 1024}
 RECURRENT = {"embedding": 256, "encoder": 256, "decoder": 512, "attention": 256}
 WORDS = [f"▁w{number}" for number in range(40)]
@@ -40,10 +36,10 @@ def test_everybody_gets_the_sizes_of_the_spec() -> None:
     hf = marian.model_options(spec, 8_000)
     assert (hf["vocab_size"], hf["d_model"], hf["encoder_layers"], hf["decoder_ffn_dim"]) == (8_000, 256, 3, 1024)
     assert hf["dropout"] == hf["activation_dropout"] == 0.1
-    eole = eole_.model_section(spec)
-    assert (eole["hidden_size"], eole["layers"], eole["heads"], eole["transformer_ff"]) == (256, 3, 4, 1024)
-    assert eole["share_embeddings"] and eole["share_decoder_embeddings"]
-    joey = joeynmt_.model_section(spec)
+    theirs = eole.model_section(spec)
+    assert (theirs["hidden_size"], theirs["layers"], theirs["heads"], theirs["transformer_ff"]) == (256, 3, 4, 1024)
+    assert theirs["share_embeddings"] and theirs["share_decoder_embeddings"]
+    joey = joeynmt.model_section(spec)
     assert joey["tied_embeddings"] and joey["tied_softmax"]
     for side in ("encoder", "decoder"):
         assert (joey[side]["hidden_size"], joey[side]["num_layers"], joey[side]["ff_size"]) == (256, 3, 1024)
@@ -52,24 +48,24 @@ def test_everybody_gets_the_sizes_of_the_spec() -> None:
 def test_nobody_drops_attention_weights() -> None:
     """Ours does not, and it costs time."""
     assert marian.model_options(spec_of(), 8_000)["attention_dropout"] == 0
-    assert eole_.training_section(spec_of(), pairs=10)["attention_dropout"] == [0]
+    assert eole.training_section(spec_of(), pairs=10)["attention_dropout"] == [0]
     tutorial = tutorial_models.build("transformer", 20, {**TRANSFORMER, "layers": 1}, 0.1)
     found = [module.dropout for module in tutorial.modules() if isinstance(module, nn.MultiheadAttention)]
     assert found == [0.0] * 3
 
 
 def test_eole_searches_greedily_with_one_path() -> None:
-    assert eole_.GREEDY == {"top_k": 1, "beam_size": 1}
+    assert eole.GREEDY == {"top_k": 1, "beam_size": 1}
 
 
 def test_recurrent_models_have_the_widths_of_the_spec() -> None:
-    eole = eole_.model_section(spec_of("bahdanau"))
-    assert eole["hidden_size"] == 512  # of which the encoder has half in each direction
-    assert eole["decoder"]["global_attention"] == "mlp" and eole["input_feed"] == 1
-    assert eole_.model_section(spec_of("lstm"))["decoder"]["global_attention"] is None
+    theirs = eole.model_section(spec_of("bahdanau"))
+    assert theirs["hidden_size"] == 512  # of which the encoder has half in each direction
+    assert theirs["decoder"]["global_attention"] == "mlp" and theirs["input_feed"] == 1
+    assert eole.model_section(spec_of("lstm"))["decoder"]["global_attention"] is None
     with pytest.raises(ValueError, match="as wide as both directions"):
-        eole_.model_section(spec_of("lstm", size={**RECURRENT, "decoder": 500}))
-    joey = joeynmt_.model_section(spec_of("bahdanau"))
+        eole.model_section(spec_of("lstm", size={**RECURRENT, "decoder": 500}))
+    joey = joeynmt.model_section(spec_of("bahdanau"))
     assert (joey["encoder"]["hidden_size"], joey["decoder"]["hidden_size"]) == (256, 512)
     assert joey["decoder"]["attention"] == "bahdanau"
 
@@ -78,33 +74,33 @@ def test_everybody_gets_the_same_optimiser_and_budget() -> None:
     spec = spec_of(lr=2e-3, warmup=50)
     hf = marian.training_options(spec, sentences=120)
     assert (hf["learning_rate"], hf["adam_beta2"], hf["max_grad_norm"], hf["warmup_steps"]) == (2e-3, 0.98, 1.0, 50)
-    eole = eole_.training_section(spec, pairs=10_000)
-    assert (eole["batch_type"], eole["batch_size"], eole["adam_beta2"]) == ("tokens", 2_000, 0.98)
-    assert eole["bucket_size"] == 10_000
-    joey = joeynmt_.config_of(spec)["training"]
+    theirs = eole.training_section(spec, pairs=10_000)
+    assert (theirs["batch_type"], theirs["batch_size"], theirs["adam_beta2"]) == ("tokens", 2_000, 0.98)
+    assert theirs["bucket_size"] == 10_000
+    joey = joeynmt.config_of(spec)["training"]
     assert (joey["batch_type"], joey["batch_size"], joey["adam_betas"]) == ("token", 2_000, [0.9, 0.98])
     assert joey["learning_rate"] == 2e-3 and joey["label_smoothing"] == 0.1
 
 
 def test_eole_keeps_the_moving_average_that_is_asked_for() -> None:
     """Its decay is the share of the new weights, ours that of the old ones."""
-    assert eole_.training_section(spec_of(), pairs=10)["average_decay"] == 0
-    assert eole_.training_section(spec_of(ema=0.99), pairs=10)["average_decay"] == pytest.approx(0.01)
+    assert eole.training_section(spec_of(), pairs=10)["average_decay"] == 0
+    assert eole.training_section(spec_of(ema=0.99), pairs=10)["average_decay"] == pytest.approx(0.01)
 
 
 def test_eoles_noam_peaks_at_the_rate_of_the_spec() -> None:
-    chosen = eole_.schedule(spec_of(lr=2e-3, warmup=50))
+    chosen = eole.schedule(spec_of(lr=2e-3, warmup=50))
     assert chosen["learning_rate"] * 256**-0.5 * 50**-0.5 == pytest.approx(2e-3)
-    cosine = eole_.schedule(spec_of(schedule="cosine", max_tokens=1_000_000))
+    cosine = eole.schedule(spec_of(schedule="cosine", max_tokens=1_000_000))
     assert cosine["decay_method"] == "cosine" and 500 < cosine["train_steps"] < 1_000
 
 
 def test_precisions() -> None:
     assert marian.training_options(spec_of(precision="bf16"), 1)["bf16"] is True
-    assert eole_.training_section(spec_of(precision="bf16"), 1)["compute_dtype"] == "bf16"
-    assert ctranslate2_.compute_type(spec_of(precision="int8"), {"int8", "float32"}) == "int8"
+    assert eole.training_section(spec_of(precision="bf16"), 1)["compute_dtype"] == "bf16"
+    assert ctranslate2.compute_type(spec_of(precision="int8"), {"int8", "float32"}) == "int8"
     with pytest.raises(ValueError, match="no bfloat16 on this cpu, only float32"):
-        ctranslate2_.compute_type(spec_of(precision="bf16"), {"float32"})
+        ctranslate2.compute_type(spec_of(precision="bf16"), {"float32"})
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +110,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = random.Random(1)
     rows = [[draw.choice(WORDS) for _ in range(draw.randint(2, 9))] for _ in range(200)]
     vocabulary = ["<pad>", "<unk>", "<s>", "</s>", *WORDS]
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8")
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
     arrays: dict[str, Any] = {}
     for side, step in (("src", 1), ("tgt", -1)):
         text = "".join(" ".join(row[::step]) + "\n" for row in rows)
         for split in ("train", "valid", "test"):
-            (folder / f"{split}.pieces.{side}").write_text(text, encoding="utf-8")
-        ids = [[vocabulary.index(piece) for piece in row[::step]] + [3] for row in rows]
+            (folder / f"{split}.tokens.{side}").write_text(text, encoding="utf-8")
+        ids = [[vocabulary.index(token) for token in row[::step]] + [3] for row in rows]
         arrays[side] = np.concatenate(ids)
         arrays[f"{side}_offsets"] = np.cumsum([0, *map(len, ids)])
     np.savez(folder / "train.ids.npz", **arrays)
@@ -128,11 +124,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def running(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., rounds.Worker]]:
+def running(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Starts a peer's worker on the corpus with a tiny model; skips where the peer is not installed."""
     workers = []
 
-    def start(peer: str, script: str, model: str, **changes: Any) -> rounds.Worker:
+    def start(peer: str, model: str, **changes: Any) -> Worker:
         python = ENVIRONMENTS / peer / "bin" / "python"
         if not (ENVIRONMENTS / peer / "installed").exists():
             pytest.skip(f"{peer} is not installed (make bench installs it)")
@@ -140,8 +136,8 @@ def running(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., rounds.Worke
         recurrent = {"embedding": 16, "encoder": 8, "decoder": 16, "attention": 16}
         size = transformer if model == "transformer" else recurrent
         spec = spec_of(model, data=str(corpus), size=size, batch_tokens=200, lr=0.01, warmup=20, **changes)
-        command = [str(python), str(WORKERS / script)]
-        workers.append(rounds.Worker(rounds.Row(peer, spec["precision"], command, spec, tmp_path)))
+        command = [str(python), "-m", f"scripts.bench.workers.{peer}"]
+        workers.append(Worker(Row(peer, spec["precision"], command, spec, tmp_path)))
         return workers[-1]
 
     yield start
@@ -150,21 +146,21 @@ def running(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., rounds.Worke
 
 
 TRAINING = [
-    ("marian", "marian.py", "transformer"),
-    ("joeynmt", "joeynmt_.py", "bahdanau"),
-    ("eole", "eole_.py", "transformer"),
-    ("eole", "eole_.py", "lstm"),
+    ("marian", "transformer"),
+    ("joeynmt", "bahdanau"),
+    ("eole", "transformer"),
+    ("eole", "lstm"),
 ]
 DECODING = [
-    ("marian", "marian.py", "transformer", 2),
-    ("joeynmt", "joeynmt_.py", "transformer", 2),
-    ("eole", "eole_.py", "bahdanau", 1),
+    ("marian", "transformer", 2),
+    ("joeynmt", "transformer", 2),
+    ("eole", "bahdanau", 1),
 ]
 
 
-@pytest.mark.parametrize(("peer", "script", "model"), TRAINING)
-def test_a_peer_trains(running: Callable[..., rounds.Worker], peer: str, script: str, model: str) -> None:
-    worker = running(peer, script, model)
+@pytest.mark.parametrize(("peer", "model"), TRAINING)
+def test_a_peer_trains(running: Callable[..., Worker], peer: str, model: str) -> None:
+    worker = running(peer, model)
     assert worker.ask(None, 300)["parameters"] > 1_000
     check = worker.ask({"check": True}, 60)["check"]
     assert check["own"] == pytest.approx(check["recomputed"], rel=1e-4)
@@ -174,13 +170,13 @@ def test_a_peer_trains(running: Callable[..., rounds.Worker], peer: str, script:
     worker.ask({"seconds": 1.0}, 60)
     assert worker.ask({"check": True}, 60)["check"]["own"] < check["own"]
     found = worker.ask({"translate": [WORDS[:4], WORDS[:1]]}, 60)["translations"]
-    assert len(found) == 2 and all(piece in [*WORDS, "<unk>"] for row in found for piece in row)
+    assert len(found) == 2 and all(token in [*WORDS, "<unk>"] for row in found for token in row)
     json.dumps(found)
 
 
-@pytest.mark.parametrize(("peer", "script", "model", "beam"), DECODING)
-def test_a_peer_decodes(running: Callable[..., rounds.Worker], peer: str, script: str, model: str, beam: int) -> None:
-    worker = running(peer, script, model, task="decode", decode={"beam": beam, "batch": 8, "length": LENGTH})
+@pytest.mark.parametrize(("peer", "model", "beam"), DECODING)
+def test_a_peer_decodes(running: Callable[..., Worker], peer: str, model: str, beam: int) -> None:
+    worker = running(peer, model, task="decode", decode={"beam": beam, "batch": 8, "length": LENGTH})
     worker.ask(None, 300)
     answer = worker.ask({"seconds": 0.3}, 60)  # the worker itself refuses hypotheses of another length
     assert answer["tokens"] == answer["updates"] * 8 * LENGTH > 0

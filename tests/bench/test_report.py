@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import report
-import rounds
-import terminal
+from scripts.bench.figures import spread
+from scripts.bench.report import terminal
+from scripts.bench.report.markdown import report
+from scripts.bench.report.results import disturbed, load
+from scripts.bench.report.tables import number
+from scripts.bench.report.write import write
 
 
 def row(contender: str, precision: str, rates: list[float], **more: Any) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def row(contender: str, precision: str, rates: list[float], **more: Any) -> dict
         "parameters": 5_812_345,
         "notes": [],
         "first_update_seconds": 9.87,
-        "tokens_per_second": rounds.spread(rates),
+        "tokens_per_second": spread(rates),
         "rates": rates,
         "updates": 24,
         "tokens_per_update": 1512.3,
@@ -69,16 +72,16 @@ def results() -> dict[str, Any]:
             "threads": 2,
             "system": "Linux",
             "versions": {"torch": "2.13.0"},
-            "command": "python scripts/bench quick",
+            "command": "python -m scripts.bench quick",
         },
         "machine": [{"gflops": {"fp32": {"8x8x8": 50.0}, "bf16": {"8x8x8": 200.0}}, "peak": {"fp32": 50, "bf16": 200}}],
         "train": [{**case, "rows": rows, "ratios": lines, "missing": missing}],
-        "startup": [{"seconds": {"import torch": rounds.spread([4.0])}, "ratios": [start]}],
+        "startup": [{"seconds": {"import torch": spread([4.0])}, "ratios": [start]}],
     }
 
 
 def test_markdown_reads_on_its_own() -> None:
-    text = report.markdown(results())
+    text = report(results())
     assert text.index("## Ratios") < text.index("## Training") < text.index("## Start")
     assert "| train lstm: best peer | PyTorch tutorial fp32 | 2.00× [1.81–2.21] | ≥ 3× | not reached |" in text
     assert "| train lstm: the tutorial | PyTorch tutorial fp32 | 2.00× [1.81–2.21] | ≥ 2× | reached |" in text
@@ -94,10 +97,10 @@ def test_markdown_reads_on_its_own() -> None:
 
 
 def test_a_machine_that_others_use_is_said_first() -> None:
-    assert report.disturbed(results()) is None
+    assert disturbed(results()) is None
     busy = results()
-    busy["train"][0]["rows"][1]["taken"] = rounds.spread([0.02, 0.4, 0.5])
-    assert "NOT TO BE TRUSTED" in report.markdown(busy).splitlines()[2]
+    busy["train"][0]["rows"][1]["taken"] = spread([0.02, 0.4, 0.5])
+    assert "NOT TO BE TRUSTED" in report(busy).splitlines()[2]
     assert "took up to 50%" in terminal.table(busy)
 
 
@@ -109,13 +112,13 @@ def test_the_terminal_has_eighty_columns() -> None:
     assert any("1.81–2.21" in line for line in lines)
     assert any("Marian" in line for line in lines)
     busy = results()
-    busy["train"][0]["rows"][1]["taken"] = rounds.spread([0.02, 0.4, 0.5])
+    busy["train"][0]["rows"][1]["taken"] = spread([0.02, 0.4, 0.5])
     assert max(map(len, terminal.table(busy).splitlines())) <= 80
 
 
 def test_everything_is_written_and_read_back(tmp_path: Path) -> None:
-    report.write(results(), tmp_path)
-    assert report.load(tmp_path) == json.loads(json.dumps(results()))
+    write(results(), tmp_path)
+    assert load(tmp_path) == json.loads(json.dumps(results()))
     assert (tmp_path / "bench.md").read_text().startswith("# Bench")
     assert "<svg" in (tmp_path / "bench.svg").read_text()
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
@@ -123,14 +126,14 @@ def test_everything_is_written_and_read_back(tmp_path: Path) -> None:
 
 
 def test_nothing_measured_is_still_a_report(tmp_path: Path) -> None:
-    assert report.load(tmp_path) == {}
-    report.write({}, tmp_path)
+    assert load(tmp_path) == {}
+    write({}, tmp_path)
     assert (tmp_path / "bench.md").read_text() == "# Bench\n"
     assert not (tmp_path / "bench.svg").exists()
 
 
 def test_figures_have_the_digits_that_count() -> None:
-    assert [report.number(x) for x in (None, 0, 0.2134, 1.0, 12.345, 123.45, 12345.6)] == [
+    assert [number(x) for x in (None, 0, 0.2134, 1.0, 12.345, 123.45, 12345.6)] == [
         "–",
         "0",
         "0.21",

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rounds
 import torch
-import tutorial_models
 
-WORKERS = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "workers"
+from scripts.bench.figures import checked
+from scripts.bench.worker import Row, start
+from scripts.bench.workers import tutorial_models
+
+COMMAND = [sys.executable, "-m", "scripts.bench.workers.tutorial"]
 SIZES = {
     "transformer": {"embedding": 16, "width": 16, "layers": 2, "heads": 2, "feed_forward": 32},
     "bahdanau": {"embedding": 16, "encoder": 8, "decoder": 16, "attention": 8},
@@ -28,7 +30,7 @@ def test_step_by_step_is_teacher_forcing(name: str) -> None:
     tgt_in = torch.tensor([[2, 9, 10, 11, 12], [2, 13, 14, 15, 16]])
     with torch.no_grad():
         whole = model(src, tgt_in)
-        state = model.start(*model.encode(src))
+        state = model.init_state(*model.encode(src))
         for t in range(tgt_in.shape[1]):
             logits, state = model.step(tgt_in[:, t], state)
             torch.testing.assert_close(logits, whole[:, t], atol=1e-5, rtol=1e-4)
@@ -51,36 +53,32 @@ def write_data(folder: Path) -> None:
     flat, offsets = np.concatenate(rows).astype(np.int64), np.cumsum([0, *lengths])
     np.savez(folder / "train.ids.npz", src=flat, src_offsets=offsets, tgt=flat, tgt_offsets=offsets)
     (folder / "vocab.txt").write_text("".join(f"p{n}\n" for n in range(20)), encoding="utf-8")
-    (folder / "test.pieces.src").write_text("p4 p5\np6\n" * 4, encoding="utf-8")
+    (folder / "test.tokens.src").write_text("p4 p5\np6\n" * 4, encoding="utf-8")
 
 
 def spec_of(name: str, folder: Path, task: str) -> dict[str, object]:
     about = {"model": name, "size": SIZES[name], "data": str(folder), "task": task, "precision": "fp32"}
     rates = {"lr": 1e-3, "warmup": 10, "dropout": 0.0, "label_smoothing": 0.0, "clip_norm": 1.0, "batch_tokens": 60}
     decoding = {"beam": 5, "batch": 4, "length": 6}
-    return {**about, **rates, "device": "cpu", "threads": 1, "seed": 1, "decode": decoding, "pieces": 20}
+    return {**about, **rates, "device": "cpu", "threads": 1, "seed": 1, "decode": decoding, "vocabulary": 20}
 
 
 def test_the_worker_learns_is_checked_and_translates(tmp_path: Path) -> None:
     write_data(tmp_path)
-    command = [sys.executable, str(WORKERS / "tutorial.py")]
-    row = rounds.Row("tutorial", "fp32", command, spec_of("bahdanau", tmp_path, "train"), tmp_path / "work")
-    worker = rounds.start(row)
-    assert worker is not None, row.failed
+    row = Row("tutorial", "fp32", COMMAND, spec_of("bahdanau", tmp_path, "train"), tmp_path / "work")
+    worker = start(row)
     first = worker.ask({"seconds": 0.5}, 60)
     second = worker.ask({"seconds": 0.5}, 60)
     assert second["nll"] < first["nll"] and first["tokens"] > 0
-    assert rounds.judged(worker.ask({"check": True}, 60))["same"] is True
+    assert checked(worker.ask({"check": True}, 60))["same"] is True
     assert len(worker.ask({"translate": [["p4", "p5"], ["p6"]]}, 60)["translations"]) == 2
     worker.stop()
 
 
 def test_the_worker_decodes_hypotheses_of_the_length_asked_for(tmp_path: Path) -> None:
     write_data(tmp_path)
-    command = [sys.executable, str(WORKERS / "tutorial.py")]
-    row = rounds.Row("tutorial", "fp32", command, spec_of("transformer", tmp_path, "decode"), tmp_path / "work")
-    worker = rounds.start(row)
-    assert worker is not None, row.failed
+    row = Row("tutorial", "fp32", COMMAND, spec_of("transformer", tmp_path, "decode"), tmp_path / "work")
+    worker = start(row)
     answer = worker.ask({"seconds": 0.1}, 60)
     assert answer["tokens"] == answer["updates"] * 4 * 6
     worker.stop()

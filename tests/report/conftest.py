@@ -44,7 +44,7 @@ def curves(name: str = "bleu-by-length", title: str = "BLEU by source length", *
         for n in LENGTHS
         for q in [quality(m, n)]
     ]
-    titles = {"x_title": "source words", "y_title": "BLEU"}
+    titles: dict[str, Any] = {"x_title": "source words", "y_title": "BLEU"}
     caption = "Bands: 95 % intervals over sentences and three seeds."
     figure = Figure(name, title, caption, rows, "lines", "length", "BLEU", "model", "low", "high", **titles)
     return replace(figure, **changes)

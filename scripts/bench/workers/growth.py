@@ -1,7 +1,8 @@
-"""Cost a token of our input pipeline and of an update on a corpus of so many pairs. One process a size.
+"""The cost a token of our input pipeline and of an update, on a corpus of a given size. One process for each size.
 
-The corpus is the bench's own ids over and over, written as ``seq2seq`` writes a prepared corpus. SPEC.json: ``data``,
-``pairs``, ``folder``, ``seconds``, ``threads``, ``seed``, ``batch_tokens``, ``build`` (true: write it, and no more).
+The corpus repeats the benchmark's own ids, written as ``seq2seq`` writes a prepared corpus. SPEC.json: ``data``,
+``vocabulary``, ``pairs``, ``folder``, ``seconds``, ``threads``, ``seed``, ``batch_tokens``, ``build`` (true: only write
+the corpus). This worker does not use the protocol: its answer is one line of JSON on stdout.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def build(spec: dict[str, Any]) -> None:
 
 
 def anonymous_mb() -> float:
-    """Resident memory that is no file's, in MiB: what the process needs for itself."""
+    """Resident memory of the process in MiB, mapped files left out."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
@@ -47,7 +48,7 @@ def anonymous_mb() -> float:
 
 
 class Highest(threading.Thread):
-    """Watches the anonymous memory; ``most`` is the highest it saw."""
+    """Samples the anonymous memory; ``most`` is the highest value."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -66,7 +67,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     from seq2seq.data.encoded import Flat, Split
     from seq2seq.system.devices import choose_precision, prepare_process
 
-    prepare_process()  # as in training: a larger corpus has more shapes, and each its kernels
+    prepare_process()  # as in training
     torch.set_num_threads(spec["threads"])
     folder = Path(spec["folder"])
     base = anonymous_mb()
@@ -128,7 +129,7 @@ def updates_of(spec: dict[str, Any]) -> Any:
 
     config = compose(["experiment=lstm"])
     torch.manual_seed(1)
-    model = build_model(config.model, spec["pieces"], spec["pieces"])
+    model = build_model(config.model, spec["vocabulary"], spec["vocabulary"])
     optimizer = build_optimizer(model, config.trainer.optimizer)
     cpu = torch.device("cpu")
     cast = autocast(cpu, choose_precision("auto", cpu))

@@ -1,17 +1,16 @@
-"""What our worker is asked once: a profile of its updates, and how decoding grows with the output's length.
+"""Measurements that only our worker makes: a profile of its updates, and decoding time by the length of the output.
 
-Each returns plain data, which goes to the bench with the worker's first word.
+Each returns plain data, which the worker sends with its first message.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from seq2seq.config.schema import Config, DecodeConfig
@@ -21,7 +20,6 @@ from seq2seq.decoding.search import search
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import unchanging_weights
 from seq2seq.runs.run import Run
-from seq2seq.system.devices import choose_device
 from seq2seq.training.trainer import Trainer
 
 WARM, TIMED, PROFILED = 2, 5, 3  # updates
@@ -29,11 +27,11 @@ TOP = 12
 
 
 class Enough(Exception):
-    """All updates that were asked for are made."""
+    """The last update that is measured is done."""
 
 
 class Profiled(Trainer):
-    """The trainer with a clock between its updates, and then a profiler around them."""
+    """The trainer, with a clock between its updates and then a profiler around some of them."""
 
     profiler: Any = None
     ended = between = inside = 0.0
@@ -58,22 +56,20 @@ class Profiled(Trainer):
             raise Enough
 
 
-def profile_of(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2Seq) -> dict[str, Any]:
-    """The operations that take most of the time themselves, and the share of everything between two updates.
+def profile_of(config: Config, corpus: Corpus, model: Seq2Seq, run: Run, device: torch.device) -> dict[str, Any]:
+    """The operations with the most time of their own, and the share of the time between two updates.
 
-    Between two updates batches are loaded and the display is moved: an upper bound of what loading costs. Planning,
-    once in 262,144 pairs, falls before the first update; ``growth`` times it.
+    Between two updates batches are loaded and the progress display is updated: an upper bound of the cost of loading.
+    Batches are planned once in 262,144 pairs, before the first update; ``growth`` measures that.
     """
-    run = Run(Path(spec["scratch"]) / "run" / str(time.time_ns()))
-    run.folder.mkdir(parents=True)
-    trainer = Profiled(config, corpus, model, run, choose_device(config.device))
+    trainer = Profiled(config, corpus, model, run, device)
     with contextlib.suppress(Enough):
         trainer.train()
     cuda = trainer.device.type == "cuda"
     events = [
         (event.key, event.self_device_time_total if cuda else event.self_cpu_time_total, event.count)
         for event in trainer.profiler.key_averages()
-        if event.device_type == DeviceType.CPU  # operations; the kernels that they start are counted in them
+        if event.device_type.name == "CPU"  # operations; the kernels that they start are counted in them
     ]
     whole = sum(time_ for _, time_, _ in events) or 1.0
     top = sorted(events, key=lambda event: -event[1])[:TOP]
@@ -87,12 +83,12 @@ def profile_of(spec: dict[str, Any], config: Config, corpus: Corpus, model: Seq2
 
 
 def seconds_by_length(
-    spec: dict[str, Any], model: Seq2Seq, batch: torch.Tensor, autocast: Any, repeats: int = 2
+    lengths: Sequence[int], model: Seq2Seq, batch: torch.Tensor, autocast: Any, repeats: int = 2
 ) -> list[list[float]]:
-    """[length, seconds of a batch] for each of ``spec["lengths"]``, each the best of a few in turns."""
+    """[length, seconds of a batch] for each of ``lengths``, each the best of ``repeats``, in turns."""
     best: dict[int, float] = {}
-    with unchanging_weights():  # as in a file of many batches
-        for length in [*spec["lengths"]] * repeats:
+    with unchanging_weights():  # as when a file of many batches is translated
+        for length in [*lengths] * repeats:
             options = DecodeConfig(beam=1, min_length=length - 1, max_extra=length - 1, max_ratio=1e-9)
             began = time.perf_counter()
             with autocast():

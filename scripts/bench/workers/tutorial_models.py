@@ -1,11 +1,12 @@
 """The three models as a good PyTorch tutorial writes them. Knows torch alone.
 
-Shapes: B sentences, S source and T target positions, D units, V pieces. Ids 0 and 2 are padding and begin-of-sentence.
+Shapes: B sentences, S source and T target positions, D units, V tokens. Ids 0 and 2 are padding and begin-of-sentence.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,13 @@ State = tuple[Tensor, ...]
 
 
 class Translation(nn.Module):
-    """What training and decoding need of a model: ``encode``, ``decode`` (teacher forcing) and ``step``."""
+    """A model: ``encode``, ``decode`` (teacher forcing), and ``init_state`` and ``step`` for a search."""
 
     generator: nn.Linear
+    encode: Callable[[Tensor], State]
+    decode: Callable[..., Tensor]
+    init_state: Callable[..., State]
+    step: Callable[[Tensor, State], tuple[Tensor, State]]
 
     def forward(self, src: Tensor, tgt_in: Tensor) -> Tensor:
         """(B, S) and (B, T) to logits (B, T, V)."""
@@ -28,10 +33,10 @@ class Translation(nn.Module):
 class TransformerTranslation(Translation):
     """``nn.Transformer`` with scaled, tied embeddings and sinusoidal positions."""
 
-    def __init__(self, pieces: int, size: dict[str, int], dropout: float) -> None:
+    def __init__(self, vocabulary: int, size: dict[str, int], dropout: float) -> None:
         super().__init__()
         width = size["width"]
-        self.embedding = nn.Embedding(pieces, width, padding_idx=PAD)
+        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.dropout = nn.Dropout(dropout)
         self.transformer = nn.Transformer(
@@ -46,10 +51,11 @@ class TransformerTranslation(Translation):
         )
         for module in self.transformer.modules():
             if isinstance(module, nn.MultiheadAttention):
-                module.dropout = 0.0  # of the attention weights: ours has none
-        self.generator = nn.Linear(width, pieces)
+                module.dropout = 0.0  # no dropout of attention weights: ours has none
+        self.generator = nn.Linear(width, vocabulary)
         self.generator.weight = self.embedding.weight
         place = torch.arange(1024)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
+        self.positions: Tensor
         self.register_buffer("positions", torch.stack([place.sin(), place.cos()], -1).flatten(1), persistent=False)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -58,7 +64,7 @@ class TransformerTranslation(Translation):
         return self.dropout(scaled + self.positions[: ids.shape[1]])
 
     def encode(self, src: Tensor) -> State:
-        """Memory (B, S, D) and its padding (B, S), True where there is none."""
+        """Memory (B, S, D), and its padding mask (B, S), True at padding."""
         padding = src == PAD
         return self.transformer.encoder(self.embed(src), src_key_padding_mask=padding), padding
 
@@ -70,8 +76,8 @@ class TransformerTranslation(Translation):
             embedded, memory, tgt_mask=mask, tgt_is_causal=True, memory_key_padding_mask=padding
         )
 
-    def start(self, memory: Tensor, padding: Tensor) -> State:
-        """No state but the words so far: the decoder reads the whole prefix anew at each step."""
+    def init_state(self, memory: Tensor, padding: Tensor) -> State:
+        """The state holds no cache, only the tokens so far: the decoder reads the whole prefix at each step."""
         return (memory, padding, torch.zeros(len(memory), 0, dtype=torch.long, device=memory.device))
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
@@ -82,20 +88,20 @@ class TransformerTranslation(Translation):
 
 
 class RecurrentTranslation(Translation):
-    """A bidirectional LSTM that reads, and an LSTM that writes with or without additive attention."""
+    """A bidirectional LSTM encoder, and an LSTM decoder with or without additive attention."""
 
-    def __init__(self, pieces: int, size: dict[str, int], dropout: float, attention: bool) -> None:
+    def __init__(self, vocabulary: int, size: dict[str, int], dropout: float, attention: bool) -> None:
         super().__init__()
         embedding, encoder, width = size["embedding"], size["encoder"], size["decoder"]
         self.attention = attention
         context = 2 * encoder if attention else width
-        self.embedding = nn.Embedding(pieces, embedding, padding_idx=PAD)
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
         self.dropout = nn.Dropout(dropout)
         self.encoder = nn.LSTM(embedding, encoder, batch_first=True, bidirectional=True)
         self.first = nn.Linear(2 * encoder, 2 * width)
         self.readout = nn.Linear(width + embedding + context, embedding)
-        self.generator = nn.Linear(embedding, pieces)
+        self.generator = nn.Linear(embedding, vocabulary)
         self.generator.weight = self.embedding.weight
         if attention:
             self.cell = nn.LSTMCell(embedding + context, width)
@@ -111,9 +117,11 @@ class RecurrentTranslation(Translation):
         return self.dropout(self.embedding(ids) * math.sqrt(self.embedding.embedding_dim))
 
     def encode(self, src: Tensor) -> State:
-        """Annotations (B, S, 2E), their keys, where they are real (B, S), and the first state h, c (B, D).
+        """Encoder states (B, S, 2E), their keys, the mask of real positions (B, S), and the first h and c (B, D).
 
-        Packed, so that the backward direction begins at each sentence's end.
+        The source is packed, so that the backward direction begins at each sentence's end.
+
+        Without attention: the context (B, D) in place of the first three.
         """
         real = src != PAD
         lengths = real.sum(1).cpu()
@@ -126,8 +134,8 @@ class RecurrentTranslation(Translation):
             return memory, self.key(memory), real, hidden.contiguous(), cell.contiguous()
         return torch.tanh(self.compress(summary)), hidden.contiguous(), cell.contiguous()
 
-    def look(self, hidden: Tensor, memory: Tensor, keys: Tensor, real: Tensor) -> Tensor:
-        """The context (B, 2E) that the state (B, D) chooses (Bahdanau et al. 2014)."""
+    def attend(self, hidden: Tensor, memory: Tensor, keys: Tensor, real: Tensor) -> Tensor:
+        """The context (B, 2E) for the state (B, D) (Bahdanau et al. 2014)."""
         energies = self.energy(torch.tanh(self.query(hidden)[:, None] + keys)).squeeze(-1)
         weights = F.softmax(energies.masked_fill(~real, float("-inf")), -1)
         return torch.bmm(weights[:, None], memory).squeeze(1)
@@ -142,25 +150,25 @@ class RecurrentTranslation(Translation):
             return self.read_out(states, embedded, context)
         states, contexts = [], []
         for t in range(tgt_in.shape[1]):
-            context = self.look(hidden, *source)
+            context = self.attend(hidden, *source)
             hidden, cell = self.cell(torch.cat([embedded[:, t], context], -1), (hidden, cell))
             states.append(hidden)
             contexts.append(context)
         return self.read_out(torch.stack(states, 1), embedded, torch.stack(contexts, 1))
 
     def read_out(self, states: Tensor, embedded: Tensor, contexts: Tensor) -> Tensor:
-        """What has been decided, read and seen, to the embedding's width."""
+        """Decoder states, embeddings and contexts to the embedding's width."""
         return self.dropout(torch.tanh(self.readout(torch.cat([states, embedded, contexts], -1))))
 
-    def start(self, *encoded: Tensor) -> State:
-        """The state is what the encoder gave, with h and c last."""
+    def init_state(self, *encoded: Tensor) -> State:
+        """The encoder's output, with h and c last."""
         return encoded
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
         """(B,) to logits (B, V)."""
         *source, hidden, cell = state
         embedded = self.embed(token)
-        context = self.look(hidden, *source) if self.attention else source[0]
+        context = self.attend(hidden, *source) if self.attention else source[0]
         inputs = torch.cat([embedded, context], -1)
         if self.attention:
             hidden, cell = self.cell(inputs, (hidden, cell))
@@ -170,8 +178,8 @@ class RecurrentTranslation(Translation):
         return self.generator(self.read_out(hidden, embedded, context)), (*source, hidden, cell)
 
 
-def build(model: str, pieces: int, size: dict[str, int], dropout: float) -> Translation:
+def build(model: str, vocabulary: int, size: dict[str, int], dropout: float) -> Translation:
     """``transformer``, ``bahdanau`` or ``lstm``."""
     if model == "transformer":
-        return TransformerTranslation(pieces, size, dropout)
-    return RecurrentTranslation(pieces, size, dropout, attention=model == "bahdanau")
+        return TransformerTranslation(vocabulary, size, dropout)
+    return RecurrentTranslation(vocabulary, size, dropout, attention=model == "bahdanau")

@@ -1,8 +1,8 @@
-"""How many floating-point operations an update's matrix products are. Knows sizes and shapes; no framework.
+"""Floating-point operations of an update's matrix products, from sizes and shapes alone. Knows no toolkit.
 
-Counted by hand, because counters that listen to a framework do not see fused kernels (an LSTM's, for one). A product of
-an (m, k) and a (k, n) matrix is 2 m k n operations; backward is two such products for each of forward's. Positions are
-those that are really run, padding included, except that the vocabulary is projected to only where there is a target.
+They are counted by formula, because counters that observe PyTorch miss fused kernels (an LSTM's, for one). A product of
+an (m, k) and a (k, n) matrix has 2 m k n operations; backward has two such products for each of forward's. Padded
+positions count, except in the projection to the vocabulary, which is computed at target tokens only.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def update_operations(spec: dict[str, Any], src: Sequence[int], tgt: Sequence[int], tokens: int) -> float:
-    """Operations of forward and backward of a batch.
+def update_flops(spec: dict[str, Any], src: Sequence[int], tgt: Sequence[int], tokens: int) -> float:
+    """Operations of a batch's forward and backward pass.
 
     Args:
-        spec: a SPEC.json with ``pieces``.
-        src, tgt: (B, S) and (B, T).
+        spec: a SPEC.json.
+        src: shape (B, S) of the source batch.
+        tgt: shape (B, T) of the target batch.
         tokens: target tokens that are not padding.
     """
     forward = {"transformer": transformer, "bahdanau": bahdanau, "lstm": lstm}[spec["model"]]
     (sentences, s), t = src, tgt[1]
-    products = forward(spec["size"], sentences, s, t) + tokens * spec["size"]["embedding"] * spec["pieces"]
+    products = forward(spec["size"], sentences, s, t) + tokens * spec["size"]["embedding"] * spec["vocabulary"]
     return 3 * 2.0 * products
 
 
 def transformer(size: dict[str, int], sentences: int, s: int, t: int) -> int:
-    """Multiplications of encoder and decoder, forward."""
+    """Multiplications of encoder and decoder in the forward pass."""
     width, inner = size["width"], size["feed_forward"]
     encoder = s * (4 * width**2 + 2 * width * inner + 2 * s * width)
     own = t * (4 * width**2 + 2 * t * width + 2 * width * inner)
@@ -35,7 +36,7 @@ def transformer(size: dict[str, int], sentences: int, s: int, t: int) -> int:
 
 
 def _recurrent(size: dict[str, int], s: int, t: int) -> int:
-    """Encoder of both directions, the decoder's cell and the readout without their contexts' parts; a sentence."""
+    """Multiplications of one sentence that do not depend on the context: both encoder directions, cell, readout."""
     encoder, decoder, embedding = size["encoder"], size["decoder"], size["embedding"]
     read = 2 * s * 4 * encoder * (embedding + encoder)
     written = t * 4 * decoder * (embedding + decoder)
@@ -43,7 +44,7 @@ def _recurrent(size: dict[str, int], s: int, t: int) -> int:
 
 
 def bahdanau(size: dict[str, int], sentences: int, s: int, t: int) -> int:
-    """Multiplications of encoder and decoder, forward."""
+    """Multiplications of encoder and decoder in the forward pass."""
     memory, attention, decoder = 2 * size["encoder"], size["attention"], size["decoder"]
     keys = s * memory * attention
     looks = t * (decoder * attention + s * attention + s * memory)
@@ -52,7 +53,7 @@ def bahdanau(size: dict[str, int], sentences: int, s: int, t: int) -> int:
 
 
 def lstm(size: dict[str, int], sentences: int, s: int, t: int) -> int:
-    """Multiplications of encoder and decoder, forward; the context never changes, so that it is multiplied once."""
+    """Multiplications in the forward pass; the context is constant, so it is multiplied once a sentence."""
     context = size["decoder"]
     once = (2 * size["encoder"] + 4 * size["decoder"] + size["embedding"]) * context
     return sentences * (_recurrent(size, s, t) + once)

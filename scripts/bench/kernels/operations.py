@@ -1,4 +1,6 @@
-"""The fast form of each operation against its plain one, there and back: `python scripts/operations.py [THREADS]`.
+"""The time of each operation, forward and backward: our kernel against plain torch.
+
+    python -m scripts.bench.kernels.operations [THREADS]
 
 Every line is measured in one process, the two forms in turns, in processor time; what is compared gives the same result
 (tests/models). The sizes are those of the bench: width 256, 8,000 pieces, batches of about 1,500 target tokens.
@@ -11,11 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 
-import plain
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scripts.bench.kernels import plain
 from seq2seq.config.schema import (
     AttentionDecoderConfig,
     FixedContextDecoderConfig,
@@ -106,9 +108,10 @@ def attention(length: int) -> tuple[Form, Form]:
     given = torch.randn(3, 2048 // length, 4, length, 64, requires_grad=True)
     mask = torch.ones(length, length, dtype=torch.bool).tril()
 
-    def parts() -> tuple[Tensor, ...]:
+    def parts() -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        return given.to(kind).unbind()
+        query, key, value = given.to(kind).unbind()
+        return query, key, value
 
     def fused() -> None:
         F.scaled_dot_product_attention(*parts(), attn_mask=mask).sum().backward()
@@ -124,9 +127,10 @@ def squashing() -> tuple[Form, Form]:
 
 def transformer_step() -> tuple[Form, Form]:
     """Thirty steps of a Transformer's decoder, 320 hypotheses: caches copied at every step, and grown in blocks."""
-    options = {"width": 256, "layers": 3, "heads": 4, "feed_forward": 1024}
-    parts = {"encoder": TransformerEncoderConfig(**options), "decoder": TransformerDecoderConfig(**options)}
-    model = build(ModelConfig(name="transformer", embedding=256, **parts), PIECES, PIECES).eval()
+    encoder = TransformerEncoderConfig(width=256, layers=3, heads=4, feed_forward=1024)
+    decoder = TransformerDecoderConfig(width=256, layers=3, heads=4, feed_forward=1024)
+    options = ModelConfig(name="transformer", embedding=256, encoder=encoder, decoder=decoder)
+    model = build(options, PIECES, PIECES).eval()
     src = ids()
 
     def steps(tight: bool) -> None:

@@ -1,4 +1,4 @@
-"""How long a user waits for a first word: our commands beside a bare ``import torch``. Knows processes and clocks."""
+"""The part ``startup``: seconds until our commands answer, beside a bare ``import torch``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import plan as plans
-import rounds
-
-if TYPE_CHECKING:
-    from speed import Bench
+from scripts.bench import plan
+from scripts.bench.context import Bench
+from scripts.bench.figures import Record, compared, ratio, spread
+from scripts.bench.worker import Failed
 
 TORCH = "import torch"
 # Exit code and a word of the answer: a command that fails early would look fast.
@@ -27,7 +25,7 @@ EXPECTED = {
 
 
 def commands() -> dict[str, list[str]]:
-    """What is timed, by its name in the table."""
+    """The commands that are timed, by their names in the table."""
     script = Path(sys.executable).parent / "seq2seq"
     ours = [str(script)] if script.exists() else [sys.executable, "-m", "seq2seq"]
     return {
@@ -40,33 +38,31 @@ def commands() -> dict[str, list[str]]:
 
 
 def timed(name: str, command: list[str]) -> float:
-    """Seconds until the command has answered what it should.
+    """Seconds until the command has given the answer that is expected of it.
 
     Raises:
-        rounds.Failed: it answered something else.
+        Failed: another answer came.
     """
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     code, word = EXPECTED[name]
     if done.returncode != code or word not in done.stdout + done.stderr:
-        raise rounds.Failed(f"{name}: exit code {done.returncode}: {(done.stderr or done.stdout)[-200:]}")
-    return taken
+        raise Failed(f"{name}: exit code {done.returncode}: {(done.stderr or done.stdout)[-200:]}")
+    return seconds
 
 
-def measure(bench: Bench) -> Iterator[dict[str, Any]]:
+def measure(bench: Bench) -> Iterator[Record]:
     """Seconds of each command, in turns; the first turn, which warms the disk's cache, is dropped."""
     seconds: dict[str, list[float]] = {name: [] for name in commands()}
     for turn in range(bench.plan.startup_repeats + 1):
         for name, command in commands().items():
-            taken = timed(name, command)
+            each = timed(name, command)
             if turn:
-                seconds[name].append(taken)
-    ratios = []
+                seconds[name].append(each)
+    lines = []
     for name in list(seconds)[1:4]:
-        ratio = rounds.ratio(seconds[name], seconds[TORCH])
-        target = plans.TARGETS["startup"] if name == "seq2seq --help" else None
-        reached = None if target is None or ratio is None else ratio["median"] <= target
-        line = {"what": f"start: {name}", "against": f'python -c "{TORCH}"', "ratio": ratio}
-        ratios.append({**line, "target": target, "reached": reached, "lower": True})
-    yield {"seconds": {name: rounds.spread(each) for name, each in seconds.items()}, "ratios": ratios}
+        target = plan.TARGETS["startup"] if name == "seq2seq --help" else None
+        relative = ratio(seconds[name], seconds[TORCH])
+        lines.append(compared(f"start: {name}", f'python -c "{TORCH}"', relative, target, lower=True))
+    yield {"seconds": {name: spread(each) for name, each in seconds.items()}, "ratios": lines}

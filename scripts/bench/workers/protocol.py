@@ -1,12 +1,13 @@
-"""The gate between a worker and the bench: one JSON object a line, and a clock that runs only while a slice runs.
+"""The worker protocol: one JSON object a line, and a clock that runs only while a slice is measured.
 
-Knows no framework. Standard library only, because it is loaded by every peer's own interpreter; torch is used where the
-worker has loaded it already, to wait for a GPU before the clock is read.
+Knows no toolkit. It uses the standard library alone, because every peer's own interpreter loads it; torch is used where
+the worker has loaded it already, to wait for a GPU before the clock is read.
 
-What the bench writes on a worker's stdin, and what the gate answers:
-    {"seconds": 6.0}      trains or decodes on for so long, to the end of an update → seconds, tokens, updates, nll, …
+A worker's first message is ``ready`` or ``failed``. Then the benchmark writes orders to the worker's stdin:
+    {"seconds": 6.0}      measure a slice: train or decode for so long, to the end of an update
+                          → seconds, tokens, updates, nll, …
     {"check": true}       → {"check": {"own": …, "recomputed": …}}
-    {"translate": […]}    → {"translations": […]}    (lists of pieces in, lists of pieces out)
+    {"translate": […]}    → {"translations": […]}    (lists of tokens in, lists of tokens out)
     {"quit": true}, EOF   the iteration over ``batches`` ends
 """
 
@@ -20,16 +21,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-LOSS_EVERY = 2_000  # target tokens between two points of the loss curve
+from typing import Any, NoReturn
 
 
-class Gate:
-    """One worker's side of the protocol. Make it first: it takes stdin and stdout for itself.
+class Channel:
+    """The worker's end of the protocol. Make it first: it takes stdin and stdout for itself.
 
     Attributes:
-        spec: what SPEC.json (the first argument) says.
+        spec: the content of SPEC.json, whose path is the process's first argument.
     """
 
     def __init__(self, spec: str | Path | None = None) -> None:
@@ -37,41 +36,41 @@ class Gate:
         self.spec: dict[str, Any] = json.loads(Path(spec or sys.argv[1]).read_text(encoding="utf-8"))
         self._answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
         self._orders = os.fdopen(os.dup(0), "r", encoding="utf-8")
-        os.dup2(2, 1)  # whatever a framework prints goes to the log
+        os.dup2(2, 1)  # what a toolkit prints goes to the log
         sys.stdout = sys.stderr
         with open(os.devnull) as nothing:  # noqa: PTH123
             os.dup2(nothing.fileno(), 0)
         sys.excepthook = self._crash
         self._handlers: dict[str, tuple[str, Callable[[Any], Any]]] = {}
-        self._idle = 0.0  # seconds spent waiting for orders: no part of the time to the first update
-        self._limit: float | None = None  # seconds of the slice that is running
-        self._clock = 0.0  # when the slice began, moved on by what does not count
-        self._uncounted = 0.0  # processor seconds of what does not count in this slice
+        self._idle = 0.0  # seconds spent waiting for orders, which the time to the first update leaves out
+        self._limit: float | None = None  # length of the running slice in seconds; None between slices
+        self._clock = 0.0  # start of the slice, moved forward by the time spent off the clock
+        self._uncounted = 0.0  # processor seconds spent off the clock in this slice
         self._slice_tokens = self._slice_updates = 0
-        self._losses: list[tuple[Any, int]] = []  # (sum of nll, tokens); converted after the clock has stopped
-        self.tokens = self.updates = 0  # since the beginning
+        self._losses: list[tuple[Any, int]] = []  # (sum of NLL, tokens); tensors are read after the slice
+        self.tokens = self.updates = 0  # since the start
         self._first_update: float | None = None
         self._told_first = False
 
-    # ------------------------------------------------------------------------------------------ what a worker calls
+    # ------------------------------------------------------------------------------------------ called by a worker
 
     def ready(self, version: str, parameters: int, notes: Iterable[str] = (), **more: Any) -> None:
-        """Everything is loaded; the bench may begin."""
+        """Report that everything is loaded and slices can be measured; ``more`` goes into the message."""
         seconds = time.time() - self.started
         about = {"version": version, "parameters": parameters, "seconds_to_ready": round(seconds, 3)}
         self._say({"ready": True, **about, "notes": list(notes), **more})
 
-    def fail(self, why: str) -> None:
-        """Say in one line why this contender cannot run, and leave."""
+    def fail(self, why: str) -> NoReturn:
+        """Report in one line why this contender cannot run, and end the process."""
         self._say({"failed": " ".join(why.split())})
         self._answers.close()
         os._exit(1)
 
     def batches(self, iterable: Iterable[Any], tokens: Callable[[Any], int]) -> Iterator[Any]:
-        """The batches of an endless iterable, one by one, as long as the bench wants more; blocks between slices.
+        """The batches of an endless iterable, one by one, until the benchmark ends; blocks between slices.
 
-        The caller makes one update (decodes one batch) before it asks for the next. A framework that fetches ahead
-        calls ``begin`` and ``update`` itself instead.
+        The caller makes one update (decodes one batch) before it asks for the next batch. ``tokens`` counts a batch's
+        target tokens. A toolkit that fetches batches ahead calls ``begin`` and ``update`` itself instead.
         """
         iterator = iter(iterable)
         going = self.begin()
@@ -86,13 +85,13 @@ class Gate:
             going = self.update(count)
 
     def begin(self) -> bool:
-        """Wait for the first slice. False: leave."""
+        """Wait for the first slice. False: the benchmark has ended."""
         return True if self._limit is not None else self._wait()
 
     def update(self, tokens: int) -> bool:
-        """An update (a decoded batch) of so many target tokens is done. False: leave.
+        """Count an update (a decoded batch) of so many target tokens. False: the benchmark has ended.
 
-        Reports and blocks until the next slice when the time of this one is over.
+        When the time of the slice is over, its figures are sent, and the call blocks until the next slice.
         """
         self.tokens += tokens
         self.updates += 1
@@ -111,7 +110,7 @@ class Gate:
 
     @contextlib.contextmanager
     def off_the_clock(self) -> Iterator[None]:
-        """What is done within it is done for the bench alone, and takes no time of the slice."""
+        """A context whose time does not count: work that the benchmark needs and the toolkit would not do."""
         self._synchronise()
         since, used = time.perf_counter(), time.process_time()
         yield
@@ -120,31 +119,31 @@ class Gate:
         self._uncounted += time.process_time() - used
 
     def finish(self) -> None:
-        """There is nothing more to train on: report the slice that is running, and answer the rest without working."""
+        """The toolkit has ended its training: report the running slice, and answer further orders without an update."""
         while self._limit is not None:
             self._synchronise()
             self._report(time.perf_counter() - self._clock)
             self._wait()
 
     def loss(self, nll: Any, tokens: int) -> None:
-        """Note an update's summed, un-smoothed nll in nats: a number, or a tensor that is read only after the slice."""
+        """Note the sum of an update's NLL in nats, without label smoothing. A tensor is read only after the slice."""
         self._losses.append((nll, tokens))
 
     def on_check(self, function: Callable[[], dict[str, float]]) -> None:
-        """``function`` returns a batch's loss a token as the framework computes it (``own``), and ``recomputed``."""
+        """``function`` returns a batch's loss a token as the toolkit computes it (``own``), and ``recomputed``."""
         self._handlers["check"] = ("check", lambda _: function())
 
     def on_translate(self, function: Callable[[list[list[str]]], list[list[str]]]) -> None:
-        """``function`` translates lists of source pieces greedily, in the order given, and leaves training mode alone.
+        """``function`` translates lists of source tokens greedily, in the order given, and keeps the training mode.
 
-        Pieces have neither BOS nor EOS, on either side.
+        Tokens are without BOS and EOS on both sides.
         """
         self._handlers["translate"] = ("translations", function)
 
     # ------------------------------------------------------------------------------------------------- the protocol
 
     def _wait(self) -> bool:
-        """Answer orders until a slice begins (True) or the bench has had enough (False)."""
+        """Answer orders until a slice begins (True) or the benchmark ends (False)."""
         self._limit = None
         since = time.perf_counter()
         for line in iter(self._orders.readline, ""):
@@ -169,7 +168,7 @@ class Gate:
             return
         try:
             self._say({key: function(argument)})
-        except Exception as error:  # a peer's any error: the bench marks the row
+        except Exception as error:  # whatever a toolkit raises: the benchmark notes it
             self._say({key: None, "error": f"{type(error).__name__}: {error}"})
 
     def _report(self, seconds: float) -> None:
@@ -183,29 +182,17 @@ class Gate:
             "nll": sum(nll for nll, _ in noted) / counted if counted else None,
             "rss_mb": peak_memory_mb(),
             "cuda_mb": self._cuda_mb(),
-            "losses": self._curve(noted),
         }
         if not self._told_first:
             answer["first_update_seconds"] = self._first_update
             self._told_first = True
         cuda = self._cuda()
-        if cuda:  # the others, who now have their turn, need the memory
+        if cuda:  # the next contender needs the memory
             cuda.empty_cache()
         self._say(answer)
 
-    def _curve(self, noted: list[tuple[float, int]]) -> list[list[float]]:
-        """[tokens since the beginning, mean nll since the last point] about every ``LOSS_EVERY`` tokens."""
-        points: list[list[float]] = []
-        at, nll, tokens = self.tokens - sum(count for _, count in noted), 0.0, 0
-        for number, (value, count) in enumerate(noted, 1):
-            at, nll, tokens = at + count, nll + value, tokens + count
-            if tokens and (tokens >= LOSS_EVERY or number == len(noted)):
-                points.append([at, nll / tokens])
-                nll, tokens = 0.0, 0
-        return points
-
     def _cuda(self) -> Any:
-        """torch.cuda where the worker computes there, else None."""
+        """torch.cuda where the worker computes on a GPU, else None."""
         torch = sys.modules.get("torch") if self.spec.get("device") == "cuda" else None
         return torch.cuda if torch is not None and torch.cuda.is_available() else None
 
@@ -223,7 +210,7 @@ class Gate:
         self._answers.flush()
 
     def _crash(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        """An exception that nobody caught: the whole of it into the log, its last line to the bench."""
+        """The hook of uncaught exceptions: the traceback goes to the log, the last line to the benchmark."""
         sys.__excepthook__(kind, error, trace)
         if issubclass(kind, Exception):
             self.fail(f"{kind.__name__}: {error}")
@@ -232,7 +219,7 @@ class Gate:
 def peak_memory_mb() -> float:
     """Largest resident memory of this process in MiB.
 
-    ``ru_maxrss`` would count what the process that started this one held before it was replaced.
+    ``ru_maxrss`` would include the memory of the process that started this one, which fork and exec hand on.
     """
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
@@ -244,7 +231,7 @@ def peak_memory_mb() -> float:
 
 
 def _process_start() -> float:
-    """When this process began, in seconds since the epoch: before Python itself was loaded."""
+    """The time at which this process began, in seconds since the epoch: before Python itself was loaded."""
     try:
         ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
         uptime = float(Path("/proc/uptime").read_text().split()[0])

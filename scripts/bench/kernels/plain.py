@@ -25,4 +25,5 @@ def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: flo
 
 def recurrent_decoder(*without: str) -> AbstractContextManager[object]:
     """Inside, recurrent decoders do without these methods: ``_scan``, ``_whole``. Without both it is a loop."""
-    return mock.patch.multiple(RecurrentDecoder, **dict.fromkeys(without, lambda *_: None))
+    methods: dict[str, Any] = dict.fromkeys(without, lambda *_: None)
+    return mock.patch.multiple(RecurrentDecoder, **methods)

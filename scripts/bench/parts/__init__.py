@@ -1,0 +1,1 @@
+"""What is measured, one file a part: each yields records of plain data."""

@@ -1,0 +1,248 @@
+"""The report in Markdown: the ratios first, then a section for each part, then the contenders that are left out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from scripts.bench.figures import Record
+from scripts.bench.plan import LABELS, PARTS
+from scripts.bench.report.results import Results, disturbed, kept, left_out, records, speeds
+from scripts.bench.report.tables import Columns, markdown, number, ratios, spread
+
+
+def report(results: Results) -> str:
+    """The whole report."""
+    warning, table = disturbed(results), markdown(*ratios(results))
+    lines = ["# Bench", "", *([f"**{warning}**", ""] if warning else []), *_head(results)]
+    lines += ["## Ratios", "", *table] if table else []
+    for part in PARTS:
+        if records(results, part):
+            lines += SECTIONS[part](results)
+    left = [f"- {line}" for line in left_out(results)]
+    lines += ["## Left out", "", *left] if left else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _head(results: Results) -> list[str]:
+    about, earlier = results.get("about", {}), kept(results)
+    if not about:
+        return []
+    versions = ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
+    memory = f", {about['memory_gib']:.0f} GiB" if about.get("memory_gib") else ""
+    where = about["processor"] if about["device"] == "cpu" else f"{about['device']} beside {about['processor']}"
+    return [
+        f"{about['date']}, commit {about.get('commit') or 'unknown'}, variant `{about['variant']}`, "
+        f"{about.get('minutes', '–')} minutes. {where}, "
+        f"{about['cores']} cores{memory}, {about['threads']} threads for everybody, {about['system']}. {versions}.",
+        "",
+        f"`{about.get('command', '')}`",
+        "",
+        "Contenders worked in turns, slice by slice, in one run; the first slice of each was a warm-up and is not "
+        "counted. Figures are medians over the rounds, [smallest–largest] beside them. A ratio is the median over the "
+        "rounds of ours divided by theirs, both of one round. A token is a target token that is not padding, EOS "
+        "counted, for everybody alike. *Ours* is our default unless a precision is named.",
+        "",
+        *(["Kept from earlier runs (`--keep`):", "", *earlier, ""] if earlier else []),
+    ]
+
+
+# --------------------------------------------------------------------------------------- speed, in training and search
+
+
+def _name(row: Record) -> str:
+    return f"{LABELS[row['contender']]} {row['version']}"
+
+
+def _precision(row: Record) -> str:
+    default = " (default)" if row["contender"] == "ours" and row["asked"] == "auto" else ""
+    return f"{row['precision']}{default}"
+
+
+def _check(row: Record) -> str:
+    check = row["check"]
+    if check is None:
+        return ""
+    if check.get("same") is None:
+        return f"not checked: {check.get('error')}"
+    return "same" if check["same"] else f"**differs**: {check['own']:.4f}, by hand {check['recomputed']:.4f}"
+
+
+def _memory(row: Record) -> str:
+    return f"{number(row['rss_mb'] if row['cuda_mb'] is None else row['cuda_mb'])} MiB"
+
+
+def _speed_columns(unit: str, updates: str, update: str) -> Columns:
+    return {
+        "": _name,
+        "precision": _precision,
+        unit: lambda row: spread(row["tokens_per_second"]),
+        updates: lambda row: row["updates"],
+        f"tokens {update}": lambda row: number(row["tokens_per_update"]),
+        "parameters": lambda row: f"{row['parameters'] / 1e6:.2f}M",
+        "peak memory": _memory,
+        f"first {update.split()[1]}": lambda row: f"{number(row['first_update_seconds'])} s",
+    }
+
+
+TRAIN: Columns = {**_speed_columns("target tokens/s", "updates", "an update"), "loss": _check}
+DECODE = _speed_columns("tokens/s", "batches", "a batch")
+
+
+def _notes(rows: Iterable[Record]) -> list[str]:
+    lines: dict[str, None] = {}
+    for row in rows:
+        if row["failed"] and row["failed"] != "same as auto":
+            lines[f"- **{LABELS[row['contender']]} {row['precision']} is left out**: {row['failed']}"] = None
+        elif row["notes"]:
+            lines[f"- {LABELS[row['contender']]}: {'; '.join(row['notes'])}"] = None
+    return [*lines, ""] if lines else []
+
+
+def _speeds(results: Results, part: str, columns: Columns) -> list[str]:
+    lines = []
+    for title, record, rows in speeds(results, part):
+        measured = [row for row in rows if not row["failed"]]
+        about = _trained(record) if part == "train" else _decoded(record)
+        lines += [f"### {title}", "", about, "", *markdown(columns, measured), *_notes(record["rows"])]
+    return lines
+
+
+def _trained(record: Record) -> str:
+    text = record["corpus"]
+    return (
+        f"{record['batch_tokens']:,} padded positions a batch, {text['pieces']:,} tokens in the vocabulary, "
+        f"{text['pairs']:,} pairs of {'the embedded corpus' if text['source'] == 'grammar' else text['source']}; "
+        f"sizes {', '.join(f'{key} {value}' for key, value in record['size'].items())}."
+    )
+
+
+def _decoded(record: Record) -> str:
+    return f"{record['batch']} sentences a batch, {record['length']} tokens a hypothesis, whatever the weights say."
+
+
+def _train(results: Results) -> list[str]:
+    return ["## Training", "", *_speeds(results, "train", TRAIN)]
+
+
+def _decode(results: Results) -> list[str]:
+    return ["## Decoding", "", *_speeds(results, "decode", DECODE)]
+
+
+# ------------------------------------------------------------------------------------------------------ the other parts
+
+
+def _machine(results: Results) -> list[str]:
+    gflops = records(results, "machine")[0]["gflops"]
+    rows = [{"shape": shape, **{name: gflops[name][shape] for name in gflops}} for shape in gflops["fp32"]]
+    columns: Columns = {
+        "matrix product (m×k×n)": lambda row: row["shape"],
+        **{f"{name} GFLOP/s": functools.partial(lambda name, row: number(row[name]), name) for name in gflops},
+    }
+    return ["## The machine", "", *markdown(columns, rows)]
+
+
+def _startup(results: Results) -> list[str]:
+    columns: Columns = {"": lambda row: f"`{row['name']}`", "seconds": lambda row: spread(row["seconds"], " s")}
+    seconds = records(results, "startup")[0]["seconds"]
+    return ["## Start", "", *markdown(columns, [{"name": name, "seconds": each} for name, each in seconds.items()])]
+
+
+def _seconds(row: Record, clock: str) -> str:
+    return f"{'' if row['reached'] else 'more than '}{number(row[clock])}"
+
+
+QUALITY: Columns = {
+    "": _name,
+    "precision": lambda row: row["precision"],
+    "seconds, all": lambda row: _seconds(row, "wall_seconds"),
+    "without validations": lambda row: _seconds(row, "work_seconds"),
+    "target tokens": lambda row: f"{row['tokens']:,}",
+    "best BLEU": lambda row: number(row["best_bleu"]),
+    "rate": lambda row: f"{row['lr']:g}",
+}
+
+
+def _quality(results: Results) -> list[str]:
+    lines = ["## Time to quality", ""]
+    for record in records(results, "quality"):
+        for row in record["rows"]:
+            if row["failed"]:
+                lines.append(f"- **{LABELS[row['contender']]} is left out of {record['case']}**: {row['failed']}")
+        table = markdown(QUALITY, [row for row in record["rows"] if not row["failed"]])
+        lines += ["", f"### {record['case']}: until {record['bleu']:g} BLEU", "", record["text"], "", *table]
+    return lines
+
+
+PARALLEL: Columns = {
+    "": lambda record: record["case"],
+    "one run, all threads": lambda record: record.get("failed") or spread(record["alone"]),
+    "runs of one thread each, summed": lambda record: "" if record.get("failed") else spread(record["together"]),
+    "ratio": lambda record: "" if record.get("failed") else spread(record["ratios"][0]["ratio"], "×"),
+}
+
+
+def _parallel(results: Results) -> list[str]:
+    return ["## Several runs at once", "", *markdown(PARALLEL, records(results, "parallel"))]
+
+
+GROWTH: Columns = {
+    "pairs": lambda size: f"{size['pairs']:,}",
+    "pipeline, µs a token": lambda size: number(size["pipeline_us"]),
+    "share planning": lambda size: f"{size['planning_share']:.0%}",
+    "update, µs a token": lambda size: number(size["update_us"]),
+    "sum, µs a token": lambda size: number(size["sum_us"]),
+    "own memory, planning": lambda size: f"{number(size['pipeline_mb'])} MiB",
+    "in all": lambda size: f"{number(size['private_mb'])} MiB",
+}
+LENGTHS: Columns = {"tokens": lambda point: point["tokens"], "seconds": lambda point: number(point["seconds"])}
+
+
+def _scaling(results: Results) -> list[str]:
+    lines = ["## Scaling", ""]
+    for record in records(results, "scaling"):
+        if record["kind"] == "corpus":
+            lines += markdown(GROWTH, record["sizes"])
+            continue
+        points = [{"tokens": length, "seconds": seconds} for length, seconds in record["seconds"]]
+        lines += [f"### Decoding, {record['case']}: seconds of a batch by output length", ""]
+        lines += [*markdown(LENGTHS, points), f"Total time grows as length^{record['exponent']:.2f}.", ""]
+    return lines
+
+
+PROFILE: Columns = {
+    "operation": lambda row: f"`{row['operation']}`",
+    "ms an update": lambda row: number(row["ms"]),
+    "share": lambda row: f"{row['share']:.1%}",
+    "calls an update": lambda row: row["calls"],
+}
+
+
+def _profile(results: Results) -> list[str]:
+    lines = ["## Where the time of ours goes", ""]
+    for record in records(results, "profile"):
+        if record.get("failed"):
+            lines += [f"- {record['case']}: {record['failed']}"]
+            continue
+        rows = [dict(zip(("operation", "ms", "share", "calls"), row, strict=True)) for row in record["operations"]]
+        lines += [
+            f"### {record['case']} ({record['precision']})",
+            "",
+            f"{record['updates']} updates of {number(record['ms_per_update'])} ms; loading the batches is "
+            f"{record['loading_share']:.2%} of the time.",
+            "",
+            *markdown(PROFILE, rows),
+        ]
+    return lines
+
+
+SECTIONS = {
+    "machine": _machine,
+    "train": _train,
+    "profile": _profile,
+    "decode": _decode,
+    "startup": _startup,
+    "parallel": _parallel,
+    "scaling": _scaling,
+    "quality": _quality,
+}

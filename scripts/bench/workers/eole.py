@@ -1,0 +1,300 @@
+"""eole 0.6, the successor of OpenNMT-py, as a contender: its Trainer, data iterator and Translator, in this process.
+
+Knows eole's config objects and the calls that its own ``eole train`` and ``eole predict`` make. Settings follow its
+WMT17 recipe (token batches from buckets sorted by length, sentences a multiple of 8, loss normalised by tokens), with
+the SPEC's sizes and rates. On the CPU it reads without worker processes: they would take the cores from training.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.workers.contender import NLL_EVERY, Tokens, TorchContender
+from scripts.bench.workers.protocol import Channel
+
+ENDLESS = 10_000_000  # updates
+REAL = 0.8  # approximate share of a batch's positions that hold target tokens: turns a number of tokens into updates
+GREEDY = {"top_k": 1, "beam_size": 1}  # without the second it decodes five equal copies of each sentence
+
+
+def model_section(spec: dict[str, Any]) -> dict[str, Any]:
+    """The ``model:`` section of an eole config for a SPEC."""
+    size = spec["size"]
+    shared: dict[str, Any] = {"share_embeddings": True, "embeddings": {"word_vec_size": size["embedding"]}}
+    if spec["model"] == "transformer":
+        shared["embeddings"] |= {"position_encoding": True, "position_encoding_type": "SinusoidalInterleaved"}
+        return {
+            **shared,
+            "architecture": "transformer",
+            "share_decoder_embeddings": True,
+            "layers": size["layers"],
+            "hidden_size": size["width"],
+            "heads": size["heads"],
+            "transformer_ff": size["feed_forward"],
+            "add_qkvbias": True,
+            "add_ffnbias": True,
+        }
+    if 2 * size["encoder"] != size["decoder"]:
+        raise ValueError("eole wants the decoder as wide as both directions of the encoder together")
+    attention = spec["model"] == "bahdanau"
+    return {
+        **shared,
+        "architecture": "custom",
+        "layers": 1,
+        "hidden_size": size["decoder"],
+        "encoder": {"encoder_type": "brnn", "rnn_type": "LSTM"},
+        "decoder": {"decoder_type": "rnn", "rnn_type": "LSTM", "global_attention": "mlp" if attention else None},
+        # With attention the context goes into the next step, as Bahdanau's does. Without, it is one call of nn.LSTM.
+        "input_feed": 1 if attention else 0,
+    }
+
+
+def schedule(spec: dict[str, Any]) -> dict[str, Any]:
+    """Learning rate, warm-up and decay in eole's words, the peak being the SPEC's rate."""
+    warmup, size = spec["warmup"], spec["size"]
+    if spec.get("schedule", "inverse_sqrt") == "cosine":
+        updates = int(spec["max_tokens"] / (REAL * spec["batch_tokens"]))
+        return {"decay_method": "cosine", "learning_rate": spec["lr"], "warmup_steps": warmup, "train_steps": updates}
+    width = size["width"] if spec["model"] == "transformer" else size["decoder"]
+    peak = spec["lr"] * (width * warmup) ** 0.5  # noam's highest factor is 1 / sqrt(width * warmup)
+    return {"decay_method": "noam", "learning_rate": peak, "warmup_steps": warmup, "train_steps": ENDLESS}
+
+
+def training_section(spec: dict[str, Any], pairs: int) -> dict[str, Any]:
+    """The ``training:`` section of an eole config for a SPEC and a corpus of so many pairs."""
+    cuda = spec["device"] == "cuda"
+    transformer = spec["model"] == "transformer"
+    return {
+        **schedule(spec),
+        "model_path": str(Path(spec["scratch"]) / "eole"),
+        "world_size": 1,
+        "gpu_ranks": [0] if cuda else [],
+        "num_workers": 2 if cuda else 0,
+        "bucket_size": min(pairs, 262_144),
+        "batch_type": "tokens",
+        "batch_size": spec["batch_tokens"],
+        "batch_size_multiple": 8,
+        "normalization": "tokens",
+        "accum_count": [1],
+        "compute_dtype": spec["precision"],
+        "use_amp": True,
+        "optim": "adam",
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.98,
+        "max_grad_norm": spec["clip_norm"],
+        "average_decay": 1 - spec["ema"] if spec.get("ema") else 0.0,  # the share of the new weights
+        "dropout": [spec["dropout"]],
+        "attention_dropout": [0.0],  # ours has none
+        "label_smoothing": spec["label_smoothing"],
+        "param_init": 0.0 if transformer else 0.1,
+        "param_init_method": "xavier_uniform" if transformer else "uniform",
+        "log_attention_entropy": False,
+        "save_checkpoint_steps": 0,
+        "keep_checkpoint": 0,
+        "valid_steps": ENDLESS,
+    }
+
+
+def config_of(spec: dict[str, Any], pairs: int) -> dict[str, Any]:
+    """A whole eole training config."""
+    data = Path(spec["data"])
+    return {
+        "seed": spec["seed"],
+        "report_every": 1_000,
+        "src_vocab": str(data / "vocab.txt"),
+        "tgt_vocab": str(data / "vocab.txt"),
+        "share_vocab": True,
+        "pad_token": "<pad>",
+        "vocab_size_multiple": 1,
+        "transforms": [],
+        "data": {
+            "corpus": {
+                "path_src": str(data / "train.tokens.src"),
+                "path_tgt": str(data / "train.tokens.tgt"),
+                "transforms": [],
+            }
+        },
+        "model": model_section(spec),
+        "training": training_section(spec, pairs),
+    }
+
+
+class Eole(TorchContender):
+    """eole's config, vocabulary, model and Trainer, made as ``eole train`` makes them."""
+
+    together = 1_000_000  # eole makes batches of 64 itself
+
+    def build(self) -> None:
+        from eole import __version__
+        from eole.config.run import TrainConfig
+        from eole.models.model import get_model_class
+        from eole.train_single import TrainingInitializer, configure_process
+
+        with (self.data / "train.tokens.src").open("rb") as lines:
+            pairs = sum(1 for _ in lines)
+        self.version, self.device_id = __version__, 0 if self.spec["device"] == "cuda" else -1
+        config = TrainConfig(**config_of(self.spec, pairs))
+        configure_process(config, self.device_id)
+        context = TrainingInitializer(config).initialize()
+        self.config, self.vocabs, self.transforms = context.config, context.vocabs, context.transforms
+        made = get_model_class(self.config.model).for_training
+        self.model = made(self.config.model, self.vocabs, self.config.training, device_id=self.device_id)
+        if self.spec["model"] == "lstm":
+            # Without attention its decoder hands nn.LSTM's transposed output on, on which its loss fails (`view`).
+            self.model.decoder.register_forward_hook(
+                lambda _module, _inputs, output: (output[0].contiguous(), output[1])
+            )
+
+    # -------------------------------------------------------------------------------------------------------- training
+
+    def prepare_training(self) -> dict[str, Any]:
+        from eole.constants import CorpusTask
+        from eole.inputters.dynamic_iterator import build_dynamic_dataset_iter
+        from eole.trainer import build_trainer
+        from eole.utils.optimizers import Optimizer
+
+        optimizer = Optimizer.from_config(self.model, self.config)
+        self.trainer = build_trainer(self.config, self.device_id, self.model, self.vocabs, optimizer)
+        self.trainer.train_loss.criterion = noting(self.channel, self.trainer.train_loss.criterion)
+        how = {"task": CorpusTask.TRAIN, "device_id": self.device_id}
+        batches = iter(build_dynamic_dataset_iter(self.config, self.transforms, self.vocabs, **how))
+        some = list(itertools.islice(batches, 20))  # fills the first bucket, which a long run does not notice
+        self.first, self.batches = some[0][0], itertools.chain(some, batches)
+        self.notes = notes_of(self.spec)
+        positions = sum(batch["tgt"][:, 1:].numel() for batch, _ in some)
+        return {"real_share": round(sum(map(self.tokens, some)) / positions, 3)}
+
+    def tokens(self, batch: tuple[dict[str, Any], int]) -> int:
+        """Target tokens of a batch, without padding."""
+        return int(batch[0]["tgt"][:, 1:].ne(self.trainer.train_loss.padding_idx).sum())
+
+    def train(self) -> None:
+        self.trainer.train(self.channel.batches(self.batches, self.tokens), ENDLESS, save_checkpoint_steps=0)
+
+    def losses(self) -> tuple[Any, Any]:
+        from eole.utils.loss import LossCompute
+        from torch.nn.functional import cross_entropy
+
+        plain, batch = LossCompute.from_config(self.config, self.model, self.vocabs, train=False), self.first
+        plain.criterion.label_smoothing = 0.0
+        hidden, attentions, _ = self.model(batch["src"], batch["tgt"], batch["srclen"])
+        _, statistics, _ = plain(batch, hidden, attentions)
+        logits = self.model.generator(hidden).float().flatten(0, 1)
+        recomputed = cross_entropy(logits, batch["tgt"][:, 1:].flatten(), ignore_index=plain.padding_idx)
+        return statistics.loss / statistics.n_tokens, recomputed
+
+    def translate(self, sources: list[Tokens]) -> list[Tokens]:
+        """With the moving average of the weights where there is one, as eole's own validation does."""
+        own = [parameter.data for parameter in self.model.parameters()]
+        self.put(self.trainer.moving_average or own)
+        answers = super().translate(sources)
+        self.put(own)
+        return answers
+
+    def put(self, weights: list[Any]) -> None:
+        """Replace the weights of the model's parameters."""
+        for parameter, weight in zip(self.model.parameters(), weights, strict=True):
+            parameter.data = weight
+
+    def greedy(self, sources: list[Tokens]) -> Iterable[Tokens]:
+        self.set_up_search(batch_size=64, **GREEDY, max_length_ratio=2, max_length=500)
+        answers: list[Tokens] = [[] for _ in sources]
+        for batch in self.inference_batches(sources):
+            found = self.translator.predict_batch(batch, attn_debug=False)
+            for number, best in zip(batch["cid_line_number"], found["predictions"], strict=True):
+                answers[number] = [self.vocabs["tgt"].lookup_index(index) for index in best[0].tolist()]
+        return answers
+
+    # -------------------------------------------------------------------------------------------------------- decoding
+
+    def set_up_search(self, **decoding: Any) -> None:
+        """eole's Translator over the model as it is now; ``decoding`` as in an inference config."""
+        from eole.config.run import PredictConfig
+        from eole.predict import GNMTGlobalScorer, Translator
+
+        running, model = self.config.training, self.config.model
+        self.searching = PredictConfig(
+            model_path=[running.model_path],
+            src="",
+            compute_dtype=running.compute_dtype,
+            share_vocab=True,
+            transforms=[],
+            model=model,
+            gpu_ranks=running.gpu_ranks,
+            **decoding,
+        )
+        scorer = GNMTGlobalScorer.from_config(self.searching)
+        how = {"device_id": self.device_id, "global_scorer": scorer, "report_score": False}
+        self.translator = Translator(self.model, self.vocabs, self.searching, model, **how)
+
+    def inference_batches(self, sources: list[Tokens]) -> list[dict[str, Any]]:
+        """eole's own inference batches of source tokens."""
+        from eole.constants import CorpusTask
+        from eole.inputters.dynamic_iterator import build_dynamic_dataset_iter
+
+        lines = [" ".join(tokens) for tokens in sources]
+        how = {"task": CorpusTask.INFER, "src": lines, "device_id": self.device_id}
+        return [batch for batch, _ in build_dynamic_dataset_iter(self.searching, {}, self.vocabs, **how)]
+
+    def prepare_decoding(self, beam: int, batch: int, length: int) -> None:
+        import torch
+
+        half = self.spec["precision"] == "bf16"
+        self.model.eval().to(torch.bfloat16 if half else torch.float32)
+        exactly = {"min_length": length, "max_length": length, "max_length_ratio": 0}
+        search = GREEDY if beam == 1 else {"beam_size": beam}
+        self.set_up_search(batch_size=batch, fuse_kvq=True, **exactly, **search)
+        self.notes = ["its Translator, weights in bf16" if half else "its Translator"]
+
+    def search(self, batch: list[Tokens]) -> Iterable[int]:
+        for part in self.inference_batches(batch):
+            found = self.translator.predict_batch(part, attn_debug=False)
+            yield from (len(best[0]) for best in found["predictions"])
+
+
+def noting(channel: Channel, criterion: Any) -> Any:
+    """eole's criterion, which also tells the channel the sum of the NLL without label smoothing."""
+    import torch
+    from torch.nn import functional
+
+    class Noting(torch.nn.CrossEntropyLoss):
+        calls = 0
+
+        def forward(self, scores: Any, target: Any) -> Any:
+            loss = super().forward(scores, target)
+            if not self.label_smoothing:
+                channel.loss(loss.detach(), int(target.ne(self.ignore_index).sum()))
+            elif self.calls % NLL_EVERY == 0:
+                with channel.off_the_clock(), torch.no_grad():
+                    nll = functional.cross_entropy(scores, target, ignore_index=self.ignore_index, reduction="sum")
+                channel.loss(nll, int(target.ne(self.ignore_index).sum()))
+            self.calls += 1
+            return loss
+
+    smoothing = criterion.label_smoothing
+    return Noting(ignore_index=criterion.ignore_index, reduction="sum", label_smoothing=smoothing)
+
+
+def notes_of(spec: dict[str, Any]) -> list[str]:
+    """Differences from the SPEC's model and training."""
+    notes = ["torch Adam, for each tensor together (no option for the fused one)", "sources without EOS"]
+    if spec["model"] == "bahdanau":
+        notes.append(
+            "attention as wide as the decoder, input feeding, output untied (its width is not the embedding's)"
+        )
+    if spec["model"] == "lstm":
+        notes.append("context as the decoder's first state only, output untied; its decoder's output made contiguous")
+    if spec["model"] != "transformer":
+        notes.append("the encoder reads padding (not packed)")
+    if spec.get("ema"):
+        notes.append("translates with its own moving average of weights (average_decay)")
+    if spec["label_smoothing"]:
+        notes.append(f"its nll is taken every {NLL_EVERY} updates")
+    return notes
+
+
+if __name__ == "__main__":
+    Eole(Channel()).run()
