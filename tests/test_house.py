@@ -104,6 +104,13 @@ def test_no_circle_anywhere() -> None:
         visit(name, ())
 
 
+def test_nobody_changes_where_modules_are_found() -> None:
+    for path in (*SCRIPTS.values(), *sorted((ROOT / "tests").rglob("*.py"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = set(imported(tree)) | {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not names & {"sys.path", "runpy", "importlib.util", "importlib.util.spec_from_file_location"}, path
+
+
 @pytest.mark.parametrize(("room", "other"), [("data", "models"), ("models", "data")])
 def test_data_and_models_do_not_know_each_other(room: str, other: str) -> None:
     for module in MODULES:

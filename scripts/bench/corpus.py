@@ -12,11 +12,16 @@ import re
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.bench.worker import ROOT
+
+if TYPE_CHECKING:
+    from seq2seq.config.schema import DataConfig
+    from seq2seq.data.encoded import Corpus
 
 CACHE = ROOT / "data" / "bench"
 VOCABULARY = 8_000  # subwords of the text corpus
@@ -114,7 +119,7 @@ def _ready(name: str, arguments: list[str], size: int | None) -> Text:
     return Text(name, folder, sized, meta)
 
 
-def write(corpus: Any, data: Any, folder: Path) -> None:
+def write(corpus: Corpus, data: DataConfig, folder: Path) -> None:
     """Write text, tokens, ids and vocabulary of a prepared ``Corpus``, whose options are ``data``, into ``folder``.
 
     Raises:
@@ -164,6 +169,6 @@ def write(corpus: Any, data: Any, folder: Path) -> None:
     (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_lines(path: Path, lines: Any) -> None:
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)

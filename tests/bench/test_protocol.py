@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 import pytest
 
-from scripts.bench import rounds
+from scripts.bench import environments, rounds, workers
+from scripts.bench.plan import CONTENDERS
 from scripts.bench.worker import Failed, Row, environment, start
 
 
@@ -113,3 +117,19 @@ def test_the_end_of_the_orders_is_the_end_of_the_worker(fake: Callable[..., Row]
     done = subprocess.run(command, check=False, **options)
     assert done.returncode == 0
     assert [json.loads(line)["ready"] for line in done.stdout.splitlines()] == [True]
+
+
+def imported(nodes: Collection[ast.AST]) -> set[str]:
+    modules = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    return modules | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+
+
+PEERS = ("__init__", "protocol", "contender", *(name for name in CONTENDERS if name not in environments.OWN))
+
+
+@pytest.mark.parametrize("module", PEERS)
+def test_a_module_that_other_interpreters_load_needs_nothing_of_ours(module: str) -> None:
+    tree = ast.parse((Path(workers.__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
+    shared = {"scripts.bench.workers.protocol", "scripts.bench.workers.contender"}
+    assert not [name for name in imported([*ast.walk(tree)]) - shared if name.split(".")[0] in ("scripts", "seq2seq")]
+    assert {name.split(".")[0] for name in imported(tree.body) - shared} <= sys.stdlib_module_names
