@@ -54,3 +54,10 @@ def test_every_make_target_exists() -> None:
         text = page.read_text(encoding="utf-8")
         code = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)
         assert set(code) <= targets, page.name
+
+
+def test_every_script_exists() -> None:
+    for page in PAGES:
+        for module in re.findall(r"python -m\s+(scripts(?:\.\w+)*)", page.read_text(encoding="utf-8")):
+            path = ROOT / Path(*module.split("."))
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), (page.name, module)
