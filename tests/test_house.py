@@ -162,7 +162,6 @@ PROBING = {
     "config/validation.py": "walks over the fields of every section, and reads OmegaConf's errors",
     "data/files.py": "not every error of reading a file has a strerror",
     "grammar/lexicon.py": "PyYAML is built with its C loader or without",
-    "report/compare.py": "sched_getaffinity is Linux's alone",
     "system/devices.py": "mallopt is glibc's alone",
 }
 """Files that ask an object for its attributes by name, and why: none asks a model or a model's options."""

@@ -176,7 +176,7 @@ Any option of seq2seq train is one of every run."""
         return 0
     options, for_runs = study_of(arguments)
 
-    from seq2seq.report.compare import compare
+    from seq2seq.report.reporting import compare
     from seq2seq.study.plan import Study
     from seq2seq.study.runner import stoppable
 
@@ -204,7 +204,7 @@ def _report(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     edges = bucket_edges(given.buckets)
 
-    from seq2seq.report.compare import report
+    from seq2seq.report.reporting import report
 
     runs = [Path(path) for path in given.runs]
     return report(runs, Path(given.out), given.title, edges, given.gold, given.anyway, arguments)

@@ -1,1 +1,1 @@
-"""Which runs a comparison needs, in what order they are trained, and whether they are alike."""
+"""Studies: which runs are needed, in which order they are trained and measured, and whether they may be compared."""

@@ -1,6 +1,6 @@
-"""Every option of a study, and from the command line to them. Knows the YAML files; no torch.
+"""The options of a study, composed from ``configs/study`` and the command line. Loads no torch.
 
-What is no option of the study is an option of every run: ``compare study=smoke trainer.max_tokens=50000``.
+An argument that is no option of the study is one of all its runs: ``compare study=smoke trainer.max_tokens=50000``.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ SET_BY_THE_STUDY = {
     "trainer.threads": ": give threads=N",
     "overwrite": ": delete the folder of what is to be trained anew",
 }
-"""Keys of a run that a study decides itself, and what to do instead."""
-
+"""Keys of a run that its study decides, each with a hint what to do instead."""
 
 BUCKETS = "10,20,30,40"
-"""Where buckets of source length end, unless told otherwise."""
+"""Default upper ends of the buckets of source length, in words."""
 
 
 def several(default: list[Any], help: str) -> Any:
-    """As ``option``, for a list."""
+    """``option`` for a list."""
     return field(default_factory=lambda: list(default), metadata=option(None, help).metadata)
 
 
 @dataclass
 class VariantConfig:
-    """A training run of one model with something changed, to see what causes what."""
+    """A training run of one model with something changed, to find causes of a difference between models."""
 
     name: str = option("???", "name of the run's folder and in the page, e.g. lstm-reversed")
     of: str = option("lstm", "the model it varies; it trains at that model's learning rate")
@@ -82,19 +81,19 @@ class StudyConfig:
 
     @property
     def folder(self) -> str:
-        """Where the runs are, below ``outputs``."""
+        """Folder of the runs, relative to ``outputs``."""
         return f"studies/{self.runs or self.name}"
 
 
 STUDY_KEYS = ("study", *(f.name for f in dataclasses.fields(StudyConfig)))
-"""What an argument of compare may be that is not for its runs."""
+"""Keys that are options of the study rather than of its runs."""
 
 
 def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
-    """The study that ``key=value`` arguments describe, and the arguments that are for its runs.
+    """Split ``key=value`` arguments into the study's options and the arguments of its runs.
 
     Raises:
-        UserError: a mistyped key or value, in one line with the nearest name.
+        UserError: an unknown key (the message has the nearest known one) or a value out of range.
     """
     from hydra import compose
     from hydra.core.config_store import ConfigStore
@@ -126,7 +125,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
 
 
 def bucket_edges(text: str) -> list[int]:
-    """``10,20,30`` to the source words up to which buckets go. Raises ``UserError``."""
+    """Parse ``10,20,30``: upper ends of the buckets of source length, in words. Raises ``UserError``."""
     parts = text.split(",")
     edges = [int(part) for part in parts if part.strip().isdecimal()]
     if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
@@ -135,7 +134,7 @@ def bucket_edges(text: str) -> list[int]:
 
 
 def check(study: StudyConfig) -> StudyConfig:
-    """Check ranges and what must fit together; return ``study``. Raises ``UserError``."""
+    """Check ranges and combinations of options; return ``study``. Raises ``UserError``."""
     from seq2seq.config.validation import sections, within_limits
 
     for key, f, value in sections(study):

@@ -1,4 +1,4 @@
-"""Which runs a study is made of, and whether they may be compared. Knows configs and run folders; no torch.
+"""The plan of a study: its trials, training runs and variants as configs. Knows run folders; starts nothing, no torch.
 
 Trials choose each model's learning rate; then every model is trained with every seed; then come the variants.
 """
@@ -15,19 +15,13 @@ from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.study.options import StudyConfig, VariantConfig
-from seq2seq.system.files import read_json
-
-COMPARED = ("data", "subwords", "references", "code", "versions")
-"""What of a fingerprint must be the same in runs that stand beside each other."""
-MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")
-"""Keys of the config in which the runs of a study differ by design."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that a study needs: the arguments of ``seq2seq train`` that make it, and where it will be."""
+    """A run of a study, finished or not: the arguments of ``seq2seq train`` and the config that they give."""
 
-    model: str  # of a variant, the model that it varies
+    model: str  # for a variant, the model that it varies
     seed: int
     rate: float | None
     arguments: tuple[str, ...]
@@ -35,15 +29,15 @@ class Planned:
 
     @property
     def run(self) -> Run:
-        """Its folder."""
+        """The run folder, which may not exist yet."""
         return run_of(self.config)
 
     @property
     def finished(self) -> bool:
-        """Whether it is there, trained and tested.
+        """Whether the run has been trained and tested.
 
         Raises:
-            UserError: what is there was trained with another config.
+            UserError: the folder holds a finished run with another config.
         """
         if not self.run.finished:
             return False
@@ -57,27 +51,27 @@ class Planned:
 
     @property
     def label(self) -> str:
-        """For people: what of all runs it is."""
+        """Short name for messages and log files, e.g. ``lstm/seed1``."""
         name = self.config.name or ""
         return name.split("/", 2)[-1]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one learning rate."""
+    """Result of a short training at one learning rate, on the validation split."""
 
     model: str
     rate: float
-    tokens: int
+    tokens: int  # target tokens trained on
     bleu: float
-    nll: float
+    nll: float  # nats a token
 
 
 class Study:
-    """A study's options, and the arguments that the user gave for all of its runs."""
+    """A study: its options, and the arguments that the user gave for all of its runs."""
 
     def __init__(self, options: StudyConfig, arguments: Sequence[str] = (), given: Sequence[str] = ()) -> None:
-        """``given``: the whole command as the user typed it, for the page."""
+        """``given``: all arguments of the command as the user typed them, which the page repeats."""
         self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
 
     @property
@@ -87,35 +81,37 @@ class Study:
 
     @property
     def logs(self) -> Path:
-        """Folder of what the runs print."""
+        """Folder of the output of all processes, one file each."""
         return Path(self.options.outputs) / self.options.folder / "logs"
 
     # ---------------------------------------------------------------------------------------------------- plans
 
     @cached_property
     def trials(self) -> list[Planned]:
-        """One short run for each model and learning rate: the same number for all."""
+        """One short run for each model and learning rate, so the same number for every model."""
         return [
             self._plan(model, f"trials/{model}-{rate:g}", 1, rate, self.options.trials)
             for model in self.options.models
             for rate in self.options.rates
         ]
 
-    def runs(self, rates: dict[str, float | None], seconds: dict[str, float] | None = None) -> list[Planned]:
-        """Every model with every seed, at the rates that the trials chose.
+    def runs(self, rates: dict[str, float | None], cost: dict[str, float] | None = None) -> list[Planned]:
+        """A run of each model with each seed.
 
-        ``seconds``: what a target token costs each model in training time or operations, where not the tokens but
-        these are to be equal; the cheapest model sees the tokens that the options say times the ratio of costs.
+        Args:
+            rates: the learning rate of each model.
+            cost: cost of a target token in each model, where runs are to have equal cost rather than equal tokens:
+                the dearest model trains on ``trainer.max_tokens``, a cheaper one on more by the ratio of the costs.
         """
         planned = []
         for seed in self.options.seeds:
             for model in self.options.models:
-                more = [] if seconds is None else [self._equal_cost(model, seconds)]
+                more = [] if cost is None else [self._equal_cost(model, cost)]
                 planned.append(self._plan(model, f"{model}/seed{seed}", seed, rates[model], more))
         return planned
 
     def variants(self, rates: dict[str, float | None]) -> list[tuple[VariantConfig, Planned]]:
-        """The runs in which something is changed, with the first seed."""
+        """Each variant with its run, which has the study's first seed."""
         seed = self.options.seeds[0]
         found = []
         for variant in self.options.variants:
@@ -145,12 +141,12 @@ class Study:
     # --------------------------------------------------------------------------------------------------- rates
 
     def rates(self) -> dict[str, float | None]:
-        """Each model's learning rate: the smallest that comes within ``margin`` of its best trial's BLEU.
+        """Each model's learning rate: the smallest whose trial reaches the model's best BLEU less the share ``margin``.
 
-        The smallest, because a short trial favours high rates, which a longer training then pays for.
+        The smallest one because a short training favours higher rates than a long one. None without trials.
 
         Raises:
-            UserError: a trial is missing, so that the models would not have had the same number.
+            UserError: a trial is not finished; the comparison would favour the models that had more trials.
         """
         chosen: dict[str, float | None] = dict.fromkeys(self.options.models)
         if not self.options.rates:
@@ -169,7 +165,7 @@ class Study:
         return chosen
 
     def tried(self) -> list[Trial]:
-        """What the finished trials came to, on the validation split."""
+        """The results of the finished trials."""
         results = []
         for planned in self.trials:
             if planned.finished and planned.rate is not None:
@@ -180,75 +176,5 @@ class Study:
 
 
 def _last_wins(arguments: Sequence[str]) -> list[str]:
-    """Hydra refuses a group that is chosen twice; for every key the last word counts."""
+    """Keep the last argument for each key: Hydra refuses a group that is chosen twice."""
     return list({argument.partition("=")[0]: argument for argument in arguments}.values())
-
-
-# ------------------------------------------------------------------------------------------------------ fairness
-
-
-def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
-    """Why some of these runs may not stand beside each other: what their fingerprints and configs differ in.
-
-    Models, seeds and learning rates may differ, and the keys that are ``allowed``; nothing else may.
-    """
-    first, *others = runs
-    config = first.load_config()
-    reasons = []
-    for other in others:
-        keys = [d for d in differences(config, other.load_config()) if not d.startswith((*MAY_DIFFER, *allowed))]
-        reasons += _reason(first, other, [*unlike_parts(first, other), *keys])
-    return reasons
-
-
-def unlike_parts(first: Run, other: Run) -> list[str]:
-    """What of their fingerprints differs that must be the same."""
-    one, two = (read_json(run.fingerprint_file, "fingerprint") for run in (first, other))
-    return [part for part in COMPARED if one.get(part) != two.get(part)]
-
-
-def _reason(first: Run, other: Run, what: list[str]) -> list[str]:
-    return [f"{other.folder} is not like {first.folder}: {'; '.join(what[:4])}"] if what else []
-
-
-def check_prints(runs: Sequence[Run], anyway: bool) -> list[str]:
-    """As ``check_alike``, of the fingerprints alone: for runs whose configs differ by design (trials, variants)."""
-    first, *others = runs
-    return _refuse([line for run in others for line in _reason(first, run, unlike_parts(first, run))], anyway)
-
-
-def _refuse(reasons: list[str], anyway: bool) -> list[str]:
-    if reasons and not anyway:
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        raise UserError(f"{reasons[0]}{more}: a comparison would mix them up; to show them marked, say anyway")
-    return reasons
-
-
-def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) -> list[str]:
-    """The reasons of ``unlike``, to be shown with the results.
-
-    Raises:
-        UserError: there are some, and nobody said to go on ``anyway``; or they were tested on other sentences.
-    """
-    for run in runs[1:]:
-        if "references" in unlike_parts(runs[0], run):
-            raise UserError(
-                f"{run.folder} was tested on other sentences than {runs[0].folder}: no comparison is possible"
-            )
-    return _refuse(unlike(runs, allowed), anyway)
-
-
-def check_parameters(counts: dict[str, int], tolerance: float, anyway: bool) -> list[str]:
-    """Whether the models have the same number of parameters, within ``tolerance`` of the smallest.
-
-    Raises:
-        UserError: they have not, and nobody said to go on ``anyway``.
-    """
-    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[most] <= counts[least] * (1 + tolerance):
-        return []
-    excess = counts[most] / counts[least] - 1
-    reason = f"{most} has {counts[most]:,} parameters, {excess:.1%} more than {least}'s {counts[least]:,}"
-    if not anyway:
-        raise UserError(f"{reason}, above the tolerance of {tolerance:.0%}: change a width, or say anyway")
-    return [reason]

@@ -19,7 +19,7 @@ from seq2seq.decoding.search import Hypothesis
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.report.page.parts import Output
+from seq2seq.report.page.document import Output
 from seq2seq.runs.run import Run
 
 Make = Callable[..., Subject]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from seq2seq.report.page.page import write_page
-from seq2seq.report.page.parts import Explorer, Figure, Output, Page, Section, Sentence, Table
+from seq2seq.report.page.document import Explorer, Figure, Output, Page, Section, Sentence, Table
+from seq2seq.report.page.write import write_page
 
 MODELS = ("lstm", "bahdanau", "transformer")
 LENGTHS = (5, 12, 20, 28, 36, 48)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seq2seq.report.page.parts import Page, Sentence
+from seq2seq.report.page.document import Page, Sentence
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 

@@ -22,10 +22,10 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.report.page import theme
+from seq2seq.report.page.document import Explorer, Figure, Output, Page, Section, Sentence, Table
+from seq2seq.report.page.formatting import pack_explorer, script_json, shown
 from seq2seq.report.page.markdown import as_markdown
-from seq2seq.report.page.packing import pack_explorer, script_json, shown
-from seq2seq.report.page.page import all_figures, all_tables, tensorboard_summary, write_page
-from seq2seq.report.page.parts import Explorer, Figure, Output, Page, Section, Sentence, Table
+from seq2seq.report.page.write import all_figures, all_tables, write_page, write_tensorboard
 
 charts = pytest.importorskip("seq2seq.report.page.charts", reason="the extra `report` is not installed")
 
@@ -373,8 +373,8 @@ def test_the_page_of_a_large_study_stays_under_six_megabytes(
 def test_tensorboard_shows_the_answer_and_the_figures(written: Path, sample: Page) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    tensorboard_summary(sample, written)
-    tensorboard_summary(sample, written)  # replaces the first
+    write_tensorboard(sample, written)
+    write_tensorboard(sample, written)  # replaces the first
     (events,) = (written / "tensorboard").iterdir()
     found = EventAccumulator(str(events), size_guidance={"images": 0, "tensors": 0}).Reload()
     assert set(found.Tags()["images"]) == {f"comparison/{figure.name}" for figure in all_figures(sample)}

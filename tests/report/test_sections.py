@@ -11,12 +11,12 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import score
-from seq2seq.report.page.parts import Section
+from seq2seq.report.data import ModelRuns, ReportData, grouped
+from seq2seq.report.page.document import Section
 from seq2seq.report.sections.assembly import page_of
 from seq2seq.report.sections.causes import causes, told_by
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
-from seq2seq.report.sections.material import Group, Material, grouped
 from seq2seq.report.sections.quality import Quality, chance
 from seq2seq.runs.run import Run
 from seq2seq.study.options import VariantConfig
@@ -32,7 +32,7 @@ def forgetful(references: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def material(fake_run: FakeRun, text: Text) -> Material:
+def data(fake_run: FakeRun, text: Text) -> ReportData:
     """A forgetful model with three seeds, and one that is always right."""
     src, references = text
     runs = [fake_run(f"lstm/{seed}", "lstm", seed, forgetful(references)) for seed in (1, 2, 3)]
@@ -42,10 +42,10 @@ def material(fake_run: FakeRun, text: Text) -> Material:
             run.validation(step).parent.mkdir(exist_ok=True)
             lines = forgetful(references) if "lstm" in str(run.folder) else references
             run.validation(step).write_text("".join(f"{line}\n" for line in lines))
-    return Material("test", grouped(runs), src, references, (src, references), [5, 11])
+    return ReportData("test", grouped(runs), src, references, (src, references), [5, 11])
 
 
-def measure(group: Group, name: str, value: dict[str, Any]) -> None:
+def measure(group: ModelRuns, name: str, value: dict[str, Any]) -> None:
     for run in group.runs:
         path = run.folder / "measurements" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
@@ -56,7 +56,7 @@ def table(section: Section, name: str) -> list[list[Any]]:
     return next(table.rows for table in section.tables if table.name == name)
 
 
-# ------------------------------------------------------------------------------------------------------ material
+# ------------------------------------------------------------------------------------------------------ data
 
 
 def test_runs_are_grouped_by_model_in_the_order_of_the_seeds(fake_run: FakeRun) -> None:
@@ -76,8 +76,8 @@ def test_the_same_seed_twice_and_an_unfinished_run_are_refused(fake_run: FakeRun
 # ------------------------------------------------------------------------------------------------------- quality
 
 
-def test_scores_are_sacrebleus_and_every_seed_is_a_point(material: Material, text: Text) -> None:
-    section = Quality(material).overall()
+def test_scores_are_sacrebleus_and_every_seed_is_a_point(data: ReportData, text: Text) -> None:
+    section = Quality(data).overall()
     row = table(section, "quality")[0]
     assert row[:2] == ["lstm", "BLEU"]
     assert row[2] == pytest.approx(score(forgetful(text[1]), text[1], "de")["bleu"])
@@ -85,8 +85,8 @@ def test_scores_are_sacrebleus_and_every_seed_is_a_point(material: Material, tex
     assert len(points) == 2 * 2 * 3
 
 
-def test_the_answer_says_that_the_gap_grows_with_length(material: Material) -> None:
-    quality = Quality(material)
+def test_the_answer_says_that_the_gap_grows_with_length(data: ReportData) -> None:
+    quality = Quality(data)
     assert [bucket.name for bucket in quality.buckets] == ["5", "6–11", "12–19"]
     gaps = [each.value for each in quality.behind["transformer"]]
     assert gaps[0] < gaps[1] < gaps[2] and quality.grows("transformer")
@@ -102,8 +102,8 @@ def test_the_answer_says_that_the_gap_grows_with_length(material: Material) -> N
 def test_without_a_gap_no_gap_is_claimed(fake_run: FakeRun, text: Text) -> None:
     src, references = text
     runs = [fake_run("a", "lstm", 1, references), fake_run("b", "transformer", 1, references)]
-    material = Material("test", grouped(runs), src, references, (src, references), [5, 11])
-    quality = Quality(material)
+    data = ReportData("test", grouped(runs), src, references, (src, references), [5, 11])
+    quality = Quality(data)
     assert not quality.grows("transformer")
     assert "does not fall 2 BLEU behind" in quality.answer()[0] and "may be chance" in quality.answer()[1]
     assert "fewer than three seeds" in quality.overall().text[0]
@@ -115,18 +115,18 @@ def test_a_gap_that_shrinks_is_said_to_shrink_and_the_models_are_called_what_the
     src, references = text
     shaky = [line if len(line.split()) > 10 else "falsch" for line in references]
     runs = [fake_run("a", "transformer", 1, shaky), fake_run("b", "bahdanau", 1, references)]
-    answer = Quality(Material("test", grouped(runs), src, references, (src, references), [6, 11])).answer()
+    answer = Quality(ReportData("test", grouped(runs), src, references, (src, references), [6, 11])).answer()
     assert "with length it shrinks by" in answer[1]
     assert "one vector" not in answer[0]
-    alone = Material("test", grouped(runs[:1]), src, references, (src, references), [6, 11])
+    alone = ReportData("test", grouped(runs[:1]), src, references, (src, references), [6, 11])
     assert "nothing to compare" in Quality(alone).answer()[0]
     assert page_of(alone).sections
 
 
-def test_small_buckets_are_named(material: Material) -> None:
-    quality = Quality(material)
+def test_small_buckets_are_named(data: ReportData) -> None:
+    quality = Quality(data)
     assert "Too few sentences to speak: 5 words." in quality.lengths().text and quality.ends == (1, 2)
-    nothing = Quality(replace(material, edges=[18]))
+    nothing = Quality(replace(data, edges=[18]))
     assert nothing.ends is None and "too few sentences" in nothing.answer()[0]
 
 
@@ -137,31 +137,31 @@ def test_a_p_value_is_never_zero() -> None:
 # ------------------------------------------------------------------------------------------------------ fairness
 
 
-def test_what_is_equal_and_what_differs_is_told_apart(material: Material, fake_run: FakeRun) -> None:
-    checks = {row[0]: row[2] for row in table(fairness(material), "declared")}
+def test_what_is_equal_and_what_differs_is_told_apart(data: ReportData, fake_run: FakeRun) -> None:
+    checks = {row[0]: row[2] for row in table(fairness(data), "declared")}
     assert checks["updates"] == "the same" and checks["search"] == "the same"
     odd = fake_run("odd", "bahdanau", 1, valid=[(30, 1.0)], prints={"machine": {"processor": "q", "threads": 1}})
-    changed = replace(material, groups=[*material.groups, Group("bahdanau", [odd])])
+    changed = replace(data, groups=[*data.groups, ModelRuns("bahdanau", [odd])])
     section = fairness(changed)
     checks = {row[0]: row[2] for row in table(section, "declared")}
     assert checks["updates"] == checks["machine"] == "differ" and checks["subwords"] == "the same"
     assert "The models differ in: seeds, updates" in section.text[0]
     large = fake_run("large", "bahdanau", 1, parameters=1021)
-    section = fairness(replace(material, groups=[*material.groups, Group("bahdanau", [large])]))
+    section = fairness(replace(data, groups=[*data.groups, ModelRuns("bahdanau", [large])]))
     assert "parameters" in section.text[0]
 
 
-def test_every_trial_is_shown_and_the_chosen_one_marked(material: Material) -> None:
+def test_every_trial_is_shown_and_the_chosen_one_marked(data: ReportData) -> None:
     trials = [Trial("lstm", rate, 1000, 5.0, 2.0) for rate in (0.002, 0.004)]
-    section = fairness(replace(material, trials=trials, rates={"lstm": 0.004}))
+    section = fairness(replace(data, trials=trials, rates={"lstm": 0.004}))
     assert [(row[1], row[-1]) for row in table(section, "trials")] == [("0.002", ""), ("0.004", "chosen")]
 
 
 # ---------------------------------------------------------------------------------------- training, causes, page
 
 
-def test_what_is_left_of_the_gap_after_a_long_run_is_said(material: Material, fake_run: FakeRun, text: Text) -> None:
-    section = undertraining(material)
+def test_what_is_left_of_the_gap_after_a_long_run_is_said(data: ReportData, fake_run: FakeRun, text: Text) -> None:
+    section = undertraining(data)
     assert "STUDY=causes" in section.text[-1]
     ends = {row[0]: row[-1] for row in table(section, "bleu-by-tokens")}
     assert ends["transformer"] == pytest.approx(100)
@@ -170,7 +170,7 @@ def test_what_is_left_of_the_gap_after_a_long_run_is_said(material: Material, fa
         long_run.validation(step).parent.mkdir(exist_ok=True)
         long_run.validation(step).write_text("".join(f"{line}\n" for line in text[1]))
     variant = VariantConfig("lstm-long", "lstm", [], "undertraining")
-    section = undertraining(replace(material, variants=[(variant, Group("lstm-long", [long_run]))]))
+    section = undertraining(replace(data, variants=[(variant, ModelRuns("lstm-long", [long_run]))]))
     gap = ends["transformer"] - ends["lstm"]
     assert (
         f"Trained on 10 times as many tokens, lstm-long reaches 100.0 there: of the gap of {gap:.1f}" in section.text[1]
@@ -178,16 +178,14 @@ def test_what_is_left_of_the_gap_after_a_long_run_is_said(material: Material, fa
     assert "BLEU, 0.0 are left" in section.text[1] and "transformer at no length for good" in section.text[1]
 
 
-def test_interventions_and_forgetting_are_read_from_the_measurements(material: Material, text: Text) -> None:
+def test_interventions_and_forgetting_are_read_from_the_measurements(data: ReportData, text: Text) -> None:
     chosen = list(range(16))
     right, wrong = [text[1][n] for n in chosen], ["falsch"] * 16
     rows = [{"attention": "trained", "hypotheses": right}, {"attention": "uniform", "hypotheses": wrong}]
     rows.append({"attention": "shuffled", "hypotheses": wrong})
-    measure(material.groups[1], "interventions", {"sentences": chosen, "rows": rows})
-    measure(
-        material.groups[0], "forgetting", {"rows": [[5, 0, 10, 1.0, 9], [19, 18, 10, 40.0, 1], [19, None, 3, 1, 1]]}
-    )
-    section = causes(material)
+    measure(data.groups[1], "interventions", {"sentences": chosen, "rows": rows})
+    measure(data.groups[0], "forgetting", {"rows": [[5, 0, 10, 1.0, 9], [19, 18, 10, 40.0, 1], [19, None, 3, 1, 1]]})
+    section = causes(data)
     assert "With uniform weights transformer falls from 100.0 to 0.0 BLEU" in " ".join(section.text)
     cells = {(row[1], row[2]): row[3] for row in table(section, "forgetting")}
     assert cells == {("5", "first fifth"): pytest.approx(0.9), ("12–19", "last fifth"): pytest.approx(0.1)}
@@ -198,12 +196,12 @@ def test_runs_of_one_name_that_are_not_one_model_are_kept_apart(fake_run: FakeRu
     assert [group.model for group in grouped(runs)] == ["lstm", "narrow"]
 
 
-def test_measurements_that_are_missing_are_named(material: Material) -> None:
-    assert len(page_of(material).warnings) == 6 and "lacks measurements: interventions" in page_of(material).warnings[0]
+def test_measurements_that_are_missing_are_named(data: ReportData) -> None:
+    assert len(page_of(data).warnings) == 6 and "lacks measurements: interventions" in page_of(data).warnings[0]
 
 
-def test_a_page_is_made_with_what_is_there(material: Material) -> None:
-    page = page_of(replace(material, warnings=["x is not like y"]))
+def test_a_page_is_made_with_what_is_there(data: ReportData) -> None:
+    page = page_of(replace(data, warnings=["x is not like y"]))
     names = [section.name for section in page.sections]
     assert names[:3] == ["lengths", "quality", "fairness"] and names[-1] == "repeat"
     assert page.explorer is None and page.warnings[0] == "x is not like y" and page.colours == ("lstm", "transformer")
@@ -217,9 +215,9 @@ def test_a_page_is_made_with_what_is_there(material: Material) -> None:
     assert all(len(row) == len(each.columns) for each in tables for row in each.rows)
 
 
-def test_the_page_says_by_what_a_piece_is_placed_in_the_source(material: Material, fake_run: FakeRun) -> None:
-    assert told_by(material) == "the grammar's gold alignment"
+def test_the_page_says_by_what_a_piece_is_placed_in_the_source(data: ReportData, fake_run: FakeRun) -> None:
+    assert told_by(data) == "the grammar's gold alignment"
     text = ["data=text", "data.train.src=a", "data.train.tgt=b"]
-    of_text = replace(material, groups=grouped([fake_run("text/seed1", "text/lstm", 1, (), *text)]))
+    of_text = replace(data, groups=grouped([fake_run("text/seed1", "text/lstm", 1, (), *text)]))
     assert told_by(of_text) == "the attention of the first model that has any"
     assert told_by(replace(of_text, gold="gold.pharaoh")) == "the gold alignment"

@@ -85,7 +85,7 @@ time.sleep(60)
 
 PARENT = """
 import sys, pathlib
-from seq2seq.comparison.runner import Task, run_all
+from seq2seq.study.runner import Task, run_all
 folder = pathlib.Path(sys.argv[1])
 tasks = [Task(n, ["task_" + n, str(folder / n)], folder / (n + ".log"), 1.0, lambda: False) for n in ("a", "b")]
 run_all(tasks, 2, 1)

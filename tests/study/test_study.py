@@ -10,8 +10,9 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
+from seq2seq.study.fairness import check_alike, check_fingerprints, check_parameters, unlike
 from seq2seq.study.options import study_of
-from seq2seq.study.plan import Planned, Study, check_alike, check_parameters, check_prints, unlike
+from seq2seq.study.plan import Planned, Study
 
 FakeRun = Callable[..., Run]
 
@@ -171,8 +172,8 @@ def test_other_test_sentences_are_never_compared(fake_run: FakeRun) -> None:
 def test_a_variant_with_another_fingerprint_is_refused_or_marked(fake_run: FakeRun) -> None:
     runs = [fake_run("a"), fake_run("b", "lstm", 1, (), "trainer.max_tokens=9", prints={"code": "other"})]
     with pytest.raises(UserError, match="code"):
-        check_prints(runs, anyway=False)
-    assert len(check_prints(runs, anyway=True)) == 1 and check_prints(runs[:1], anyway=False) == []
+        check_fingerprints(runs, anyway=False)
+    assert len(check_fingerprints(runs, anyway=True)) == 1 and check_fingerprints(runs[:1], anyway=False) == []
 
 
 def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(

@@ -19,7 +19,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from seq2seq.report.page.parts import Figure, Row, is_number
+from seq2seq.report.page.document import Figure, Row, is_number
 from seq2seq.report.page.theme import DASHES, HUES, LIGHT, ON_PAGE, SHAPES, STEPS, vega_config
 
 WIDTH, HEIGHT = 720, 360  # of a figure's file, in points

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from seq2seq.report.page.packing import shown
-from seq2seq.report.page.parts import Figure, Page, Section, Table, numeric
+from seq2seq.report.page.document import Figure, Page, Section, Table, numeric
+from seq2seq.report.page.formatting import shown
 
 
 def as_markdown(page: Page, pictures: bool = True) -> str:

@@ -6,23 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.report.page.parts import Explorer, Figure, Output, Row, Section, Sentence, Table
-from seq2seq.report.sections.material import Group, Material
+from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table
 
 STATES = {"before": "before the word is written", "after": "after it"}
 
 
-def attention(material: Material) -> Section:
+def attention(data: ReportData) -> Section:
     """AER by map and state, entropy and coverage, and what masking the most attended word does."""
-    figures = [figure for figure in (_alignment_figure(material), _masking_figure(material)) if figure.rows]
-    tables = [_alignment_table(material), _sharpness_table(material), _masking_table(material)]
-    return Section("attention", "Attention as explanation", _words(material), figures, [t for t in tables if t.rows])
+    figures = [figure for figure in (_alignment_figure(data), _masking_figure(data)) if figure.rows]
+    tables = [_alignment_table(data), _sharpness_table(data), _masking_table(data)]
+    return Section("attention", "Attention as explanation", _words(data), figures, [t for t in tables if t.rows])
 
 
-def _aligned(material: Material) -> list[tuple[Group, list[Row]]]:
+def _aligned(data: ReportData) -> list[tuple[ModelRuns, list[Row]]]:
     """For each model that has them: its maps in both states, figures averaged over the seeds."""
     found = []
-    for group in material.groups:
+    for group in data.groups:
         own = [one["alignment"] for one in group.measured("attention") if one.get("alignment")]
         if own:
             found.append((group, [_mean_row(cells) for cells in zip(*own, strict=True)]))
@@ -38,9 +38,9 @@ def _mean_row(cells: tuple[dict[str, Any], ...]) -> Row:
     }
 
 
-def _alignment_figure(material: Material) -> Figure:
+def _alignment_figure(data: ReportData) -> Figure:
     rows: list[Row] = []
-    for group, maps in _aligned(material):
+    for group, maps in _aligned(data):
         for row in maps:
             name = group.model if len(maps) == len(STATES) else f"{group.model}, {row['map']}"
             rows.append({"map": name, "state": STATES[row["state"]], "AER": row["aer_words"]})
@@ -52,7 +52,7 @@ def _alignment_figure(material: Material) -> Figure:
     )  # fmt: skip
 
 
-def _alignment_table(material: Material) -> Table:
+def _alignment_table(data: ReportData) -> Table:
     rows = [
         [
             group.model,
@@ -63,16 +63,16 @@ def _alignment_table(material: Material) -> Table:
             row["recall_words"],
             row["aer"],
         ]
-        for group, maps in _aligned(material)
+        for group, maps in _aligned(data)
         for row in maps
     ]
     columns = ["model", "map", "state", "AER", "precision", "recall", "AER with punctuation"]
     return Table("aer", "Alignment by attention", columns, rows, note="Means over the seeds; up to 1,000 test pairs.")
 
 
-def _sharpness_table(material: Material) -> Table:
+def _sharpness_table(data: ReportData) -> Table:
     rows: list[list[Any]] = []
-    for group in material.groups:
+    for group in data.groups:
         own = [one["maps"] for one in group.measured("attention") if one.get("maps")]
         for cells in zip(*own, strict=True):
             row = _mean_row(cells)
@@ -85,10 +85,10 @@ def _sharpness_table(material: Material) -> Table:
 # ------------------------------------------------------------------------------------------------------- masking
 
 
-def _masked(material: Material) -> list[Row]:
+def _masked(data: ReportData) -> list[Row]:
     """What masking a source word does to the reference's piece: for each model, by how the word was chosen."""
     rows: list[Row] = []
-    for group in material.groups:
+    for group in data.groups:
         found = [one["masking"] for one in group.measured("attention")]
         for way, label in (("attended", "the word most attended"), ("gold", "the word aligned by gold")):
             own = [one[way] for one in found if one.get(way, {}).get("positions")]
@@ -103,7 +103,7 @@ def _masked(material: Material) -> list[Row]:
     return rows
 
 
-def _apart(group: Group) -> bool:
+def _apart(group: ModelRuns) -> bool:
     """Whether hiding the most attended word costs more than hiding another, beyond two standard errors in every run."""
     found = [
         one["masking"]["attended"]["difference"] for one in group.measured("attention") if "attended" in one["masking"]
@@ -113,24 +113,24 @@ def _apart(group: Group) -> bool:
     )
 
 
-def _masking_figure(material: Material) -> Figure:
+def _masking_figure(data: ReportData) -> Figure:
     return Figure(
         "masking", "What it does to hide one source word",
         "Change of the log-probability (nats) of the reference's next piece when the pieces of one source word become "
         "unknown: the word that attention looks at most, or that the gold alignment names, against another one.",
-        _masked(material), "bars", "model", "change", "masked", y_title="change in nats",
+        _masked(data), "bars", "model", "change", "masked", y_title="change in nats",
     )  # fmt: skip
 
 
-def _masking_table(material: Material) -> Table:
+def _masking_table(data: ReportData) -> Table:
     columns = ["model", "masked", "change (nats)", "prediction changes", "positions"]
-    rows = [list(row.values()) for row in _masked(material)]
+    rows = [list(row.values()) for row in _masked(data)]
     return Table("masking", "Hiding one source word", columns, rows)
 
 
-def _words(material: Material) -> list[str]:
+def _words(data: ReportData) -> list[str]:
     words = []
-    for group, maps in _aligned(material):
+    for group, maps in _aligned(data):
         mean = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
         chosen = [one["chosen"] for one in group.measured("attention") if one.get("chosen")]
         text = f"{group.model}: AER {mean['before']:.2f} before the word is written, {mean['after']:.2f} after it"
@@ -138,8 +138,8 @@ def _words(material: Material) -> list[str]:
             best = float(np.mean([one["aer_words"] for one in chosen]))
             text += f" (the mean of its maps; the map that is best on the validation split has {best:.2f} on the test)"
         words.append(f"{text}.")
-    rows = {(row["model"], row["masked"]): row["change"] for row in _masked(material)}
-    for group in material.groups:
+    rows = {(row["model"], row["masked"]): row["change"] for row in _masked(data)}
+    for group in data.groups:
         hidden = rows.get((group.model, "the word most attended"))
         other = rows.get((group.model, "a random word beside the word most attended"))
         if hidden is not None and other is not None:
@@ -149,7 +149,7 @@ def _words(material: Material) -> list[str]:
             )
     if not words:
         words.append("No model here has attention, or nothing was measured on it.")
-    elif not any(one.get("alignment") for group in material.groups for one in group.measured("attention")):
+    elif not any(one.get("alignment") for group in data.groups for one in group.measured("attention")):
         words.append("There is no gold alignment for this test; seq2seq align RUN --gold FILE scores against one.")
     return words
 
@@ -157,10 +157,10 @@ def _words(material: Material) -> list[str]:
 # ------------------------------------------------------------------------------------------------------ explorer
 
 
-def explorer(material: Material) -> Explorer | None:
+def explorer(data: ReportData) -> Explorer | None:
     """The first seed of every model, sentence by sentence."""
-    found = [(group.model, group.measured("explorer")[0]) for group in material.groups if group.measured("explorer")]
-    if len(found) < len(material.groups):
+    found = [(group.model, group.measured("explorer")[0]) for group in data.groups if group.measured("explorer")]
+    if len(found) < len(data.groups):
         return None
     models, maps = [model for model, _ in found], [one["maps"] for _, one in found]
     sentences = []

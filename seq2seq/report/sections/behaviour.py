@@ -10,24 +10,24 @@ import numpy as np
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import by_bucket, interval
-from seq2seq.report.page.parts import Figure, Row, Section, Table
-from seq2seq.report.sections.material import Material
+from seq2seq.report.data import ReportData
+from seq2seq.report.page.document import Figure, Row, Section, Table
 
 SHORT = 0.85  # of the reference's length: below it the output ends too early
 LOST = 0.1  # of a model's BLEU on the test: a smaller loss is none
 
 
-def extrapolation(material: Material) -> Section:
+def extrapolation(data: ReportData) -> Section:
     """BLEU and output length on sentences longer than any in training."""
     rows: list[Row] = []
-    for group in material.groups:
+    for group in data.groups:
         sets: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for found in group.measured("extrapolation"):
             for each in found["sets"]:
                 if each["src"]:  # a tiny test has too few sentences to join
                     sets[each["name"]].append(each)
         for name, each in sets.items():
-            system = [BLEU.statistics(one["hypotheses"], one["references"], material.language) for one in each]
+            system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in each]
             score = interval(system, BLEU)
             words = float(np.mean([len(line.split()) for line in each[0]["src"]]))
             wanted = sum(len(line.split()) for line in each[0]["references"])
@@ -44,13 +44,13 @@ def extrapolation(material: Material) -> Section:
             figures.append(
                 _figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference")
             )
-    longest = max(len(line.split()) for line in material.src)
+    longest = max(len(line.split()) for line in data.src)
     text = [
         f"Everything above rests on the lengths of the test, up to {longest} words, which training covers. Beyond them "
         "an architecture may break for another reason than the bottleneck: its output takes a length that it was "
         "trained on. So the output's length stands beside each BLEU. Joined sentences are new in kind, too: in "
         "training a full stop ends the output.",
-        *_verdicts(material, rows),
+        *_verdicts(data, rows),
     ]
     columns = ["model", "sentences", "kind", "source words", "BLEU", "low", "high", "output / reference"]
     table = Table("extrapolation", "Beyond the trained lengths", columns, [list(row.values()) for row in rows])
@@ -62,10 +62,10 @@ def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
     return Figure(name, title, "", rows, "lines", "source words", value, "model", low, high, y_title=value)
 
 
-def _verdicts(material: Material, rows: list[Row]) -> list[str]:
+def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
     """For each model, at the longest set of each kind: which of the two is seen, beside its own test BLEU."""
     verdicts = []
-    for group in material.groups:
+    for group in data.groups:
         usual = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
         own = [row for row in rows if row["model"] == group.model]
         for kind in dict.fromkeys(row["kind"] for row in own):
@@ -87,15 +87,15 @@ def _verdicts(material: Material, rows: list[Row]) -> list[str]:
 # -------------------------------------------------------------------------------------------------------- search
 
 
-def search(material: Material) -> Section:
+def search(data: ReportData) -> Section:
     """BLEU by beam and by length penalty, on the validation split; whether models prefer their own output."""
     rows: list[Row] = []
     body: list[list[Any]] = []
-    for group in material.groups:
+    for group in data.groups:
         found = group.measured("search")
         for cells in zip(*(one["rows"] for one in found), strict=True):
             references = found[0]["references"]
-            system = [BLEU.statistics(cell["hypotheses"], references, material.language) for cell in cells]
+            system = [BLEU.statistics(cell["hypotheses"], references, data.language) for cell in cells]
             value = float(np.mean([BLEU.score(counts.sum(0)) for counts in system]))
             own = {"model": group.model, "beam": cells[0]["beam"], "length penalty": cells[0]["length_penalty"]}
             rows.append({**own, "BLEU": value})
@@ -139,19 +139,19 @@ def search(material: Material) -> Section:
 # ------------------------------------------------------------------------------------------------------ failures
 
 
-def failing(material: Material) -> Section:
+def failing(data: ReportData) -> Section:
     """Rates of repetition, omission and lost names and numbers, by source length."""
-    buckets = by_bucket(material.lengths.tolist(), material.edges)
+    buckets = by_bucket(data.lengths.tolist(), data.edges)
     rows: list[Row] = []
-    for group in material.groups:
+    for group in data.groups:
         for metric in FAILURES:
-            system = material.system(group, metric)
+            system = data.system(group, metric)
             for bucket in buckets:
                 inside = [counts[bucket.indices] for counts in system]
                 if not inside[0][:, 1].sum():
                     continue
                 rate = interval(inside, metric)
-                words = float(material.lengths[bucket.indices].mean())
+                words = float(data.lengths[bucket.indices].mean())
                 row = {"model": group.model, "failure": metric.label, "bucket": bucket.name, "source words": words}
                 rows.append({**row, "rate": rate.value, "low": rate.low, "high": rate.high})
     figure = Figure(

@@ -9,8 +9,8 @@ import numpy as np
 
 from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
-from seq2seq.report.page.parts import Figure, Row, Section, Table
-from seq2seq.report.sections.material import Group, Material
+from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.page.document import Figure, Row, Section, Table
 
 ENOUGH = 100  # target pieces behind a share that is put into words
 PARTS = 5  # of a sentence, from its first words to its last
@@ -21,13 +21,13 @@ def part_name(part: int) -> str:
     return ("first fifth", "second", "third", "fourth", "last fifth")[part]
 
 
-def causes(material: Material) -> Section:
+def causes(data: ReportData) -> Section:
     """Interventions at test time, forgetting by place, the probe; then the variants that were trained for it."""
     text = ["A gap that grows with length has a cause only if taking the cause away, or adding it, moves the gap."]
     figures: list[Figure] = []
     tables: list[Table] = []
     for part in (interventions, forgetting, probe, width, variants):
-        words, figure, table = part(material)
+        words, figure, table = part(data)
         text += words
         figures += [each for each in figure if each.rows]
         tables += [each for each in table if each.rows]
@@ -37,15 +37,15 @@ def causes(material: Material) -> Section:
 Found = tuple[list[str], list[Figure], list[Table]]
 
 
-def interventions(material: Material) -> Found:
+def interventions(data: ReportData) -> Found:
     """BLEU by length with the trained attention weights replaced."""
     rows: list[Row] = []
-    for group in material.groups:
-        for condition, system, chosen in _intervened(group, material):
-            lengths = material.lengths[chosen]
+    for group in data.groups:
+        for condition, system, chosen in _intervened(group, data):
+            lengths = data.lengths[chosen]
             whole = interval(system, BLEU)
             rows.append(_intervention(group.model, condition, "all", whole.value, whole.low, whole.high))
-            for bucket in by_bucket(lengths.tolist(), material.edges):
+            for bucket in by_bucket(lengths.tolist(), data.edges):
                 value = float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in system]))
                 rows.append(_intervention(group.model, condition, bucket.name, value, None, None))
     drawn = [row for row in rows if row["source words"] == "all"]
@@ -60,7 +60,7 @@ def interventions(material: Material) -> Found:
         "interventions", "Interventions by source length", ["model", "attention", "source words", "BLEU"], body
     )
     words = []
-    for group in material.others:
+    for group in data.others:
         own = {row["attention"]: row["BLEU"] for row in drawn if row["model"] == group.model}
         if "uniform" in own:
             words.append(
@@ -74,31 +74,31 @@ def _intervention(model: str, condition: str, words: str, value: float, low: Any
     return {"model": model, "attention": condition, "source words": words, "BLEU": value, "low": low, "high": high}
 
 
-def _intervened(group: Group, material: Material) -> list[tuple[str, list[Any], list[int]]]:
+def _intervened(group: ModelRuns, data: ReportData) -> list[tuple[str, list[Any], list[int]]]:
     """Each condition with the counts of every run, and the sentences that were translated."""
     by_condition: dict[str, list[Any]] = defaultdict(list)
     chosen: list[int] = []
     for found in group.measured("interventions"):
         chosen = found["sentences"]
-        references = [material.references[n] for n in chosen]
+        references = [data.references[n] for n in chosen]
         for row in found["rows"]:
-            by_condition[row["attention"]].append(BLEU.statistics(row["hypotheses"], references, material.language))
+            by_condition[row["attention"]].append(BLEU.statistics(row["hypotheses"], references, data.language))
     return [(condition, system, chosen) for condition, system in by_condition.items()]
 
 
 # ---------------------------------------------------------------------------------------------------- forgetting
 
 
-def forgetting(material: Material) -> Found:
+def forgetting(data: ReportData) -> Found:
     """How surely the word is predicted whose counterpart stands in a given part of a source of a given length."""
     rows: list[Row] = []
-    names = _bucket_names(material)
-    for group in material.groups:
+    names = _bucket_names(data)
+    for group in data.groups:
         cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         for found in group.measured("forgetting"):
             for words, place, tokens, nll, correct in found["rows"]:
                 if place is not None:
-                    bucket = _bucket_of(words, material)
+                    bucket = _bucket_of(words, data)
                     cell = cells[bucket, min(int(place * PARTS / max(words, 1)), PARTS - 1)]
                     cell[0], cell[1], cell[2] = cell[0] + tokens, cell[1] + nll, cell[2] + correct
         for (bucket, part), (tokens, nll, correct) in sorted(cells.items()):
@@ -116,7 +116,7 @@ def forgetting(material: Material) -> Found:
     words = []
     shown = list(names.values())
     places = [(length, part_name(part)) for length in (shown[0], shown[-1]) for part in (0, PARTS - 1)]
-    for group in material.groups:
+    for group in data.groups:
         own = {(row["source words"], row["place in the source"]): row for row in rows if row["model"] == group.model}
         if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
             share = [f"{own[place]['accuracy']:.0%}" for place in places]
@@ -125,47 +125,46 @@ def forgetting(material: Material) -> Found:
                 f"pieces right in sources of {shown[0]} words, {share[2]} and {share[3]} in those of {shown[-1]}."
             )
     if words:
-        words.append(f"Which source word a piece belongs to is told by {told_by(material)}.")
+        words.append(f"Which source word a piece belongs to is told by {told_by(data)}.")
     return words, [figure], [Table("forgetting", "Predicted right, by place and length", columns, body)]
 
 
-def told_by(material: Material) -> str:
+def told_by(data: ReportData) -> str:
     """Where the alignment comes from that places target pieces in the source."""
-    data = material.config.data
     return (
         "the grammar's gold alignment"
-        if data.source == "grammar"
-        else ("the gold alignment" if material.gold else "the attention of the first model that has any")
+        if data.config.data.source == "grammar"
+        else ("the gold alignment" if data.gold else "the attention of the first model that has any")
     )
 
 
-def _bucket_of(words: int, material: Material) -> int:
-    return sum(words > edge for edge in material.edges)
+def _bucket_of(words: int, data: ReportData) -> int:
+    return sum(words > edge for edge in data.edges)
 
 
-def _bucket_names(material: Material) -> dict[int, str]:
+def _bucket_names(data: ReportData) -> dict[int, str]:
     """The names of the buckets by their number, as the other sections have them."""
-    found: list[Bucket] = by_bucket(material.lengths.tolist(), material.edges)
-    return {_bucket_of(bucket.first, material): bucket.name for bucket in found}
+    found: list[Bucket] = by_bucket(data.lengths.tolist(), data.edges)
+    return {_bucket_of(bucket.first, data): bucket.name for bucket in found}
 
 
 # --------------------------------------------------------------------------------------------------------- probe
 
 
-def probe(material: Material) -> Found:
+def probe(data: ReportData) -> Found:
     """What a linear probe finds of the source's words in the one vector, by length, beside its control task."""
     rows: list[Row] = []
     body: list[list[Any]] = []
-    names = _bucket_names(material)
+    names = _bucket_names(data)
     vectors: dict[str, str] = {}
-    for group in material.groups:
+    for group in data.groups:
         found = group.measured("probe")
         if not found:
             continue
         vectors[group.model] = f"{found[0]['vector']} of {found[0]['units']} units"
         for task, label in (("rows", ""), ("control", ", control")):
             for bucket, name in names.items():
-                system = [_recalled(one[task], bucket, material) for one in found]
+                system = [_recalled(one[task], bucket, data) for one in found]
                 if all(counts.sum() for counts in system):
                     value = float(np.mean([RATE.score(counts.sum(0)) for counts in system]))
                     rows.append({"vector": group.model + label, "source words": name, "recall": value})
@@ -182,25 +181,25 @@ def probe(material: Material) -> Found:
     return [], [figure], [Table("probe", "Linear probe", columns, body, note="Selectivity: recall less control.")]
 
 
-def _recalled(rows: list[list[int]], bucket: int, material: Material) -> Any:
-    inside = [[found, asked] for words, asked, found in rows if _bucket_of(words, material) == bucket]
+def _recalled(rows: list[list[int]], bucket: int, data: ReportData) -> Any:
+    inside = [[found, asked] for words, asked, found in rows if _bucket_of(words, data) == bucket]
     return np.array(inside, float).reshape(-1, 2)
 
 
 # ------------------------------------------------------------------------------------------------------ variants
 
 
-def width(material: Material) -> Found:
+def width(data: ReportData) -> Found:
     """BLEU by length for every width of the fixed context."""
-    swept = [(variant.name, group) for variant, group in material.variants if variant.question == "width"]
+    swept = [(variant.name, group) for variant, group in data.variants if variant.question == "width"]
     if not swept:
         return [], [], []
     rows: list[Row] = []
-    base, buckets = first_seed(material.baseline), by_bucket(material.lengths.tolist(), material.edges)
+    base, buckets = first_seed(data.baseline), by_bucket(data.lengths.tolist(), data.edges)
     for name, group in [(base.model, base), *swept]:
         units = group.configs[0].model.decoder.vector_width
         for bucket in buckets:
-            value = _bleu(material, group, bucket)
+            value = _bleu(data, group, bucket)
             rows.append({"run": name, "units of the vector": units, "source words": bucket.name, "BLEU": value})
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
@@ -223,25 +222,25 @@ def width(material: Material) -> Found:
     return words, [figure], [table]
 
 
-def first_seed(group: Group) -> Group:
+def first_seed(group: ModelRuns) -> ModelRuns:
     """The group's run that variants, which have one seed, stand beside."""
-    return Group(group.model, group.runs[:1])
+    return ModelRuns(group.model, group.runs[:1])
 
 
-def _bleu(material: Material, group: Group, bucket: Bucket) -> float:
-    return float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in material.system(group, BLEU)]))
+def _bleu(data: ReportData, group: ModelRuns, bucket: Bucket) -> float:
+    return float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in data.system(group, BLEU)]))
 
 
-def variants(material: Material) -> Found:
+def variants(data: ReportData) -> Found:
     """Runs with one thing changed, beside the models themselves."""
-    changed = [(variant.name, group) for variant, group in material.variants if variant.question != "width"]
+    changed = [(variant.name, group) for variant, group in data.variants if variant.question != "width"]
     if not changed:
         return ["What only trainings of their own can show (width, reversal, a long run) is in STUDY=causes."], [], []
     rows: list[Row] = []
     body = []
-    buckets = by_bucket(material.lengths.tolist(), material.edges)
-    for name, group in [*((group.model, first_seed(group)) for group in material.groups), *changed]:
-        scores = [_bleu(material, group, bucket) for bucket in buckets]
+    buckets = by_bucket(data.lengths.tolist(), data.edges)
+    for name, group in [*((group.model, first_seed(group)) for group in data.groups), *changed]:
+        scores = [_bleu(data, group, bucket) for bucket in buckets]
         rows += [
             {"run": name, "source words": bucket.name, "BLEU": value}
             for bucket, value in zip(buckets, scores, strict=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from seq2seq.report.page.parts import Figure, Section, Table
-from seq2seq.report.sections.material import Group, Material
+from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.page.document import Figure, Section, Table
 from seq2seq.study.options import StudyConfig
 from seq2seq.system.files import read_json
 
 
-def fairness(material: Material) -> Section:
+def fairness(data: ReportData) -> Section:
     """The declared budget as a table of checks, the parameters by part, and every trial."""
-    checks = [_check(what, material.groups, values) for what, values in _declared(material.groups).items()]
-    counts = [group.parameters for group in material.groups]
+    checks = [_check(what, data.groups, values) for what, values in _declared(data.groups).items()]
+    counts = [group.parameters for group in data.groups]
     apart = max(counts) / min(counts) - 1
     within = f"within {apart:.1%}" if apart <= StudyConfig.tolerance else "differ"
     checks.append(["parameters", f"{min(counts):,} to {max(counts):,}", within])
@@ -28,19 +28,19 @@ def fairness(material: Material) -> Section:
         Table(
             "parameters",
             "Parameters by part",
-            ["model", *material.groups[0].summaries[0]["parameters"]],
-            [[group.model, *group.summaries[0]["parameters"].values()] for group in material.groups],
+            ["model", *data.groups[0].summaries[0]["parameters"]],
+            [[group.model, *group.summaries[0]["parameters"].values()] for group in data.groups],
         ),
     ]
     figures = []
-    if material.trials:
-        text.append(_about_trials(material))
-        figures.append(_trial_figure(material))
-        tables.append(_trial_table(material))
+    if data.trials:
+        text.append(_about_trials(data))
+        figures.append(_trial_figure(data))
+        tables.append(_trial_table(data))
     return Section("fairness", "Fairness, checked", text, figures, tables)
 
 
-def _declared(groups: list[Group]) -> dict[str, list[Any]]:
+def _declared(groups: list[ModelRuns]) -> dict[str, list[Any]]:
     """What should be equal, by name: one value for each run."""
     runs = [run for group in groups for run in group.runs]
     configs = [config for group in groups for config in group.configs]
@@ -74,7 +74,7 @@ def _search(decode: Any) -> str:
     return f"beam {decode.beam}, length penalty {decode.length_penalty}"
 
 
-def _check(what: str, groups: list[Group], values: list[Any]) -> list[Any]:
+def _check(what: str, groups: list[ModelRuns], values: list[Any]) -> list[Any]:
     """A row of the table. Seeds may see different batches, so values are compared seed by seed."""
     by_seed: dict[int, set[Any]] = {}
     places = [seed for group in groups for seed in group.seeds]
@@ -86,44 +86,44 @@ def _check(what: str, groups: list[Group], values: list[Any]) -> list[Any]:
     return [what, text, "the same" if same else "differ"]
 
 
-def _about_trials(material: Material) -> str:
-    chosen = ", ".join(f"{model} {rate:g}" for model, rate in material.rates.items() if rate is not None)
-    tokens = max(trial.tokens for trial in material.trials)
-    rates = sorted({trial.rate for trial in material.trials})
-    edge = [model for model, rate in material.rates.items() if rate == rates[-1]]
+def _about_trials(data: ReportData) -> str:
+    chosen = ", ".join(f"{model} {rate:g}" for model, rate in data.rates.items() if rate is not None)
+    tokens = max(trial.tokens for trial in data.trials)
+    rates = sorted({trial.rate for trial in data.trials})
+    edge = [model for model, rate in data.rates.items() if rate == rates[-1]]
     each = len(rates)
     return (
         f"Tuning: {each} learning rates for each model, {tokens:,} target tokens each, judged by BLEU on the "
         "validation split alone; of the rates that come near the best one the smallest is taken, since a short trial "
         f"favours high rates. Chosen: {chosen}. Every trial is shown."
         + (f" The largest rate tried was the best for {', '.join(edge)}: a larger one might be better." if edge else "")
-        + _disagreement(material)
+        + _disagreement(data)
     )
 
 
-def _disagreement(material: Material) -> str:
+def _disagreement(data: ReportData) -> str:
     """Where another rate has the better likelihood: a sceptic will ask."""
     said = []
-    for model, rate in material.rates.items():
-        own = [trial for trial in material.trials if trial.model == model]
+    for model, rate in data.rates.items():
+        own = [trial for trial in data.trials if trial.model == model]
         likeliest = min(own, key=lambda trial: trial.nll, default=None)
         if likeliest is not None and likeliest.rate != rate:
             said.append(f" By likelihood, {model} would take {likeliest.rate:g}.")
     return "".join(said)
 
 
-def _trial_figure(material: Material) -> Figure:
-    rows = [{"model": t.model, "learning rate": t.rate, "BLEU": t.bleu, "NLL": t.nll} for t in material.trials]
+def _trial_figure(data: ReportData) -> Figure:
+    rows = [{"model": t.model, "learning rate": t.rate, "BLEU": t.bleu, "NLL": t.nll} for t in data.trials]
     return Figure(
         "trials", "Every trial of a learning rate", "Validation BLEU (greedy) of a short training by its peak rate.",
         rows, "lines", "learning rate", "BLEU", "model", y_title="validation BLEU", log_x=True,
     )  # fmt: skip
 
 
-def _trial_table(material: Material) -> Table:
+def _trial_table(data: ReportData) -> Table:
     rows = [
-        [t.model, f"{t.rate:g}", t.tokens, t.bleu, t.nll, "chosen" if material.rates.get(t.model) == t.rate else ""]
-        for t in material.trials
+        [t.model, f"{t.rate:g}", t.tokens, t.bleu, t.nll, "chosen" if data.rates.get(t.model) == t.rate else ""]
+        for t in data.trials
     ]
     columns = ["model", "learning rate", "target tokens", "validation BLEU", "validation NLL", ""]
     return Table("trials", "Every trial", columns, rows)

@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
-from seq2seq.report.page.parts import Figure, Row, Section, Table
-from seq2seq.report.sections.material import Group, Material, lines_of
+from seq2seq.report.data import ModelRuns, ReportData, lines_of
+from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import behind_from
 
 
-def undertraining(material: Material) -> Section:
+def undertraining(data: ReportData) -> Section:
     """BLEU of each bucket of lengths while training, the long runs among them, and what is left of the gap."""
-    src, references = material.valid
+    src, references = data.valid
     if not src:
         return Section("undertraining", "Is it only undertrained?")
-    buckets = by_bucket([len(line.split()) for line in src], material.edges)
-    long_ones = [(variant.name, group) for variant, group in material.variants if variant.question == "undertraining"]
+    buckets = by_bucket([len(line.split()) for line in src], data.edges)
+    long_ones = [(variant.name, group) for variant, group in data.variants if variant.question == "undertraining"]
     rows: list[Row] = []
-    for name, group in [*((group.model, group) for group in material.groups), *long_ones]:
-        rows += _curve(name, group, references, material.language, buckets)
+    for name, group in [*((group.model, group) for group in data.groups), *long_ones]:
+        rows += _curve(name, group, references, data.language, buckets)
     figure = Figure(
         "bleu-by-tokens", "BLEU while training, by source length",
         "Greedy validation BLEU in buckets of source length against the target tokens trained on so far; means over "
@@ -32,11 +32,11 @@ def undertraining(material: Material) -> Section:
         order=tuple(bucket.name for bucket in buckets), log_x=bool(long_ones),
     )  # fmt: skip
     last = [row for row in rows if row.pop("last")]
-    text = _left_of_the_gap(material, last, [bucket.name for bucket in buckets if not bucket.small], long_ones)
+    text = _left_of_the_gap(data, last, [bucket.name for bucket in buckets if not bucket.small], long_ones)
     return Section("undertraining", "Is it only undertrained?", text, [figure] if rows else [], [_ends(last)])
 
 
-def _curve(name: str, group: Group, references: list[str], language: str, buckets: list[Bucket]) -> list[Row]:
+def _curve(name: str, group: ModelRuns, references: list[str], language: str, buckets: list[Bucket]) -> list[Row]:
     """The mean over a group's runs of the BLEU of each bucket at their first, second, … and last validation."""
     runs: list[list[tuple[float, list[float | None]]]] = []
     for run, validated in zip(group.runs, group.validated, strict=True):
@@ -77,12 +77,12 @@ def _ends(last: list[Row]) -> Table:
 
 
 def _left_of_the_gap(
-    material: Material, last: list[Row], sound: list[str], long_ones: list[tuple[str, Group]]
+    data: ReportData, last: list[Row], sound: list[str], long_ones: list[tuple[str, ModelRuns]]
 ) -> list[str]:
     """In words: the gap in the longest bucket at the end of the training, and after a long run."""
     ends = {row["model"]: row for row in last if sound and row["source words"] == sound[-1] and row["BLEU"] is not None}
-    base = ends.get(material.baseline.model)
-    others = [ends[group.model] for group in material.others if group.model in ends]
+    base = ends.get(data.baseline.model)
+    others = [ends[group.model] for group in data.others if group.model in ends]
     if base is None or not others:
         return ["These runs kept no translations of their validations, or have nothing to catch up with."]
     best = max(others, key=lambda row: row["BLEU"])
@@ -99,18 +99,18 @@ def _left_of_the_gap(
             text.append(
                 f"Trained on {times:.0f} times as many tokens, {name} reaches {ends[name]['BLEU']:.1f} there: of the "
                 f"gap of {gap:.1f} BLEU, {best['BLEU'] - ends[name]['BLEU']:.1f} are left. "
-                f"{_long_onset(material, name, group)}"
+                f"{_long_onset(data, name, group)}"
             )
     if not long_ones:
         text.append("How much of the gap a ten times longer training closes is what STUDY=causes shows.")
     return text
 
 
-def _long_onset(material: Material, name: str, group: Group) -> str:
+def _long_onset(data: ReportData, name: str, group: ModelRuns) -> str:
     """From which length on the long run falls behind the others, which had a fraction of its tokens."""
-    own, said = material.system(group, BLEU), []
-    for other in material.others:
-        found = onset(material.system(other, BLEU), own, material.lengths.tolist(), BLEU)
+    own, said = data.system(group, BLEU), []
+    for other in data.others:
+        found = onset(data.system(other, BLEU), own, data.lengths.tolist(), BLEU)
         said.append(f"{other.model} {behind_from(found)}")
     return f"On the test, with its many more tokens, {name} is behind {' and '.join(said)}."
 
@@ -118,17 +118,17 @@ def _long_onset(material: Material, name: str, group: Group) -> str:
 # ---------------------------------------------------------------------------------------------------------- cost
 
 
-def cost(material: Material) -> Section:
+def cost(data: ReportData) -> Section:
     """Speed, time and tokens to given BLEU, latency and memory by length, BLEU for a parameter."""
     table = Table(
         "cost", "What training costs",
         ["model", "parameters", "target tokens/s", "seconds", "test BLEU", "BLEU for each million parameters"],
-        [_training_cost(group) for group in material.groups],
+        [_training_cost(group) for group in data.groups],
         note="Speeds are of this machine with whatever else it did: compare them within the table only.",
     )  # fmt: skip
-    levels = [level for level in (10, 20, 40, 60, 80, 90) if any(_reached(group, level) for group in material.groups)]
+    levels = [level for level in (10, 20, 40, 60, 80, 90) if any(_reached(group, level) for group in data.groups)]
     rows = []
-    for group in material.groups:
+    for group in data.groups:
         for level in levels:
             found = _reached(group, level)
             rows.append([group.model, level, *(found or (None, None))])
@@ -138,17 +138,17 @@ def cost(material: Material) -> Section:
         note="Greedy, on the validation split; the mean over the runs, if all reached it. Validations not counted.",
     )  # fmt: skip
     text = ["How dearly each architecture buys its quality: to train, and for each sentence that it translates."]
-    return Section("cost", "Cost", text, _decode_figures(material), [table, reached])
+    return Section("cost", "Cost", text, _decode_figures(data), [table, reached])
 
 
-def _training_cost(group: Group) -> list[Any]:
+def _training_cost(group: ModelRuns) -> list[Any]:
     speed = float(np.mean([summary["tokens_per_second"] for summary in group.summaries]))
     seconds = float(np.mean([summary["seconds"] for summary in group.summaries]))
     quality = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
     return [group.model, group.parameters, round(speed), round(seconds), quality, quality / group.parameters * 1e6]
 
 
-def _reached(group: Group, level: float) -> tuple[float, float] | None:
+def _reached(group: ModelRuns, level: float) -> tuple[float, float] | None:
     """Million tokens and seconds of training at the first validation with so much BLEU: the mean over all runs."""
     found = []
     for validated in group.validated:
@@ -159,9 +159,9 @@ def _reached(group: Group, level: float) -> tuple[float, float] | None:
     return float(np.mean([tokens for tokens, _ in found])), float(np.mean([seconds for _, seconds in found]))
 
 
-def _decode_figures(material: Material) -> list[Figure]:
+def _decode_figures(data: ReportData) -> list[Figure]:
     rows: list[Row] = []
-    for group in material.groups:
+    for group in data.groups:
         found = group.measured("cost")
         for cells in zip(*(one["rows"] for one in found), strict=True):
             rows.append(

@@ -22,9 +22,10 @@ from seq2seq.evaluation.statistics import (
     interval,
     onset,
 )
-from seq2seq.report.page.parts import Figure, Row, Section, Table
-from seq2seq.report.sections.material import Group, Material
+from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.page.document import Figure, Row, Section, Table
 
+StatisticsOf = Callable[[ModelRuns], Sequence[SufficientStatistics]]
 MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
 
 
@@ -72,17 +73,17 @@ class Quality:
     What is said about the shortest and the longest sentences goes by the outermost buckets that are large enough.
     """
 
-    def __init__(self, material: Material) -> None:
-        self.material = material
-        self.systems = {group.model: material.system(group, BLEU) for group in material.groups}
-        self.buckets = by_bucket(material.lengths.tolist(), material.edges)
+    def __init__(self, data: ReportData) -> None:
+        self.data = data
+        self.systems = {group.model: data.system(group, BLEU) for group in data.groups}
+        self.buckets = by_bucket(data.lengths.tolist(), data.edges)
         self.by_length = {
             model: [interval(at(system, bucket), BLEU) for bucket in self.buckets]
             for model, system in self.systems.items()
         }
         sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
         self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
-        base, names = self.systems[material.baseline.model], [group.model for group in material.others]
+        base, names = self.systems[data.baseline.model], [group.model for group in data.others]
         self.behind = {
             name: [difference(at(self.systems[name], bucket), at(base, bucket), BLEU) for bucket in self.buckets]
             for name in names
@@ -90,7 +91,7 @@ class Quality:
         if self.ends is None:
             return
         first, last = (self.buckets[n].indices for n in self.ends)
-        lengths = material.lengths.tolist()
+        lengths = data.lengths.tolist()
         self.onset = {name: onset(self.systems[name], base, lengths, BLEU, MARGIN) for name in names}
         # Where it is behind from the start: from where on is it further behind than there?
         self.widening = {
@@ -109,8 +110,8 @@ class Quality:
 
     def answer(self) -> list[str]:
         """What came out, in three sentences."""
-        base = self.material.baseline
-        if not self.material.others:
+        base = self.data.baseline
+        if not self.data.others:
             return [f"There are runs of {base.model} alone: nothing to compare it with."]
         if self.ends is None:
             return [f"The test has too few sentences of different lengths to say how {base.model} depends on them."]
@@ -119,8 +120,8 @@ class Quality:
         gap, grown = self.behind[name], self.growth[name]
         by_vector = base.configs[0].model.decoder.sees == "vector"
         nature = ", which must press the sentence into one vector," if by_vector else ""
-        look = all(group.configs[0].model.decoder.sees == "positions" for group in self.material.others)
-        slopes = " and ".join(self._slope(group.model) for group in self.material.others)
+        look = all(group.configs[0].model.decoder.sees == "positions" for group in self.data.others)
+        slopes = " and ".join(self._slope(group.model) for group in self.data.others)
         return [
             f"{base.model}{nature} {self._course(base.model)}; {self._behind_from(name)}.",
             f"The gap to {name} is {shown(gap[first])} BLEU on {self.buckets[first].name} words and {shown(gap[last])} "
@@ -174,7 +175,7 @@ class Quality:
         rows: list[Row] = []
         for model, found in estimates.items():
             for bucket, each in zip(self.buckets, found, strict=True):
-                words = float(self.material.lengths[bucket.indices].mean())
+                words = float(self.data.lengths[bucket.indices].mean())
                 values = {value: each.value, "low": each.low, "high": each.high}
                 rows.append({"model": model, "bucket": bucket.name, "source words": words, **values})
         return rows
@@ -184,8 +185,8 @@ class Quality:
         rows: list[Row] = []
         scores: list[list[Any]] = []
         for metric in USUAL:
-            for group in self.material.groups:
-                system = self.material.system(group, metric)
+            for group in self.data.groups:
+                system = self.data.system(group, metric)
                 whole = interval(system, metric)
                 label = {"metric": metric.label, "model": group.model}
                 rows.append({**label, "score": whole.value, "low": whole.low, "high": whole.high})
@@ -193,7 +194,7 @@ class Quality:
                 rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
                 seeds = ", ".join(f"{value:.2f}" for value in singles)
                 scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
-        summary = self.material.groups[0].summaries[0]["test"]
+        summary = self.data.groups[0].summaries[0]["test"]
         signatures = "; ".join(summary[f"{metric.key}_signature"] for metric in USUAL)
         text = [
             f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
@@ -219,8 +220,8 @@ class Quality:
         rows: list[list[Any]] = []
         for metric in USUAL:
             found: list[tuple[str, Difference]] = []
-            for a, b in combinations(self.material.groups, 2):
-                systems = [self.material.system(group, metric) for group in (b, a)]
+            for a, b in combinations(self.data.groups, 2):
+                systems = [self.data.system(group, metric) for group in (b, a)]
                 found.append((f"{b.model} − {a.model}", difference(systems[0], systems[1], metric)))
             drawn = holm([each.p_bootstrap for _, each in found])
             swapped = holm([each.p_randomisation for _, each in found])
@@ -252,27 +253,27 @@ class Quality:
 
     def _difference_figure(self) -> Figure:
         return Figure(
-            "gap-by-length", f"BLEU above {self.material.baseline.model}, by source length",
+            "gap-by-length", f"BLEU above {self.data.baseline.model}, by source length",
             "Paired differences with 95 % intervals.", self._rows(self.behind),
             "lines", "source words", "BLEU", "model", "low", "high", y_title="difference in BLEU",
         )  # fmt: skip
 
-    def _system(self, group: Group, metric: Metric) -> list[SufficientStatistics]:
+    def _system(self, group: ModelRuns, metric: Metric) -> list[SufficientStatistics]:
         if isinstance(metric, TextMetric):
-            return self.material.system(group, metric)
+            return self.data.system(group, metric)
         return self._likelihood(group)
 
-    def _likelihood(self, group: Group) -> list[SufficientStatistics]:
-        tokens = self.material.reference_tokens.astype(float)
+    def _likelihood(self, group: ModelRuns) -> list[SufficientStatistics]:
+        tokens = self.data.reference_tokens.astype(float)
         return [np.stack([nll, tokens], 1) for nll in group.reference_nll]
 
-    def _lengths_out(self, group: Group) -> list[SufficientStatistics]:
-        wanted = np.array([len(line.split()) for line in self.material.references], float)
+    def _lengths_out(self, group: ModelRuns) -> list[SufficientStatistics]:
+        wanted = np.array([len(line.split()) for line in self.data.references], float)
         return [np.stack([np.array([len(line.split()) for line in own], float), wanted], 1) for own in group.hypotheses]
 
-    def _curves(self, metric: Metric, of: Callable[[Group], Sequence[SufficientStatistics]], value: str) -> list[Row]:
+    def _curves(self, metric: Metric, of: StatisticsOf, value: str) -> list[Row]:
         estimates = {}
-        for group in self.material.groups:
+        for group in self.data.groups:
             system = of(group)
             estimates[group.model] = [interval(at(system, bucket), metric) for bucket in self.buckets]
         return self._rows(estimates, value)
@@ -288,7 +289,7 @@ class Quality:
     def _chrf_figure(self) -> Figure:
         return Figure(
             "chrf-by-length", "chrF by source length", "The same by character n-grams.",
-            self._curves(CHRF, lambda group: self.material.system(group, CHRF), "chrF"),
+            self._curves(CHRF, lambda group: self.data.system(group, CHRF), "chrF"),
             "lines", "source words", "chrF", "model", "low", "high", y_title="test chrF",
         )  # fmt: skip
 
@@ -315,10 +316,10 @@ class Quality:
 
     def _difference_table(self) -> Table:
         rows: list[list[Any]] = []
-        base = self.material.baseline
+        base = self.data.baseline
         for metric in (*USUAL, NLL):
             theirs = self._system(base, metric)
-            for group in self.material.others:
+            for group in self.data.others:
                 own = self._system(group, metric)
                 found = [difference(at(own, bucket), at(theirs, bucket), metric) for bucket in self.buckets]
                 drawn = holm([each.p_bootstrap for each in found])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.report.page.parts import Explorer, Sentence, Table, is_number
+from seq2seq.report.page.document import Explorer, Sentence, Table, is_number
 
 ENCODING = (
     "attention: base64 of zlib of bytes, weight × 255; for each model, for each of its maps (none where the output "

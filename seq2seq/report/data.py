@@ -1,7 +1,8 @@
-"""What a report is made from: finished runs, grouped by model. Knows run folders and texts; draws no conclusion."""
+"""The data of a report: finished runs, grouped by model, with their texts. Knows run folders; draws no conclusion."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,22 +15,24 @@ from numpy.typing import NDArray
 from seq2seq.analysis.measurements import load, measurement_file
 from seq2seq.config.schema import Config
 from seq2seq.data import files
+from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric
-from seq2seq.runs.loading import saved_split
+from seq2seq.runs.loading import saved_split, unzip
 from seq2seq.runs.run import Run
+from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import Trial
 
 
 def lines_of(path: Path) -> list[str]:
-    """The lines of a file of a run, split at the line feed alone."""
+    """Lines of a text file, split at line feeds alone."""
     return list(files.lines(str(path)))
 
 
 @dataclass(frozen=True)
-class Group:
+class ModelRuns:
     """One model's runs, in the order of their seeds."""
 
     model: str
@@ -42,7 +45,7 @@ class Group:
 
     @cached_property
     def summaries(self) -> list[dict[str, Any]]:
-        """What each run came to."""
+        """Each run's ``summary.json``."""
         return [run.load_summary() for run in self.runs]
 
     @property
@@ -52,7 +55,7 @@ class Group:
 
     @property
     def parameters(self) -> int:
-        """How many there are in all."""
+        """Number of parameters of the model."""
         return int(self.summaries[0]["parameters"]["total"])
 
     @cached_property
@@ -62,83 +65,83 @@ class Group:
 
     @cached_property
     def reference_nll(self) -> list[NDArray[np.float64]]:
-        """Each run's negative log-likelihood (nats) of each reference."""
+        """Each run's negative log-likelihoods (N,) of the test references, in nats a sentence."""
         return [-np.loadtxt(run.evaluation("test") / "log_probability.txt", ndmin=1) for run in self.runs]
 
     @cached_property
     def validated(self) -> list[list[dict[str, Any]]]:
-        """Each run's validations: their figures, the step among them."""
+        """Each run's validations, as lines of ``metrics.jsonl``."""
         return [run.points("valid/bleu") for run in self.runs]
 
     def measured(self, name: str) -> list[dict[str, Any]]:
-        """One measurement of each run that has it."""
+        """The measurement ``name`` of each run that has it."""
         return [load(run, name) for run in self.runs if measurement_file(run, name).exists()]
 
 
 @dataclass(frozen=True)
-class Material:
-    """Everything that the sections read. The first group is the baseline, the model with the fixed context."""
+class ReportData:
+    """Everything that the sections read. The first group is the baseline, usually the model with the fixed context."""
 
     title: str
-    groups: list[Group]
+    groups: list[ModelRuns]
     src: list[str]
     references: list[str]
-    valid: tuple[list[str], list[str]]
-    edges: list[int]
+    valid: tuple[list[str], list[str]]  # sources and references of the validation split; empty if it is not here
+    edges: list[int]  # upper ends of the buckets of source length, in words
     trials: list[Trial] = field(default_factory=list)
     rates: dict[str, float | None] = field(default_factory=dict)
-    variants: list[tuple[VariantConfig, Group]] = field(default_factory=list)
+    variants: list[tuple[VariantConfig, ModelRuns]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
-    gold: str | None = None  # the file that tells which words belong together, where the user gave one
-    _counts: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)
+    gold: str | None = None  # the Pharaoh file of the test pairs, where the user gave one
+    _statistics: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)  # cache of ``system``
 
     @property
-    def baseline(self) -> Group:
-        """The model with the fixed context."""
+    def baseline(self) -> ModelRuns:
+        """The model that the others are compared with."""
         return self.groups[0]
 
     @property
-    def others(self) -> list[Group]:
-        """The models that it is compared with."""
+    def others(self) -> list[ModelRuns]:
+        """All models but the baseline."""
         return self.groups[1:]
 
-    def system(self, group: Group, metric: TextMetric) -> list[SufficientStatistics]:
-        """A metric's counts of the test translations of each of the group's runs, each run counted once."""
+    def system(self, group: ModelRuns, metric: TextMetric) -> list[SufficientStatistics]:
+        """A metric's sufficient statistics (N, k) of the test translations of each of the group's runs."""
         found = []
         for run, hypotheses in zip(group.runs, group.hypotheses, strict=True):
             key = (run.folder, metric.key)
-            if key not in self._counts:
-                self._counts[key] = metric.statistics(hypotheses, self.references, self.language, self.src)
-            found.append(self._counts[key])
+            if key not in self._statistics:
+                self._statistics[key] = metric.statistics(hypotheses, self.references, self.language, self.src)
+            found.append(self._statistics[key])
         return found
 
     @property
     def language(self) -> str:
-        """Of the references."""
+        """Target language."""
         return self.baseline.configs[0].data.tgt
 
     @property
     def config(self) -> Config:
-        """A run's config, for what all have in common."""
+        """The config of one run, for the options that all have in common."""
         return self.baseline.configs[0]
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Words of each test source."""
+        """Number of words of each test source (N,)."""
         return np.array([len(line.split()) for line in self.src])
 
     @cached_property
     def reference_tokens(self) -> NDArray[np.int64]:
-        """Pieces of each reference, the end mark counted."""
+        """Number of tokens of each test reference (N,), EOS included."""
         subwords = Subwords.load(self.baseline.runs[0].subwords)
         return np.array([len(ids) for ids in subwords.encode_tgt(self.references)])
 
 
-def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Runs by model, as they come, each model's in the order of the seeds.
+def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
+    """Group runs by the name of their model, each group in the order of the seeds.
 
-    Where runs of one name are not the same model, or had other learning rates, they go by the folder above them.
+    Where runs of one name differ in the model's options or the learning rate, groups are named by the parent folder.
 
     Raises:
         UserError: a run is not finished, or a model has two runs with one seed.
@@ -155,7 +158,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
         name = run.load_config().model.name
         alike = all(kind == kinds[name][0] for kind in kinds[name])
         by_model.setdefault(name if alike else run.folder.absolute().parent.name, []).append(run)
-    groups = [Group(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
+    groups = [ModelRuns(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
     for group in groups:
         if len(set(group.seeds)) < len(group.seeds):
             folders = ", ".join(str(run.folder) for run in group.runs)
@@ -163,9 +166,42 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     return groups
 
 
-def test_split(group: Group) -> tuple[list[str], list[str]]:
-    """Sources and references, as the first run has kept them."""
+def test_split(group: ModelRuns) -> tuple[list[str], list[str]]:
+    """Sources and references of the test split, as the first run has kept them. Raises ``UserError``."""
     found = saved_split(group.runs[0], "test")
     if found is None:
         raise UserError(f"{group.runs[0].folder}: its test split is gone: train it anew with overwrite=true")
     return found
+
+
+def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: Any) -> ReportData:
+    """Read runs, which must be alike. ``more``: further fields of ``ReportData``.
+
+    Raises:
+        UserError: a run is not finished, a model has two runs with one seed, or the test split is gone.
+    """
+    groups = grouped(runs)
+    src, references = test_split(groups[0])
+    warnings = more.setdefault("warnings", [])
+    try:
+        valid = unzip(open_source(groups[0].configs[0].data).pairs("valid"))
+    except UserError as error:  # the runs were trained on another machine
+        valid = [], []
+        warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
+    return ReportData(title, groups, src, references, valid, edges, **more)
+
+
+def data_of_study(outcome: Outcome) -> ReportData:
+    """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
+    study = outcome.study
+    return data_of_runs(
+        outcome.runs,
+        f"Study {study.options.name}",
+        study.options.buckets,
+        trials=study.tried(),
+        rates=outcome.rates,
+        variants=[(variant, ModelRuns(variant.name, [run])) for variant, run in outcome.variants],
+        warnings=outcome.warnings,
+        commands=[shlex.join(["seq2seq", "compare", *study.given])],
+        gold=study.options.gold,
+    )

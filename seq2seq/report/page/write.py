@@ -15,9 +15,9 @@ from typing import Any
 
 from seq2seq.errors import UserError
 from seq2seq.report.page import theme
+from seq2seq.report.page.document import Figure, Page, Section, Table, numeric
+from seq2seq.report.page.formatting import pack_explorer, plain, script_json, shown, shown_cell, to_csv
 from seq2seq.report.page.markdown import as_markdown
-from seq2seq.report.page.packing import pack_explorer, plain, script_json, shown, shown_cell, to_csv
-from seq2seq.report.page.parts import Figure, Page, Section, Table, numeric
 from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
 
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -98,7 +98,7 @@ def as_html(page: Page, explorer: dict[str, Any] | None) -> str:
     )
 
 
-def tensorboard_summary(page: Page, folder: Path) -> None:
+def write_tensorboard(page: Page, folder: Path) -> None:
     """The findings and the figures' pictures, as ``write_page`` left them in ``folder``, for TensorBoard."""
     import numpy as np
     from PIL import Image

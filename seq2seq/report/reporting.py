@@ -1,0 +1,76 @@
+"""From a study, or from finished runs, to the page: read the data, write the page, print its answer."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from seq2seq.report.data import ReportData, data_of_runs, data_of_study
+from seq2seq.report.page.write import require_charts, write_page, write_tensorboard
+from seq2seq.report.sections.assembly import page_of
+from seq2seq.runs.run import find
+from seq2seq.study.conduct import conduct
+from seq2seq.study.fairness import check_alike, check_parameters
+from seq2seq.study.options import StudyConfig
+from seq2seq.study.plan import Study
+from seq2seq.study.runner import run_all
+from seq2seq.study.tasks import check_gold, default_workers, measuring_tasks
+
+
+def compare(study: Study) -> int:
+    """Conduct a study and write its page; returns the exit code, 1 where a run failed. Raises as ``conduct`` does."""
+    require_charts()
+    outcome = conduct(study)
+    write_report(data_of_study(outcome), study.report)
+    return 1 if outcome.failed else 0
+
+
+def report(
+    runs: Sequence[Path],
+    folder: Path,
+    title: str,
+    edges: list[int],
+    gold: str | None,
+    anyway: bool,
+    given: Sequence[str],
+) -> int:
+    """Write the page of finished runs after measuring what has not been measured; the exit code is 1 where that failed.
+
+    Args:
+        edges: upper ends of the buckets of source length, in words.
+        gold: Pharaoh file with the alignment of the test pairs.
+        anyway: compare runs that are not alike, with a warning.
+        given: all arguments of the command as the user typed them, which the page repeats.
+
+    Raises:
+        UserError: a run is not finished, or the runs are not alike and ``anyway`` is false.
+    """
+    require_charts()
+    found = [find(path)[0] for path in runs]
+    found.sort(key=lambda run: run.load_config().model.decoder.sees == "positions")  # the baseline comes first
+    warnings = check_alike(found, anyway)
+    command = shlex.join(["seq2seq", "report", *given])
+    data = data_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold)
+    warnings += check_parameters(
+        {group.model: group.parameters for group in data.groups}, StudyConfig.tolerance, anyway
+    )
+    check_gold(gold, len(data.src))
+    aligner = next((run for run in found if run.load_config().model.decoder.sees == "positions"), None)
+    tasks = measuring_tasks(found, data.config.data, folder / "logs", gold, aligner)
+    failed = run_all(tasks, default_workers(data.config.device, 1), 1)
+    warnings += [f"{label} failed: {why}" for label, why in failed.items()]
+    write_report(data, folder)
+    return 1 if failed else 0
+
+
+def write_report(data: ReportData, folder: Path) -> None:
+    """Write the page into ``folder``; print its answer and its warnings."""
+    page = page_of(data)
+    path = write_page(page, folder)
+    write_tensorboard(page, folder)
+    print()
+    for text in [*page.answer, *(f"warning: {warning}" for warning in page.warnings)]:
+        print(textwrap.fill(text, 80))
+    print(f"\nopen {path} in a browser")

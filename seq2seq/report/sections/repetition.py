@@ -1,0 +1,52 @@
+"""The last section: commands, versions, hardware and configs to repeat the comparison."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import yaml
+
+from seq2seq.config.validation import to_plain
+from seq2seq.report.data import ReportData
+from seq2seq.report.page.document import Section, Table
+from seq2seq.system.files import read_json
+
+
+def repetition(data: ReportData) -> Section:
+    """Commands, versions, hardware and configs."""
+    prints = [read_json(group.runs[0].fingerprint_file, "fingerprint") for group in data.groups]
+    configs = []
+    for group in data.groups:
+        config = group.configs[0]
+        command = shlex.join(["seq2seq", "evaluate", str(group.runs[0].folder)])
+        plain = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+        configs.append(f"# {group.model}, the config of its first seed ({command})\n{plain}")
+    versions = [[name, value] for name, value in prints[0].get("versions", {}).items()]
+    machine = prints[0].get("machine", {})
+    rows = [
+        *versions,
+        ["processor", machine.get("processor", "")],
+        ["CPU threads of a run", machine.get("threads", "")],
+    ]
+    rows += [["cores and memory", hardware()], ["code", prints[0].get("code", "")[:16]]]
+    rows += [["data", prints[0].get("data", "")[:16]], ["subwords", prints[0].get("subwords", "")[:16]]]
+    rows += [["command", command] for command in data.commands]
+    text = [
+        "Everything that is needed to do it again; the configs are the resolved ones that the runs were saved with."
+    ]
+    tables = [Table("environment", "Commands, versions, hardware", ["what", "value"], rows)]
+    return Section("repeat", "How to repeat it", text, [], tables, "\n".join(configs))
+
+
+def hardware() -> str:
+    """Number and name of the CPUs, and the memory, of the machine that makes the page."""
+    cpu = next((line.partition(":")[2].strip() for line in _proc("cpuinfo") if line.startswith("model name")), "CPU")
+    total = next((line.split()[1] for line in _proc("meminfo") if line.startswith("MemTotal")), "0")
+    return f"{os.cpu_count()} × {cpu}, {int(total) / 2**20:.0f} GiB"
+
+
+def _proc(name: str) -> list[str]:
+    path = Path("/proc") / name
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

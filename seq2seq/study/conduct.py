@@ -1,0 +1,130 @@
+"""A study from its plan to the last measurement: trials of learning rates, training runs and variants, measurements.
+
+Knows the order of the steps and what each takes from the one before. ``tasks`` has their commands and ``runner`` starts
+the processes; what the figures mean is the report's matter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from seq2seq.analysis.measurements import missing
+from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.errors import UserError
+from seq2seq.models.build import build, parameters_by_part
+from seq2seq.runs.run import Run
+from seq2seq.study.fairness import check_alike, check_fingerprints, check_parameters
+from seq2seq.study.options import VariantConfig
+from seq2seq.study.plan import Planned, Study
+from seq2seq.study.runner import minutes, run_all
+from seq2seq.study.tasks import (
+    MEASURING_SECONDS,
+    check_gold,
+    default_workers,
+    expected_seconds,
+    measuring_tasks,
+    training_task,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Finished runs of a study, and why others failed."""
+
+    study: Study
+    rates: dict[str, float | None]  # the learning rate of each model; None: its experiment's own
+    runs: list[Run]  # by model, in the order of the study's ``models``
+    variants: list[tuple[VariantConfig, Run]]
+    warnings: list[str]
+    failed: dict[str, str]  # label of a task to the reason
+
+
+def conduct(study: Study) -> Outcome:
+    """Train and measure everything in a study that is not there yet. A run that fails is left out, with a warning.
+
+    Raises:
+        UserError: the models cannot be compared fairly (said before anything is trained), or no run finished.
+        KeyboardInterrupt: the user stopped it, and every process has saved its state.
+    """
+    options = study.options
+    draft = study.runs(dict.fromkeys(options.models, options.rates[0] if options.rates else None))
+    announce(study, draft)
+    config = draft[0].config
+    corpus = prepare(config.data)
+    parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
+    warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
+    check_gold(options.gold, len(corpus.splits["test"]))
+    workers = options.workers or default_workers(config.device, options.threads)
+    failed = run_all([training_task(study, planned) for planned in study.trials], workers, options.threads)
+    rates = study.rates()
+    for model, rate in rates.items():
+        if rate is not None:
+            print(f"{model}: learning rate {rate:g}", file=sys.stderr)
+    planned_runs = study.runs(rates, cost_of_a_token(study, parameters))
+    planned_variants = study.variants(rates)
+    tasks = [training_task(study, planned) for planned in [*planned_runs, *(run for _, run in planned_variants)]]
+    aligner = next((planned.run for planned in planned_runs if planned.config.model.decoder.sees == "positions"), None)
+    to_measure = [planned.run for planned in planned_runs]
+    tasks += measuring_tasks(to_measure, config.data, study.logs, options.gold, aligner)
+    failed |= run_all(tasks, workers, options.threads)
+    finished = [planned for planned in planned_runs if planned.finished]
+    runs = [planned.run for planned in sorted(finished, key=lambda planned: options.models.index(planned.model))]
+    warnings += [f"{label} failed and is left out: {why}" for label, why in failed.items()]
+    if not runs:
+        raise UserError(f"nothing to compare, no run came to an end: {'; '.join(failed.values())}")
+    variants = [(variant, planned.run) for variant, planned in planned_variants if planned.finished]
+    warnings += check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
+    trials = [planned.run for planned in study.trials if planned.finished]
+    warnings += check_fingerprints([runs[0], *trials, *(run for _, run in variants)], options.anyway)
+    return Outcome(study, rates, runs, variants, warnings, failed)
+
+
+def announce(study: Study, runs: Sequence[Planned]) -> None:
+    """Print how many runs are needed, how many are finished, and an estimate of the time for the others."""
+    options = study.options
+    variants = [planned for _, planned in study.variants(dict.fromkeys(options.models))]
+    workers = options.workers or default_workers(runs[0].config.device, options.threads)
+    table = Table(title=f"study {options.name}", title_justify="left", title_style="bold")
+    for number, column in enumerate(("", "runs", "there", "to do")):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    left = 0.0
+    for name, planned in (("trials of learning rates", study.trials), ("models × seeds", runs), ("variants", variants)):
+        if planned:
+            seconds = sum(expected_seconds(study, one) for one in planned if not one.run.finished) / workers
+            there = sum(one.run.finished for one in planned)
+            table.add_row(name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds))
+            left += seconds
+    left += sum(MEASURING_SECONDS for one in runs if not one.run.finished or missing(one.run)) / workers
+    Console().print(table)
+    print(f"{workers} at a time, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
+    print(f"{minutes(left)} in all, measuring included.\nStop it with Ctrl-C at will: the same command goes on.")
+
+
+def count_parameters(planned: Planned, corpus: Corpus) -> int:
+    """Number of parameters of a run's model. Leaves the state of the random number generators as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return parameters_by_part(build(planned.config.model, *corpus.subwords.sizes))["total"]
+
+
+def cost_of_a_token(study: Study, parameters: dict[str, int]) -> dict[str, float] | None:
+    """Cost of a target token in each model, in the unit that ``match`` makes equal; None if that is the parameters.
+
+    Seconds are those of the slowest trial. Operations are six for each parameter and token (two in the forward pass,
+    four in the backward pass), as is usual; products of attention, which grow with the length, are not counted.
+    """
+    if study.options.match == "parameters":
+        return None
+    if study.options.match == "flops":
+        return {model: 6.0 * count for model, count in parameters.items()}
+    cost: dict[str, float] = {}
+    for planned in study.trials:
+        if planned.run.finished:
+            summary = planned.run.load_summary()
+            cost[planned.model] = max(cost.get(planned.model, 0.0), summary["seconds"] / summary["tokens"])
+    return cost

@@ -1,0 +1,84 @@
+"""Whether runs may be compared: fingerprints, configs, numbers of parameters. Knows run folders; no torch.
+
+What differs is an error, unless the user said ``anyway``: then it becomes a warning beside the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seq2seq.errors import UserError
+from seq2seq.runs.run import Run, differences
+from seq2seq.system.files import read_json
+
+COMPARED = ("data", "subwords", "references", "code", "versions")
+"""Entries of a fingerprint that must agree between runs that are compared."""
+MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")
+"""Keys of the config in which the runs of a study differ by design."""
+
+
+def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
+    """A line for each run whose fingerprint or config disagrees with the first one's.
+
+    Models, seeds and learning rates may differ, and the keys that begin with one of ``allowed``.
+    """
+    first, *others = runs
+    config = first.load_config()
+    reasons = []
+    for other in others:
+        keys = [d for d in differences(config, other.load_config()) if not d.startswith((*MAY_DIFFER, *allowed))]
+        reasons += _reason(first, other, [*unlike_entries(first, other), *keys])
+    return reasons
+
+
+def unlike_entries(first: Run, other: Run) -> list[str]:
+    """Entries of ``COMPARED`` in which two fingerprints disagree."""
+    one, two = (read_json(run.fingerprint_file, "fingerprint") for run in (first, other))
+    return [entry for entry in COMPARED if one.get(entry) != two.get(entry)]
+
+
+def _reason(first: Run, other: Run, differing: list[str]) -> list[str]:
+    return [f"{other.folder} is not like {first.folder}: {'; '.join(differing[:4])}"] if differing else []
+
+
+def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) -> list[str]:
+    """``unlike``, as warnings.
+
+    Raises:
+        UserError: runs are unlike and ``anyway`` is false, or they were tested on different sentences.
+    """
+    for run in runs[1:]:
+        if "references" in unlike_entries(runs[0], run):
+            raise UserError(
+                f"{run.folder} was tested on other sentences than {runs[0].folder}: no comparison is possible"
+            )
+    return _refuse(unlike(runs, allowed), anyway)
+
+
+def check_fingerprints(runs: Sequence[Run], anyway: bool) -> list[str]:
+    """``check_alike`` for trials and variants, whose configs differ by design: of the fingerprints alone."""
+    first, *others = runs
+    return _refuse([line for run in others for line in _reason(first, run, unlike_entries(first, run))], anyway)
+
+
+def _refuse(reasons: list[str], anyway: bool) -> list[str]:
+    if reasons and not anyway:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        raise UserError(f"{reasons[0]}{more}: a comparison would mix them up; to show them marked, say anyway")
+    return reasons
+
+
+def check_parameters(counts: dict[str, int], tolerance: float, anyway: bool) -> list[str]:
+    """A warning where the largest model has more parameters than the smallest allows, by the share ``tolerance``.
+
+    Raises:
+        UserError: it has, and ``anyway`` is false.
+    """
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[most] <= counts[least] * (1 + tolerance):
+        return []
+    excess = counts[most] / counts[least] - 1
+    reason = f"{most} has {counts[most]:,} parameters, {excess:.1%} more than {least}'s {counts[least]:,}"
+    if not anyway:
+        raise UserError(f"{reason}, above the tolerance of {tolerance:.0%}: change a width, or say anyway")
+    return [reason]

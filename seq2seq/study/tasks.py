@@ -1,0 +1,100 @@
+"""The processes of a study as tasks: to train a run, to align the test pairs, to measure a run. Knows their commands,
+when each may start and about how long it takes; starts nothing itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from seq2seq.analysis.measurements import missing
+from seq2seq.config.schema import DataConfig
+from seq2seq.data import files
+from seq2seq.data.sources import open_source
+from seq2seq.errors import UserError
+from seq2seq.runs.run import Run
+from seq2seq.study.plan import Planned, Study
+from seq2seq.study.runner import Task
+from seq2seq.system.devices import choose_device
+
+DEFAULT_PACE = 150.0  # seconds a million target tokens, for a model without an entry in ``pace``
+OVERHEAD_SECONDS = 25.0  # of a run outside training: start, validations, test
+MEASURING_SECONDS = 100.0  # for all measurements of a run
+
+
+def training_task(study: Study, planned: Planned) -> Task:
+    """``seq2seq train``, which continues a run that was cut off."""
+    return Task(
+        planned.label,
+        ["seq2seq", "train", *planned.arguments],
+        study.logs / f"{planned.label.replace('/', '-')}.log",
+        expected_seconds(study, planned),
+        lambda: planned.finished,
+    )
+
+
+def measuring_tasks(
+    runs: Sequence[Run], data: DataConfig, logs: Path, gold: str | None, aligner: Run | None
+) -> list[Task]:
+    """A process for each run that makes its measurements; it waits until the run, which may be planned, is finished.
+
+    The measurement of forgetting needs a word alignment of the test pairs: ``gold`` (a Pharaoh file), else the
+    corpus's own, else the attention of the run ``aligner``, the same for all runs, by one task more. Without any of
+    these nothing is measured on forgetting.
+    """
+    tasks: list[Task] = []
+    links = Path(gold) if gold else None
+    if links is None and aligner is not None and open_source(data).alignment_file("test") is None:
+        links = logs / "attention.pharaoh"
+        command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
+        log = logs / "aligning.log"
+        tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
+    for run in runs:
+        command = ["seq2seq.analysis.measurements", str(run.folder)]
+        command += [] if links is None else ["--links", str(links)]
+        command += ["--gold"] if gold else []
+        label = "/".join(run.folder.parts[-2:])
+        log = logs / f"measuring-{label.replace('/', '-')}.log"
+        done = partial(_is_measured, run, links, bool(gold))
+        ready = partial(_is_measurable, run, links)
+        tasks.append(Task(f"measuring {label}", command, log, MEASURING_SECONDS, done, ready))
+    return tasks
+
+
+def _is_measurable(run: Run, links: Path | None) -> bool:
+    return run.finished and (links is None or links.exists())
+
+
+def _is_measured(run: Run, links: Path | None, gold: bool) -> bool:
+    return _is_measurable(run, links) and not missing(run, links, gold)
+
+
+def check_gold(gold: str | None, sentences: int) -> None:
+    """Check, before hours are spent, that a gold alignment has one line for each test pair. Raises ``UserError``."""
+    lines = files.measure(gold)[0] if gold else sentences
+    if lines != sentences:
+        raise UserError(f"{gold} has {lines:,} lines, but the test has {sentences:,} pairs: give one for each")
+
+
+def expected_seconds(study: Study, planned: Planned) -> float:
+    """Estimate of a run's time, from the speed of a finished trial of its model, else from the study's ``pace``."""
+    tokens = planned.config.trainer.max_tokens
+    if tokens is None:
+        return (planned.config.trainer.max_hours or 1.0) * 3600
+    model = planned.config.model.name
+    for trial in study.trials:
+        if trial.config.model.name == model and trial.run.finished:
+            summary = trial.run.load_summary()
+            return float(summary["seconds"]) / summary["tokens"] * tokens * 1.1 + OVERHEAD_SECONDS
+    return study.options.pace.get(model, DEFAULT_PACE) * tokens / 1e6 + OVERHEAD_SECONDS
+
+
+def default_workers(device: str, threads: int) -> int:
+    """Number of processes at a time: on a CPU as many as its cores give ``threads`` threads each; on a GPU one."""
+    if choose_device(device).type != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(cores // threads, 1)
