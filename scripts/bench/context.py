@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from scripts.bench import environments
 from scripts.bench.corpus import Text
@@ -54,18 +54,10 @@ class Bench:
         try:
             python = environments.interpreter(contender)
         except environments.NotInstalled as error:
-            self.leave_out(contender, f"not installed: {error}")
+            self.missing[contender] = f"not installed: {error}"
+            say(f"{contender} is left out: {self.missing[contender]}")
+            raise
         return [str(python), "-m", f"scripts.bench.workers.{contender}"]
-
-    def leave_out(self, contender: str, why: str) -> NoReturn:
-        """Note and print that a contender is left out.
-
-        Raises:
-            Failed: always, with the reason.
-        """
-        self.missing[contender] = why
-        say(f"{contender} is left out: {why}")
-        raise Failed(why)
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 
 from scripts.bench.corpus import CACHE
-from scripts.bench.worker import ROOT
+from scripts.bench.worker import ROOT, Failed
 
 PEERS = Path(__file__).parent / "peers"
 OWN = ("ours", "tutorial")  # run in our own environment
 PATIENCE = 3_600  # seconds an installation may take
 
 
-class NotInstalled(Exception):
+class NotInstalled(Failed):
     """A peer's environment could not be made; the reason is one line."""
 
 

@@ -59,9 +59,9 @@ def record_of(row: Row) -> Record:
         "taken": spread([one["taken"] for one in row.slices if one.get("taken") is not None]),
         "updates": updates,
         "tokens_per_update": sum(one["tokens"] for one in row.slices) / max(updates, 1),
-        **{key: latest.get(key) for key in ("nll", "rss_mb", "cuda_mb")},
+        **{key: latest.get(key) for key in ("rss_mb", "cuda_mb")},
         "check": row.check,
-        **{key: row.about.get(key) for key in ("flops_per_token", "real_share")},
+        "flops_per_token": row.about.get("flops_per_token"),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from scripts.bench import worker as processes
@@ -25,9 +25,7 @@ def say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def running(
-    rows: Sequence[Row], at_once: int = 1, tell: Callable[[str], None] = lambda line: None
-) -> Iterator[dict[int, Worker]]:
+def running(rows: Sequence[Row], at_once: int = 1) -> Iterator[dict[int, Worker]]:
     """Ready workers by the number of their row, ``at_once`` started side by side; all are stopped in the end.
 
     A row whose worker cannot run is left out, and its ``failed`` tells why.
@@ -44,7 +42,7 @@ def running(
             for n, worker in enumerate(pool.map(start, rows)):
                 if worker is not None:
                     workers[n] = worker
-                tell(f"{rows[n].name}: {rows[n].failed or 'ready'}")
+                say(f"{rows[n].name}: {rows[n].failed or 'ready'}")
         yield workers
     finally:
         for worker in workers.values():
@@ -59,7 +57,6 @@ def measure(
     checks: bool = True,
     quiet: float = 0.0,
     longest: float = float("inf"),
-    tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Fill in the rows: a warm-up each, then ``rounds`` slices of ``seconds`` in turns. A row may fail at any time.
 
@@ -67,7 +64,7 @@ def measure(
     where it was disturbed. A contender whose warm-up takes more than ``longest`` seconds, at less than ``HOPELESS`` of
     the fastest rate, is measured by its warm-up alone.
     """
-    with running(rows, at_once, tell) as workers:
+    with running(rows, at_once) as workers:
         _drop_twins(rows, workers)
         for turn in range(rounds + 1):
             order = [(n + turn) % len(rows) for n in range(len(rows))]
@@ -76,7 +73,7 @@ def measure(
                     workers.pop(n).stop(0)
             if turn == 0:
                 _leave_at_the_warmup(rows, workers, longest)
-            tell(f"round {turn} of {rounds} done" if turn else "warmed up")
+            say(f"round {turn} of {rounds} done" if turn else "warmed up")
         for n, worker in workers.items():
             if checks:
                 _check(rows[n], worker)
@@ -113,7 +110,7 @@ def _slice(row: Row, worker: Worker, seconds: float, warmup: bool, quiet: float)
             row.failed = str(failed)
             return False
         answer["taken"] = contention.share()
-        answer["cpu_seconds"] = contention.used() - answer.get("uncounted_cpu_seconds", 0.0)
+        answer["cpu_seconds"] = contention.used()
         if (answer["taken"] or 0.0) < DISTURBED or time.monotonic() >= until:
             break
     if warmup:

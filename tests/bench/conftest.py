@@ -19,12 +19,11 @@ channel = Channel()
 print("a framework's chatter")
 """
 WORKING = """
-channel.on_check(lambda: {"own": 2.0, "recomputed": channel.spec.get("recomputed", 2.0)})
-channel.on_translate(lambda lines: [line[::-1] for line in lines])
+channel.on("check", lambda _: {"own": 2.0, "recomputed": channel.spec.get("recomputed", 2.0)})
+channel.on("translate", lambda lines: [line[::-1] for line in lines])
 channel.ready("1.0", 7, ["a note"])
 for batch in channel.batches(itertools.repeat(5), lambda batch: batch):
     time.sleep(channel.spec.get("sleep", 0.01))
-    channel.loss(10.0, batch)
 """
 
 

@@ -186,7 +186,7 @@ def test_runs_at_once_are_summed(fake: Callable[..., Row]) -> None:
 
 LEARNS = """
 right = ["▁the", "▁same", "▁four", "▁word", "s"]
-channel.on_translate(lambda lines: [right if channel.tokens > 150 else ["▁a"] for _ in lines])
+channel.on("translate", lambda lines: [right if channel.tokens > 150 else ["▁a"] for _ in lines])
 channel.ready("1", 1)
 for batch in channel.batches(itertools.repeat(5), lambda batch: batch):
     time.sleep(0.01)

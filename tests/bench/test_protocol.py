@@ -6,13 +6,12 @@ import ast
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
-from scripts.bench import environments, rounds, workers
+from scripts.bench import environments, workers
 from scripts.bench.plan import CONTENDERS
 from scripts.bench.worker import Failed, Row, environment, start
 
@@ -26,7 +25,6 @@ def test_a_worker_works_in_slices(fake: Callable[..., Row]) -> None:
     for answer, seconds in ((first, 0.1), (second, 0.2)):
         assert seconds <= answer["seconds"] < seconds + 0.1  # to the end of an update, no further
         assert answer["tokens"] == 5 * answer["updates"]
-        assert answer["nll"] == pytest.approx(2.0)
         assert answer["rss_mb"] > 1 and answer["cuda_mb"] is None
     assert 0 < first["first_update_seconds"] < 5 and "first_update_seconds" not in second
     worker.stop()
@@ -37,29 +35,8 @@ def test_the_clock_stands_while_a_worker_waits(fake: Callable[..., Row]) -> None
     worker = start(fake())
     assert worker.ask({"check": True}, 10)["check"]["own"] == 2.0  # before the first slice
     answer = worker.ask({"seconds": 0.05}, 10)
-    assert worker.ask({"translate": [["a", "b"], []]}, 10) == {"translations": [["b", "a"], []]}
+    assert worker.ask({"translate": [["a", "b"], []]}, 10) == {"translate": [["b", "a"], []]}
     assert answer["seconds"] < 0.15
-    worker.stop()
-
-
-def test_what_the_bench_alone_wants_takes_no_time_of_a_slice(fake: Callable[..., Row]) -> None:
-    body = """
-    channel.ready("1", 1)
-    for batch in channel.batches(itertools.repeat(5), lambda batch: batch):
-        time.sleep(0.01)
-        with channel.off_the_clock():
-            until = time.process_time() + 0.05
-            while time.process_time() < until:
-                pass
-    """
-    row = fake(body)
-    rounds.measure([row], rounds=1, seconds=0.1, checks=False)
-    assert row.slices[0]["cpu_seconds"] < 0.05 * (row.slices[0]["updates"] - 1)  # nor of its processor time
-    worker = start(row)
-    began = time.monotonic()
-    answer = worker.ask({"seconds": 0.1}, 10)
-    assert 0.1 <= answer["seconds"] < 0.01 + 0.05 * (answer["updates"] - 1)
-    assert time.monotonic() - began > answer["seconds"] + 0.05 * answer["updates"]
     worker.stop()
 
 
@@ -88,7 +65,7 @@ def test_a_worker_that_cannot_run_says_why(fake: Callable[..., Row], body: str, 
 
 
 def test_a_handler_that_fails_does_not_end_the_worker(fake: Callable[..., Row]) -> None:
-    worker = start(fake("channel.on_check(lambda: 1 / 0)\nchannel.ready('1', 1)\nchannel.begin()"))
+    worker = start(fake("channel.on('check', lambda _: 1 / 0)\nchannel.ready('1', 1)\nchannel.begin()"))
     assert "ZeroDivisionError" in worker.ask({"check": True}, 10)["error"]
     assert "no answer to translate" in worker.ask({"translate": []}, 10)["error"]
     worker.stop()
@@ -104,7 +81,7 @@ def test_a_framework_that_fetches_ahead_counts_updates_itself(fake: Callable[...
     """
     worker = start(fake(body))
     answer = worker.ask({"seconds": 0.05}, 10)
-    assert answer["tokens"] == 3 * answer["updates"] and answer["nll"] is None
+    assert answer["tokens"] == 3 * answer["updates"]
     worker.stop()
     assert worker.process.returncode == 0
 

@@ -67,11 +67,11 @@ def test_the_worker_learns_is_checked_and_translates(tmp_path: Path) -> None:
     write_data(tmp_path)
     row = Row("tutorial", "fp32", COMMAND, spec_of("bahdanau", tmp_path, "train"), tmp_path / "work")
     worker = start(row)
-    first = worker.ask({"seconds": 0.5}, 60)
-    second = worker.ask({"seconds": 0.5}, 60)
-    assert second["nll"] < first["nll"] and first["tokens"] > 0
-    assert checked(worker.ask({"check": True}, 60))["same"] is True
-    assert len(worker.ask({"translate": [["p4", "p5"], ["p6"]]}, 60)["translations"]) == 2
+    before = checked(worker.ask({"check": True}, 60))
+    assert worker.ask({"seconds": 1.0}, 60)["tokens"] > 0
+    after = checked(worker.ask({"check": True}, 60))
+    assert after["own"] < before["own"] and before["same"] is after["same"] is True
+    assert len(worker.ask({"translate": [["p4", "p5"], ["p6"]]}, 60)["translate"]) == 2
     worker.stop()
 
 

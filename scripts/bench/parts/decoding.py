@@ -25,9 +25,9 @@ def measure(bench: Bench) -> Iterator[Record]:
             asked = {"beam": beam, "batch": plan.BATCH, "length": bench.plan.decode_length}
             contenders = [c for c in case.contenders if c != "ctranslate2" or exported.get("export")]
             rows = list(bench.rows(case, text, "decode", contenders, decode=asked, **exported))
-            how: dict[str, Any] = {"checks": False, "quiet": bench.quiet, "longest": bench.plan.longest}
-            turns, seconds = bench.plan.rounds, bench.plan.decode_seconds
-            rounds.measure(rows, turns, seconds, bench.plan.starts_at_once, tell=rounds.say, **how)
+            how = bench.plan
+            turns, seconds, together = how.rounds, how.decode_seconds, how.starts_at_once
+            rounds.measure(rows, turns, seconds, together, checks=False, quiet=bench.quiet, longest=how.longest)
             measured = [record_of(row) for row in rows]
             lines = ratios(case.name, beam, measured)
             yield {"case": case.name, "model": case.model, "rows": measured, "ratios": lines, **asked}

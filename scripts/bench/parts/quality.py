@@ -107,10 +107,10 @@ def until(row: Row, data: Path) -> Record:
                 tokens = train_on(worker, tokens, began)
                 before = time.time()
                 said = worker.ask({"translate": sources}, SLICE_PATIENCE)
-                if said.get("translations") is None:
-                    raise Failed(said.get("error", "no translations"))
+                if said["translate"] is None:
+                    raise Failed(said["error"])
                 validating += time.time() - before
-                bleu = score(said["translations"], references)
+                bleu = score(said["translate"], references)
                 curve.append([tokens, time.time() - began, bleu])
                 result["reached"] = bleu >= plan.QUALITY.bleu
     except Failed as failed:

@@ -18,7 +18,7 @@ def measure(bench: Bench) -> Iterator[Record]:
         print(f"train {case.name}", flush=True)
         rows = list(bench.rows(case, text, "train", case.contenders))
         how = bench.plan
-        rounds.measure(rows, how.rounds, how.seconds, how.starts_at_once, quiet=bench.quiet, tell=rounds.say)
+        rounds.measure(rows, how.rounds, how.seconds, how.starts_at_once, quiet=bench.quiet)
         measured = [record_of(row) for row in rows]
         about = {"batch_tokens": case.batch_tokens, "size": case.size, "corpus": text.meta}
         about |= {"case": case.name, "model": case.model}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scripts.bench.figures import Record
 from scripts.bench.plan import LABELS, PARTS
@@ -68,10 +67,6 @@ def _check(row: Record) -> str:
     return "same" if check["same"] else f"**differs**: {check['own']:.4f}, by hand {check['recomputed']:.4f}"
 
 
-def _memory(row: Record) -> str:
-    return f"{number(row['rss_mb'] if row['cuda_mb'] is None else row['cuda_mb'])} MiB"
-
-
 def _speed_columns(unit: str, updates: str, update: str) -> Columns:
     return {
         "": _name,
@@ -80,7 +75,7 @@ def _speed_columns(unit: str, updates: str, update: str) -> Columns:
         updates: lambda row: row["updates"],
         f"tokens {update}": lambda row: number(row["tokens_per_update"]),
         "parameters": lambda row: f"{row['parameters'] / 1e6:.2f}M",
-        "peak memory": _memory,
+        "peak memory": lambda row: f"{number(row['rss_mb'] if row['cuda_mb'] is None else row['cuda_mb'])} MiB",
         f"first {update.split()[1]}": lambda row: f"{number(row['first_update_seconds'])} s",
     }
 
@@ -99,15 +94,6 @@ def _notes(rows: Iterable[Record]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _speeds(results: Results, part: str, columns: Columns) -> list[str]:
-    lines = []
-    for title, record, rows in speeds(results, part):
-        measured = [row for row in rows if not row["failed"]]
-        about = _trained(record) if part == "train" else _decoded(record)
-        lines += [f"### {title}", "", about, "", *markdown(columns, measured), *_notes(record["rows"])]
-    return lines
-
-
 def _trained(record: Record) -> str:
     text = record["corpus"]
     return (
@@ -121,12 +107,16 @@ def _decoded(record: Record) -> str:
     return f"{record['batch']} sentences a batch, {record['length']} tokens a hypothesis, whatever the weights say."
 
 
-def _train(results: Results) -> list[str]:
-    return ["## Training", "", *_speeds(results, "train", TRAIN)]
-
-
-def _decode(results: Results) -> list[str]:
-    return ["## Decoding", "", *_speeds(results, "decode", DECODE)]
+def _speeds(results: Results, part: str) -> list[str]:
+    heading, columns, about = {
+        "train": ("## Training", TRAIN, _trained),
+        "decode": ("## Decoding", DECODE, _decoded),
+    }[part]
+    lines = [heading, ""]
+    for title, record, rows in speeds(results, part):
+        table = markdown(columns, [row for row in rows if not row["failed"]])
+        lines += [f"### {title}", "", about(record), "", *table, *_notes(record["rows"])]
+    return lines
 
 
 # ------------------------------------------------------------------------------------------------------ the other parts
@@ -134,18 +124,17 @@ def _decode(results: Results) -> list[str]:
 
 def _machine(results: Results) -> list[str]:
     gflops = records(results, "machine")[0]["gflops"]
-    rows = [{"shape": shape, **{name: gflops[name][shape] for name in gflops}} for shape in gflops["fp32"]]
     columns: Columns = {
-        "matrix product (m×k×n)": lambda row: row["shape"],
-        **{f"{name} GFLOP/s": functools.partial(lambda name, row: number(row[name]), name) for name in gflops},
+        "matrix product (m×k×n)": lambda shape: shape,
+        "fp32 GFLOP/s": lambda shape: number(gflops["fp32"][shape]),
+        "bf16 GFLOP/s": lambda shape: number(gflops.get("bf16", {}).get(shape)),
     }
-    return ["## The machine", "", *markdown(columns, rows)]
+    return ["## The machine", "", *markdown(columns, gflops["fp32"])]
 
 
 def _startup(results: Results) -> list[str]:
-    columns: Columns = {"": lambda row: f"`{row['name']}`", "seconds": lambda row: spread(row["seconds"], " s")}
-    seconds = records(results, "startup")[0]["seconds"]
-    return ["## Start", "", *markdown(columns, [{"name": name, "seconds": each} for name, each in seconds.items()])]
+    columns: Columns = {"": lambda each: f"`{each[0]}`", "seconds": lambda each: spread(each[1], " s")}
+    return ["## Start", "", *markdown(columns, records(results, "startup")[0]["seconds"].items())]
 
 
 def _seconds(row: Record, clock: str) -> str:
@@ -177,8 +166,8 @@ def _quality(results: Results) -> list[str]:
 PARALLEL: Columns = {
     "": lambda record: record["case"],
     "one run, all threads": lambda record: record.get("failed") or spread(record["alone"]),
-    "runs of one thread each, summed": lambda record: "" if record.get("failed") else spread(record["together"]),
-    "ratio": lambda record: "" if record.get("failed") else spread(record["ratios"][0]["ratio"], "×"),
+    "runs of one thread each, summed": lambda record: spread(record.get("together")),
+    "ratio": lambda record: "".join(spread(line["ratio"], "×") for line in record["ratios"]),
 }
 
 
@@ -195,7 +184,7 @@ GROWTH: Columns = {
     "own memory, planning": lambda size: f"{number(size['pipeline_mb'])} MiB",
     "in all": lambda size: f"{number(size['private_mb'])} MiB",
 }
-LENGTHS: Columns = {"tokens": lambda point: point["tokens"], "seconds": lambda point: number(point["seconds"])}
+LENGTHS: Columns = {"tokens": lambda point: point[0], "seconds": lambda point: number(point[1])}
 
 
 def _scaling(results: Results) -> list[str]:
@@ -204,17 +193,16 @@ def _scaling(results: Results) -> list[str]:
         if record["kind"] == "corpus":
             lines += markdown(GROWTH, record["sizes"])
             continue
-        points = [{"tokens": length, "seconds": seconds} for length, seconds in record["seconds"]]
         lines += [f"### Decoding, {record['case']}: seconds of a batch by output length", ""]
-        lines += [*markdown(LENGTHS, points), f"Total time grows as length^{record['exponent']:.2f}.", ""]
+        lines += [*markdown(LENGTHS, record["seconds"]), f"Total time grows as length^{record['exponent']:.2f}.", ""]
     return lines
 
 
 PROFILE: Columns = {
-    "operation": lambda row: f"`{row['operation']}`",
-    "ms an update": lambda row: number(row["ms"]),
-    "share": lambda row: f"{row['share']:.1%}",
-    "calls an update": lambda row: row["calls"],
+    "operation": lambda row: f"`{row[0]}`",
+    "ms an update": lambda row: number(row[1]),
+    "share": lambda row: f"{row[2]:.1%}",
+    "calls an update": lambda row: row[3],
 }
 
 
@@ -224,23 +212,22 @@ def _profile(results: Results) -> list[str]:
         if record.get("failed"):
             lines += [f"- {record['case']}: {record['failed']}"]
             continue
-        rows = [dict(zip(("operation", "ms", "share", "calls"), row, strict=True)) for row in record["operations"]]
         lines += [
             f"### {record['case']} ({record['precision']})",
             "",
             f"{record['updates']} updates of {number(record['ms_per_update'])} ms; loading the batches is "
             f"{record['loading_share']:.2%} of the time.",
             "",
-            *markdown(PROFILE, rows),
+            *markdown(PROFILE, record["operations"]),
         ]
     return lines
 
 
-SECTIONS = {
+SECTIONS: dict[str, Callable[[Results], list[str]]] = {
     "machine": _machine,
-    "train": _train,
+    "train": lambda results: _speeds(results, "train"),
     "profile": _profile,
-    "decode": _decode,
+    "decode": lambda results: _speeds(results, "decode"),
     "startup": _startup,
     "parallel": _parallel,
     "scaling": _scaling,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from scripts.bench.figures import Record, Spread
 from scripts.bench.plan import LABELS
 from scripts.bench.report.results import Results, disturbed, lines
 
-Columns = Mapping[str, Callable[[Record], object]]
+Columns = Mapping[str, Callable[[Any], object]]
 """The columns of a table: their headings, and the text that each takes from a record."""
 
 
@@ -50,7 +51,7 @@ def verdict(line: Record) -> str:
     return {True: "reached", False: "not reached", None: "not measured"}[line.get("reached")]
 
 
-def markdown(columns: Columns, records: Iterable[Record]) -> list[str]:
+def markdown(columns: Columns, records: Iterable[Any]) -> list[str]:
     """A Markdown table of a row for each record, all columns but the first aligned to the right; empty without rows."""
     head, align = list(columns), ["---"] + ["---:"] * (len(columns) - 1)
     rows = [[str(column(record)) for column in columns.values()] for record in records]
@@ -59,7 +60,7 @@ def markdown(columns: Columns, records: Iterable[Record]) -> list[str]:
 
 def ratios(results: Results) -> tuple[Columns, list[Record]]:
     """The table of ratios: its columns and its lines. On a disturbed machine it has ratios by processor seconds too."""
-    columns: dict[str, Callable[[Record], object]] = {
+    columns: dict[str, Callable[[Any], object]] = {
         "ours": lambda line: line["what"],
         "against": lambda line: label(line["against"]),
         "ratio": lambda line: spread(line["ratio"], "×"),

@@ -17,7 +17,7 @@ from scripts.bench.workers.protocol import Channel
 PAD, UNK, BOS, EOS = range(4)
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 SENTENCES = 1_000  # of the test split are decoded
-NLL_EVERY = 4  # updates between two measurements of the NLL where it needs a pass over the logits of its own
+INPUT_FEEDING = "attention as wide as the decoder, input feeding, output untied (its width is not the embedding's)"
 
 Tokens = list[str]
 
@@ -143,8 +143,8 @@ class Contender(ABC):
     def start_training(self) -> None:
         """Answer every order of a training worker."""
         about = self.prepare_training()
-        self.channel.on_check(self.check)
-        self.channel.on_translate(self.translate)
+        self.channel.on("check", lambda _: self.check())
+        self.channel.on("translate", self.translate)
         self.ready(**about)
         self.train()
 

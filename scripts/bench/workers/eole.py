@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.workers.contender import NLL_EVERY, Tokens, TorchContender
+from scripts.bench.workers.contender import INPUT_FEEDING, Tokens, TorchContender
 from scripts.bench.workers.protocol import Channel
 
 ENDLESS = 10_000_000  # updates
@@ -158,14 +158,12 @@ class Eole(TorchContender):
 
         optimizer = Optimizer.from_config(self.model, self.config)
         self.trainer = build_trainer(self.config, self.device_id, self.model, self.vocabs, optimizer)
-        self.trainer.train_loss.criterion = noting(self.channel, self.trainer.train_loss.criterion)
         how = {"task": CorpusTask.TRAIN, "device_id": self.device_id}
         batches = iter(build_dynamic_dataset_iter(self.config, self.transforms, self.vocabs, **how))
-        some = list(itertools.islice(batches, 20))  # fills the first bucket, which a long run does not notice
-        self.first, self.batches = some[0][0], itertools.chain(some, batches)
+        first = next(batches)
+        self.first, self.batches = first[0], itertools.chain([first], batches)
         self.notes = notes_of(self.spec)
-        positions = sum(batch["tgt"][:, 1:].numel() for batch, _ in some)
-        return {"real_share": round(sum(map(self.tokens, some)) / positions, 3)}
+        return {}
 
     def tokens(self, batch: tuple[dict[str, Any], int]) -> int:
         """Target tokens of a batch, without padding."""
@@ -255,44 +253,17 @@ class Eole(TorchContender):
             yield from (len(best[0]) for best in found["predictions"])
 
 
-def noting(channel: Channel, criterion: Any) -> Any:
-    """eole's criterion, which also tells the channel the sum of the NLL without label smoothing."""
-    import torch
-    from torch.nn import functional
-
-    class Noting(torch.nn.CrossEntropyLoss):
-        calls = 0
-
-        def forward(self, scores: Any, target: Any) -> Any:
-            loss = super().forward(scores, target)
-            if not self.label_smoothing:
-                channel.loss(loss.detach(), int(target.ne(self.ignore_index).sum()))
-            elif self.calls % NLL_EVERY == 0:
-                with channel.off_the_clock(), torch.no_grad():
-                    nll = functional.cross_entropy(scores, target, ignore_index=self.ignore_index, reduction="sum")
-                channel.loss(nll, int(target.ne(self.ignore_index).sum()))
-            self.calls += 1
-            return loss
-
-    smoothing = criterion.label_smoothing
-    return Noting(ignore_index=criterion.ignore_index, reduction="sum", label_smoothing=smoothing)
-
-
 def notes_of(spec: dict[str, Any]) -> list[str]:
     """Differences from the SPEC's model and training."""
     notes = ["torch Adam, for each tensor together (no option for the fused one)", "sources without EOS"]
     if spec["model"] == "bahdanau":
-        notes.append(
-            "attention as wide as the decoder, input feeding, output untied (its width is not the embedding's)"
-        )
+        notes.append(INPUT_FEEDING)
     if spec["model"] == "lstm":
         notes.append("context as the decoder's first state only, output untied; its decoder's output made contiguous")
     if spec["model"] != "transformer":
         notes.append("the encoder reads padding (not packed)")
     if spec.get("ema"):
         notes.append("translates with its own moving average of weights (average_decay)")
-    if spec["label_smoothing"]:
-        notes.append(f"its nll is taken every {NLL_EVERY} updates")
     return notes
 
 

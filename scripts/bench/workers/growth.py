@@ -16,6 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+
+from seq2seq.config.compose import compose
+from seq2seq.data.batches import BatchStream, multiple_for
+from seq2seq.data.encoded import Flat, FlatWriter, Split
+from seq2seq.models.build import build as build_model
+from seq2seq.system.devices import choose_precision, prepare_process
+from seq2seq.training.progress import RunningMetrics, TrainState
+from seq2seq.training.update import Updater
+
+CPU = torch.device("cpu")
+PRECISION = choose_precision("auto", CPU)
+WARM = 5  # updates
 
 
 def sentences(data: Path, side: str) -> list[list[int]]:
@@ -27,8 +40,6 @@ def sentences(data: Path, side: str) -> list[list[int]]:
 
 def build(spec: dict[str, Any]) -> None:
     """Write the corpus of ``pairs`` pairs."""
-    from seq2seq.data.encoded import FlatWriter
-
     folder = Path(spec["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     for side in ("src", "tgt"):
@@ -61,12 +72,6 @@ class Highest(threading.Thread):
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Microseconds a target token of planning a whole epoch, of loading batches, and of updates; and the memory."""
-    import torch
-
-    from seq2seq.data.batches import BatchStream, multiple_for
-    from seq2seq.data.encoded import Flat, Split
-    from seq2seq.system.devices import choose_precision, prepare_process
-
     prepare_process()  # as in training
     torch.set_num_threads(spec["threads"])
     folder = Path(spec["folder"])
@@ -75,11 +80,10 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     highest.start()
     began = time.perf_counter()
     split = Split(Flat(folder, "train.src", "uint16"), Flat(folder, "train.tgt", "uint16"), None)
-    cpu = torch.device("cpu")
-    multiple = multiple_for(cpu, choose_precision("auto", cpu))
+    multiple = multiple_for(CPU, PRECISION)
     batches = BatchStream(split, spec["batch_tokens"], spec["seed"], multiple=multiple)
-    for part in range(batches.shards):
-        batches.shard(part)
+    for shard in range(batches.shards):
+        batches.shard(shard)
     planning = time.perf_counter() - began
     tokens, pipeline = int(split.tgt.offsets[-1]), highest.most - base
     loading, updating = run(spec, batches)
@@ -97,9 +101,12 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run(spec: dict[str, Any], batches: Any) -> tuple[float, float]:
-    """Seconds a token of loading, and of updates of the lstm, for some seconds; the first few updates do not count."""
-    update = updates_of(spec)
+def run(spec: dict[str, Any], batches: BatchStream) -> tuple[float, float]:
+    """Seconds a token of loading, and of updates of the lstm's preset, for some seconds after a few warm-up updates."""
+    options = compose(["experiment=lstm", "trainer.ema=0"])
+    torch.manual_seed(1)
+    model = build_model(options.model, spec["vocabulary"], spec["vocabulary"])
+    updater, state, metrics = Updater(model, options.trainer, CPU, PRECISION), TrainState(), RunningMetrics.empty(CPU)
     loading = updating = 0.0
     tokens = 0
     until = time.perf_counter() + spec["seconds"]
@@ -107,42 +114,14 @@ def run(spec: dict[str, Any], batches: Any) -> tuple[float, float]:
         began = time.perf_counter()
         batch = batches.load(rows, 1, number)
         between = time.perf_counter()
-        update(batch)
+        updater.update([batch], options.trainer.optimizer.lr, state, metrics)
         ended = time.perf_counter()
-        if number >= 5:
+        if number >= WARM:
             tokens += batch.tokens
             loading, updating = loading + between - began, updating + ended - between
-            if ended > until and number >= 15:
+            if ended > until and number >= WARM + 10:
                 break
     return loading / tokens, updating / tokens
-
-
-def updates_of(spec: dict[str, Any]) -> Any:
-    """One update of the embedded lstm's preset, as a function of a batch."""
-    import torch
-
-    from seq2seq.config.compose import compose
-    from seq2seq.models.build import build as build_model
-    from seq2seq.models.loss import sequence_loss
-    from seq2seq.system.devices import autocast, choose_precision
-    from seq2seq.training.optimizer import build_optimizer
-
-    config = compose(["experiment=lstm"])
-    torch.manual_seed(1)
-    model = build_model(config.model, spec["vocabulary"], spec["vocabulary"])
-    optimizer = build_optimizer(model, config.trainer.optimizer)
-    cpu = torch.device("cpu")
-    cast = autocast(cpu, choose_precision("auto", cpu))
-
-    def update(batch: Any) -> None:
-        with cast():
-            loss, _ = sequence_loss(model, model(batch.src, batch.tgt_in).hidden, batch.tgt_out, 0.0)
-        (loss / batch.tokens).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return update
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.workers.contender import Tokens, TorchContender, lines_of
+from scripts.bench.workers.contender import INPUT_FEEDING, Tokens, TorchContender, lines_of
 from scripts.bench.workers.protocol import Channel
 
 NEVER = 1_000_000_000
@@ -146,24 +146,18 @@ class JoeyNMT(TorchContender):
         from joeynmt.training import TrainManager
 
         args, make = self.args, self.training_data.make_iter
-        self.model._loss_function = noting(self.channel, self.model.pad_index, args.train.label_smoothing)
         named = ("model_dir", "device", "n_gpu", "num_workers", "autocast", "seed")
         options = {name: getattr(args, name) for name in named}
         self.trainer = TrainManager(model=self.model, rank=0, train_args=args.train, dev_args=args.test, **options)
         self.some = [lines_of(self.data / f"train.tokens.{side}", 32) for side in ("src", "tgt")]
-        loader = make(batch_size=args.train.batch_size, batch_type="token", shuffle=True, **self.indices())
-        counts = [(batch.ntokens, batch.trg.numel()) for batch in itertools.islice(loader, 20)]
         self.training_data.make_iter = lambda **options: Gated(make(**options), self.channel)
         self.notes = ["token batches without bucketing (it has none); torch Adam (no option for the fused one)"]
         if self.spec["model"] != "transformer":
-            self.notes.append(
-                "attention as wide as the decoder, input feeding, output untied (its width is not the embedding's)"
-            )
-        about: dict[str, Any] = {"real_share": round(sum(n for n, _ in counts) / sum(n for _, n in counts), 3)}
-        if self.spec["precision"] != "fp32":
-            self.notes.append("its mixed precision is fp16")
-            about["precision"] = "fp16"
-        return about
+            self.notes.append(INPUT_FEEDING)
+        if self.spec["precision"] == "fp32":
+            return {}
+        self.notes.append("its mixed precision is fp16")
+        return {"precision": "fp16"}
 
     def train(self) -> None:
         self.trainer.train_and_validate(self.training_data, self.validation_data)
@@ -219,21 +213,6 @@ class Gated:
             yield batch
             if not self.channel.update(int(batch.ntokens)):
                 sys.exit(0)
-
-
-def noting(channel: Channel, pad: int, smoothing: float) -> Any:
-    """JoeyNMT's loss, which also tells the channel the sum of the NLL; it is given the log-probabilities anyway."""
-    from joeynmt.loss import XentLoss
-
-    class Noting(XentLoss):
-        def forward(self, log_probs: Any, **batch: Any) -> Any:
-            loss = super().forward(log_probs, **batch)
-            target = batch["trg"].unsqueeze(-1)
-            nll = -log_probs.detach().gather(-1, target).masked_fill(target == pad, 0.0).sum()
-            channel.loss(nll, int((target != pad).sum()))
-            return loss
-
-    return Noting(pad_index=pad, smoothing=smoothing)
 
 
 if __name__ == "__main__":

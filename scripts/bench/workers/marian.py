@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.workers.contender import BOS, EOS, NLL_EVERY, PAD, Tokens, TorchContender, Vocabulary
+from scripts.bench.workers.contender import BOS, EOS, PAD, Tokens, TorchContender, Vocabulary
 from scripts.bench.workers.protocol import Channel
 
 ENDLESS = 10_000_000  # updates
@@ -128,7 +128,6 @@ class Marian(TorchContender):
         self.notes = [
             f"sentence batches of {sentences} grouped by length (it has no token batches)",
             "post-norm layers, no final norm; AdamW fused, no weight decay",
-            f"with label smoothing its nll is taken every {NLL_EVERY} updates",
         ]
         return {}
 
@@ -136,8 +135,11 @@ class Marian(TorchContender):
         self.trainer.train()
 
     def losses(self) -> tuple[Any, Any]:
-        outputs, labels = self.model(**self.fixed), self.fixed["labels"]
-        return outputs["loss"], nll_of(outputs["logits"], labels) / int((labels != -100).sum())
+        from torch.nn.functional import cross_entropy
+
+        outputs = self.model(**self.fixed)
+        logits, labels = outputs["logits"].float().flatten(0, 1), self.fixed["labels"].flatten()
+        return outputs["loss"], cross_entropy(logits, labels, ignore_index=-100)
 
     def greedy(self, sources: list[Tokens]) -> Iterable[Tokens]:
         batch = self.padded(self.encode(sources))
@@ -197,26 +199,14 @@ def gated_trainer(channel: Channel, **arguments: Any) -> Any:
     """A Seq2SeqTrainer that reports each update to the channel, and waits there between two slices."""
     from transformers import Seq2SeqTrainer, TrainerCallback
 
-    class GatedTrainer(Seq2SeqTrainer):
-        """The training step is unchanged: tokens are counted before it, the loss is noted after it."""
+    class Counting(Seq2SeqTrainer):
+        """The training step is unchanged; the batch's target tokens are noted before it."""
 
         target_tokens = 0
 
         def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
             self.target_tokens = inputs.pop("target_tokens")
-            loss = super().training_step(model, inputs, num_items_in_batch)
-            if self.label_smoother is None:
-                channel.loss(loss * self.target_tokens, self.target_tokens)
-            return loss
-
-        def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
-            if self.label_smoother is None or self.state.global_step % NLL_EVERY:
-                return super().compute_loss(model, inputs, *rest, **options)
-            labels = inputs["labels"]
-            loss, outputs = super().compute_loss(model, inputs, True, **options)
-            with channel.off_the_clock():
-                channel.loss(nll_of(outputs["logits"].detach(), labels), self.target_tokens)
-            return loss
+            return super().training_step(model, inputs, num_items_in_batch)
 
     class AtTheChannel(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -225,16 +215,9 @@ def gated_trainer(channel: Channel, **arguments: Any) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             control.should_training_stop = not channel.update(trainer.target_tokens)
 
-    trainer = GatedTrainer(**arguments)
+    trainer = Counting(**arguments)
     trainer.add_callback(AtTheChannel())
     return trainer
-
-
-def nll_of(logits: Any, labels: Any) -> Any:
-    """Sum of the cross-entropy, without label smoothing, of logits (B, T, V) at labels (B, T), −100 where padded."""
-    import torch
-
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
 
 
 if __name__ == "__main__":

@@ -85,12 +85,9 @@ class Measured(Trainer):
     channel: Channel
 
     def _update(self, batches: list[Batch]) -> None:
-        before = self.metrics.nll.clone() if self.metrics.updates else 0.0
-        before_tokens = self.state.tokens
+        before = self.state.tokens
         super()._update(batches)
-        tokens = self.state.tokens - before_tokens
-        self.channel.loss((self.metrics.nll - before).detach(), tokens)
-        if not self.channel.update(tokens):
+        if not self.channel.update(self.state.tokens - before):
             raise Stop
 
 
@@ -129,10 +126,8 @@ class Ours(TorchContender):
         self.trainer.channel, batches = self.channel, self.trainer.batches
         some = [batches.load(rows, 0, n) for n, rows in enumerate(itertools.islice(batches.shard(0), 50))]
         self.fixed = some[0].to(self.device)
-        tokens = sum(batch.tokens for batch in some)
         flops = sum(update_flops(self.spec, batch.src.shape, batch.tgt_out.shape, batch.tokens) for batch in some)
-        positions = sum(batch.tgt_out.numel() for batch in some)
-        return {"flops_per_token": flops / tokens, "real_share": round(tokens / positions, 3)}
+        return {"flops_per_token": flops / sum(batch.tokens for batch in some)}
 
     def train(self) -> None:
         if self.channel.begin():

@@ -5,15 +5,14 @@ the worker has loaded it already, to wait for a GPU before the clock is read.
 
 A worker's first message is ``ready`` or ``failed``. Then the benchmark writes orders to the worker's stdin:
     {"seconds": 6.0}      measure a slice: train or decode for so long, to the end of an update
-                          → seconds, tokens, updates, nll, …
-    {"check": true}       → {"check": {"own": …, "recomputed": …}}
-    {"translate": […]}    → {"translations": […]}    (lists of tokens in, lists of tokens out)
+                          → {"seconds": …, "tokens": …, "updates": …, "rss_mb": …, "cuda_mb": …}
+    {"check": true}       → {"check": {"own": …, "recomputed": …}}, the loss a token of one batch
+    {"translate": […]}    → {"translate": […]}, lists of tokens on both sides, without BOS and EOS
     {"quit": true}, EOF   the iteration over ``batches`` ends
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -41,13 +40,11 @@ class Channel:
         with open(os.devnull) as nothing:  # noqa: PTH123
             os.dup2(nothing.fileno(), 0)
         sys.excepthook = self._crash
-        self._handlers: dict[str, tuple[str, Callable[[Any], Any]]] = {}
+        self._handlers: dict[str, Callable[[Any], Any]] = {}
         self._idle = 0.0  # seconds spent waiting for orders, which the time to the first update leaves out
         self._limit: float | None = None  # length of the running slice in seconds; None between slices
-        self._clock = 0.0  # start of the slice, moved forward by the time spent off the clock
-        self._uncounted = 0.0  # processor seconds spent off the clock in this slice
+        self._began = 0.0  # start of the slice
         self._slice_tokens = self._slice_updates = 0
-        self._losses: list[tuple[Any, int]] = []  # (sum of NLL, tokens); tensors are read after the slice
         self.tokens = self.updates = 0  # since the start
         self._first_update: float | None = None
         self._told_first = False
@@ -100,45 +97,20 @@ class Channel:
         if self._first_update is None:
             self._synchronise()
             self._first_update = time.time() - self.started - self._idle
-        if self._limit is None:
+        if self._limit is None or time.perf_counter() - self._began < self._limit:
             return True
-        if time.perf_counter() - self._clock < self._limit:
-            return True
-        self._synchronise()
-        self._report(time.perf_counter() - self._clock)
+        self._report()
         return self._wait()
-
-    @contextlib.contextmanager
-    def off_the_clock(self) -> Iterator[None]:
-        """A context whose time does not count: work that the benchmark needs and the toolkit would not do."""
-        self._synchronise()
-        since, used = time.perf_counter(), time.process_time()
-        yield
-        self._synchronise()
-        self._clock += time.perf_counter() - since
-        self._uncounted += time.process_time() - used
 
     def finish(self) -> None:
         """The toolkit has ended its training: report the running slice, and answer further orders without an update."""
         while self._limit is not None:
-            self._synchronise()
-            self._report(time.perf_counter() - self._clock)
+            self._report()
             self._wait()
 
-    def loss(self, nll: Any, tokens: int) -> None:
-        """Note the sum of an update's NLL in nats, without label smoothing. A tensor is read only after the slice."""
-        self._losses.append((nll, tokens))
-
-    def on_check(self, function: Callable[[], dict[str, float]]) -> None:
-        """``function`` returns a batch's loss a token as the toolkit computes it (``own``), and ``recomputed``."""
-        self._handlers["check"] = ("check", lambda _: function())
-
-    def on_translate(self, function: Callable[[list[list[str]]], list[list[str]]]) -> None:
-        """``function`` translates lists of source tokens greedily, in the order given, and keeps the training mode.
-
-        Tokens are without BOS and EOS on both sides.
-        """
-        self._handlers["translate"] = ("translations", function)
+    def on(self, order: str, answer: Callable[[Any], Any]) -> None:
+        """Answer an order by a function of its argument; the answer's key is the order's name."""
+        self._handlers[order] = answer
 
     # ------------------------------------------------------------------------------------------------- the protocol
 
@@ -153,42 +125,37 @@ class Channel:
             if "seconds" in order:
                 self._limit = float(order["seconds"])
                 self._slice_tokens = self._slice_updates = 0
-                self._losses, self._uncounted = [], 0.0
                 self._idle += time.perf_counter() - since
-                self._clock = time.perf_counter()
+                self._began = time.perf_counter()
                 return True
             for name in order:
                 self._answer(name, order[name])
         return False
 
     def _answer(self, name: str, argument: Any) -> None:
-        key, function = self._handlers.get(name, (name, None))
-        if function is None:
-            self._say({key: None, "error": f"this worker has no answer to {name}"})
-            return
         try:
-            self._say({key: function(argument)})
+            if name not in self._handlers:
+                raise LookupError(f"this worker has no answer to {name}")
+            self._say({name: self._handlers[name](argument)})
         except Exception as error:  # whatever a toolkit raises: the benchmark notes it
-            self._say({key: None, "error": f"{type(error).__name__}: {error}"})
+            self._say({name: None, "error": f"{type(error).__name__}: {error}"})
 
-    def _report(self, seconds: float) -> None:
-        noted = [(float(nll), tokens) for nll, tokens in self._losses]
-        counted = sum(tokens for _, tokens in noted)
+    def _report(self) -> None:
+        self._synchronise()
         answer = {
-            "seconds": seconds,
-            "uncounted_cpu_seconds": self._uncounted,
+            "seconds": time.perf_counter() - self._began,
             "tokens": self._slice_tokens,
             "updates": self._slice_updates,
-            "nll": sum(nll for nll, _ in noted) / counted if counted else None,
             "rss_mb": peak_memory_mb(),
-            "cuda_mb": self._cuda_mb(),
+            "cuda_mb": None,
         }
         if not self._told_first:
             answer["first_update_seconds"] = self._first_update
             self._told_first = True
         cuda = self._cuda()
-        if cuda:  # the next contender needs the memory
-            cuda.empty_cache()
+        if cuda:
+            answer["cuda_mb"] = cuda.max_memory_allocated() / 2**20
+            cuda.empty_cache()  # the next contender needs the memory
         self._say(answer)
 
     def _cuda(self) -> Any:
@@ -200,10 +167,6 @@ class Channel:
         cuda = self._cuda()
         if cuda:
             cuda.synchronize()
-
-    def _cuda_mb(self) -> float | None:
-        cuda = self._cuda()
-        return cuda.max_memory_allocated() / 2**20 if cuda else None
 
     def _say(self, answer: dict[str, Any]) -> None:
         self._answers.write(json.dumps(answer) + "\n")

@@ -94,8 +94,8 @@ class Tutorial(TorchContender):
         return contextlib.nullcontext()
 
     def train(self) -> None:
-        model, lr, smoothing = self.model, self.spec["lr"], self.spec["label_smoothing"]
-        criterion = nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=smoothing)
+        model, lr = self.model, self.spec["lr"]
+        criterion = nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=self.spec["label_smoothing"])
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=lr, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0, fused=True
         )
@@ -111,9 +111,6 @@ class Tutorial(TorchContender):
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), self.spec["clip_norm"])
             optimizer.step()
-            if smoothing == 0:  # only then is the loss the NLL
-                tokens = int((target != PAD).sum())
-                self.channel.loss(loss.detach() * tokens, tokens)
 
     def losses(self) -> tuple[Any, Any]:
         src, tgt = self.fixed

@@ -1,6 +1,6 @@
 """Training curves with our kernels over those with plain torch operations.
 
-    python -m scripts.bench.kernels.curves MODEL [key=value …]
+    python -m scripts.kernels.curves MODEL [key=value …]
 
 Trains MODEL twice by `seq2seq train`, from the same weights on the same batches: as it is, and with a loop over the
 steps in place of the scan and autograd's cross-entropy in place of ours. Prints both curves, their largest distance and
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from scripts.bench.kernels import plain
+from scripts.kernels import plain
 from seq2seq.cli import main as cli
 from seq2seq.config.compose import compose
 from seq2seq.runs.run import Run, run_of

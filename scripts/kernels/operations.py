@@ -1,6 +1,6 @@
 """The time of each operation, forward and backward: our kernel against plain torch.
 
-    python -m scripts.bench.kernels.operations [THREADS]
+    python -m scripts.kernels.operations [THREADS]
 
 Every line is measured in one process, the two forms in turns, in processor time; what is compared gives the same result
 (tests/models). The sizes are those of the bench: width 256, 8,000 pieces, batches of about 1,500 target tokens.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scripts.bench.kernels import plain
+from scripts.kernels import plain
 from seq2seq.config.schema import (
     AttentionDecoderConfig,
     FixedContextDecoderConfig,
