@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from torch import nn
 
@@ -19,36 +19,10 @@ from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, collate
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.lengths import Third, by_thirds
-from seq2seq.evaluation.metrics import USUAL, MetricScores, TextMetric, score
+from seq2seq.evaluation.lengths import by_thirds
+from seq2seq.evaluation.metrics import USUAL, TextMetric, score
+from seq2seq.runs.records import Details, Likelihood, Scores
 from seq2seq.system.files import write_atomically, write_json
-
-
-class Likelihood(TypedDict):
-    """Scores of the references under teacher forcing."""
-
-    nll: float  # negative log-likelihood, nats a token
-    ppl: float
-    bits_per_character: float  # of the reference, so that vocabularies can be compared
-    token_accuracy: float  # share of tokens that are the argmax
-    target_tokens: int
-
-
-class Details(TypedDict, total=False):
-    """Entries of ``scores.json`` that are there only if they were asked for."""
-
-    by_length: list[Third]
-    models: list[str]  # checkpoints of the ensemble
-    decode: dict[str, Any]  # options of the search
-
-
-class Scores(Likelihood, MetricScores, Details):
-    """The content of ``scores.json``."""
-
-    sentences: int  # that were translated and scored
-    length_ratio: float  # characters of the output for each of the references
-    seconds: float  # of translating
-    sentences_per_second: float
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 from seq2seq.evaluation.metrics import BLEU
+from seq2seq.runs.records import Third
 
 THIRDS = ("shortest", "middle", "longest")
-
-
-class Third(TypedDict):
-    """BLEU of a third of the sentences, with the fewest and the most source words in it."""
-
-    third: str
-    from_words: int
-    to_words: int
-    sentences: int
-    bleu: float
 
 
 def by_thirds(src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str) -> list[Third]:

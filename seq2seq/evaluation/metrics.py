@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from sacrebleu.metrics.chrf import CHRF as SacreBLEUCHRF
 from sacrebleu.metrics.ter import TER as SacreBLEUTER
 
 from seq2seq.errors import UserError
+from seq2seq.runs.records import MetricScores
 
 SufficientStatistics = NDArray[np.float64]
 """(N, k): k statistics of each of N sentences; or sums of such rows (…, k)."""
@@ -186,17 +187,6 @@ USUAL: tuple[TextMetric, ...] = (BLEU, CHRF)
 """Metrics of every evaluation; TER, which is slow, is computed only where it is asked for."""
 METRICS: dict[str, Metric] = {metric.key: metric for metric in (BLEU, CHRF, TER, NLL)}
 """By key, as options name them."""
-
-
-class MetricScores(TypedDict, total=False):
-    """Corpus scores and signatures as ``scores.json`` has them, for each metric that was asked for."""
-
-    bleu: float
-    bleu_signature: str
-    chrf: float
-    chrf_signature: str
-    ter: float
-    ter_signature: str
 
 
 def score(

@@ -90,7 +90,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise
 
 
-def write(folder: Path, loaded: trained.Loaded, quantization: str, positions: int) -> None:
+def write(folder: Path, loaded: trained.TrainedModel, quantization: str, positions: int) -> None:
     """Weights, vocabularies and subword models, as CTranslate2 and SentencePiece read them."""
     subwords = loaded.translator.subwords
     vocabularies = subwords.src_pieces(range(subwords.sizes[0])), subwords.tgt_pieces(range(subwords.sizes[1]))

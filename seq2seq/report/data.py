@@ -20,6 +20,7 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric
 from seq2seq.runs.loading import saved_split, unzip
+from seq2seq.runs.records import Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
@@ -44,7 +45,7 @@ class ModelRuns:
         return [run.load_config() for run in self.runs]
 
     @cached_property
-    def summaries(self) -> list[dict[str, Any]]:
+    def summaries(self) -> list[Summary]:
         """Each run's ``summary.json``."""
         return [run.load_summary() for run in self.runs]
 

@@ -6,18 +6,18 @@ import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from seq2seq.data.encoded import Corpus
+from seq2seq.runs.records import Fingerprint
 
 DECIDING = ("system", "config", "grammar", "data", "models", "decoding", "evaluation", "training")
 """The rooms whose code decides what a run comes to; what prints or compares runs does not."""
 PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
 
 
-def fingerprint(corpus: Corpus) -> dict[str, Any]:
+def fingerprint(corpus: Corpus) -> Fingerprint:
     """Hashes of data, subwords, test references and code; versions; the machine."""
     return {
         "data": corpus.fingerprint,

@@ -1,17 +1,19 @@
-"""Trained runs, loaded: from run folders to models that translate. Knows checkpoints; computes nothing."""
+"""From run folders to models that translate. Knows checkpoints; searches nothing itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from seq2seq.config.overrides import change_decode
 from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
-from seq2seq.decoding.translator import Translator
+from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
@@ -21,18 +23,58 @@ from seq2seq.system.devices import autocast, choose_device, choose_precision, pr
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """Trained models that translate together, with the config and the run folder of the first."""
+class TrainedModel:
+    """One trained model, or several of one vocabulary whose probabilities are averaged (an ensemble).
+
+    Attributes:
+        translator: text in, text out.
+        config, run, checkpoint: of the first model.
+        models: the checkpoints' files.
+    """
 
     translator: Translator
     config: Config
     run: Run
     checkpoint: str
-    models: list[str]  # the checkpoints' files
+    models: list[str]
+
+    def translate(
+        self,
+        lines: Sequence[str],
+        *,
+        attention: bool = False,
+        done: Callable[[int], None] = lambda count: None,
+        **search: Any,
+    ) -> list[Translation]:
+        """The best translation of each line, in the order of the lines; an empty line gives an empty text.
+
+        Args:
+            lines: detokenised sentences; they are batched by length.
+            attention: keep the attention weights, ``Translation.attention`` (T, H, S), where the model has any.
+            done: called after each batch with the number of lines that it finished.
+            search: options of ``DecodeConfig`` that differ from the run's own, such as ``beam=1``.
+
+        Raises:
+            UserError: an unknown option or an impossible value.
+        """
+        return [found[0] for found in self.translate_nbest(lines, 1, attention=attention, done=done, **search)]
+
+    def translate_nbest(
+        self,
+        lines: Sequence[str],
+        nbest: int,
+        *,
+        attention: bool = False,
+        done: Callable[[int], None] = lambda count: None,
+        **search: Any,
+    ) -> list[list[Translation]]:
+        """The ``nbest`` best translations of each line, the best first. Arguments and errors as in ``translate``."""
+        options = change_decode(self.config.decode, {**search, "nbest": nbest})
+        return self.translator.translate(lines, options, attention, done)
 
 
-def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
-    """Load an ensemble of one or more checkpoints, onto whatever device there is.
+def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
+    """Load the checkpoints (run, name) of one model or of an ensemble, onto the device of ``config``.
 
     Raises:
         UserError: damaged or foreign weights, or runs that do not share their subwords.
@@ -50,7 +92,7 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> Loaded:
     precision = autocast(device, choose_precision(config.trainer.precision, device))
     torch.manual_seed(config.seed)  # of sampling
     names = [str(run.checkpoint(name)) for run, name in runs]
-    return Loaded(Translator(models, subwords, device, precision), config, *runs[0], names)
+    return TrainedModel(Translator(models, subwords, device, precision), config, *runs[0], names)
 
 
 def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:

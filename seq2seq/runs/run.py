@@ -21,6 +21,7 @@ import yaml
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, to_plain
 from seq2seq.errors import UserError
+from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
@@ -66,6 +67,11 @@ class Run:
     def fingerprint_file(self) -> Path:
         """What the figures depend on: data, subwords, references, code, versions."""
         return self.folder / "fingerprint.json"
+
+    def load_fingerprint(self) -> Fingerprint:
+        """What the scores of the run depend on. Raises ``UserError`` where the file is missing or damaged."""
+        fingerprint: Fingerprint = read_json(self.fingerprint_file, "fingerprint")
+        return fingerprint
 
     @property
     def subwords(self) -> Path:
@@ -134,12 +140,12 @@ class Run:
         """Whether the run has been trained and tested to its end."""
         return self.summary_file.exists()
 
-    def load_summary(self) -> dict[str, Any]:
-        """What the finished run came to."""
-        summary: dict[str, Any] = read_json(self.summary_file, "run summary")
+    def load_summary(self) -> Summary:
+        """The result of the finished run."""
+        summary: Summary = read_json(self.summary_file, "run summary")
         return summary
 
-    def save_summary(self, summary: dict[str, Any]) -> None:
+    def save_summary(self, summary: Summary) -> None:
         """Mark the run as finished."""
         write_json(self.summary_file, summary)
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences
-from seq2seq.system.files import read_json
 
 COMPARED = ("data", "subwords", "references", "code", "versions")
 """Entries of a fingerprint that must agree between runs that are compared."""
@@ -33,7 +32,7 @@ def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
 
 def unlike_entries(first: Run, other: Run) -> list[str]:
     """Entries of ``COMPARED`` in which two fingerprints disagree."""
-    one, two = (read_json(run.fingerprint_file, "fingerprint") for run in (first, other))
+    one, two = (run.load_fingerprint() for run in (first, other))
     return [entry for entry in COMPARED if one.get(entry) != two.get(entry)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,7 +19,13 @@ class StopFlag:
 
 @contextmanager
 def handling(handler: Handler | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
-    """Inside, ``handler`` answers these signals; afterwards the handlers from before do."""
+    """Inside, ``handler`` answers these signals; afterwards the earlier handlers do again.
+
+    Python handles signals in the main thread alone: in another thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +11,8 @@ from rich.table import Table
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.translator import Translation
-from seq2seq.evaluation.evaluate import Scores
 from seq2seq.evaluation.metrics import TER, USUAL
+from seq2seq.runs.records import Scores, Summary
 from seq2seq.runs.run import Run
 
 SHADES = " ░▒▓█"
@@ -57,7 +56,7 @@ def print_parameters(name: str, counts: dict[str, int]) -> None:
     Console().print(table)
 
 
-def print_result(run: Run, summary: dict[str, Any]) -> None:
+def print_result(run: Run, summary: Summary) -> None:
     """What a finished run came to, three translations, and what to type next."""
     test = summary["test"]
     table = _table(f"test of {run.folder}", "figure", "value")

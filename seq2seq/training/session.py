@@ -1,4 +1,4 @@
-"""What the verbs do, once their arguments are known to be right. From here on heavy imports are welcome."""
+"""A whole training session: prepare, build, train, test, summarise. Knows run folders; the loop is ``trainer``'s."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ from seq2seq.evaluation.metrics import TER, USUAL
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
 from seq2seq.runs.fingerprint import fingerprint
-from seq2seq.runs.loading import Loaded, saved_split, split_of_source, unzip
+from seq2seq.runs.loading import TrainedModel, saved_split, split_of_source, unzip
+from seq2seq.runs.records import Fingerprint, Sample, Summary
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process
-from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
+from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
 from seq2seq.terminal import tables
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.trainer import Trainer
 
-# ---------------------------------------------------------------------------------------------------------- train
 
+def train(config: Config) -> Run:
+    """Train, test and print the result; go on with an unfinished run, and only report a finished one.
 
-def train(config: Config) -> None:
-    """Train, test and say what came out; go on with an unfinished run, and only report a finished one.
+    Returns:
+        The finished run.
 
     Raises:
         UserError: among others, a run of this name with another config.
-        Stopped: a signal came; the run can go on.
+        Stopped: a signal came; the same call goes on.
     """
     run = run_of(config)
     goes_on = run.config_file.exists() and not config.overwrite
@@ -48,15 +50,20 @@ def train(config: Config) -> None:
     if goes_on and run.finished:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         tables.print_result(run, run.load_summary())
-        return
+        return run
     with run.locked():
-        _train(config, run, goes_on)
+        trainer = _begin(config, run, goes_on)
+        trainer.train()
+        summary = _finish(trainer)
+    tables.print_result(run, summary)
+    return run
 
 
-def _train(config: Config, run: Run, goes_on: bool) -> None:
+def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
+    """Prepare the process, the corpus, the model and the run folder."""
     prepare_process()
     device = choose_device(config.device)
-    choose_precision(config.trainer.precision, device)
+    choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     corpus = prepare(config.data)
@@ -64,12 +71,22 @@ def _train(config: Config, run: Run, goes_on: bool) -> None:
     model = build(config.model, *corpus.subwords.sizes)
     tables.print_corpus(config, corpus)
     tables.print_parameters(config.model.name, parameters_by_part(model))
+    _prepare_folder(config, run, corpus, goes_on)
+    trainer = Trainer(config, corpus, model, run, device)
+    if trainer.state.step:
+        print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
+    print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
+    return trainer
+
+
+def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool) -> None:
+    """Make the folder, empty unless an unfinished run goes on, and write what the run is."""
     prints = fingerprint(corpus)
     if goes_on:
         _check_data(run, prints)
     with os_errors_as_user_errors(run.folder):
-        if not goes_on and run.folder.exists():  # only now: whatever could be wrong with the new run is not
-            for folder in (run.checkpoint("last").parent, run.tensorboard):  # first what a cut removal must not leave
+        if not goes_on and run.folder.exists():  # only now: nothing can be wrong with the new run any more
+            for folder in (run.checkpoint("last").parent, run.tensorboard):  # first, in case the removal is cut short
                 shutil.rmtree(folder, ignore_errors=True)
             if run.config_file.exists():
                 shutil.rmtree(run.folder)
@@ -77,12 +94,6 @@ def _train(config: Config, run: Run, goes_on: bool) -> None:
     corpus.subwords.save(run.subwords)
     write_json(run.fingerprint_file, prints)
     run.save_config(config)
-    trainer = Trainer(config, corpus, model, run, device)
-    if trainer.state.step:
-        print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
-    print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
-    trainer.train()
-    finish(config, corpus, trainer, run)
 
 
 def _check_config(run: Run, config: Config) -> None:
@@ -94,57 +105,72 @@ def _check_config(run: Run, config: Config) -> None:
         )
 
 
-def _check_data(run: Run, prints: dict[str, Any]) -> None:
-    """A training that goes on with other text or other pieces would end as a mixture that nobody can repeat."""
-    before = read_json(run.fingerprint_file, "fingerprint")
-    for what in ("data", "subwords", "references"):
-        if before.get(what) != prints[what]:
+def _check_data(run: Run, prints: Fingerprint) -> None:
+    """A training that goes on with other text or other subwords would end as a mixture that nobody can repeat."""
+    before = run.load_fingerprint()
+    same = {
+        "data": before.get("data") == prints["data"],
+        "subwords": before.get("subwords") == prints["subwords"],
+        "references": before.get("references") == prints["references"],
+    }
+    for what, agrees in same.items():
+        if not agrees:
             raise UserError(
                 f"{run.folder} was begun with other {what}: put them back, or start it anew with overwrite=true"
             )
 
 
-def finish(config: Config, corpus: Corpus, trainer: Trainer, run: Run) -> None:
-    """Test the chosen weights, write everything down, print the table."""
-    name = "best"
-    if config.trainer.average and trainer.state.recent:
-        name = "averaged"
-        recent = [run.checkpoint(f"recent-{step}") for step in trainer.state.recent]
-        if all(path.exists() for path in recent):  # else this has been done, and only the test was cut
-            checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(trainer.state))
-    checkpoint.load_weights(run.checkpoint(name), trainer.eval_model)
-    test = corpus.splits["test"]
+def _finish(trainer: Trainer) -> Summary:
+    """Test the chosen weights and write the result down; the summary comes last, since it marks a finished run."""
+    config, run, state = trainer.config, trainer.run, trainer.state
+    name = _choose_weights(trainer)
+    test = trainer.corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
     with progress("testing", len(src)) as done:
         evaluation = evaluate(
             trainer.translator, src, references, config.data.tgt, config.decode, by_length=True, done=done
         )
     evaluation.scores["decode"] = asdict(config.decode)
-    save_evaluation(run, "test", evaluation, src, references)
-    summary: dict[str, Any] = {
-        "checkpoint": name,
-        "steps": trainer.state.step,
-        "best_step": trainer.state.best_step,
-        "tokens": trainer.state.tokens,
-        "seconds": trainer.state.seconds,
-        "tokens_per_second": trainer.state.tokens / max(trainer.state.seconds, 1e-9),
-        "parameters": parameters_by_part(trainer.model),
-        "test": evaluation.scores,
-        "samples": sample_translations(src, references, evaluation),
-    }
-    log = RunLog(run, trainer.state.step)
-    figures = evaluation.curves("test")
-    log.scalars(trainer.state.step, figures)
+    folder = run.evaluation("test")  # with the text, so that the run can be scored again anywhere
+    write_atomically(folder / "src.txt", "".join(f"{line}\n" for line in src))
+    write_atomically(folder / "ref.txt", "".join(f"{line}\n" for line in references))
+    evaluation.save(folder)
+    summary = Summary(
+        checkpoint=name,
+        steps=state.step,
+        best_step=state.best_step,
+        tokens=state.tokens,
+        seconds=state.seconds,
+        tokens_per_second=state.tokens / max(state.seconds, 1e-9),
+        parameters=parameters_by_part(trainer.model),
+        test=evaluation.scores,
+        samples=sample_translations(src, references, evaluation),
+    )
+    log, figures = RunLog(run, state.step), evaluation.curves("test")
+    log.scalars(state.step, figures)
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
     log.close()
     run.save_summary(summary)
-    for step in trainer.state.recent:
+    for step in state.recent:
         run.checkpoint(f"recent-{step}").unlink(missing_ok=True)
-    tables.print_result(run, summary)
+    return summary
+
+
+def _choose_weights(trainer: Trainer) -> str:
+    """Load the weights to be tested, averaged or the best; returns the name of their checkpoint."""
+    run, state = trainer.run, trainer.state
+    name = "best"
+    if trainer.options.average and state.recent:
+        name = "averaged"
+        recent = [run.checkpoint(f"recent-{step}") for step in state.recent]
+        if all(path.exists() for path in recent):  # otherwise they were averaged before the test was cut short
+            checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(state))
+    checkpoint.load_weights(run.checkpoint(name), trainer.eval_model)
+    return name
 
 
 def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:
-    """What the HParams page compares runs by."""
+    """The columns by which TensorBoard's HParams page compares runs."""
     return {
         "model": config.model.name,
         "corpus": config.data.name,
@@ -157,20 +183,18 @@ def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:
     }
 
 
-def sample_translations(src: Sequence[str], references: Sequence[str], evaluation: Evaluation) -> list[dict[str, str]]:
-    """Three sentences, a short, a middling and a long one, with what the model made of them."""
+def sample_translations(src: Sequence[str], references: Sequence[str], evaluation: Evaluation) -> list[Sample]:
+    """A short, a middling and a long test sentence with their translations."""
     by_length = sorted(range(len(src)), key=lambda n: len(src[n].split()))
     chosen = [by_length[int(len(src) * share)] for share in (0.1, 0.5, 0.9)]
-    return [
-        {"src": src[n], "reference": references[n], "translation": evaluation.translations[n][0].text} for n in chosen
-    ]
+    return [Sample(src=src[n], reference=references[n], translation=evaluation.translations[n][0].text) for n in chosen]
 
 
 # ------------------------------------------------------------------------------------------------------ evaluate
 
 
 def evaluate_run(
-    loaded: Loaded, src_file: str | None, ref_file: str | None, ter: bool, as_json: bool, out: str | None
+    loaded: TrainedModel, src_file: str | None, ref_file: str | None, ter: bool, as_json: bool, out: str | None
 ) -> None:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
     config = loaded.config
@@ -195,14 +219,6 @@ def evaluate_run(
     tables.print_evaluation(evaluation.scores, folder, as_json)
 
 
-def save_evaluation(run: Run, name: str, evaluation: Evaluation, src: Sequence[str], references: Sequence[str]) -> None:
-    """Keep scores and hypotheses with the text they belong to, so that the run can be scored again anywhere."""
-    folder = run.evaluation(name)
-    write_atomically(folder / "src.txt", "".join(f"{line}\n" for line in src))
-    write_atomically(folder / "ref.txt", "".join(f"{line}\n" for line in references))
-    evaluation.save(folder)
-
-
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on stderr; yields the function that is told how many are done. Without a total it only counts."""
@@ -223,7 +239,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
 CHUNK = 2_000  # lines translated at once from a file or a pipe
 
 
-def translate(loaded: Loaded, source: str | None, out: str | None, attention: bool) -> None:
+def translate(loaded: TrainedModel, source: str | None, out: str | None, attention: bool) -> None:
     """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal."""
     if source is None and sys.stdin.isatty():
         _converse(loaded, attention)
@@ -272,7 +288,7 @@ def render(number: int, found: Sequence[Translation], nbest: int, attention: boo
     return f"{found[0].text}\n" + (tables.alignment(found[0]) if attention else "")
 
 
-def _converse(loaded: Loaded, attention: bool) -> None:
+def _converse(loaded: TrainedModel, attention: bool) -> None:
     print("type a sentence; an empty line ends", file=sys.stderr)
     number = 0
     while True:

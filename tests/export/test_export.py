@@ -113,20 +113,20 @@ def make_run(tmp_path: Path, pairs: list[tuple[str, str]], tiny_subwords: Subwor
     return make
 
 
-def load(run: Run) -> trained.Loaded:
+def load(run: Run) -> trained.TrainedModel:
     config = run.load_config()
     config.trainer.precision, config.device = "fp32", "cpu"
     return trained.load([(run, "best")], config)
 
 
-def written(run: Run, folder: Path, quantization: str = "none") -> tuple[trained.Loaded, Exported]:
+def written(run: Run, folder: Path, quantization: str = "none") -> tuple[trained.TrainedModel, Exported]:
     loaded = load(run)
     folder.mkdir()
     exporting.write(folder, loaded, quantization, exporting.positions_of(loaded.config.model))
     return loaded, Exported(folder)
 
 
-def largest_difference(loaded: trained.Loaded, exported: Exported, pairs: list[tuple[str, str]]) -> float:
+def largest_difference(loaded: trained.TrainedModel, exported: Exported, pairs: list[tuple[str, str]]) -> float:
     """Of the log-probability of any piece of the references, forced, each sentence alone in ours."""
     pieces = loaded.translator.subwords
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))

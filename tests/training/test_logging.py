@@ -14,9 +14,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seq2seq.config.schema import Config
-from seq2seq.data.encoded import prepare
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
+from seq2seq.terminal import tables
 from seq2seq.training import session
 from seq2seq.training.logging import Display, RunLog
 from seq2seq.training.trainer import Stopped, Trainer
@@ -40,7 +40,7 @@ def steps(accumulator: EventAccumulator, tag: str) -> list[int]:
 def train_to_the_end(config: Config, folder: Path, start: Callable[..., Trainer]) -> None:
     learner = start(config, folder)
     learner.train()
-    session.finish(config, prepare(config.data), learner, learner.run)
+    tables.print_result(learner.run, session._finish(learner))
 
 
 @pytest.fixture(scope="module")

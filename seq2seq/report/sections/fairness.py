@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Section, Table
 from seq2seq.study.options import StudyConfig
-from seq2seq.system.files import read_json
 
 
 def fairness(data: ReportData) -> Section:
@@ -45,7 +45,7 @@ def _declared(groups: list[ModelRuns]) -> dict[str, list[Any]]:
     runs = [run for group in groups for run in group.runs]
     configs = [config for group in groups for config in group.configs]
     summaries = [summary for group in groups for summary in group.summaries]
-    prints = [read_json(run.fingerprint_file, "fingerprint") for run in runs]
+    prints: list[Mapping[str, Any]] = [run.load_fingerprint() for run in runs]
     trainers = [config.trainer for config in configs]
     seeds = [tuple(group.seeds) for group in groups for _ in group.runs]
     named = {"data": "training, validation and test text", "subwords": "subwords", "references": "test references"}

@@ -195,7 +195,7 @@ class Quality:
                 seeds = ", ".join(f"{value:.2f}" for value in singles)
                 scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
         summary = self.data.groups[0].summaries[0]["test"]
-        signatures = "; ".join(summary[f"{metric.key}_signature"] for metric in USUAL)
+        signatures = "; ".join(metric.signature_of(summary) for metric in USUAL)
         text = [
             f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
             + (

@@ -11,12 +11,11 @@ import yaml
 from seq2seq.config.validation import to_plain
 from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Section, Table
-from seq2seq.system.files import read_json
 
 
 def repetition(data: ReportData) -> Section:
     """Commands, versions, hardware and configs."""
-    prints = [read_json(group.runs[0].fingerprint_file, "fingerprint") for group in data.groups]
+    prints = [group.runs[0].load_fingerprint() for group in data.groups]
     configs = []
     for group in data.groups:
         config = group.configs[0]
@@ -25,7 +24,7 @@ def repetition(data: ReportData) -> Section:
         configs.append(f"# {group.model}, the config of its first seed ({command})\n{plain}")
     versions = [[name, value] for name, value in prints[0].get("versions", {}).items()]
     machine = prints[0].get("machine", {})
-    rows = [
+    rows: list[list[Any]] = [
         *versions,
         ["processor", machine.get("processor", "")],
         ["CPU threads of a run", machine.get("threads", "")],
