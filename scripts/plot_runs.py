@@ -10,18 +10,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 
 MARKERS = "osD^v"
-
-
-def thirds(run: Run) -> list[dict[str, Any]]:
-    """Test BLEU of each third of the sentences."""
-    rows: list[dict[str, Any]] = run.load_summary()["test"]["by_length"]
-    return rows
 
 
 def draw(runs: list[Run], out: Path) -> None:
@@ -34,7 +27,7 @@ def draw(runs: list[Run], out: Path) -> None:
         name = run.load_config().model.name
         curve = run.curve("valid/bleu")
         left.plot(list(curve), list(curve.values()), label=name, marker=marker, markersize=3)
-        rows = thirds(run)
+        rows = run.load_summary()["test"]["by_length"]
         labels = [f"{row['third']}\n{row['from_words']}–{row['to_words']} words" for row in rows]
         right.plot(labels, [row["bleu"] for row in rows], label=name, marker=marker)
     left.set(xlabel="updates", ylabel="validation BLEU (greedy)", ylim=(0, 100))

@@ -68,8 +68,8 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
         part = {"embeddings": 0, "encoder": 0, "decoder": parameters, "output": 0, "total": parameters}
         scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c"}
         tokens = valid[-1][0] * 1000
-        summary = {"parameters": part, "steps": valid[-1][0], "tokens": tokens, "seconds": 2.0, "test": scores}
-        run.save_summary({**summary, "tokens_per_second": tokens / 2})
+        summary: dict[str, Any] = {"parameters": part, "steps": valid[-1][0], "tokens": tokens, "seconds": 2.0, "test": scores}
+        write_json(run.summary_file, {**summary, "tokens_per_second": tokens / 2})
         return run
 
     return make
