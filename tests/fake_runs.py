@@ -68,7 +68,13 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
         part = {"embeddings": 0, "encoder": 0, "decoder": parameters, "output": 0, "total": parameters}
         scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c"}
         tokens = valid[-1][0] * 1000
-        summary: dict[str, Any] = {"parameters": part, "steps": valid[-1][0], "tokens": tokens, "seconds": 2.0, "test": scores}
+        summary: dict[str, Any] = {
+            "parameters": part,
+            "steps": valid[-1][0],
+            "tokens": tokens,
+            "seconds": 2.0,
+            "test": scores,
+        }
         write_json(run.summary_file, {**summary, "tokens_per_second": tokens / 2})
         return run
 
