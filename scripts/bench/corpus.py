@@ -132,16 +132,18 @@ def write(corpus: Corpus, data: DataConfig, folder: Path) -> None:
 
     source = open_source(data)
     subwords, size = corpus.subwords, corpus.subwords.sizes[0]
-    vocabulary = subwords.src_pieces(range(size))
+    vocabulary = subwords.src_tokens(range(size))
     lines = {}
     for split in ("train", "valid", "test"):
         pairs = list(source.pairs(split))
         if split == "train":
-            pairs = list(filters.clean(iter(pairs), data.filters, Counter()))
+            pairs = list(filters.drop_empty_and_duplicates(iter(pairs), data.filters, Counter()))
         src, tgt = ([line for line, _ in pairs], [line for _, line in pairs])
         ids = [subwords.encode_src(src), subwords.encode_tgt(tgt)]
         if split == "train":
-            kept = [n for n in range(len(pairs)) if filters.fits(ids[0][n], ids[1][n], data.filters, Counter())]
+            kept = [
+                n for n in range(len(pairs)) if filters.within_limits(ids[0][n], ids[1][n], data.filters, Counter())
+            ]
             if len(kept) != len(corpus.splits["train"]):
                 raise ValueError(f"{len(kept):,} pairs kept, {len(corpus.splits['train']):,} in the prepared corpus")
             src, tgt = [src[n] for n in kept], [tgt[n] for n in kept]

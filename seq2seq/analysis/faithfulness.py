@@ -102,8 +102,8 @@ def _texts(subject: Subject, src: Sequence[str], references: Sequence[str]) -> l
         Text(
             src_ids,
             tgt_ids,
-            words_of_pieces(subwords.src_pieces(src_ids), line, split(line)),
-            words_of_pieces(subwords.tgt_pieces(tgt_ids), reference, split(reference)),
+            words_of_pieces(subwords.src_tokens(src_ids), line, split(line)),
+            words_of_pieces(subwords.tgt_tokens(tgt_ids), reference, split(reference)),
         )
         for (src_ids, tgt_ids), line, reference in zip(ids, src, references, strict=True)
     ]

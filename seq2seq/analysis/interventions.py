@@ -117,7 +117,7 @@ def forgetting(subject: Subject, links: Sequence[Links] | None = None) -> dict[s
         spaced = subject.src[n].split()
         place_of = [place for place, word in enumerate(spaced) for _ in split(word)]  # punctuation goes with its word
         ids = subject.translator.subwords.encode_tgt([subject.references[n]])[0]
-        pieces = subject.translator.subwords.tgt_pieces(ids)
+        pieces = subject.translator.subwords.tgt_tokens(ids)
         owners = words_of_pieces(pieces, subject.references[n], split(subject.references[n])).of_piece
         for owner, log_prob, right in zip(owners, log_probs, is_argmax, strict=True):
             places = [place_of[i] for i, j in links[n] if j == owner]

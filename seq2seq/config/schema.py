@@ -66,8 +66,8 @@ class GrammarConfig:
 class FilterConfig:
     """What is dropped from the training split, always as a pair. Validation and test are never filtered."""
 
-    max_length: int = option(128, "longest training sentence, in pieces with the end mark, on either side", low=2)
-    max_ratio: Optional[float] = option(None, "largest length ratio of the two sides, in pieces", low=1)
+    max_length: int = option(128, "longest training sentence on either side, in tokens, EOS included", low=2)
+    max_ratio: Optional[float] = option(None, "largest length ratio of the two sides, in tokens", low=1)
     deduplicate: bool = option(False, "keep only the first of identical pairs")
 
 
@@ -76,10 +76,10 @@ class SubwordConfig:
     """SentencePiece, trained on the training split only."""
 
     type: str = option("bpe", "algorithm", choices=("bpe", "unigram"))
-    vocab_size: int = option(8_000, "pieces (a side, when joint=false)", low=16)
+    vocab_size: int = option(8_000, "subwords in the vocabulary (of each side, if joint=false)", low=16)
     joint: bool = option(True, "one vocabulary for both languages")
-    byte_fallback: bool = option(True, "spell unknown characters in bytes (costs 256 pieces)")
-    character_coverage: float = option(1.0, "share of the characters that get a piece of their own", above=0, high=1)
+    byte_fallback: bool = option(True, "spell unknown characters in bytes (costs 256 subwords)")
+    character_coverage: float = option(1.0, "share of the characters that get a subword of their own", above=0, high=1)
     training_pairs: int = option(1_000_000, "pairs, taken evenly from the training split, that train it", low=1)
     sampling: float = option(0.0, "subword regularisation: BPE dropout or unigram smoothing (0: off)", low=0, high=1)
 
@@ -205,7 +205,7 @@ class TransformerOptions:
     activation: str = option("relu", "inside the feed-forward layer", choices=("relu", "gelu"))
     norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
     positions: str = option("sinusoidal", "position signal", choices=("sinusoidal", "learned"))
-    max_positions: int = option(512, "longest sentence with learned positions, in pieces", low=2)
+    max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2)
 
 
 @dataclass
@@ -243,7 +243,7 @@ class ModelConfig:
     """An encoder, a decoder, and the embeddings between the ids and them."""
 
     name: str = option("???", "name of the model: second folder below outputs/")
-    embedding: int = option(128, "units of a piece's embedding", low=1)
+    embedding: int = option(128, "units of a token's embedding", low=1)
     tie: str = option(
         "all",
         "shared tables: none; output = target embedding with output layer; all = source embedding too",
@@ -322,9 +322,9 @@ class DecodeConfig:
     nbest: int = option(1, "hypotheses returned a sentence; at most the beam", low=1)
     length_penalty: str = option("average", "score of a hypothesis by length", choices=("none", "average", "gnmt"))
     alpha: float = option(0.6, "strength of the gnmt length penalty (Wu et al. 2016, equation 14)", low=0)
-    min_length: int = option(0, "shortest output, in pieces", low=0)
-    max_ratio: float = option(2.0, "longest output: max_ratio x source + max_extra pieces", above=0)
-    max_extra: int = option(10, "longest output: max_ratio x source + max_extra pieces", low=0)
+    min_length: int = option(0, "shortest output, in tokens", low=0)
+    max_ratio: float = option(2.0, "longest output: max_ratio x source + max_extra tokens", above=0)
+    max_extra: int = option(10, "longest output: max_ratio x source + max_extra tokens", low=0)
     no_repeat_ngram: int = option(0, "n-grams of this size occur once in an output (0: off)", low=0)
     sample: bool = option(False, "draw tokens instead of searching; nbest independent draws")
     temperature: float = option(1.0, "divides the logits when sampling", above=0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seq2seq.config.schema import BOS, PAD
-from seq2seq.data.encoded import Flat, Split
+from seq2seq.data.encoded import RaggedArray, Split
 from seq2seq.data.subwords import Subwords
 
 MULTIPLE = 4
@@ -163,13 +163,13 @@ class BatchStream:
         return _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
 
 
-def gather(flat: Flat, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:
+def gather(ragged: RaggedArray, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:
     """(B, L) ids of ``rows``, PAD behind, L a multiple of ``multiple``."""
-    starts, lengths = flat.offsets[rows], flat.lengths_of(rows)
+    starts, lengths = ragged.offsets[rows], ragged.lengths_of(rows)
     places = np.arange(int(round_up(lengths.max(), multiple)))
     inside = places < lengths[:, None]
     index = np.where(inside, starts[:, None] + places, 0)
-    return np.where(inside, flat.values[index], PAD).astype(np.int64)
+    return np.where(inside, ragged.values[index], PAD).astype(np.int64)
 
 
 def pad(sequences: list[list[int]], multiple: int = MULTIPLE) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ CHUNK = 10_000  # pairs encoded at once
 SIDES = ("src", "tgt")
 
 
-class Flat:
+class RaggedArray:
     """Sequences of one type, end to end in a file, written once and then read through a memory map."""
 
     def __init__(self, folder: Path, name: str, dtype: str) -> None:
@@ -55,8 +55,8 @@ class Flat:
         return self.offsets[rows + 1] - self.offsets[rows]
 
 
-class FlatWriter:
-    """Writes a ``Flat``."""
+class RaggedWriter:
+    """Writes a ``RaggedArray``."""
 
     def __init__(self, folder: Path, name: str, dtype: str) -> None:
         self.path, self.dtype = folder / f"{name}.{dtype}", dtype
@@ -82,9 +82,9 @@ class FlatWriter:
 class Split:
     """One split: ids of both sides, and the text where it is needed later."""
 
-    src: Flat
-    tgt: Flat
-    text: tuple[Flat, Flat] | None
+    src: RaggedArray
+    tgt: RaggedArray
+    text: tuple[RaggedArray, RaggedArray] | None
 
     def __len__(self) -> int:
         return len(self.src)
@@ -151,25 +151,27 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
     counts = read_json(folder / "counts.json", "prepared corpus")
     splits = {}
     for split in ("train", "valid", "test"):
-        sides = [Flat(folder, f"{split}.{side}", counts["dtype"]) for side in SIDES]
+        sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"]) for side in SIDES]
         has_text = split != "train" or (folder / f"{split}.src.text.offsets.npy").exists()
-        text = [Flat(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
+        text = [RaggedArray(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
         splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None)
     return Corpus(folder, Subwords.load(folder), splits, counts, fingerprint)
 
 
 def _write(source: Source, data: DataConfig, folder: Path) -> None:
     held_out = {split: Counter(map(filters.key, source.pairs(split))) for split in ("valid", "test")}
-    sample = thin(filters.clean(source.pairs("train"), data.filters, Counter()), data.subwords.training_pairs)
+    sample = subsample(
+        filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter()), data.subwords.training_pairs
+    )
     if not sample:
         raise UserError(f"{source.describe('train')}: no pair is left to train on, every one has an empty side")
-    pieces = subwords.train((src for src, _ in sample), (tgt for _, tgt in sample), data.subwords)
+    vocabularies = subwords.train((src for src, _ in sample), (tgt for _, tgt in sample), data.subwords)
     del sample
-    pieces.save(folder)
-    dtype = "uint16" if max(pieces.sizes) <= 1 << 16 else "int32"
+    vocabularies.save(folder)
+    dtype = "uint16" if max(vocabularies.sizes) <= 1 << 16 else "int32"
     counts: dict[str, Any] = {"dtype": dtype}
     for split in ("train", "valid", "test"):
-        counts[split] = _write_split(source, split, data, pieces, folder, dtype, held_out)
+        counts[split] = _write_split(source, split, data, vocabularies, folder, dtype, held_out)
         if counts[split]["kept"] == 0:
             raise UserError(f"{source.describe(split)}: no pair is left after filtering: see data.filters")
     write_json(folder / "counts.json", counts)
@@ -179,7 +181,7 @@ def _write_split(
     source: Source,
     split: str,
     data: DataConfig,
-    pieces: Subwords,
+    subwords: Subwords,
     folder: Path,
     dtype: str,
     held_out: dict[str, Counter[int]],
@@ -189,17 +191,17 @@ def _write_split(
     dropped: Counter[str] = Counter()
     read = kept = overlap = tokens = 0
     known: set[int] = set()  # held-out pairs that were met in train
-    writers = [FlatWriter(folder, f"{split}.{side}", dtype) for side in SIDES]
+    writers = [RaggedWriter(folder, f"{split}.{side}", dtype) for side in SIDES]
     keep_text = not training or data.subwords.sampling > 0
-    texts = [FlatWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
+    texts = [RaggedWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
     pairs: Iterable[Pair] = source.pairs(split)
     if training:
-        pairs = filters.clean(pairs, data.filters, dropped)
+        pairs = filters.drop_empty_and_duplicates(pairs, data.filters, dropped)
     for chunk in chunks(pairs, CHUNK):
-        ids = (pieces.encode_src([src for src, _ in chunk]), pieces.encode_tgt([tgt for _, tgt in chunk]))
+        ids = (subwords.encode_src([src for src, _ in chunk]), subwords.encode_tgt([tgt for _, tgt in chunk]))
         rows = range(len(chunk))
         if training:
-            rows_kept = [row for row in rows if filters.fits(ids[0][row], ids[1][row], data.filters, dropped)]
+            rows_kept = [row for row in rows if filters.within_limits(ids[0][row], ids[1][row], data.filters, dropped)]
             met = [
                 key
                 for key in (filters.key(chunk[row]) for row in rows_kept)
@@ -237,7 +239,7 @@ def chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
         yield chunk
 
 
-def thin(pairs: Iterable[Pair], most: int) -> list[Pair]:
+def subsample(pairs: Iterable[Pair], most: int) -> list[Pair]:
     """At most ``most`` pairs, evenly spread, from a stream of unknown length."""
     kept: list[Pair] = []
     stride = 1

@@ -18,7 +18,7 @@ def key(pair: Pair) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def clean(pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str]) -> Iterator[Pair]:
+def drop_empty_and_duplicates(pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str]) -> Iterator[Pair]:
     """The pairs that need no subwords to be judged: not empty, and not there before where duplicates are dropped."""
     seen: set[int] = set()
     for pair in pairs:
@@ -34,7 +34,7 @@ def clean(pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str]) -
         yield pair
 
 
-def fits(src: list[int], tgt: list[int], options: FilterConfig, dropped: Counter[str]) -> bool:
+def within_limits(src: list[int], tgt: list[int], options: FilterConfig, dropped: Counter[str]) -> bool:
     """Whether the lengths of an encoded pair are within the limits."""
     longer, shorter = max(len(src), len(tgt)), min(len(src), len(tgt))
     if longer > options.max_length:

@@ -1,4 +1,4 @@
-"""Text to pieces and back (SentencePiece). Knows text and ids; no files but its own models, no batches.
+"""Text to ids of subwords and back (SentencePiece). Knows text and ids; no files but its own models, no batches.
 
 The round trip is lossless: text is brought to NFC by us and SentencePiece then changes nothing, so that ``…`` or a
 no-break space can be produced. The marks are control symbols, which no text can spell. The one exception is ``▁``
@@ -33,7 +33,7 @@ class Subwords:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Pieces of the source and of the target side."""
+        """Sizes of the source and of the target vocabulary."""
         return self._src.vocab_size(), self._tgt.vocab_size()
 
     def encode_src(self, lines: Sequence[str]) -> list[list[int]]:
@@ -62,12 +62,12 @@ class Subwords:
         """Text of each sequence; marks are left out."""
         return [self._tgt.decode([i for i in sequence if i not in (PAD, BOS, EOS)]) for sequence in ids]
 
-    def src_pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces themselves, for people to look at."""
+    def src_tokens(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token, for people to look at."""
         return [self._src.id_to_piece(int(i)) for i in ids]
 
-    def tgt_pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces themselves, for people to look at."""
+    def tgt_tokens(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token, for people to look at."""
         return [self._tgt.id_to_piece(int(i)) for i in ids]
 
     def save(self, folder: Path) -> None:

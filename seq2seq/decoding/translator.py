@@ -76,8 +76,8 @@ class Translator:
             text=" ".join(text.split("\n")),  # byte tokens can spell a line end: one line in is one line out
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
-            src_tokens=self.subwords.src_pieces(src),
-            tgt_tokens=[*self.subwords.tgt_pieces(hypothesis.ids), "</s>"],
+            src_tokens=self.subwords.src_tokens(src),
+            tgt_tokens=[*self.subwords.tgt_tokens(hypothesis.ids), "</s>"],
             # A copy: a view would keep the maps of the whole batch.
             attention=None if maps is None else maps[..., : len(src)].to("cpu", torch.float32, copy=True),
         )

@@ -189,8 +189,8 @@ def look(
             ids, tgt_ids = encoded[n]
             yield Looked(
                 n,
-                words_of_pieces(subwords.src_pieces(ids), src[n], split(src[n])),
-                words_of_pieces(subwords.tgt_pieces(tgt_ids), references[n], split(references[n])),
+                words_of_pieces(subwords.src_tokens(ids), src[n], split(src[n])),
+                words_of_pieces(subwords.tgt_tokens(tgt_ids), references[n], split(references[n])),
                 attention[:, : len(tgt_ids), : len(ids)],
             )
 

@@ -93,7 +93,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 def write(folder: Path, loaded: trained.TrainedModel, quantization: str, positions: int) -> None:
     """Weights, vocabularies and subword models, as CTranslate2 and SentencePiece read them."""
     subwords = loaded.translator.subwords
-    vocabularies = subwords.src_pieces(range(subwords.sizes[0])), subwords.tgt_pieces(range(subwords.sizes[1]))
+    vocabularies = subwords.src_tokens(range(subwords.sizes[0])), subwords.tgt_tokens(range(subwords.sizes[1]))
     spec = specification(loaded.translator.models[0], loaded.config.model, vocabularies, positions)
     spec.validate()
     spec.optimize(None if quantization == "none" else quantization)

@@ -76,7 +76,7 @@ def sample_of(run: Run, subwords: Subwords) -> Sample:
             return Sample("of the run's test", [src for src, _ in chosen], [ref for _, ref in chosen])
     draw = random.Random(1)
     size = subwords.sizes[0]
-    pieces = (subwords.src_pieces([draw.randrange(4, size) for _ in range(draw.randint(1, 30))]) for _ in range(500))
+    pieces = (subwords.src_tokens([draw.randrange(4, size) for _ in range(draw.randint(1, 30))]) for _ in range(500))
     texts = ("".join(piece for piece in each if not piece.startswith("<0x")) for each in pieces)
     lines = [" ".join(text.replace("▁", " ").split()) for text in texts]
     return Sample("of random pieces", [line for line in lines if line][:SENTENCES], None)
@@ -167,7 +167,7 @@ def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Tran
     scores = theirs.log_probabilities(sample.src, targets)
     translations = theirs.translate(sample.src, beam_size=1)
     size = ours.subwords.sizes[1]
-    ids = {piece: n for n, piece in enumerate(ours.subwords.tgt_pieces(range(size)))}
+    ids = {piece: n for n, piece in enumerate(ours.subwords.tgt_tokens(range(size)))}
     largest, identical, ties = 0.0, 0, 0
     for n, source in enumerate(ours.subwords.encode_src(sample.src)):
         target = [ids[piece] for piece in targets[n]]

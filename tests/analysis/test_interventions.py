@@ -186,7 +186,7 @@ def test_the_order_of_the_sentences_changes_nothing(make: Make, pairs: Pairs) ->
 def test_a_worked_example(make: Make, tiny_subwords: Subwords, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece counts at its word's counterpart; of two counterparts, in the middle; of none, apart."""
     subject = make("lstm", [("the cat sees home", "die Katze sieht heim")], [{(3, 0), (0, 1), (1, 1), (2, 2)}])
-    pieces = tiny_subwords.tgt_pieces(tiny_subwords.encode_tgt(subject.references)[0])
+    pieces = tiny_subwords.tgt_tokens(tiny_subwords.encode_tgt(subject.references)[0])
     assert pieces == ["▁d", "ie", "▁", "K", "at", "z", "e", "▁s", "ie", "h", "t", "▁", "he", "i", "m", "</s>"]
     nll = [1.0] * 2 + [10.0] * 5 + [100.0] * 4 + [1000.0] * 4 + [0.5]
     monkeypatch.setattr(

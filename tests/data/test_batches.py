@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seq2seq.config.schema import BOS, EOS, PAD
 from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import MULTIPLE, BatchStream, batched, collate, gather, multiple_for, pad, plan, round_up
-from seq2seq.data.encoded import Flat, FlatWriter, Split
+from seq2seq.data.encoded import RaggedArray, RaggedWriter, Split
 from seq2seq.data.subwords import Subwords
 
 Pairs = list[tuple[str, str]]
@@ -126,22 +126,22 @@ def test_a_target_that_fills_its_row_loses_nothing() -> None:
     assert batch.tgt_in.tolist() == [[BOS, *range(4, 11)]]
 
 
-def flat(folder: Path, name: str, dtype: str, sequences: list[list[int]] | list[bytes]) -> Flat:
-    writer = FlatWriter(folder, name, dtype)
+def ragged(folder: Path, name: str, dtype: str, sequences: list[list[int]] | list[bytes]) -> RaggedArray:
+    writer = RaggedWriter(folder, name, dtype)
     writer.extend(sequences)
     writer.close()
-    return Flat(folder, name, dtype)
+    return RaggedArray(folder, name, dtype)
 
 
 @pytest.fixture
 def split(tmp_path: Path, pairs: Pairs, tiny_subwords: Subwords) -> Split:
     src, tgt = ([pair[side] for pair in pairs] for side in (0, 1))
     return Split(
-        flat(tmp_path, "src", "uint16", tiny_subwords.encode_src(src)),
-        flat(tmp_path, "tgt", "uint16", tiny_subwords.encode_tgt(tgt)),
+        ragged(tmp_path, "src", "uint16", tiny_subwords.encode_src(src)),
+        ragged(tmp_path, "tgt", "uint16", tiny_subwords.encode_tgt(tgt)),
         (
-            flat(tmp_path, "src.text", "uint8", [line.encode() for line in src]),
-            flat(tmp_path, "tgt.text", "uint8", [line.encode() for line in tgt]),
+            ragged(tmp_path, "src.text", "uint8", [line.encode() for line in src]),
+            ragged(tmp_path, "tgt.text", "uint8", [line.encode() for line in tgt]),
         ),
     )
 
@@ -166,7 +166,7 @@ def test_a_loaded_batch_is_the_collated_pairs(split: Split, multiple: int) -> No
 
 
 @pytest.mark.parametrize("multiple", [1, MULTIPLE])
-def test_sampled_pieces_are_padded_to_the_multiple_too(split: Split, tiny_subwords: Subwords, multiple: int) -> None:
+def test_sampled_tokens_are_padded_to_the_multiple_too(split: Split, tiny_subwords: Subwords, multiple: int) -> None:
     batches = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5, multiple=multiple)
     for part in batches.load(np.arange(6), 0, 0)[::2]:  # src and tgt_out
         longest = int((part != PAD).sum(1).max())
@@ -201,10 +201,12 @@ def in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchStream:
     monkeypatch.setattr(batches_module, "BLOCK_SIZE", 16)
     rng = np.random.default_rng(0)
     for side in ("src", "tgt"):
-        writer = FlatWriter(tmp_path, side, "uint16")
+        writer = RaggedWriter(tmp_path, side, "uint16")
         writer.extend([[*range(4, 4 + n), EOS] for n in rng.integers(1, 60, 300).tolist()])
         writer.close()
-    return BatchStream(Split(Flat(tmp_path, "src", "uint16"), Flat(tmp_path, "tgt", "uint16"), None), 200, seed=1)
+    return BatchStream(
+        Split(RaggedArray(tmp_path, "src", "uint16"), RaggedArray(tmp_path, "tgt", "uint16"), None), 200, seed=1
+    )
 
 
 def test_the_shards_of_an_epoch_hold_every_pair_once(in_shards: BatchStream) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from seq2seq.config.schema import EOS, DataConfig, FilterConfig, SplitConfig, SubwordConfig
 from seq2seq.data import encoded
-from seq2seq.data.encoded import Corpus, Flat, FlatWriter, chunks, prepare, thin
+from seq2seq.data.encoded import Corpus, RaggedArray, RaggedWriter, chunks, prepare, subsample
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 
@@ -236,27 +236,27 @@ def test_a_damaged_corpus_is_named_with_what_to_do(make: Make, damage: Callable[
 
 
 def test_flat_arrays_hold_sequences_of_any_length(tmp_path: Path) -> None:
-    writer = FlatWriter(tmp_path, "x", "uint16")
+    writer = RaggedWriter(tmp_path, "x", "uint16")
     writer.extend([[1, 2, 3], [], [65_535]])
     writer.extend([])
     writer.extend([[7]])
     writer.close()
-    flat = Flat(tmp_path, "x", "uint16")
-    assert [flat[row].tolist() for row in range(len(flat))] == [[1, 2, 3], [], [65_535], [7]]
-    assert list(map(len, flat)) == [3, 0, 1, 1]
+    ragged = RaggedArray(tmp_path, "x", "uint16")
+    assert [ragged[row].tolist() for row in range(len(ragged))] == [[1, 2, 3], [], [65_535], [7]]
+    assert list(map(len, ragged)) == [3, 0, 1, 1]
 
 
 def test_flat_arrays_may_be_empty(tmp_path: Path) -> None:
-    writer = FlatWriter(tmp_path, "x", "uint8")
+    writer = RaggedWriter(tmp_path, "x", "uint8")
     writer.extend([b"", b""])
     writer.close()
-    flat = Flat(tmp_path, "x", "uint8")
-    assert [flat[row].tobytes() for row in range(len(flat))] == [b"", b""]
+    ragged = RaggedArray(tmp_path, "x", "uint8")
+    assert [ragged[row].tobytes() for row in range(len(ragged))] == [b"", b""]
 
 
 @pytest.mark.parametrize(("count", "most"), [(5, 10), (10, 10), (11, 10), (100, 10), (1_000, 1)])
 def test_thin_keeps_at_most_so_many_evenly(count: int, most: int) -> None:
-    kept = thin(((str(n), "") for n in range(count)), most)
+    kept = subsample(((str(n), "") for n in range(count)), most)
     places = [int(src) for src, _ in kept]
     assert len(kept) == count if count <= most else most / 2 <= len(kept) <= most
     assert len(set(np.diff(places))) <= 1

@@ -7,20 +7,24 @@ from collections import Counter
 import pytest
 
 from seq2seq.config.schema import FilterConfig
-from seq2seq.data.filters import Pair, clean, fits, key
+from seq2seq.data.filters import Pair, drop_empty_and_duplicates, key, within_limits
 
 PAIRS = [("a", "b"), ("", "b"), ("a", " \t"), ("a", "b"), (" a", "b "), ("b", "a"), ("a", "c")]
 
 
 def test_a_pair_with_an_empty_side_is_dropped_as_a_pair() -> None:
     dropped: Counter[str] = Counter()
-    assert list(clean(PAIRS, FilterConfig(), dropped)) == [PAIRS[n] for n in (0, 3, 4, 5, 6)]
+    assert list(drop_empty_and_duplicates(PAIRS, FilterConfig(), dropped)) == [PAIRS[n] for n in (0, 3, 4, 5, 6)]
     assert dropped == {"empty": 2}
 
 
 def test_of_identical_pairs_the_first_is_kept() -> None:
     dropped: Counter[str] = Counter()
-    assert list(clean(PAIRS, FilterConfig(deduplicate=True), dropped)) == [("a", "b"), ("b", "a"), ("a", "c")]
+    assert list(drop_empty_and_duplicates(PAIRS, FilterConfig(deduplicate=True), dropped)) == [
+        ("a", "b"),
+        ("b", "a"),
+        ("a", "c"),
+    ]
     assert dropped == {"empty": 2, "duplicate": 2}
 
 
@@ -50,10 +54,10 @@ def test_spaces_around_do_not_make_another_pair() -> None:
 )
 def test_lengths_at_and_beyond_the_limits(src: int, tgt: int, reason: str | None) -> None:
     dropped: Counter[str] = Counter()
-    kept = fits([4] * src, [4] * tgt, FilterConfig(max_length=5, max_ratio=2.0), dropped)
+    kept = within_limits([4] * src, [4] * tgt, FilterConfig(max_length=5, max_ratio=2.0), dropped)
     assert kept == (reason is None)
     assert dropped == ({reason: 1} if reason else {})
 
 
 def test_without_a_ratio_any_ratio_fits() -> None:
-    assert fits([4] * 100, [4], FilterConfig(), Counter())
+    assert within_limits([4] * 100, [4], FilterConfig(), Counter())

@@ -1,4 +1,4 @@
-"""Text to pieces and back."""
+"""Text to ids of subwords and back."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_without_bytes_an_unknown_character_is_unknown(pairs: Pairs) -> None:
 
 
 def test_marks_keep_their_ids_and_are_left_out_of_text(tiny_subwords: Subwords) -> None:
-    assert tiny_subwords.tgt_pieces([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
+    assert tiny_subwords.tgt_tokens([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
     ids = tiny_subwords.encode_tgt(["the cat"])[0]
     assert tiny_subwords.decode_tgt([[BOS, *ids, PAD, PAD], []]) == ["the cat", ""]
 
@@ -105,9 +105,9 @@ def test_joint_is_one_vocabulary_and_separate_two(pairs: Pairs) -> None:
     assert separate.encode_src(["die cat"]) != separate.encode_tgt(["die cat"])
 
 
-def test_pieces_spell_the_line(tiny_subwords: Subwords) -> None:
+def test_tokens_spell_the_line(tiny_subwords: Subwords) -> None:
     line = "the cat läuft"
-    assert "".join(tiny_subwords.src_pieces(tiny_subwords.encode_src([line])[0])) == "▁the▁cat▁läuft</s>"
+    assert "".join(tiny_subwords.src_tokens(tiny_subwords.encode_src([line])[0])) == "▁the▁cat▁läuft</s>"
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])

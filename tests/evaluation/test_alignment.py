@@ -98,7 +98,7 @@ def fuzz(count: int) -> list[str]:
 def test_spans_are_where_sentencepiece_decodes_each_piece(lines: list[str], tiny_subwords: Subwords) -> None:
     for text in map(normalise, lines):
         ids = tiny_subwords.encode_src([text])[0][:-1]
-        for n, (start, end) in enumerate(piece_spans(tiny_subwords.src_pieces(ids), text)):
+        for n, (start, end) in enumerate(piece_spans(tiny_subwords.src_tokens(ids), text)):
             before, upto = tiny_subwords.decode_tgt([ids[:n], ids[: n + 1]])
             if text.startswith(before):  # else a character is not whole yet
                 assert start in (len(before), end), text
@@ -115,7 +115,7 @@ def test_every_character_is_covered_in_order_and_every_word_has_its_pieces(
 ) -> None:
     chosen: Subwords = request.getfixturevalue(vocabulary)
     for line in [*HOSTILE, *fuzz(200)]:
-        pieces = chosen.src_pieces(chosen.encode_src([line])[0])
+        pieces = chosen.src_tokens(chosen.encode_src([line])[0])
         spans = [span for span in piece_spans(pieces, line) if span[0] < span[1]]
         assert sorted(spans) == spans, line
         assert {n for start, end in spans for n in range(start, end)} == set(range(len(normalise(line)))), line
@@ -253,7 +253,7 @@ def test_forced_attention_is_that_of_one_pair_at_a_time(
             with torch.inference_mode():
                 alone = model(torch.tensor([ids]), torch.tensor([[BOS, *tgt[:-1]]]), attention=True).attention[0]
             torch.testing.assert_close(pair.attention, alone, atol=1e-5, rtol=1e-4)
-            assert pair.src == words_of_pieces(tiny_subwords.src_pieces(ids), src[n], src[n].split())
+            assert pair.src == words_of_pieces(tiny_subwords.src_tokens(ids), src[n], src[n].split())
             assert pair.tgt.words == references[n].split()
 
 

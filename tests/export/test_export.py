@@ -131,7 +131,7 @@ def largest_difference(loaded: trained.TrainedModel, exported: Exported, pairs: 
     pieces = loaded.translator.subwords
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
     ids = pieces.encode_tgt(targets)
-    theirs = exported.log_probabilities(sources, [pieces.tgt_pieces(each[:-1]) for each in ids])
+    theirs = exported.log_probabilities(sources, [pieces.tgt_tokens(each[:-1]) for each in ids])
     worst = 0.0
     for src, tgt, scores in zip(pieces.encode_src(sources), ids, theirs, strict=True):
         rows = teacher_forced_log_probs(
@@ -233,16 +233,16 @@ def test_the_vocabularies_keep_the_order_of_the_ids(
 ) -> None:
     written(make_run(model_of(tie="output"), two_vocabularies), tmp_path / "out")
     for side, pieces, size in (
-        ("source", two_vocabularies.src_pieces, two_vocabularies.sizes[0]),
-        ("target", two_vocabularies.tgt_pieces, two_vocabularies.sizes[1]),
+        ("source", two_vocabularies.src_tokens, two_vocabularies.sizes[0]),
+        ("target", two_vocabularies.tgt_tokens, two_vocabularies.sizes[1]),
     ):
         saved = json.loads((tmp_path / "out" / f"{side}_vocabulary.json").read_text())
         assert saved == pieces(range(size))
         assert saved[:4] == ["<pad>", "<unk>", "<s>", "</s>"]
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert config["add_source_eos"] is True
-    assert config["decoder_start_token"] == config["bos_token"] == two_vocabularies.tgt_pieces([BOS])[0]
-    assert config["eos_token"] == two_vocabularies.tgt_pieces([EOS])[0]
+    assert config["decoder_start_token"] == config["bos_token"] == two_vocabularies.tgt_tokens([BOS])[0]
+    assert config["eos_token"] == two_vocabularies.tgt_tokens([EOS])[0]
     assert config["layer_norm_epsilon"] == 1e-5
 
 
@@ -455,7 +455,7 @@ def test_near_ties_are_told_from_mistakes(make_run: MakeRun, tmp_path: Path, mon
     often = max(
         (p for each in found for p in each.tgt_tokens[:-1]), key=lambda p: sum(p in e.tgt_tokens for e in found)
     )
-    vocabulary = loaded.translator.subwords.tgt_pieces(range(320))
+    vocabulary = loaded.translator.subwords.tgt_tokens(range(320))
     rare = next(piece for piece in vocabulary[4:] if not any(piece in each.tgt_tokens for each in found))
     honest = exported.translate(sample.src, beam_size=1)
     swapped = [[rare if piece == often else piece for piece in each] for each in honest]

@@ -20,7 +20,7 @@ import torch
 
 from seq2seq.config.compose import compose
 from seq2seq.data.batches import BatchStream, multiple_for
-from seq2seq.data.encoded import Flat, FlatWriter, Split
+from seq2seq.data.encoded import RaggedArray, RaggedWriter, Split
 from seq2seq.models.build import build as build_model
 from seq2seq.system.devices import choose_precision, prepare_process
 from seq2seq.training.progress import RunningMetrics, TrainState
@@ -44,7 +44,7 @@ def build(spec: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for side in ("src", "tgt"):
         rows = sentences(Path(spec["data"]), side)
-        writer = FlatWriter(folder, f"train.{side}", "uint16")
+        writer = RaggedWriter(folder, f"train.{side}", "uint16")
         for start in range(0, spec["pairs"], len(rows)):
             writer.extend(rows[: spec["pairs"] - start])
         writer.close()
@@ -79,7 +79,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     highest = Highest()
     highest.start()
     began = time.perf_counter()
-    split = Split(Flat(folder, "train.src", "uint16"), Flat(folder, "train.tgt", "uint16"), None)
+    split = Split(RaggedArray(folder, "train.src", "uint16"), RaggedArray(folder, "train.tgt", "uint16"), None)
     multiple = multiple_for(CPU, PRECISION)
     batches = BatchStream(split, spec["batch_tokens"], spec["seed"], multiple=multiple)
     for shard in range(batches.shards):
