@@ -26,10 +26,10 @@ from seq2seq.config.schema import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from seq2seq.models.attention import attend
+from seq2seq.models.attention import scaled_dot_product_attention
 from seq2seq.models.build import build
 from seq2seq.models.interface import Dropout, Seq2Seq
-from seq2seq.models.kernels.linear import linear, unchanging_weights
+from seq2seq.models.kernels.linear import linear, prepacked_weights
 from seq2seq.models.loss import sequence_loss
 from seq2seq.system.devices import multiplies_bf16, prepare_process
 
@@ -88,7 +88,7 @@ def decoder_steps(name: str, without: tuple[str, ...]) -> tuple[Form, Form]:
     def fast() -> None:
         with torch.no_grad():
             memory = model.encoder(src, src > 0)
-        model.decoder(model.decoder.prepare(memory), tgt).hidden.sum().backward()
+        model.decoder(model.decoder.precompute(memory), tgt).hidden.sum().backward()
 
     def slow() -> None:
         with plain.recurrent_decoder(*without):
@@ -116,7 +116,7 @@ def attention(length: int) -> tuple[Form, Form]:
     def fused() -> None:
         F.scaled_dot_product_attention(*parts(), attn_mask=mask).sum().backward()
 
-    return fused, lambda: attend(*parts(), mask)[0].sum().backward()
+    return fused, lambda: scaled_dot_product_attention(*parts(), mask)[0].sum().backward()
 
 
 def squashing() -> tuple[Form, Form]:
@@ -136,7 +136,7 @@ def transformer_step() -> tuple[Form, Form]:
     def steps(tight: bool) -> None:
         with torch.no_grad():
             memory = model.encode(src)
-            state, token = model.decoder.start(memory), src[:, :1]
+            state, token = model.decoder.init_state(memory), src[:, :1]
             for place in range(1, 31):
                 _, state, _ = model.decoder.step(token, state, memory)
                 if tight:  # no room left: the next step makes a longer cache and copies this one
@@ -158,7 +158,7 @@ def step_products(rows: int) -> tuple[Form, Form]:
                 linear(x, weight)
 
     def laid_out() -> None:
-        with unchanging_weights():
+        with prepacked_weights():
             plainly()
 
     return plainly, laid_out
@@ -180,9 +180,9 @@ def main() -> None:
     torch.manual_seed(1)
     print(f"{'':<54}         plain     fast  ratio   (ms of processor time, {torch.get_num_threads()} thread(s))")
     compare("output layer + loss + gradients", *loss_layer())
-    compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("_scan",)))
-    compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("_scan", "_whole")))
-    compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_scan",)))
+    compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("forward_fused",)))
+    compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("forward_fused", "forward_cudnn")))
+    compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("forward_fused",)))
     compare("dropout: torch's, one draw for eight", *dropout())
     compare("energies: tanh, sigmoid", *squashing())
     for size, model in (("bench's", recurrent("lstm")), ("preset's", recurrent("lstm", 128, PIECES // 4))):

@@ -27,7 +27,7 @@ from seq2seq.evaluation.alignment import splitter, word_attention, words_of_piec
 from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.evaluation.metrics import CHRF
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.kernels.linear import unchanging_weights
+from seq2seq.models.kernels.linear import prepacked_weights
 
 LONG = 60  # sentences of each set beyond the trained lengths
 BEYOND = 20  # words that a set of the grammar's spans
@@ -159,7 +159,7 @@ def cost(subject: Subject) -> dict[str, Any]:
 def seconds_of(translator: Translator, src: Tensor, options: DecodeConfig) -> float:
     """The median time of a search, after one that does not count."""
     times = []
-    with unchanging_weights():  # as a translator has it for a whole file
+    with prepacked_weights():  # as a translator has it for a whole file
         for _ in range(1 + REPEATS):
             started = time.perf_counter()
             with translator.autocast():
@@ -172,9 +172,9 @@ def seconds_of(translator: Translator, src: Tensor, options: DecodeConfig) -> fl
 def held(model: Seq2Seq, src: Tensor, length: int) -> tuple[dict[str, int], int]:
     """Bytes of the memory by part, and of the state after ``length`` pieces; which pieces does not matter."""
     memory = model.encode(src)
-    parts = {"states": [memory.states], "mask": [memory.mask], "summary": [memory.summary]}
-    parts["keys"] = [key for key in memory.keys if key is not memory.states]
-    state, token = model.decoder.start(memory), src.new_full((1, 1), BOS)
+    parts = {"states": [memory.states], "mask": [memory.mask], "summary": [memory.sentence_vector]}
+    parts["keys"] = [key for key in memory.precomputed if key is not memory.states]
+    state, token = model.decoder.init_state(memory), src.new_full((1, 1), BOS)
     for _ in range(length):
         state = model.decoder.step(token, state, memory).state
     return {name: bytes_of(tensors) for name, tensors in parts.items()}, bytes_of(state.values())

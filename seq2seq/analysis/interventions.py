@@ -21,7 +21,7 @@ from seq2seq.config.schema import DecodeConfig
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, splitter, words_of_pieces
 from seq2seq.evaluation.evaluate import token_log_probs
-from seq2seq.models.interface import Reweigh, Seq2Seq
+from seq2seq.models.interface import AttentionOverride, Seq2Seq
 
 INTERVENED = 200  # sentences that are translated under each intervention
 
@@ -69,17 +69,22 @@ def cycle(length: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-INTERVENTIONS: dict[str, Reweigh | None] = {"trained": None, "uniform": uniform, "last": last, "shuffled": shuffled}
+INTERVENTIONS: dict[str, AttentionOverride | None] = {
+    "trained": None,
+    "uniform": uniform,
+    "last": last,
+    "shuffled": shuffled,
+}
 
 
 @contextmanager
-def reweighed(model: Seq2Seq, reweigh: Reweigh | None) -> Iterator[None]:
+def reweighed(model: Seq2Seq, reweigh: AttentionOverride | None) -> Iterator[None]:
     """Inside, ``reweigh`` stands in for the attention that the model has learned."""
-    model.reweigh = reweigh
+    model.attention_override = reweigh
     try:
         yield
     finally:
-        model.reweigh = None
+        model.attention_override = None
 
 
 def interventions(subject: Subject) -> dict[str, Any]:

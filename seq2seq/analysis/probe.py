@@ -124,7 +124,7 @@ def _vector(translator: Translator, src: Tensor) -> Tensor:
     with translator.autocast():
         memory = model.encode(src.to(translator.device))
         narrow = model.decoder.bottleneck(memory)
-    return (memory.summary if narrow is None else narrow).float().cpu()
+    return (memory.sentence_vector if narrow is None else narrow).float().cpu()
 
 
 def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]) -> Examples:

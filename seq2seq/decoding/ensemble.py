@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import Memory, Seq2Seq, State, select
+from seq2seq.models.interface import Memory, Seq2Seq, State, reorder_state
 
 
 class Ensemble:
@@ -20,7 +20,9 @@ class Ensemble:
     def __init__(self, models: Sequence[Seq2Seq], src: Tensor) -> None:
         self.models = models
         self.memories: list[Memory] = [model.encode(src) for model in models]
-        self.states: list[State] = [m.decoder.start(memory) for m, memory in zip(models, self.memories, strict=True)]
+        self.states: list[State] = [
+            m.decoder.init_state(memory) for m, memory in zip(models, self.memories, strict=True)
+        ]
 
     def step(self, token: Tensor) -> tuple[Tensor, Tensor | None]:
         """Read ``token`` (B, K); return log-probabilities (B, K, V) of the next token, and attention (B, K, H, S).
@@ -39,7 +41,7 @@ class Ensemble:
 
         ``left``: whether a sentence was dropped; only then do the encoded sentences change.
         """
-        self.states = [select(state, rows, hypotheses) for state in self.states]
+        self.states = [reorder_state(state, rows, hypotheses) for state in self.states]
         if left:
             self.memories = [memory.select(rows) for memory in self.memories]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.decoding.ensemble import Ensemble
-from seq2seq.models.interface import Seq2Seq, State, select
+from seq2seq.models.interface import Seq2Seq, State, reorder_state
 
 FORBIDDEN = [PAD, UNK, BOS]  # never part of a hypothesis
 
@@ -82,7 +82,7 @@ def search(
         rows = torch.tensor(open_, dtype=torch.long, device=src.device)
         left, sentences = len(open_) < len(sentences), [sentences[n] for n in open_]
         if width > 1 or left:
-            history = select(history, rows, candidates.parents[rows])
+            history = reorder_state(history, rows, candidates.parents[rows])
             ensemble.select(rows, candidates.parents[rows], left)
             limits = limits[rows]
         history["tokens"] = torch.cat([history["tokens"], candidates.tokens[rows][:, :, None]], 2)

@@ -14,7 +14,7 @@ from seq2seq.data.batches import batched, pad
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.kernels.linear import unchanging_weights
+from seq2seq.models.kernels.linear import prepacked_weights
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Translator:
         results = [[Translation("", 0.0, 0.0, [], [], None)] * options.nbest for _ in lines]
         todo = [n for n, line in enumerate(lines) if line.strip()]
         done(len(lines) - len(todo))
-        with unchanging_weights():
+        with prepacked_weights():
             for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens):
                 batch = [todo[row] for row in rows]
                 src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)

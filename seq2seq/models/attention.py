@@ -17,7 +17,7 @@ from seq2seq.models.kernels.linear import Linear
 BLOCK = 8  # places by which a cache grows
 
 
-def attend(
+def scaled_dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: bool = False
 ) -> tuple[Tensor, Tensor | None]:
     """softmax(QKᵀ/√W)V (equation 1), and the softmax where ``weights`` asks for it.
@@ -53,12 +53,12 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(-2, -3).flatten(-2)
 
 
-def kept(x: Tensor) -> Tensor:
+def to_cache(x: Tensor) -> Tensor:
     """Keys or values as a search keeps them: on a CPU in float32, where products of single rows cost a third."""
     return x if x.is_cuda else x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def longer(cache: Tensor) -> Tensor:
+def grow_cache(cache: Tensor) -> Tensor:
     """A cache (…, T, W) with ``BLOCK`` places more, so that it need not be copied at every step."""
     return torch.cat([cache, cache.new_empty(*cache.shape[:-2], BLOCK, cache.shape[-1])], -2)
 
@@ -75,7 +75,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
         query, key, value = (split_heads(part, self.heads) for part in self.project(x).chunk(3, -1))
-        mixed, _ = attend(query, key, value, mask)
+        mixed, _ = scaled_dot_product_attention(query, key, value, mask)
         out: Tensor = self.out(merge_heads(mixed))
         return out
 
@@ -83,10 +83,10 @@ class SelfAttention(nn.Module):
         """Position ``place``: ``x`` (B, K, D) and the caches (B, K, H, T, W), which are written to and returned."""
         query, key, value = (part.unflatten(-1, (self.heads, -1)) for part in self.project(x).chunk(3, -1))
         if place == keys.shape[-2]:
-            keys, values = longer(keys), longer(values)
+            keys, values = grow_cache(keys), grow_cache(values)
         keys[..., place, :], values[..., place, :] = key, value
         read_keys, read_values = (cache.flatten(0, 1)[..., : place + 1, :] for cache in (keys, values))  # no copy
-        mixed, _ = attend(query.flatten(0, 1)[:, :, None], read_keys, read_values, None)
+        mixed, _ = scaled_dot_product_attention(query.flatten(0, 1)[:, :, None], read_keys, read_values, None)
         return self.out(mixed.reshape(x.shape)), keys, values
 
 
@@ -100,19 +100,19 @@ class CrossAttention(nn.Module):
         self.key_value = Linear(memory_width, 2 * width)
         self.out = Linear(width, width)
 
-    def keys(self, states: Tensor) -> tuple[Tensor, Tensor]:
+    def precompute(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Memory states (B, S, D) to keys and values (B, H, S, W), laid out for the products of every step."""
         key, value = (split_heads(part, self.heads).contiguous() for part in self.key_value(states).chunk(2, -1))
-        return (key, value) if torch.is_grad_enabled() else (kept(key), kept(value))
+        return (key, value) if torch.is_grad_enabled() else (to_cache(key), to_cache(value))
 
     def forward(
         self, x: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """``x`` (B, T, D) or (B, K, D): hypotheses are so many queries against one set of keys."""
-        mask, reweigh = memory.mask[:, None, None, :], memory.reweigh
+        mask, attention_override = memory.mask[:, None, None, :], memory.attention_override
         query = split_heads(self.query(x), self.heads)
-        mixed, maps = attend(query, key, value, mask, weights or reweigh is not None)
-        if reweigh is not None and maps is not None:
-            maps = reweigh(maps, mask)
+        mixed, maps = scaled_dot_product_attention(query, key, value, mask, weights or attention_override is not None)
+        if attention_override is not None and maps is not None:
+            maps = attention_override(maps, mask)
             mixed = maps.to(value.dtype) @ value
         return self.out(merge_heads(mixed)), maps

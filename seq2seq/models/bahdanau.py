@@ -33,18 +33,18 @@ class AttentiveContext(Context):
         elif options.score == "general":  # e_ij = s_{i-1}·(U h_j)
             self.key = Linear(memory_width, options.width, bias=False)
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute(self, memory: Memory) -> Memory:
         """U h_j is computed once a sentence."""
         keys = memory.states if self.score == "dot" else self.key(memory.states)
         padding = torch.zeros_like(memory.mask, dtype=torch.float32).masked_fill_(~memory.mask, float("-inf"))
-        return memory.with_keys(keys, padding[:, None])
+        return memory.with_precomputed(keys, padding[:, None])
 
     def first(self, memory: Memory) -> Tensor:
-        return memory.summary
+        return memory.sentence_vector
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Hypotheses (B, K, D) are so many queries against one set of keys (B, S, A): the keys are never repeated."""
-        keys, padding = memory.keys
+        keys, padding = memory.precomputed
         if self.score == "additive":
             # v·tanh x is 2v·σ(2x), which costs a third, less a constant, which softmax does not see.
             mixed = torch.sigmoid(2 * self.query(query)[:, :, None] + 2 * keys[:, None])  # (B, K, S, A)
@@ -52,8 +52,8 @@ class AttentiveContext(Context):
         else:
             energies = query @ keys.transpose(1, 2)
         weights = torch.softmax(energies + padding, -1)
-        if memory.reweigh is not None:
-            weights = memory.reweigh(weights, memory.mask[:, None])
+        if memory.attention_override is not None:
+            weights = memory.attention_override(weights, memory.mask[:, None])
         return weights.to(memory.states.dtype) @ memory.states, weights
 
     def scan(
@@ -61,6 +61,6 @@ class AttentiveContext(Context):
     ) -> Attended | None:
         if self.score != "additive":
             return None
-        keys, padding = memory.keys
+        keys, padding = memory.precomputed
         weights = (recurrent, reading, self.query.weight, self.energy)
         return attentive_scan(gates, weights, (keys, memory.states, padding[:, 0]), state, cell)

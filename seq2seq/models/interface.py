@@ -19,13 +19,13 @@ from torch.nn import functional as F
 from seq2seq.config.schema import PAD
 
 State = dict[str, Tensor]
-"""What a hypothesis has left behind in the decoder: tensors (B, K, …), so that any search can reorder or fork it.
+"""Per-hypothesis decoder state (hidden states or key/value caches): tensors (B, K, …), which a search can reorder.
 
-A step may write into the state that it is given: go on from the one that it returns, or from a ``select`` of that.
+A step may write into the state that it is given: continue from the state that it returns, or a reordered one.
 """
 
 
-Reweigh = Callable[[Tensor, Tensor], Tensor]
+AttentionOverride = Callable[[Tensor, Tensor], Tensor]
 """An intervention: attention weights (B, …, S) and the mask (B, …, S) to the weights that are used instead."""
 
 
@@ -35,23 +35,25 @@ class Memory:
 
     states: Tensor  # (B, S, D)
     mask: Tensor  # (B, S)
-    summary: Tensor  # (B, D'): the whole sentence in one vector
-    keys: tuple[Tensor, ...] = ()  # what a decoder has computed from the sentence once, each (B, …)
-    reweigh: Reweigh | None = None  # what stands in for the weights that attention has learned; None: nothing
+    sentence_vector: Tensor  # (B, D'): the whole sentence in one vector
+    precomputed: tuple[Tensor, ...] = ()  # what a decoder has computed from the sentence once, each (B, …)
+    attention_override: AttentionOverride | None = (
+        None  # what stands in for the weights that attention has learned; None: nothing
+    )
 
     def select(self, rows: Tensor) -> Memory:
         """The memory of some of the sentences, ``rows`` (B',)."""
-        states, mask, summary, *keys = (
-            part.index_select(0, rows) for part in (self.states, self.mask, self.summary, *self.keys)
+        states, mask, sentence_vector, *precomputed = (
+            part.index_select(0, rows) for part in (self.states, self.mask, self.sentence_vector, *self.precomputed)
         )
-        return replace(self, states=states, mask=mask, summary=summary, keys=tuple(keys))
+        return replace(self, states=states, mask=mask, sentence_vector=sentence_vector, precomputed=tuple(precomputed))
 
-    def with_keys(self, *keys: Tensor) -> Memory:
+    def with_precomputed(self, *precomputed: Tensor) -> Memory:
         """The same memory with what the decoder computes once."""
-        return replace(self, keys=keys)
+        return replace(self, precomputed=precomputed)
 
 
-def select(state: State, rows: Tensor, hypotheses: Tensor | None = None) -> State:
+def reorder_state(state: State, rows: Tensor, hypotheses: Tensor | None = None) -> State:
     """Keep the sentences ``rows`` (B',) and, of each, the hypotheses (B', K'), which may repeat."""
     if hypotheses is None:
         return {name: tensor.index_select(0, rows) for name, tensor in state.items()}
@@ -88,7 +90,7 @@ class Encoder(nn.Module, ABC):
 class Decoder(nn.Module, ABC):
     """Memory and target ids to hidden states: the whole target at once or token by token, with the same result."""
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute(self, memory: Memory) -> Memory:
         """Add to the memory what the decoder needs of the sentence alone."""
         return memory
 
@@ -101,7 +103,7 @@ class Decoder(nn.Module, ABC):
         """Teacher forcing on ``tgt_in`` (B, T); attention maps are kept only when asked for."""
 
     @abstractmethod
-    def start(self, memory: Memory) -> State:
+    def init_state(self, memory: Memory) -> State:
         """The state before the first token, with one hypothesis a sentence (K = 1)."""
 
     @abstractmethod
@@ -147,7 +149,7 @@ class Dropout(nn.Module):
 class Seq2Seq(nn.Module):
     """An encoder, a decoder and the output layer. Everything outside ``models/`` holds one of these."""
 
-    reweigh: Reweigh | None = None  # set only while the effect of an intervention is measured
+    attention_override: AttentionOverride | None = None  # set only while the effect of an intervention is measured
 
     def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
         super().__init__()
@@ -155,8 +157,8 @@ class Seq2Seq(nn.Module):
 
     def encode(self, src: Tensor) -> Memory:
         """``src`` (B, S) ids, PAD at the end, to the memory with all that depends on the sentence alone."""
-        memory: Memory = self.decoder.prepare(self.encoder(src, src != PAD))
-        return replace(memory, reweigh=self.reweigh)
+        memory: Memory = self.decoder.precompute(self.encoder(src, src != PAD))
+        return replace(memory, attention_override=self.attention_override)
 
     def forward(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         """Teacher forcing: ``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS."""

@@ -16,23 +16,23 @@ class FixedContext(Context):
 
     changes = False
 
-    def __init__(self, options: FixedContextDecoderConfig, summary_width: int) -> None:
+    def __init__(self, options: FixedContextDecoderConfig, vector_width: int) -> None:
         super().__init__()
         self.every_step = options.context == "every_step"
         self.width = options.context_width if self.every_step else 0
-        self.compress = nn.Linear(summary_width, options.context_width)
+        self.compress = nn.Linear(vector_width, options.context_width)
 
-    def prepare(self, memory: Memory) -> Memory:
-        return memory.with_keys(torch.tanh(self.compress(memory.summary)))
+    def precompute(self, memory: Memory) -> Memory:
+        return memory.with_precomputed(torch.tanh(self.compress(memory.sentence_vector)))
 
     def first(self, memory: Memory) -> Tensor:
-        return memory.keys[0]
+        return memory.precomputed[0]
 
     def bottleneck(self, memory: Memory) -> Tensor:
-        return memory.keys[0]
+        return memory.precomputed[0]
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
-        return memory.keys[0][:, None, : self.width], None
+        return memory.precomputed[0][:, None, : self.width], None
 
     def scan(
         self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory

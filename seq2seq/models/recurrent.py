@@ -84,7 +84,7 @@ class Context(nn.Module, ABC):
     changes: bool  # does it depend on the decoder's previous state?
 
     @abstractmethod
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute(self, memory: Memory) -> Memory:
         """Add what depends on the sentence alone."""
 
     @abstractmethod
@@ -135,18 +135,20 @@ class RecurrentDecoder(Decoder):
         self.first = Linear(first_width, width * options.layers * len(self.parts))
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute(self, memory: Memory) -> Memory:
         """What a context that never changes adds to every step's gates and readout is multiplied once a sentence."""
-        memory = self.context.prepare(memory)
+        memory = self.context.precompute(memory)
         if self.context.changes:
             return memory
-        context, _ = self.context(memory.summary[:, None], memory)  # the same for any state
+        context, _ = self.context(memory.sentence_vector[:, None], memory)  # the same for any state
         weights = (matrices_of(self.layers[0])[0], self.readout.weight)
-        return memory.with_keys(*memory.keys, *(linear(context, self._of_context(weight)[1]) for weight in weights))
+        return memory.with_precomputed(
+            *memory.precomputed, *(linear(context, self._of_context(weight)[1]) for weight in weights)
+        )
 
     def _of_sentence(self, memory: Memory) -> tuple[Tensor, Tensor]:
         """What a context that never changes adds to gates (B, 1, G) and readout (B, 1, E), as ``prepare`` left it."""
-        of_gates, of_readout = memory.keys[-2:]
+        of_gates, of_readout = memory.precomputed[-2:]
         return of_gates, of_readout
 
     def _of_context(self, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +159,7 @@ class RecurrentDecoder(Decoder):
     def bottleneck(self, memory: Memory) -> Tensor | None:
         return self.context.bottleneck(memory)
 
-    def start(self, memory: Memory) -> State:
+    def init_state(self, memory: Memory) -> State:
         first = torch.tanh(self.first(self.context.first(memory)))[:, None]
         names = [f"{part}{n}" for n in range(len(self.layers)) for part in self.parts]
         state = dict(zip(names, first.chunk(len(names), -1), strict=True))
@@ -182,15 +184,19 @@ class RecurrentDecoder(Decoder):
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
-        found = self._scan(embedded, memory) or self._whole(embedded, memory) or self._step_by_step(embedded, memory)
+        found = (
+            self.forward_fused(embedded, memory)
+            or self.forward_cudnn(embedded, memory)
+            or self.forward_loop(embedded, memory)
+        )
         of_readout = None if self.context.changes else self._of_sentence(memory)[1].transpose(0, 1)
         hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
         return DecoderOutput(hidden, maps)
 
-    def _scan(self, embedded: Tensor, memory: Memory) -> Attended | None:
+    def forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """One layer of LSTM cells, the usual case, by ``scan``."""
-        if len(self.layers) > 1 or len(self.parts) == 1 or memory.reweigh is not None:
+        if len(self.layers) > 1 or len(self.parts) == 1 or memory.attention_override is not None:
             return None
         if embedded.is_cuda and not self.context.changes:  # there cuDNN's kernel is faster
             return None
@@ -199,14 +205,14 @@ class RecurrentDecoder(Decoder):
         gates = F.linear(embedded, from_embedding, bias + recurrent_bias)
         if not self.context.changes:
             gates = gates + self._of_sentence(memory)[0].transpose(0, 1)
-        state = self.start(memory)
+        state = self.init_state(memory)
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
 
-    def _whole(self, embedded: Tensor, memory: Memory) -> Attended | None:
+    def forward_cudnn(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """All steps in one call of each layer, possible where the context never changes."""
         if self.context.changes:
             return None
-        state = self.start(memory)
+        state = self.init_state(memory)
         contexts = self.context(embedded[0, :, None], memory)[0].transpose(0, 1).expand(len(embedded), -1, -1)
         x = torch.cat([embedded, contexts], -1).transpose(0, 1)
         for n, layer in enumerate(self.layers):
@@ -215,9 +221,9 @@ class RecurrentDecoder(Decoder):
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
         return Attended(x.transpose(0, 1), None, None)
 
-    def _step_by_step(self, embedded: Tensor, memory: Memory) -> Attended:
+    def forward_loop(self, embedded: Tensor, memory: Memory) -> Attended:
         """The reference: as search does it."""
-        state, states, contexts, maps = self.start(memory), [], [], []
+        state, states, contexts, maps = self.init_state(memory), [], [], []
         _, reading = self._of_context(matrices_of(self.layers[0])[0])
         for gates in self._embedded_gates(embedded):
             context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)

@@ -165,8 +165,10 @@ class TransformerDecoder(Decoder):
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
-    def prepare(self, memory: Memory) -> Memory:
-        return memory.with_keys(*(part for layer in self._layers for part in layer.cross.keys(memory.states)))
+    def precompute(self, memory: Memory) -> Memory:
+        return memory.with_precomputed(
+            *(part for layer in self._layers for part in layer.cross.precompute(memory.states))
+        )
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         places = torch.arange(tgt_in.shape[1], device=tgt_in.device)
@@ -174,13 +176,13 @@ class TransformerDecoder(Decoder):
         x = self.dropout(self.positions(self.embedding(tgt_in), places))
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):
-            key, value = memory.keys[2 * n : 2 * n + 2]
+            key, value = memory.precomputed[2 * n : 2 * n + 2]
             x, weights = layer(x, causal, key, value, memory, attention)
             maps += [] if weights is None else [weights]
         return DecoderOutput(self.norm(x), torch.cat(maps, 1) if attention else None)
 
-    def start(self, memory: Memory) -> State:
-        key = memory.keys[0]  # (B, H, S, W)
+    def init_state(self, memory: Memory) -> State:
+        key = memory.precomputed[0]  # (B, H, S, W)
         empty = key.new_empty(key.shape[0], 1, self.heads, 0, key.shape[-1])
         caches = {f"{part}{n}": empty for n in range(len(self.layers)) for part in ("keys", "values")}
         return {"places": key.new_empty(key.shape[0], 1, 0, 0), **caches}  # whose size is what it says
@@ -191,7 +193,7 @@ class TransformerDecoder(Decoder):
         new: State = {"places": state["places"].new_empty(*token.shape, place + 1, 0)}
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):
-            key, value = memory.keys[2 * n : 2 * n + 2]
+            key, value = memory.precomputed[2 * n : 2 * n + 2]
             x, weights, new[f"keys{n}"], new[f"values{n}"] = layer.step(
                 x, state[f"keys{n}"], state[f"values{n}"], place, key, value, memory
             )

@@ -134,7 +134,7 @@ def test_trained_is_what_greedy_search_gives(make: Make, name: str) -> None:
     ids = torch.tensor([[5, 3]])
     attends = subject.model(ids, ids, attention=True).attention is not None
     assert list(rows) == (list(INTERVENTIONS) if attends else ["trained"])
-    assert subject.model.reweigh is None
+    assert subject.model.attention_override is None
 
 
 @pytest.mark.parametrize("name", ["bahdanau", "transformer"])
@@ -156,7 +156,7 @@ def test_an_intervention_ends_with_an_error(make: Make, monkeypatch: pytest.Monk
 
     with pytest.raises(RuntimeError), causes.reweighed(subject.model, fails):  # type: ignore[arg-type]
         subject.translator.translate(subject.src, GREEDY)
-    assert subject.model.reweigh is None
+    assert subject.model.attention_override is None
 
 
 # ----------------------------------------------------------------------------------------------------- forgetting

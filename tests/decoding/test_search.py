@@ -17,7 +17,7 @@ from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.search import Hypothesis, length_penalty, search, truncate
 from seq2seq.models.interface import DecoderOutput, Memory, Seq2Seq, State, Step
-from seq2seq.models.kernels.linear import unchanging_weights
+from seq2seq.models.kernels.linear import prepacked_weights
 
 Build = Callable[..., Seq2Seq]
 Sentences = Callable[..., Tensor]
@@ -34,7 +34,7 @@ class Markov:
     def encode(self, src: Tensor) -> Memory:
         return Memory(src[..., None].float(), src != PAD, src.float())
 
-    def start(self, memory: Memory) -> State:
+    def init_state(self, memory: Memory) -> State:
         return {}
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
@@ -318,7 +318,7 @@ class Conversions(TorchDispatchMode):
 def test_weights_are_converted_once_a_search(model: Seq2Seq, src: Tensor, bf16: torch.dtype) -> None:
     """Whole weights and parts of them, for the products of all steps."""
     options = DecodeConfig(beam=1, min_length=5, max_extra=5)
-    with torch.autocast("cpu", bf16), unchanging_weights(), Conversions(model.parameters()) as conversions:
+    with torch.autocast("cpu", bf16), prepacked_weights(), Conversions(model.parameters()) as conversions:
         search([model], src, options)
     assert max(conversions.counts.values()) == 1
 

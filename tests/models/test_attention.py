@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config.schema import AttentionDecoderConfig
-from seq2seq.models.attention import CrossAttention, SelfAttention, attend, merge_heads, split_heads
+from seq2seq.models.attention import (
+    CrossAttention,
+    SelfAttention,
+    merge_heads,
+    scaled_dot_product_attention,
+    split_heads,
+)
 from seq2seq.models.bahdanau import AttentiveContext
 from seq2seq.models.interface import Memory
 
@@ -39,7 +45,7 @@ def test_attend_is_the_equation() -> None:
     query, key, value = torch.randn(4, 3).double(), torch.randn(5, 3).double(), torch.randn(5, 2).double()
     mask = torch.rand(4, 5) > 0.4
     mask[:, 0] = True
-    mixed, weights = attend(query, key, value, mask, weights=True)
+    mixed, weights = scaled_dot_product_attention(query, key, value, mask, weights=True)
     expected, expected_weights = plain_attention(query, key, value, mask)
     torch.testing.assert_close(mixed, expected)
     torch.testing.assert_close(weights, expected_weights)
@@ -48,14 +54,14 @@ def test_attend_is_the_equation() -> None:
 def test_attend_without_a_mask_looks_everywhere() -> None:
     torch.manual_seed(0)
     query, key, value = torch.randn(2, 3), torch.randn(4, 3), torch.randn(4, 3)
-    everywhere = attend(query, key, value, torch.ones(2, 4, dtype=torch.bool))[0]
-    torch.testing.assert_close(attend(query, key, value, None)[0], everywhere)
+    everywhere = scaled_dot_product_attention(query, key, value, torch.ones(2, 4, dtype=torch.bool))[0]
+    torch.testing.assert_close(scaled_dot_product_attention(query, key, value, None)[0], everywhere)
 
 
 def test_attend_gives_weights_only_when_asked() -> None:
     x = torch.randn(2, 3)
-    assert attend(x, x, x, None)[1] is None
-    assert attend(x, x, x, None, weights=True)[1] is not None
+    assert scaled_dot_product_attention(x, x, x, None)[1] is None
+    assert scaled_dot_product_attention(x, x, x, None, weights=True)[1] is not None
 
 
 def test_heads_are_slices_of_the_width() -> None:
@@ -126,7 +132,7 @@ def test_cross_attention_and_its_maps_are_torchs() -> None:
         }
     )
     x, states = torch.randn(2, 4, 8), torch.randn(2, 5, 6)
-    mixed, maps = module(x, *module.keys(states), Memory(states, MASK, states[:, 0]), weights=True)
+    mixed, maps = module(x, *module.precompute(states), Memory(states, MASK, states[:, 0]), weights=True)
     expected, expected_maps = reference(x, states, states, key_padding_mask=~MASK, average_attn_weights=False)
     torch.testing.assert_close(mixed, expected)
     torch.testing.assert_close(maps, expected_maps)
@@ -153,7 +159,7 @@ def test_attentive_context_is_the_equation(score: str) -> None:
     torch.manual_seed(0)
     context = AttentiveContext(AttentionDecoderConfig(width=6, attention_width=4, score=score), 6).double()
     annotations, states = torch.randn(2, 5, 6).double(), torch.randn(2, 3, 6).double()
-    memory = context.prepare(Memory(annotations, MASK, annotations[:, 0]))
+    memory = context.precompute(Memory(annotations, MASK, annotations[:, 0]))
     mixed, weights = context(states, memory)
     for b in range(2):
         length = int(MASK[b].sum())

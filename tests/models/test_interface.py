@@ -12,7 +12,7 @@ from torch import Tensor
 
 import seq2seq
 from seq2seq.config.schema import PAD
-from seq2seq.models.interface import Dropout, Memory, Seq2Seq, Step, select
+from seq2seq.models.interface import Dropout, Memory, Seq2Seq, Step, reorder_state
 from seq2seq.models.loss import sequence_loss
 
 Sentences = Callable[..., Tensor]
@@ -35,7 +35,7 @@ def tgt(sentences: Sentences) -> Tensor:
 def steps(model: Seq2Seq, src: Tensor, tgt_in: Tensor) -> list[Step]:
     """The step path, with one hypothesis a sentence."""
     memory = model.encode(src)
-    state = model.decoder.start(memory)
+    state = model.decoder.init_state(memory)
     found = []
     for token in tgt_in.unbind(1):
         found.append(model.decoder.step(token[:, None], state, memory))
@@ -88,13 +88,13 @@ def test_an_intervention_replaces_the_weights_on_both_paths(
     tgt_in = shift(tgt)
     learned = model(src, tgt_in).hidden
     try:
-        model.reweigh = lambda weights, mask: weights
+        model.attention_override = lambda weights, mask: weights
         torch.testing.assert_close(model(src, tgt_in).hidden, learned)
-        model.reweigh = evenly
+        model.attention_override = evenly
         hidden, maps = model(src, tgt_in, attention=True)
         stepped = torch.cat([step.hidden for step in steps(model, src, tgt_in)], 1)
     finally:
-        model.reweigh = None
+        model.attention_override = None
     torch.testing.assert_close(hidden, stepped, atol=1e-5, rtol=1e-4)
     if maps is None:
         torch.testing.assert_close(hidden, learned)
@@ -176,10 +176,10 @@ def test_hypotheses_are_queries_against_one_memory(model: Seq2Seq, src: Tensor, 
     """K hypotheses of a sentence in one step give what each gives alone, also after they were forked and reordered."""
     memory = model.encode(src)
     tokens = sentences([4] * 6, seed=3).view(3, 2, 4)
-    state = select(model.decoder.start(memory), torch.arange(3), torch.zeros(3, 2, dtype=torch.long))
+    state = reorder_state(model.decoder.init_state(memory), torch.arange(3), torch.zeros(3, 2, dtype=torch.long))
     for t in range(2):
         state = model.decoder.step(tokens[:, :, t], state, memory).state
-    swapped = select(state, torch.arange(3), torch.tensor([[1, 0]] * 3))
+    swapped = reorder_state(state, torch.arange(3), torch.tensor([[1, 0]] * 3))
     together = model.decoder.step(tokens[:, :, 2], swapped, memory)
     for k in range(2):
         prefix = torch.cat([tokens[:, 1 - k, :2], tokens[:, k, 2:3]], 1)
@@ -188,7 +188,7 @@ def test_hypotheses_are_queries_against_one_memory(model: Seq2Seq, src: Tensor, 
 
 def test_states_begin_with_sentence_and_hypothesis(model: Seq2Seq, src: Tensor) -> None:
     memory = model.encode(src)
-    state = model.decoder.step(src[:, :1], model.decoder.start(memory), memory).state
+    state = model.decoder.step(src[:, :1], model.decoder.init_state(memory), memory).state
     assert {tuple(tensor.shape[:2]) for tensor in state.values()} == {(3, 1)}
 
 
@@ -197,14 +197,14 @@ def test_memory_select_keeps_whole_sentences() -> None:
     memory = Memory(states, states[..., 0] > 0, states[:, 0], (states[:, 1],)).select(rows)
     assert torch.equal(memory.states, states[rows])
     assert torch.equal(memory.mask, states[rows][..., 0] > 0)
-    assert torch.equal(memory.summary, states[rows][:, 0])
-    assert torch.equal(memory.keys[0], states[rows][:, 1])
+    assert torch.equal(memory.sentence_vector, states[rows][:, 0])
+    assert torch.equal(memory.precomputed[0], states[rows][:, 1])
 
 
 def test_select_takes_sentences_and_forks_hypotheses() -> None:
     state = {"h": torch.arange(6).view(3, 2)}
-    assert select(state, torch.tensor([2, 0]))["h"].tolist() == [[4, 5], [0, 1]]
-    forked = select(state, torch.tensor([2, 0]), torch.tensor([[1, 1, 0], [0, 0, 1]]))
+    assert reorder_state(state, torch.tensor([2, 0]))["h"].tolist() == [[4, 5], [0, 1]]
+    forked = reorder_state(state, torch.tensor([2, 0]), torch.tensor([[1, 1, 0], [0, 0, 1]]))
     assert forked["h"].tolist() == [[5, 5, 4], [0, 0, 1]]
 
 

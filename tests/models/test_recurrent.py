@@ -97,7 +97,7 @@ def test_encoder_is_torchs_packed_network(
     directions = 2 if bidirectional else 1
     final = last[0] if cell == "lstm" else last
     torch.testing.assert_close(memory.states[mask], expected[mask])
-    torch.testing.assert_close(memory.summary, torch.cat(list(final[-directions:]), -1))
+    torch.testing.assert_close(memory.sentence_vector, torch.cat(list(final[-directions:]), -1))
 
 
 def recurrent_decoder(decoder: Any) -> RecurrentDecoder:
@@ -121,13 +121,13 @@ def test_decoder_is_a_loop_over_torchs_cells(
         if attentive
         else FixedContextDecoderConfig(**options, context_width=7)
     )
-    memory = decoder.prepare(Memory(torch.randn(2, 6, 6), torch.ones(2, 6, dtype=torch.bool), torch.randn(2, 6)))
+    memory = decoder.precompute(Memory(torch.randn(2, 6, 6), torch.ones(2, 6, dtype=torch.bool), torch.randn(2, 6)))
     tgt_in = sentences([5, 5])
     cells = []
     for layer in decoder.layers:
         cells.append(CELLS[cell](layer.input_size, 4))
         cells[-1].load_state_dict({name.removesuffix("_l0"): w for name, w in layer.state_dict().items()})
-    parts = decoder.start(memory)
+    parts = decoder.init_state(memory)
     states = [tuple(parts[f"{part}{n}"][:, 0] for part in decoder.parts) for n in range(layers)]
     expected = []
     for t in range(5):
@@ -153,8 +153,8 @@ def test_a_cell_sums_in_float32_under_autocast() -> None:
         memory = Memory(torch.randn(1, 2, 6), torch.ones(1, 2, dtype=torch.bool), torch.randn(1, 6))
         token = torch.full((1, 1), BOS)
         with torch.autocast("cpu", torch.bfloat16):
-            memory = decoder.prepare(memory)
-            state = decoder.start(memory)
+            memory = decoder.precompute(memory)
+            state = decoder.init_state(memory)
             for _ in range(800):
                 state = decoder.step(token, state, memory).state
     gain = torch.sigmoid(gates[0]) * torch.tanh(gates[8])
@@ -176,9 +176,9 @@ def test_bahdanau_with_the_attention_held_fixed_is_lstm(
 
     mask = torch.tensor([[True] * 4, [True, True, False, False]])
     read = Memory(torch.randn(2, 4, 6), mask, torch.randn(2, 6))
-    fixed_memory = fixed.prepare(read)
-    c = fixed_memory.keys[0]
-    held = attentive.prepare(Memory(c[:, None].expand(-1, 4, -1), mask, c))
+    fixed_memory = fixed.precompute(read)
+    c = fixed_memory.precomputed[0]
+    held = attentive.precompute(Memory(c[:, None].expand(-1, 4, -1), mask, c))
     tgt_in = torch.cat([torch.full((2, 1), BOS), sentences([6, 3])], 1)
     torch.testing.assert_close(attentive(held, tgt_in).hidden, fixed(fixed_memory, tgt_in).hidden)
 
@@ -188,6 +188,6 @@ def test_keys_are_computed_once_a_sentence(sentences: Callable[..., Tensor]) -> 
     assert isinstance(decoder.context, AttentiveContext)
     calls: list[int] = []
     decoder.context.key.register_forward_hook(lambda *_: calls.append(1))
-    memory = decoder.prepare(Memory(torch.randn(2, 4, 6), torch.ones(2, 4, dtype=torch.bool), torch.randn(2, 6)))
+    memory = decoder.precompute(Memory(torch.randn(2, 4, 6), torch.ones(2, 4, dtype=torch.bool), torch.randn(2, 6)))
     decoder(memory, sentences([5, 4]))
     assert len(calls) == 1

@@ -76,7 +76,7 @@ def test_decoder_layer_is_torchs(norm: str, activation: str) -> None:
     x, memory = torch.randn(2, 4, 8), torch.randn(2, 5, 8)
     causal = torch.ones(4, 4, dtype=torch.bool).tril()
     expected = reference(x, memory, tgt_mask=~causal, memory_key_padding_mask=~MASK)
-    y, _ = layer(x, causal, *layer.cross.keys(memory), Memory(memory, MASK, memory[:, 0]), weights=False)
+    y, _ = layer(x, causal, *layer.cross.precompute(memory), Memory(memory, MASK, memory[:, 0]), weights=False)
     torch.testing.assert_close(y, expected)
 
 

@@ -18,7 +18,7 @@ from seq2seq.data.batches import Batch
 from seq2seq.data.encoded import Corpus
 from seq2seq.decoding.search import search
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.kernels.linear import unchanging_weights
+from seq2seq.models.kernels.linear import prepacked_weights
 from seq2seq.runs.run import Run
 from seq2seq.training.trainer import Trainer
 
@@ -87,7 +87,7 @@ def seconds_by_length(
 ) -> list[list[float]]:
     """[length, seconds of a batch] for each of ``lengths``, each the best of ``repeats``, in turns."""
     best: dict[int, float] = {}
-    with unchanging_weights():  # as when a file of many batches is translated
+    with prepacked_weights():  # as when a file of many batches is translated
         for length in [*lengths] * repeats:
             options = DecodeConfig(beam=1, min_length=length - 1, max_extra=length - 1, max_ratio=1e-9)
             began = time.perf_counter()

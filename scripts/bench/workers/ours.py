@@ -27,7 +27,7 @@ from seq2seq.data.encoded import prepare
 from seq2seq.decoding.search import search
 from seq2seq.evaluation.evaluate import evaluating
 from seq2seq.models.build import build
-from seq2seq.models.kernels.linear import unchanging_weights
+from seq2seq.models.kernels.linear import prepacked_weights
 from seq2seq.models.loss import sequence_loss
 from seq2seq.runs import checkpoint
 from seq2seq.runs.loading import load
@@ -159,7 +159,7 @@ class Ours(TorchContender):
         self.options = DecodeConfig(beam, min_length=before_eos, max_extra=before_eos, max_ratio=1e-9)
 
     def decode(self) -> None:
-        with unchanging_weights():  # as when a file of many batches is translated
+        with prepacked_weights():  # as when a file of many batches is translated
             super().decode()
 
     def encode(self, sources: list[Tokens]) -> list[list[int]]:

@@ -12,7 +12,7 @@ LEAST = {torch.float32: 2**17, torch.bfloat16: 0}
 Kept = dict[tuple[object, ...], tuple[Tensor, Tensor]]
 
 
-class unchanging_weights:
+class prepacked_weights:
     """Within it no weight changes, as in a search: what ``linear`` makes of one is kept until it ends.
 
     A block within another is part of it.
@@ -21,18 +21,18 @@ class unchanging_weights:
     kept: Kept | None = None  # of the outermost block
 
     def __enter__(self) -> None:
-        self.outermost = unchanging_weights.kept is None
+        self.outermost = prepacked_weights.kept is None
         if self.outermost:
-            unchanging_weights.kept = {}
+            prepacked_weights.kept = {}
 
     def __exit__(self, *_: object) -> None:
         if self.outermost:
-            unchanging_weights.kept = None
+            prepacked_weights.kept = None
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """xWᵀ + b, (…, I) to (…, O), as ``F.linear``; ``weight`` is a parameter or a part of one."""
-    kept = unchanging_weights.kept
+    kept = prepacked_weights.kept
     if kept is None or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
     converts = torch.is_autocast_enabled(x.device.type)

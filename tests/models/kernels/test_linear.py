@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.decoding.search import search
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.kernels.linear import LEAST, Linear, linear, unchanging_weights
+from seq2seq.models.kernels.linear import LEAST, Linear, linear, prepacked_weights
 
 INPUTS, OUTPUTS = 300, 500  # a weight worth laying out
 assert LEAST[torch.float32] < INPUTS * OUTPUTS
@@ -45,7 +45,7 @@ def test_it_is_torchs(weight: Tensor, part: str, shape: tuple[int, ...], biased:
     weight = WEIGHTS[part](weight)
     bias = torch.randn(len(weight)) if biased else None
     x = torch.randn(*shape, weight.shape[1])
-    with unchanging_weights():
+    with prepacked_weights():
         first, second = linear(x, weight, bias), linear(x, weight, bias)
     close(first, F.linear(x, weight, bias), **ROUNDING)
     assert torch.equal(first, second)
@@ -54,7 +54,7 @@ def test_it_is_torchs(weight: Tensor, part: str, shape: tuple[int, ...], biased:
 @torch.no_grad()
 def test_of_inputs_that_do_not_lie_side_by_side(weight: Tensor) -> None:
     x = torch.randn(6, 2, INPUTS).transpose(0, 1)
-    with unchanging_weights():
+    with prepacked_weights():
         close(linear(x, weight), F.linear(x, weight), **ROUNDING)
         close(linear(x[:1].expand(3, -1, -1), weight), F.linear(x[:1].expand(3, -1, -1), weight), **ROUNDING)
 
@@ -62,7 +62,7 @@ def test_of_inputs_that_do_not_lie_side_by_side(weight: Tensor) -> None:
 @torch.no_grad()
 def test_in_float64_it_is_torchs_to_the_bit(weight: Tensor) -> None:
     x, weight = torch.randn(4, INPUTS, dtype=torch.float64), weight.double()
-    with unchanging_weights():
+    with prepacked_weights():
         assert torch.equal(linear(x, weight), F.linear(x, weight))
 
 
@@ -75,7 +75,7 @@ def test_under_autocast_it_is_what_autocast_makes_of_torchs(
 ) -> None:
     weight = WEIGHTS[part](weight)
     x, bias = torch.randn(*shape, weight.shape[1]), torch.randn(len(weight)) if biased else None
-    with torch.autocast("cpu", torch.bfloat16), unchanging_weights():
+    with torch.autocast("cpu", torch.bfloat16), prepacked_weights():
         expected, found = F.linear(x, weight, bias), linear(x, weight, bias)
         assert found.dtype == torch.bfloat16 and torch.equal(found, expected)
         assert torch.equal(linear(x, weight, bias), expected)
@@ -98,7 +98,7 @@ class Layouts(TorchDispatchMode):
 @torch.no_grad()
 def test_in_bf16_every_weight_is_laid_out_once(weight: Tensor, part: str, bf16: torch.dtype) -> None:
     x = torch.randn(4, INPUTS)
-    with torch.autocast("cpu", bf16), unchanging_weights(), Layouts() as layouts:
+    with torch.autocast("cpu", bf16), prepacked_weights(), Layouts() as layouts:
         for _ in range(3):
             of_part = WEIGHTS[part](weight)
             linear(x[:, : of_part.shape[1]], of_part)
@@ -107,7 +107,7 @@ def test_in_bf16_every_weight_is_laid_out_once(weight: Tensor, part: str, bf16: 
 
 @torch.no_grad()
 def test_in_float32_only_a_large_weight_is_laid_out(weight: Tensor) -> None:
-    with unchanging_weights(), Layouts() as layouts:
+    with prepacked_weights(), Layouts() as layouts:
         for part in (weight, weight[:7]):
             linear(torch.randn(4, INPUTS), part)
     assert (layouts.made, layouts.used) == (1, 1)
@@ -117,30 +117,30 @@ def test_in_float32_only_a_large_weight_is_laid_out(weight: Tensor) -> None:
 def test_what_was_made_of_a_weight_ends_with_the_block(weight: Tensor) -> None:
     x = torch.randn(4, INPUTS)
     for _ in range(3):
-        with unchanging_weights():
-            with unchanging_weights():  # ends nothing
+        with prepacked_weights():
+            with prepacked_weights():  # ends nothing
                 before = linear(x, weight)
             close(linear(x, weight), before, rtol=0, atol=0)
         weight.add_(1)
-        with unchanging_weights():
+        with prepacked_weights():
             close(linear(x, weight), F.linear(x, weight), **ROUNDING)
 
 
 @torch.no_grad()
 def test_it_ends_when_the_block_fails(weight: Tensor) -> None:
     x = torch.randn(4, INPUTS)
-    with pytest.raises(RuntimeError, match="stop"), unchanging_weights():
+    with pytest.raises(RuntimeError, match="stop"), prepacked_weights():
         linear(x, weight)
         raise RuntimeError("stop")
     weight.add_(1)
-    with unchanging_weights():
+    with prepacked_weights():
         close(linear(x, weight), F.linear(x, weight), **ROUNDING)
 
 
 @torch.no_grad()
 def test_weights_that_come_to_lie_where_another_was_are_not_taken_for_it() -> None:
     x = torch.randn(4, INPUTS)
-    with unchanging_weights():
+    with prepacked_weights():
         for n in range(8):
             weight = torch.full((OUTPUTS, INPUTS), float(n))
             close(linear(x, weight), F.linear(x, weight), **ROUNDING)
@@ -150,7 +150,7 @@ def test_weights_that_come_to_lie_where_another_was_are_not_taken_for_it() -> No
 @torch.no_grad()
 def test_a_weight_that_is_changed_all_the_same_is_seen(weight: Tensor) -> None:
     x = torch.randn(4, INPUTS)
-    with unchanging_weights():
+    with prepacked_weights():
         linear(x, weight[20:])
         weight.add_(1)
         close(linear(x, weight[20:]), F.linear(x, weight[20:]), **ROUNDING)
@@ -158,7 +158,7 @@ def test_a_weight_that_is_changed_all_the_same_is_seen(weight: Tensor) -> None:
 
 def test_gradients_go_through_it() -> None:
     layer, x = Linear(INPUTS, OUTPUTS), torch.randn(4, INPUTS)
-    with unchanging_weights():
+    with prepacked_weights():
         layer(x).sum().backward()
     assert layer.weight.grad is not None
     close(layer.weight.grad, x.sum(0).expand(OUTPUTS, -1))
@@ -168,12 +168,12 @@ def test_a_search_sees_weights_that_training_has_changed(model: Seq2Seq, sentenc
     src = sentences([6, 3, 5])
     model.eval()
     options = DecodeConfig(beam=1, max_extra=4, max_ratio=0)
-    with unchanging_weights():
+    with prepacked_weights():
         before = search([model], src, options)
     with torch.no_grad():
         model.output.bias[7] += 50  # whatever was likely
         model.output.weight.mul_(1e-3)
-    with unchanging_weights():
+    with prepacked_weights():
         after = search([model], src, options)
     assert before != after
     assert all(set(found[0].ids) == {7} for found in after)
