@@ -58,7 +58,7 @@ def main() -> int:
         arguments = [f"experiment={model}", f"outputs={FOLDER}", *options, f"name={model}-{form}", "overwrite=true"]
         with contextlib.ExitStack() as inside:
             if form == "plain":
-                inside.enter_context(plain.recurrent_decoder("forward_fused", "forward_cudnn"))
+                inside.enter_context(plain.recurrent_decoder("_forward_fused", "_forward_cudnn"))
                 inside.enter_context(mock.patch.object(update, "sequence_loss", plain.sequence_loss))
             code = cli.main(["train", *arguments])
         if code:

@@ -180,9 +180,9 @@ def main() -> None:
     torch.manual_seed(1)
     print(f"{'':<54}         plain     fast  ratio   (ms of processor time, {torch.get_num_threads()} thread(s))")
     compare("output layer + loss + gradients", *loss_layer())
-    compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("forward_fused",)))
-    compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("forward_fused", "forward_cudnn")))
-    compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("forward_fused",)))
+    compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("_forward_fused",)))
+    compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("_forward_fused", "_forward_cudnn")))
+    compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_forward_fused",)))
     compare("dropout: torch's, one draw for eight", *dropout())
     compare("energies: tanh, sigmoid", *squashing())
     for size, model in (("bench's", recurrent("lstm")), ("preset's", recurrent("lstm", 128, PIECES // 4))):

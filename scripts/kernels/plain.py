@@ -24,6 +24,6 @@ def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: flo
 
 
 def recurrent_decoder(*without: str) -> AbstractContextManager[object]:
-    """Inside, recurrent decoders lack these of ``forward_fused`` and ``forward_cudnn``. Without both they loop."""
+    """Inside, recurrent decoders lack these of ``_forward_fused`` and ``_forward_cudnn``. Without both they loop."""
     methods: dict[str, Any] = dict.fromkeys(without, lambda *_: None)
     return mock.patch.multiple(RecurrentDecoder, **methods)

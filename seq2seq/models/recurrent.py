@@ -185,16 +185,16 @@ class RecurrentDecoder(Decoder):
         # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
         found = (
-            self.forward_fused(embedded, memory)
-            or self.forward_cudnn(embedded, memory)
-            or self.forward_loop(embedded, memory)
+            self._forward_fused(embedded, memory)
+            or self._forward_cudnn(embedded, memory)
+            or self._forward_loop(embedded, memory)
         )
         of_readout = None if self.context.changes else self._of_sentence(memory)[1].transpose(0, 1)
         hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
         return DecoderOutput(hidden, maps)
 
-    def forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
+    def _forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """One layer of LSTM cells, the usual case, by ``scan``."""
         if len(self.layers) > 1 or len(self.parts) == 1 or memory.attention_override is not None:
             return None
@@ -208,7 +208,7 @@ class RecurrentDecoder(Decoder):
         state = self.init_state(memory)
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
 
-    def forward_cudnn(self, embedded: Tensor, memory: Memory) -> Attended | None:
+    def _forward_cudnn(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """All steps in one call of each layer, possible where the context never changes."""
         if self.context.changes:
             return None
@@ -221,7 +221,7 @@ class RecurrentDecoder(Decoder):
             x, _ = layer(x if n == 0 else self.dropout(x), first if len(first) > 1 else first[0])
         return Attended(x.transpose(0, 1), None, None)
 
-    def forward_loop(self, embedded: Tensor, memory: Memory) -> Attended:
+    def _forward_loop(self, embedded: Tensor, memory: Memory) -> Attended:
         """The reference: as search does it."""
         state, states, contexts, maps = self.init_state(memory), [], [], []
         _, reading = self._of_context(matrices_of(self.layers[0])[0])

@@ -121,8 +121,8 @@ def test_a_training_step_is_the_step_by_step_ones(
     model.to(dtype)
     src, tgt = sentences([7, 4, 2]), sentences([5, 6, 1])
     fast = trained_on(model, src, tgt)
-    monkeypatch.setattr(RecurrentDecoder, "forward_fused", lambda *_: None)
-    monkeypatch.setattr(RecurrentDecoder, "forward_cudnn", lambda *_: None)
+    monkeypatch.setattr(RecurrentDecoder, "_forward_fused", lambda *_: None)
+    monkeypatch.setattr(RecurrentDecoder, "_forward_cudnn", lambda *_: None)
     torch.testing.assert_close(fast, trained_on(model, src, tgt))
 
 
@@ -133,8 +133,8 @@ def test_in_bf16_it_strays_no_further_than_the_steps_do(
     _, _, exact = trained_on(model, src, tgt)
     with torch.autocast("cpu", bf16):
         _, loss, fast = trained_on(model, src, tgt)
-        monkeypatch.setattr(RecurrentDecoder, "forward_fused", lambda *_: None)
-        monkeypatch.setattr(RecurrentDecoder, "forward_cudnn", lambda *_: None)
+        monkeypatch.setattr(RecurrentDecoder, "_forward_fused", lambda *_: None)
+        monkeypatch.setattr(RecurrentDecoder, "_forward_cudnn", lambda *_: None)
         _, plain_loss, slow = trained_on(model, src, tgt)
     assert fast.keys() == slow.keys() == exact.keys()
     torch.testing.assert_close(loss, plain_loss, rtol=0.01, atol=0)
@@ -150,5 +150,5 @@ def test_attention_maps_of_the_scan_are_the_steps(
     model = build_tiny("bahdanau").eval()
     src, tgt = sentences([7, 4, 2]), sentences([5, 6, 1])
     fast = model(src, tgt, attention=True).attention
-    monkeypatch.setattr(RecurrentDecoder, "forward_fused", lambda *_: None)
+    monkeypatch.setattr(RecurrentDecoder, "_forward_fused", lambda *_: None)
     torch.testing.assert_close(fast, model(src, tgt, attention=True).attention)
