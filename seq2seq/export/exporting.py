@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +15,10 @@ from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.export.mapping import specification
-from seq2seq.export.options import Request, refuse_existing
+from seq2seq.export.options import Request
 from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
 from seq2seq.runs import loading as trained
-from seq2seq.system.files import os_errors_as_user_errors, write_json
+from seq2seq.system.files import new_folder, write_json
 
 
 def export(request: Request) -> Comparison:
@@ -66,28 +62,6 @@ def positions_of(model: Any) -> int:
     """Rows of the tables of positions: for what our search makes of the longest source that CTranslate2 reads."""
     learned = [part.max_positions for part in (model.encoder, model.decoder) if part.positions == "learned"]
     return max(limit(LONGEST) + 1, *learned, 0)
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill, which gets its name only when all went well; else it and the folders made for it vanish."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    made = [folder for folder in out.parents if not folder.exists()]  # the innermost first
-    try:
-        with os_errors_as_user_errors(out):
-            temporary.mkdir(parents=True)
-            yield temporary
-            for path in temporary.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-            refuse_existing(out)
-            temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
 
 
 def write(folder: Path, loaded: trained.TrainedModel, quantization: str, positions: int) -> None:

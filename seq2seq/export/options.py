@@ -10,6 +10,7 @@ from pathlib import Path
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError, nearest
 from seq2seq.runs.run import Run, find
+from seq2seq.system.files import refuse_existing
 
 TARGETS = ("ctranslate2",)
 LAYERS = "transformer"  # the one kind of encoder and decoder that CTranslate2 has
@@ -63,16 +64,10 @@ def requested(given: argparse.Namespace) -> Request:
         )
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / name
-    refuse_existing(out)
+    refuse_existing(out, "choose another folder with --out")
     if find_spec("ctranslate2") is None:
         raise UserError("ctranslate2 is not installed: pip install 'seq2seq-trainer[export]'")
     return Request(run, checkpoint, config, given.quantization, out)
-
-
-def refuse_existing(out: Path) -> None:
-    """Raises ``UserError`` where something stands at the place of the new folder."""
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out} exists: remove it, or choose another folder with --out")
 
 
 def _one_of(flag: str, given: str, known: tuple[str, ...]) -> None:

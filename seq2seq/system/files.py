@@ -1,27 +1,31 @@
-"""Writing that is all or nothing. Knows bytes and paths; nothing of what they hold."""
+"""Files and folders that are written as a whole or not at all. Knows bytes and paths; nothing of what they hold."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from seq2seq.errors import UserError
 
+ADVICE = "choose another place"  # what a user can do where a path cannot be written
+
 
 @contextmanager
-def os_errors_as_user_errors(path: Path) -> Iterator[None]:
-    """Turn what an operating system can answer to a write into one line for the user."""
+def os_errors_as_user_errors(path: Path, advice: str = ADVICE) -> Iterator[None]:
+    """Raise ``UserError`` for an ``OSError`` of the block, which writes to ``path``; its line ends with ``advice``."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}): choose another place") from error
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}): {advice}") from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -47,6 +51,59 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that is renamed to ``path`` when the block ends without an exception.
+
+    Other processes, and the disk after a power cut, have the whole folder or none. After an exception the temporary
+    folder is removed, and so are the parents that were made for it.
+
+    Args:
+        path: the folder to make.
+        shared: other processes may make the same content at the same time: the first of them to end is kept. Without
+            it, it is an error that ``path`` exists.
+        advice: what a user can do where the folder cannot be written.
+
+    Raises:
+        UserError: the disk is full, ``path`` cannot be written, or it exists.
+    """
+    with os_errors_as_user_errors(path.parent, advice):
+        made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            try:
+                yield temporary
+                _sync(temporary)
+                temporary.chmod(0o755)  # mkdtemp allows nobody but the owner
+                if not shared:
+                    refuse_existing(path, advice)
+                try:
+                    temporary.rename(path)
+                except OSError:
+                    if not (shared and path.is_dir()):
+                        raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            for folder in made:
+                with suppress(OSError):  # not empty: the folder has been made, or another process has begun one
+                    folder.rmdir()
+
+
+def refuse_existing(path: Path, advice: str = ADVICE) -> None:
+    """Raise ``UserError`` if ``path`` exists; its line ends with ``advice``."""
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path} exists: remove it, or {advice}")
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seq2seq.errors import UserError
-from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
+from seq2seq.system.files import new_folder, os_errors_as_user_errors, read_json, write_atomically, write_json
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -107,3 +108,43 @@ def test_damaged_data_says_what_it_should_be(content: str | None, tmp_path: Path
     with pytest.raises(UserError, match="run summary") as caught:
         read_json(path, "run summary")
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a/b") as place:
+        (place / "file").write_text("whole")
+        assert place.parent == tmp_path / "a", "beside its place, so that it can be renamed"
+        assert not (tmp_path / "a/b").exists()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "a/b/file").read_text() == "whole"
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), ValueError("bug"), OSError(errno.ENOSPC, "No space left")])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_fault_leaves_neither_the_folder_nor_its_parents(fault: BaseException, shared: bool, tmp_path: Path) -> None:
+    expected = UserError if isinstance(fault, OSError) else type(fault)
+    with pytest.raises(expected), new_folder(tmp_path / "a/b", shared) as place:
+        (place / "half").write_text("")
+        raise fault
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_may_be_faster(tmp_path: Path) -> None:
+    for shared in (True, False):
+        path = tmp_path / str(shared) / "folder"
+        refused = nullcontext() if shared else pytest.raises(UserError, match="exists")
+        with refused, new_folder(path, shared) as place:
+            (place / "file").write_text("ours")
+            path.mkdir()
+            (path / "file").write_text("theirs")
+        assert [name.name for name in path.parent.iterdir()] == ["folder"]
+        assert (path / "file").read_text() == "theirs"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused = pytest.raises(UserError, match=r"file/below: cannot be written \(.*\): set data.cache$")
+    with refused, new_folder(tmp_path / "file/below/folder", advice="set data.cache"):
+        raise AssertionError("it began")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
