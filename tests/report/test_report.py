@@ -23,9 +23,10 @@ import pytest
 from seq2seq.errors import UserError
 from seq2seq.report.page import theme
 from seq2seq.report.page.document import Explorer, Figure, Output, Page, Section, Sentence, Table
-from seq2seq.report.page.formatting import pack_explorer, script_json, shown
+from seq2seq.report.page.explorer import pack_explorer
+from seq2seq.report.page.formatting import format_rows, script_json
 from seq2seq.report.page.markdown import as_markdown
-from seq2seq.report.page.write import all_figures, all_tables, write_page, write_tensorboard
+from seq2seq.report.page.write import write_page, write_tensorboard
 
 charts = pytest.importorskip("seq2seq.report.page.charts", reason="the extra `report` is not installed")
 
@@ -64,14 +65,14 @@ def markup(written: Path) -> Markup:
 
 
 def test_every_figure_and_table_has_its_files(written: Path, sample: Page) -> None:
-    for figure in all_figures(sample):
+    for figure in sample.figures:
         assert (written / "figures" / f"{figure.name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         ElementTree.parse(written / "figures" / f"{figure.name}.svg")
         found = rows_of(written / "figures" / f"{figure.name}.csv")
         assert len(found) == len(figure.rows)
         for row, cells in zip(figure.rows, found, strict=True):
             assert {column: "" if value is None else str(value) for column, value in row.items()} == cells
-    for table in all_tables(sample):
+    for table in sample.tables:
         found = rows_of(written / "tables" / f"{table.name}.csv")
         assert [list(row) for row in found] == [table.columns] * len(table.rows)
     assert not [path for path in written.rglob("*") if path.name.endswith(".tmp")]
@@ -163,7 +164,7 @@ def test_markdown_keeps_its_tables_whole(sample: Page) -> None:
 def test_cells_are_shown_as_a_reader_wants_them() -> None:
     rows = [[1, 0.5, 1_461_512, 0.0002, "x", None], [2, 41.0, 7, 0.25, True, math.nan], [3, 1234.5, 0, 4e-9, 2, 1]]
     table = Table("t", "T", list("abcdef"), rows)
-    assert shown(table) == [
+    assert format_rows(table) == [
         ["1", "0.50", "1,461,512", "0.0002", "x", "–"],
         ["2", "41.00", "7", "0.25", "yes", "–"],
         ["3", "1,234.50", "0", "4e-09", "2", "1"],
@@ -252,8 +253,8 @@ def test_names_at_the_ends_of_lines_do_not_touch() -> None:
 
 
 def test_a_facet_becomes_a_panel_each_with_one_scale(sample: Page) -> None:
-    learning = next(figure for figure in all_figures(sample) if figure.facet == "words")
-    panels = charts.on_page(learning, sample.colours)
+    learning = next(figure for figure in sample.figures if figure.facet == "words")
+    panels = charts.on_page(learning, sample.colours).panels
     assert [title for title, _ in panels] == ["3–10 words", "11–30 words", "31–60 words"]
     domains = {json.dumps(layer["encoding"]["y"]["scale"]) for _, spec in panels for layer in spec["layer"]}
     assert len(domains) == 1
@@ -377,7 +378,7 @@ def test_tensorboard_shows_the_answer_and_the_figures(written: Path, sample: Pag
     write_tensorboard(sample, written)  # replaces the first
     (events,) = (written / "tensorboard").iterdir()
     found = EventAccumulator(str(events), size_guidance={"images": 0, "tensors": 0}).Reload()
-    assert set(found.Tags()["images"]) == {f"comparison/{figure.name}" for figure in all_figures(sample)}
+    assert set(found.Tags()["images"]) == {f"comparison/{figure.name}" for figure in sample.figures}
     (picture,) = found.Images("comparison/bleu-by-length")
     assert (picture.width, picture.height) == (1440, 720)
     (text,) = found.Tensors("comparison/summary/text_summary")

@@ -1,1 +1,1 @@
-"""The page: sections, figures and tables to one file that opens offline. Knows no run and no model."""
+"""The page: a document of sections, figures and tables, written as one HTML file that works offline. Knows no run."""

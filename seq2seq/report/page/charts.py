@@ -1,8 +1,8 @@
-"""Figures as charts: one function a kind. Knows Altair and the theme; nothing of pages and files.
+"""Figures as Vega-Lite charts, one function for each kind of figure. Knows Altair and the theme; no page and no file.
 
 A figure becomes one panel, or one for each value of its facet. On the page a panel is as wide as its container and the
-legend stands beside it as text; in a file all panels are one picture of fixed size with the legend inside.
-Columns are renamed to what they are drawn as (x, y, low, high, colour, row): names from data never reach Vega's syntax.
+legend is HTML beside it; in a file all panels are one picture of fixed size with the legend inside. Columns are renamed
+to their channels (x, y, low, high, colour, row, facet), so that names from data never reach Vega's syntax.
 """
 
 from __future__ import annotations
@@ -23,26 +23,35 @@ from seq2seq.report.page.document import Figure, Row, is_number
 from seq2seq.report.page.theme import DASHES, HUES, LIGHT, ON_PAGE, SHAPES, STEPS, vega_config
 
 WIDTH, HEIGHT = 720, 360  # of a figure's file, in points
-CROWDED = 40  # letters of all categories together that fit below a chart on a phone
-ROOM = 16  # letters of a category beside a chart before they go on a second line
+CROWDED = 40  # characters of all category names together that fit below a chart on a phone
+ROOM = 16  # characters of a category name beside a chart; a longer one takes two lines
 
 
 @dataclass(frozen=True)
 class Key:
-    """One entry of the legend: ``colour`` is a name in the theme."""
+    """One entry of a legend."""
 
     label: str
-    colour: str
+    colour: str  # name in the theme
     shape: str
     dash: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class PageChart:
+    """A figure as the page draws it: Vega-Lite panels, with the legend beside them as text."""
+
+    panels: list[tuple[str, dict[str, Any]]]  # title (empty without a facet) and spec, as wide as its container
+    legend: list[Key]
+    span: tuple[float, float]  # values at the ends of a heat map's colours
+
+
 def legend(figure: Figure, colours: tuple[str, ...]) -> list[Key]:
-    """The categories of ``colour``: the models in their order and always in their colours, then the others."""
+    """An entry for each value of ``colour``: models in their order and with their fixed colours, then the others."""
     if figure.colour is None or figure.kind == "heat":
         return []
     found = list(dict.fromkeys(row[figure.colour] for row in figure.rows))
-    if all(map(is_number, found)):  # a quantity, say a width: from pale to strong
+    if all(map(is_number, found)):  # a quantity such as a width: from pale to strong
         palest = 3 if len(found) <= STEPS - 3 else 2
         part = (STEPS - 1 - palest) / max(len(found) - 1, 1)
         steps = {value: palest + int(n * part) for n, value in enumerate(sorted(found))}
@@ -52,20 +61,20 @@ def legend(figure: Figure, colours: tuple[str, ...]) -> list[Key]:
     return [Key(label, f"c{n}", SHAPES[n], DASHES[n]) for label in shown for n in [order[label] % HUES]]
 
 
-def on_page(figure: Figure, colours: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
-    """The panels for the page, each with its title, empty without a facet: specs as wide as their container."""
-    plan = _Plan(figure, colours, ON_PAGE, in_file=False)
-    specs = []
+def on_page(figure: Figure, colours: tuple[str, ...]) -> PageChart:
+    """The figure for the page: its colours are CSS variables, so that a chart follows the page's theme at once."""
+    plan = _Plan(figure, colours, in_file=False)
+    panels = []
     for title, chart in plan.panels():
         spec = chart.properties(width="container", height=plan.height).to_dict()
         del spec["config"]  # the page has one for all
-        specs.append((title, {**spec, "autosize": {"type": "fit", "contains": "padding", "resize": True}}))
-    return specs
+        panels.append((title, {**spec, "autosize": {"type": "fit", "contains": "padding", "resize": True}}))
+    return PageChart(panels, plan.keys, plan.span)
 
 
 def to_svg(figure: Figure, colours: tuple[str, ...]) -> str:
-    """The figure as a picture of its own, on white."""
-    plan = _Plan(figure, colours, LIGHT, in_file=True)
+    """The figure as a self-contained SVG picture on white."""
+    plan = _Plan(figure, colours, in_file=True)
     panels = plan.panels()
     columns = min(len(panels), 3)
     if len(panels) == 1:
@@ -87,28 +96,26 @@ def to_svg(figure: Figure, colours: tuple[str, ...]) -> str:
     return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
 
 
-def range_of(figure: Figure) -> tuple[float, float]:
-    """What the palest and the strongest colour of a heat map stand for."""
-    return _Plan(figure, (), ON_PAGE, in_file=False).span
-
-
 def runtime() -> str:
-    """The scripts that draw charts in a browser, as they may stand in a page."""
+    """The JavaScript that draws charts in a browser, safe inside a <script> element."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     assert "</script" not in bundle.lower() and "<!--" not in bundle
     return bundle
 
 
 def to_png(svg: str) -> bytes:
-    """The same picture as pixels, two to a point."""
+    """An SVG picture as PNG, two pixels to a point."""
     return vl_convert.svg_to_png(svg, scale=2)
 
 
 class _Plan:
-    """A figure with what all its panels share: categories, ranges and channels."""
+    """A figure with everything that its panels share: categories, ranges and Altair's channels.
 
-    def __init__(self, figure: Figure, colours: tuple[str, ...], theme: dict[str, str], in_file: bool) -> None:
-        self.figure, self.theme, self.in_file = figure, theme, in_file
+    Columns of a row that is drawn: x, y, low, high, colour, row, facet.
+    """
+
+    def __init__(self, figure: Figure, colours: tuple[str, ...], in_file: bool) -> None:
+        self.figure, self.in_file, self.theme = figure, in_file, LIGHT if in_file else ON_PAGE
         self.keys = legend(figure, colours)
         self.labels = [key.label for key in self.keys]
         self.models = colours
@@ -126,7 +133,7 @@ class _Plan:
         return drawn
 
     def panels(self) -> list[tuple[str, alt.LayerChart]]:
-        """The titles and charts, in the order of the models, else of the rows."""
+        """Titles and charts, in the order of the models, else of the rows."""
         draw = _DRAW[self.figure.kind]
         titles = _ordered((row["facet"] for row in self.rows), (*self.models, *self.figure.order)) or [""]
         return [(title, draw(self, [row for row in self.rows if row["facet"] == title])) for title in titles]
@@ -141,14 +148,14 @@ class _Plan:
 
     @cached_property
     def lying(self) -> bool:
-        """Whether the categories stand below each other: points do, bars where their names are long."""
+        """Whether categories are listed from top to bottom: always for points, for bars if their names are long."""
         if self.figure.kind != "bars":
             return self.figure.kind == "points"
         return sum(len(name) + 3 for name in self.categories) > CROWDED
 
     @cached_property
     def named_at_their_ends(self) -> bool:
-        """Whether each line carries its name, instead of a legend: in a file of one panel whose lines end together."""
+        """Whether names at the lines' ends replace the legend: in a file of one panel, if all lines end at one x."""
         drawn = [row for row in self.rows if row["y"] is not None]
         ends = {max(row["x"] for row in drawn if row["colour"] == label) for label in {row["colour"] for row in drawn}}
         return self.in_file and self.quantity and self.grouped and self.figure.facet is None and len(ends) == 1
@@ -163,7 +170,7 @@ class _Plan:
 
     @cached_property
     def span(self) -> tuple[float, float]:
-        """The range of y over all panels; from zero unless the values lie far from it."""
+        """The range of y over all panels. It includes zero unless the values lie far from zero."""
         values = [row[name] for row in self.rows for name in ("y", "low", "high") if row.get(name) is not None]
         low, high = min(values, default=0), max(values, default=1)
         if self.figure.kind in ("bars", "heat") or abs(low) <= high - low:
@@ -171,18 +178,18 @@ class _Plan:
         return (low, high) if high > low else (low, low + 1)
 
     def value(self, field: str) -> dict[str, Any]:
-        """The channel of the measured value, and of the ends of its interval."""
+        """The channel of a measured value, y or an end of its interval."""
         title = self.figure.y_title or self.figure.y
         scale = alt.Scale(domain=self.span, nice=True, zero=False)
         if self.lying:
             return {"x": alt.X(field, type="quantitative", scale=scale, title=title, axis=alt.Axis(tickCount=5))}
-        # The title lies flat above the axis: it reads at once, and a phone keeps the width.
+        # A horizontal title above the axis is easier to read and leaves a phone more width.
         over = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleY": -12, "titleX": -32}
         axis = alt.Axis(tickCount=5, **over)
         return {"y": alt.Y(field, type="quantitative", scale=scale, title=title, axis=axis)}
 
     def category(self) -> dict[str, Any]:
-        """The channel of the categories, and the one that sets those of a group beside each other."""
+        """The channel of the categories, and the one that offsets the bars of a group."""
         title = self.figure.x_title or None
         axis = alt.Axis(labelAngle=0, labelLimit=170, **({"labelExpr": e} if (e := self._broken_labels()) else {}))
         options: dict[str, Any] = {"type": "nominal", "sort": self.categories, "title": title, "axis": axis}
@@ -199,7 +206,7 @@ class _Plan:
         return f"{json.dumps(broken)}[datum.label] || datum.label" if broken else ""
 
     def number(self) -> alt.X:
-        """The channel of x where it is a quantity; marked where the measurements are, if they are few."""
+        """The channel of x where it is a quantity; if measured at few integers, these are its ticks."""
         known = sorted({row["x"] for row in self.rows if row["y"] is not None})
         few = len(known) <= 8 and all(float(x).is_integer() for x in known)
         axis = alt.Axis(
@@ -243,7 +250,7 @@ class _Plan:
         return {"shape": alt.Shape("colour:N", scale=scale, legend=self._legend())}
 
     def tooltip(self) -> list[alt.Tooltip]:
-        """What a chart says of the mark below the pointer."""
+        """The values shown for the mark below the pointer."""
         figure, kind = self.figure, "quantitative" if self.quantity else "nominal"
         lines = [("x", kind, figure.x_title or figure.x, "")]
         lines += [("row", "nominal", figure.row, "")] if figure.row else []
@@ -252,7 +259,7 @@ class _Plan:
         lines += [("y", "quantitative", figure.y_title or figure.y, digits)]
         if figure.low and figure.high:
             lines += [("low", "quantitative", "interval from", digits), ("high", "quantitative", "to", digits)]
-        # Vega makes the titles part of an expression: what would end its string is left out.
+        # Vega makes titles part of an expression: remove characters that would end its string.
         shown = [(name, type_, re.sub(r'[\\"\s]+', " ", title), digits) for name, type_, title, digits in lines]
         return [alt.Tooltip(name, type=type_, title=title, format=digits) for name, type_, title, digits in shown]
 
@@ -270,7 +277,7 @@ def _lines(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
     layers.append(base.mark_line(strokeWidth=2.4, strokeJoin="round").encode(**dash))
     seen = base.mark_point(filled=True, size=64, opacity=1, stroke=plan.theme["paper"], strokeWidth=1)
     layers.append(seen.encode(**plan.shape(), tooltip=plan.tooltip()))
-    if not plan.in_file:  # a finger hits these
+    if not plan.in_file:  # large enough to touch
         layers.append(base.mark_point(filled=True, size=500, opacity=0).encode(tooltip=plan.tooltip()))
     if plan.named_at_their_ends:
         layers.append(_names(plan, rows))
@@ -278,7 +285,7 @@ def _lines(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
 
 
 def _names(plan: _Plan, rows: list[Row]) -> alt.Chart:
-    """The names of lines at their last points, moved apart where they would touch."""
+    """Names of the lines at their last points, moved apart where they would overlap."""
     last = {row["colour"]: row for row in sorted(rows, key=lambda row: row["x"]) if row["y"] is not None}
     ends = sorted(({**row, "named": row["y"]} for row in last.values()), key=lambda row: row["y"])
     room = (plan.span[1] - plan.span[0]) * 19 / (HEIGHT - 120)
@@ -299,7 +306,7 @@ def _bars(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
     base = alt.Chart(alt.Data(values=rows)).encode(**plan.category(), tooltip=plan.tooltip())
     layers = [base.mark_bar(cornerRadiusEnd=2).encode(**plan.value("y"), **plan.colour())]
     if plan.figure.low and plan.figure.high:
-        for colour, width in (("paper", 4), ("ink", 1.5)):  # set off from the bar
+        for colour, width in (("paper", 4), ("ink", 1.5)):  # a light border, to be seen in front of the bar
             layers.append(_whiskers(plan, base, {"color": alt.value(plan.theme[colour])}, width))
     return alt.layer(*layers)
 
@@ -332,7 +339,7 @@ def _heat(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
     low, high = plan.span
     strong = f"datum.y > {low + (high - low) * 4 / STEPS}"
     ink = alt.condition(strong, alt.value(plan.theme["on-high"]), alt.value(plan.theme["on-low"]))
-    roomy = alt.ExprRef(f"width > {34 * len(plan.categories)} ? 1 : 0")  # else the numbers would touch
+    roomy = alt.ExprRef(f"width > {34 * len(plan.categories)} ? 1 : 0")  # hide the numbers where they would overlap
     layers.append(base.mark_text(fontSize=11, opacity=roomy).encode(alt.Text("y:Q", format=digits), color=ink))
     return alt.layer(*layers)
 
@@ -341,7 +348,7 @@ _DRAW = {"lines": _lines, "bars": _bars, "points": _points, "heat": _heat}
 
 
 def format_of(values: Iterable[float | None]) -> str:
-    """As many digits as the values need, in the notation of d3."""
+    """A d3 number format with as many digits as the values need."""
     known = [value for value in values if value is not None]
     if all(float(value).is_integer() for value in known):
         return ","
@@ -354,13 +361,13 @@ def _finite(value: Any) -> float | None:
 
 
 def _ordered(found: Iterable[str], order: Iterable[str]) -> list[str]:
-    """The categories found, those of ``order`` first."""
+    """The categories in ``found``, beginning with those of ``order``."""
     known = dict.fromkeys(found)
     return list(dict.fromkeys([*(name for name in order if name in known), *known]))
 
 
 def _halves(text: str) -> list[str]:
-    """A name on two lines, broken at the space nearest to its middle."""
+    """Break a name at the space nearest to its middle."""
     spaces = [n for n, letter in enumerate(text) if letter == " "]
     if not spaces:
         return [text]

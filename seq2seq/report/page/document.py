@@ -1,25 +1,29 @@
-"""What a page is made of, as plain data. Knows nothing of runs, and nothing of HTML."""
+"""A page as plain data: sections with texts, figures and tables, and the explorer. Knows no run and no HTML."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Row = dict[str, Any]
-"""One observation: column to text, number, truth value or None."""
+"""One observation: column name to text, number, truth value or None."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Tidy rows and how to draw them. The rows are also the figure's CSV.
+    """Rows and how to draw them: ``x``, ``y``, … name columns of the rows. The rows are also the figure's CSV.
 
-    ``kind``: ``lines`` (x a number, one line a ``colour``, with points, a band from ``low`` to ``high`` where there is
-    one), ``bars`` (x a category, grouped by ``colour``, with whiskers), ``points`` (x a category, single seeds as
-    points beside a mean with whiskers: rows with ``low`` and ``high`` are means, the others single), ``heat`` (x and
-    ``row`` are ordered categories, y is the colour). ``facet`` splits into small charts side by side.
+    Kinds:
+        lines: x is a number; one line with points for each value of ``colour``, with a band from ``low`` to ``high``.
+        bars: x is a category; bars grouped by ``colour``, with error bars from ``low`` to ``high``.
+        points: x is a category; rows with ``low`` and ``high`` are means with error bars, the others single seeds.
+        heat: x and ``row`` are categories, y is the colour of a cell.
+
+    ``facet`` splits the figure into one panel for each of the column's values.
     """
 
-    name: str  # of its files, e.g. bleu-by-length
+    name: str  # stem of the names of its files, e.g. bleu-by-length
     title: str
     caption: str
     rows: list[Row]
@@ -33,15 +37,15 @@ class Figure:
     facet: str | None = None
     x_title: str = ""
     y_title: str = ""
-    order: tuple[str, ...] = ()  # of the categories on x (and of ``row`` in a heat map, from the top)
+    order: tuple[str, ...] = ()  # order of the categories on x (and of ``row`` in a heat map, from the top)
     log_x: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows; numbers are shown with two digits after the point unless they are whole or smaller."""
+    """Column names and rows of cells."""
 
-    name: str  # of its CSV
+    name: str  # stem of the name of its CSV
     title: str
     columns: list[str]
     rows: list[list[Any]]
@@ -50,28 +54,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what was found in words, the figures, and the numbers behind them."""
+    """A heading, paragraphs of text, figures, and tables."""
 
-    name: str  # of its anchor
+    name: str  # the anchor of its heading
     title: str
     text: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    code: str = ""  # shown as it stands: commands, a config
+    code: str = ""  # shown verbatim: commands, a config
 
 
 @dataclass(frozen=True)
 class Output:
-    """What one model made of a sentence.
-
-    ``attention``: for each map (as named in ``Explorer.maps``) a matrix of target words by source words, 0 to 1; empty
-    where the model has none.
-    """
+    """One model's translation of a sentence."""
 
     words: list[str]
     nll: float  # of the reference, nats a token
     chrf: float  # of the translation
-    attention: list[list[list[float]]]
+    attention: list[list[list[float]]]  # (maps, target words, source words), 0 to 1; empty without attention
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Explorer:
-    """Sentences to look into. ``maps`` names the attention maps of each model, e.g. ``layer 1, head 2``."""
+    """Sentences with all translations and attention maps, which the reader chooses among."""
 
     models: list[str]
-    maps: list[list[str]]
+    maps: list[list[str]]  # names of each model's attention maps, e.g. ``layer 1, head 2``
     sentences: list[Sentence]
-    after: str = ""  # the name of the section that it follows; without one it stands at the end
+    after: str = ""  # name of the section that it follows; empty: it comes last
 
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report: the answer in three sentences and one figure, then the sections, then the explorer."""
+    """The whole report: the answer in three sentences and one figure, then the sections and the explorer."""
 
     title: str
     answer: list[str]
@@ -103,15 +103,47 @@ class Page:
     sections: list[Section]
     explorer: Explorer | None = None
     warnings: list[str] = field(default_factory=list)
-    colours: tuple[str, ...] = ()  # the models in the order in which they get their colours, the same in all figures
+    colours: tuple[str, ...] = ()  # models in the order of their colours, which are the same in all figures
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All figures, the opening one first."""
+        return [self.figure, *(figure for section in self.sections for figure in section.figures)]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables."""
+        return [table for section in self.sections for table in section.tables]
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell is aligned, sorted and drawn as a number; truth values are not."""
+    """Whether a cell is aligned, sorted and drawn as a number: truth values are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def numeric(table: Table, column: int) -> bool:
-    """Whether a column holds numbers and gaps alone: it is then set to the right."""
-    cells = [row[column] for row in table.rows]
-    return any(map(is_number, cells)) and all(cell is None or is_number(cell) for cell in cells)
+def numeric_columns(table: Table) -> list[bool]:
+    """Whether each column holds nothing but numbers and gaps, and at least one number."""
+    columns = [[row[n] for row in table.rows if row[n] is not None] for n in range(len(table.columns))]
+    return [bool(cells) and all(map(is_number, cells)) for cells in columns]
+
+
+def table_of(
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    columns: Sequence[str] = (),
+    headings: Mapping[str, str] | None = None,
+    note: str = "",
+) -> Table:
+    """A table of ``columns`` of the rows (default: all, in the order in which they first occur).
+
+    ``headings``: columns that the table calls by another name than the rows do.
+    """
+    chosen = columns or list(dict.fromkeys(column for row in rows for column in row))
+    shown = [(headings or {}).get(column, column) for column in chosen]
+    return Table(name, title, shown, [[row.get(column) for column in chosen] for row in rows], note)
+
+
+def numbers_of(figure: Figure) -> Table:
+    """All columns of a figure's rows as a table."""
+    return table_of(figure.name, figure.title, figure.rows)

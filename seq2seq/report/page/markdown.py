@@ -1,16 +1,16 @@
-"""The page as Markdown: the answer, what was found, the tables, and links to the figures. Knows no file."""
+"""A page as Markdown: answer, texts, tables, and links to the figures. Writes no file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from seq2seq.report.page.document import Figure, Page, Section, Table, numeric
-from seq2seq.report.page.formatting import shown
+from seq2seq.report.page.document import Figure, Page, Section, Table, numeric_columns
+from seq2seq.report.page.formatting import format_rows
 
 
 def as_markdown(page: Page, pictures: bool = True) -> str:
-    """The whole report; without ``pictures`` for where their files cannot be reached."""
+    """The whole page; ``pictures=False`` leaves out the links to figures, which TensorBoard could not follow."""
     blocks = [f"# {_prose(page.title)}", *map(_prose, page.answer)]
     blocks += [f"> **Warning:** {_prose(warning)}" for warning in page.warnings]
     blocks += _figure(page.figure) if pictures else []
@@ -37,8 +37,8 @@ def _figure(figure: Figure) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    rules = ["---:" if numeric(table, n) else "---" for n in range(len(table.columns))]
-    cells = [[_escaped(cell) for cell in row] for row in shown(table)]
+    rules = ["---:" if is_number else "---" for is_number in numeric_columns(table)]
+    cells = [[_escaped(cell) for cell in row] for row in format_rows(table)]
     yield f"**{_escaped(table.title)}**"
     yield "\n".join(f"| {' | '.join(row)} |" for row in [[*map(_escaped, table.columns)], rules, *cells])
     if table.note:
@@ -46,7 +46,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Text in which `code` stays code, and all else means nothing but itself."""
+    """Escape text, except for what stands between backticks as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a stray backtick
         return _escaped(text)

@@ -1,7 +1,7 @@
-"""Colours, dashes and point shapes, once for the page and for the figures' files. Knows no data.
+"""Colours, dashes and point shapes of the page and of the figures' files. Knows no data.
 
-The eight hues keep apart under simulated red and green blindness and stand out from both backgrounds (a test computes
-both); dashes and shapes differ with them, so that a figure also reads in grey.
+The eight hues are distinguishable under simulated red and green blindness and have enough contrast with both
+backgrounds (tests compute both). Dashes and shapes differ with them, so that a figure can be read in grey.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 HUES = 8
-STEPS = 7  # of a heat map's colour
+STEPS = 7  # colours of a heat map
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 
 _NAMES = (
     *("paper", "raised", "ink", "quiet", "line", "grid", "accent", "warning", "warned"),
     *(f"c{n}" for n in range(HUES)),
     *(f"h{n}" for n in range(STEPS)),
-    *("on-low", "on-high"),  # numbers in a heat map's pale and in its strong cells
+    *("on-low", "on-high"),  # text in a heat map's pale and strong cells
 )
 
 LIGHT = dict(
@@ -44,10 +44,10 @@ DARK = dict(
     )
 )
 ON_PAGE = {name: f"var(--{name})" for name in LIGHT}
-"""What charts on the page are drawn with: the browser looks the colours up, so that they follow the theme at once."""
+"""Colours of charts on the page, as CSS variables: the browser resolves them, so that they follow the theme at once."""
 
 DASHES: tuple[tuple[float, ...], ...] = ((1, 0), (7, 3), (2, 2.5), (10, 3, 2, 3), (4, 2), (12, 4), (1, 3), (6, 2, 1, 2))
-SHAPES = (  # outlines in a box from -1 to 1: circle, square, triangle, diamond, down, plus, left, right
+SHAPES = (  # SVG paths between -1 and 1: circle, square, triangle, diamond, down, plus, left, right
     "M.9 0A.9 .9 0 1 1 -.9 0A.9 .9 0 1 1 .9 0Z",
     "M-.8-.8H.8V.8H-.8Z",
     "M0-1L1 .8H-1Z",
@@ -60,7 +60,7 @@ SHAPES = (  # outlines in a box from -1 to 1: circle, square, triangle, diamond,
 
 
 def vega_config(theme: dict[str, str]) -> dict[str, Any]:
-    """Lettering and lines of all charts: few, thin and quiet."""
+    """Vega-Lite's config for all charts: fonts, axes, legends."""
     text = {"font": FONT, "labelFont": FONT, "titleFont": FONT}
     axis = {
         **{"labelFont": FONT, "titleFont": FONT, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},

@@ -1,0 +1,45 @@
+"""The explorer as compact plain data: attention weights as bytes. ``explorer.js`` unpacks it in the browser."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+
+from seq2seq.report.page.document import Explorer, Sentence
+
+ENCODING = (
+    "attention: base64 of zlib of bytes, weight × 255; for each model, for each of its maps (none where the output "
+    "says attends=false), target words × source words"
+)
+
+
+def pack_explorer(explorer: Explorer) -> dict[str, Any]:
+    """Convert to plain data; each sentence's attention becomes one string.
+
+    Raises:
+        ValueError: a matrix is not target words × source words, or the models do not match the outputs.
+    """
+    return {
+        "encoding": ENCODING,
+        "models": explorer.models,
+        "maps": explorer.maps,
+        "sentences": [_pack_sentence(sentence, explorer) for sentence in explorer.sentences],
+    }
+
+
+def _pack_sentence(sentence: Sentence, explorer: Explorer) -> dict[str, Any]:
+    packed = bytearray()
+    for output, names in zip(sentence.outputs, explorer.maps, strict=True):
+        if output.attention:
+            shape = (len(names), len(output.words), len(sentence.src))
+            weights = np.asarray(output.attention, dtype=np.float64)
+            if weights.size != math.prod(shape) or (weights.size and weights.shape != shape):
+                raise ValueError(f"attention is {weights.shape}, not maps × target words × source words {shape}")
+            packed += np.rint(np.clip(weights, 0, 1) * 255).astype(np.uint8).tobytes()
+    outputs = [{"words": o.words, "nll": o.nll, "chrf": o.chrf, "attends": bool(o.attention)} for o in sentence.outputs]
+    attention = base64.b64encode(zlib.compress(bytes(packed))).decode() if packed else ""
+    return {"src": sentence.src, "reference": sentence.reference, "outputs": outputs, "attention": attention}
