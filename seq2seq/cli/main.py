@@ -178,10 +178,10 @@ Any option of seq2seq train is one of every run."""
 
     from seq2seq.report.reporting import compare
     from seq2seq.study.plan import Study
-    from seq2seq.study.runner import stoppable
+    from seq2seq.system.signals import handling
 
     try:
-        with stoppable():
+        with handling(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
             return compare(Study(options, for_runs, arguments))
     except KeyboardInterrupt:
         again = shlex.join(["seq2seq", "compare", *arguments])

@@ -1,6 +1,7 @@
-"""Processes side by side: so many at a time, with one bar for all. Knows commands and logs; not what they compute.
+"""Runs tasks as processes, several at a time, with one progress display. Knows commands and logs; no run and no study.
 
-Each process has one thread, because two small trainings side by side go further than one after the other on two.
+Each process has one thread by default: two small trainings side by side on one thread each are faster than one after
+the other on two.
 """
 
 from __future__ import annotations
@@ -12,49 +13,51 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from seq2seq.system.signals import handling
+
 STOPPED = 130  # the exit code of a process that was asked to stop and has saved its state
-PAUSE = 0.3  # seconds between two looks
-PATIENCE = 180.0  # seconds that a process has to save its state
-PLAIN_SECONDS = 60.0  # between two lines where the output is no terminal
+POLL_SECONDS = 0.3  # between two looks at the processes
+GRACE_SECONDS = 180.0  # for a process to save its state before it is killed
+PLAIN_SECONDS = 60.0  # between two lines of progress where stderr is no terminal
 
 
 @dataclass(frozen=True)
 class Task:
-    """A command that is started when ``ready``, unless it is ``done``; ``seconds``: about how long it takes."""
+    """A Python module to run with arguments. It is skipped if ``done``, and started once it is ``ready``."""
 
     label: str
-    command: Sequence[str]
+    command: Sequence[str]  # what follows ``python -m``
     log: Path
-    seconds: float
+    seconds: float  # estimate of its time
     done: Callable[[], bool]
     ready: Callable[[], bool] = lambda: True
 
 
 @dataclass
 class Running:
-    """A task that has been started."""
+    """The process of a task."""
 
     task: Task
     process: subprocess.Popen[bytes]
-    started: float
+    started: float  # ``time.monotonic()``
 
     def share(self) -> float:
-        """How far it says that it is, 0 to 1: the last percentage in its log, or by the clock."""
+        """Share of the work done, 0 to 1: the last percentage in the log, else an estimate by the clock."""
         found = re.findall(rb"(\d+(?:\.\d+)?)%", tail(self.task.log))
         by_clock = (time.monotonic() - self.started) / max(self.task.seconds, 1.0)
         return min(float(found[-1]) / 100 if found else by_clock, 0.99)
 
 
 def tail(path: Path, size: int = 4096) -> bytes:
-    """The last bytes of a file."""
+    """The last bytes of a file; empty if there is none."""
     if not path.exists():
         return b""
     with path.open("rb") as file:
@@ -63,18 +66,25 @@ def tail(path: Path, size: int = 4096) -> bytes:
 
 
 def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]:
-    """Run what is not done, ``workers`` at a time, the longest first; returns why tasks failed, by label.
+    """Run the tasks that are not done, ``workers`` at a time, the longest first.
 
-    A failed task does not hold up the others, but what waits for it is not started.
+    A task that fails does not stop the others, but tasks that wait for it are not started.
+
+    Args:
+        threads: CPU threads of each process.
+
+    Returns:
+        The reason for each failure, by the label of the task.
 
     Raises:
-        KeyboardInterrupt: after every process has been asked to stop and has saved its state.
+        KeyboardInterrupt: on SIGINT or SIGTERM, after every process has been asked to stop and has saved its state.
     """
     waiting = sorted((task for task in tasks if not task.done()), key=lambda task: -task.seconds)
     total = sum(task.seconds for task in tasks) or 1.0
     running: list[Running] = []
     failed: dict[str, str] = {}
-    with Bar() as bar, stoppable():
+    # SIGINT too: a shell that starts us in the background has it ignored.
+    with Bar() as bar, handling(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
         try:
             while waiting or running:
                 for one in [one for one in running if one.process.poll() is not None]:
@@ -93,26 +103,15 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
                 left += sum(one.task.seconds * (1 - one.share()) for one in running)
                 now = ", ".join(f"{one.task.label} {one.share():.0%}" for one in running)
                 bar.update(1 - left / total, left / workers, now)
-                time.sleep(PAUSE)
+                time.sleep(POLL_SECONDS)
         finally:
             _stop(running)
     return failed
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGINT and SIGTERM interrupt, also where the shell that started this in the background has SIGINT ignored."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _start(task: Task, threads: int) -> Running:
     task.log.parent.mkdir(parents=True, exist_ok=True)
-    # PYTHONSAFEPATH: a folder called seq2seq where the user happens to be is not the package.
+    # PYTHONSAFEPATH: a folder called seq2seq in the working directory must not hide the package.
     settings = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
     with task.log.open("wb") as log:
         process = subprocess.Popen(
@@ -121,33 +120,33 @@ def _start(task: Task, threads: int) -> Running:
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **settings},
-            start_new_session=True,  # Ctrl-C reaches us alone: we tell them
+            start_new_session=True,  # so that Ctrl-C reaches us alone, and we stop the processes
             preexec_fn=_end_with_the_parent if sys.platform == "linux" else None,
         )
     return Running(task, process, time.monotonic())
 
 
 def _end_with_the_parent() -> None:
-    """Ask the kernel to stop this process when the one that started it dies, however it dies."""
+    """Ask the kernel to send this process SIGTERM when its parent dies, even by SIGKILL."""
     pr_set_pdeathsig = 1
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def _stop(running: Sequence[Running]) -> None:
-    """Ask every process to save its state and end; what does not answer is killed, and goes on from its last save."""
+    """Ask every process to save its state and end. One that does not is killed; it can continue from its last save."""
     for one in running:
         if one.process.poll() is None:
             one.process.send_signal(signal.SIGINT)
     for one in running:
         try:
-            one.process.wait(PATIENCE)
+            one.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             one.process.kill()
 
 
 def _why(one: Running) -> str:
-    """Why a process ended before its work was done."""
+    """Why a process ended before its task was done."""
     code = one.process.returncode
     lines = [line for line in tail(one.task.log).decode(errors="replace").splitlines() if line.strip()]
     said = lines[-1].removeprefix("seq2seq: error: ") if lines else "it said nothing"
@@ -159,7 +158,7 @@ def _why(one: Running) -> str:
 
 
 class Bar:
-    """One bar for the whole study: how far it is, how long it will take, what runs now. Writes to stderr."""
+    """Progress display on stderr: share done, time left, running tasks. A bar in a terminal, else a line a minute."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -176,7 +175,7 @@ class Bar:
         self.progress.stop()
 
     def update(self, share: float, seconds: float, now: str) -> None:
-        """Show the share done (0 to 1), the time left, and what is running."""
+        """Show the share done (0 to 1), the seconds left, and the running tasks."""
         line = f"{minutes(seconds)} left  {now}"
         room = self.console.width - 33  # beside the bar and the percentage
         short = line if len(line) <= room else f"{line[: room - 1]}…"
@@ -186,12 +185,12 @@ class Bar:
             print(f"{share:4.0%}  {line}", file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays above the bar."""
         self.console.print(line, markup=False, soft_wrap=True)
 
 
 def minutes(seconds: float) -> str:
-    """About how long, as people say it."""
+    """A duration as people say it, rounded to minutes or tenths of an hour."""
     whole = round(seconds / 60)
     if whole < 1:
         return "under a minute"
