@@ -6,6 +6,7 @@ folder, no time stamp in the run's name, and every error is a line of ours.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,28 +31,37 @@ OWN = "_own"
 GROUPS = ("data", "model", "trainer", "decode", "experiment")
 
 
-def register_schemas() -> None:
-    """Make the dataclasses known to Hydra under names that completion hides (a leading underscore)."""
+def register_configs() -> None:
+    """Tell Hydra the dataclasses, under names that completion hides (``_name``), and the experiments CORPUS/MODEL."""
     store = ConfigStore.instance()
     store.store(name="_schema", node=Config)
     for group, kinds in (("model/encoder", ENCODERS), ("model/decoder", DECODERS)):
         for name, node in kinds.items():
             store.store(group=group, name=f"_{name}", node=node)
+    for name, experiment in _corpus_experiments().items():
+        corpus, model = name.split("/")
+        store.store(group=f"experiment/{corpus}", name=model, package="_global_", node=experiment)
+
+
+def _corpus_experiments() -> dict[str, dict[str, Any]]:
+    """The experiments CORPUS/MODEL of ``experiments.yaml``, each as a file in ``experiment/`` would state it."""
+    sizes: Any = OmegaConf.create((files("seq2seq.configs") / "experiments.yaml").read_text(encoding="utf-8"))
+    experiments = {}
+    for size, row in sizes.items():
+        for corpus, (model, lr) in itertools.product(row.corpora, row.lr.items()):
+            choices = {"data": corpus, "model": f"{model}-{size}", "trainer": size}
+            experiments[f"{corpus}/{model}"] = {
+                "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
+                "trainer": {"optimizer": {"lr": lr}},
+            }
+    return experiments
 
 
 def options_of(group: str) -> list[str]:
     """The choices that a config group offers, e.g. ``multi30k/lstm`` of ``experiment``."""
-    return sorted(_yaml_files(files("seq2seq.configs") / group))
-
-
-def _yaml_files(folder: Any, prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found += _yaml_files(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".yaml"):
-            found.append(prefix + entry.name.removesuffix(".yaml"))
-    return found
+    entries = [entry.name for entry in (files("seq2seq.configs") / group).iterdir()]
+    choices = [name.removesuffix(".yaml") for name in entries if name.endswith(".yaml")]
+    return sorted([*choices, *(_corpus_experiments() if group == "experiment" else [])])
 
 
 def compose(arguments: Sequence[str]) -> Config:
@@ -62,7 +72,7 @@ def compose(arguments: Sequence[str]) -> Config:
     Raises:
         UserError: a mistyped key, group or value, in one line that offers the nearest name.
     """
-    register_schemas()
+    register_configs()
     with tempfile.TemporaryDirectory() as folder:
         own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
         arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
