@@ -30,7 +30,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-MODELS = ("lstm", "bahdanau", "transformer", "hybrid")
+MODELS = ("lstm", "bahdanau", "transformer")
 CLOCK = ("train/tokens_per_s", "train/seconds", "seconds", "sentences_per_second", "tokens_per_second", "models")
 """Figures that tell of the clock, or of where files lie: they may differ."""
 MULTI30K = Path(__file__).resolve().parents[2] / "shared" / "data" / "multi30k"
@@ -107,7 +107,7 @@ def ask(tree: Path, run: str, out: Path) -> None:
 
 def presets() -> Iterator[tuple[str, list[str]]]:
     """Experiments, and the options that each needs here."""
-    for model in MODELS:
+    for model in (*MODELS, "hybrid"):
         yield model, []
     if MULTI30K.exists():
         splits = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
@@ -116,7 +116,7 @@ def presets() -> Iterator[tuple[str, list[str]]]:
             for split, name in splits.items()
             for side, end in (("src", "en"), ("tgt", "de"))
         ]
-        for model in ("lstm", "bahdanau", "transformer"):
+        for model in MODELS:
             yield f"text/{model}", [*files, "trainer.valid_pairs=20", "decode.beam=1"]
 
 
@@ -234,7 +234,7 @@ def speed(old: Path, new: Path, updates: int, rounds: int) -> int:
             found.append(spent["new"] / spent["old"])
         print(f"{what}: {statistics.median(found):.3f} of the time  [{min(found):.3f}, {max(found):.3f}]", flush=True)
 
-    for model in MODELS[:3]:
+    for model in MODELS:
         steps = [f"trainer.max_steps={updates}", f"trainer.valid_every={updates}", "trainer.valid_pairs=4"]
         ratio(f"training {model}", train(model, f"race/{model}", "overwrite=true", *steps))
         test = old / "bits" / "trained" / model / "evaluations" / "test" / "src.txt"
