@@ -78,6 +78,22 @@ def test_imports_run_downwards(module: str) -> None:
             assert other == part or BELOW[other] < BELOW[part], f"{module} imports {name}"
 
 
+def test_the_architecture_page_draws_these_storeys() -> None:
+    drawn: list[set[str]] = [set()]
+    for line in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("├"):
+            drawn.append(set())
+        elif room := re.match(r"│ ([a-z]+) ", line):
+            drawn[-1].add(room[1])
+    assert drawn[::-1] == STOREYS
+
+
+def test_every_room_is_installed() -> None:
+    """A wheel without one of them would fail at its first import."""
+    rooms = {".".join(("seq2seq", *Path(m).parts[:-1])) for m in MODULES}
+    assert rooms <= set(re.findall(r'^  "(seq2seq[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+
+
 def test_no_circle_anywhere() -> None:
     """Not within a room either, and not among the scripts."""
     paths = {**{f"seq2seq/{module}": path for module, path in MODULES.items()}, **SCRIPTS}
