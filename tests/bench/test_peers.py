@@ -28,18 +28,18 @@ def spec_of(model: str = "transformer", **changes: Any) -> dict[str, Any]:
     training = {"lr": 1e-3, "warmup": 100, "clip_norm": 1.0, "dropout": 0.1, "label_smoothing": 0.1}
     size = TRANSFORMER if model == "transformer" else RECURRENT
     where = {"data": "/data", "scratch": "/scratch", "run": None, "export": None}
-    return {**plain, **training, **where, "batch_tokens": 2_000, "size": size, **changes}
+    return {**plain, **training, **where, "batch_tokens": 2_000, "vocabulary": 8_000, "size": size, **changes}
 
 
 def test_everybody_gets_the_sizes_of_the_spec() -> None:
     spec = spec_of()
-    hf = marian.model_options(spec, 8_000)
+    hf = marian.options_of(spec)["model"]
     assert (hf["vocab_size"], hf["d_model"], hf["encoder_layers"], hf["decoder_ffn_dim"]) == (8_000, 256, 3, 1024)
     assert hf["dropout"] == hf["activation_dropout"] == 0.1
-    theirs = eole.model_section(spec)
+    theirs = eole.config_of(spec, pairs=10)["model"]
     assert (theirs["hidden_size"], theirs["layers"], theirs["heads"], theirs["transformer_ff"]) == (256, 3, 4, 1024)
     assert theirs["share_embeddings"] and theirs["share_decoder_embeddings"]
-    joey = joeynmt.model_section(spec)
+    joey = joeynmt.config_of(spec)["model"]
     assert joey["tied_embeddings"] and joey["tied_softmax"]
     for side in ("encoder", "decoder"):
         assert (joey[side]["hidden_size"], joey[side]["num_layers"], joey[side]["ff_size"]) == (256, 3, 1024)
@@ -47,8 +47,8 @@ def test_everybody_gets_the_sizes_of_the_spec() -> None:
 
 def test_nobody_drops_attention_weights() -> None:
     """Ours does not, and it costs time."""
-    assert marian.model_options(spec_of(), 8_000)["attention_dropout"] == 0
-    assert eole.training_section(spec_of(), pairs=10)["attention_dropout"] == [0]
+    assert marian.options_of(spec_of())["model"]["attention_dropout"] == 0
+    assert eole.config_of(spec_of(), pairs=10)["training"]["attention_dropout"] == [0]
     tutorial = tutorial_models.build("transformer", 20, {**TRANSFORMER, "layers": 1}, 0.1)
     found = [module.dropout for module in tutorial.modules() if isinstance(module, nn.MultiheadAttention)]
     assert found == [0.0] * 3
@@ -59,22 +59,22 @@ def test_eole_searches_greedily_with_one_path() -> None:
 
 
 def test_recurrent_models_have_the_widths_of_the_spec() -> None:
-    theirs = eole.model_section(spec_of("bahdanau"))
+    theirs = eole.config_of(spec_of("bahdanau"), pairs=10)["model"]
     assert theirs["hidden_size"] == 512  # of which the encoder has half in each direction
     assert theirs["decoder"]["global_attention"] == "mlp" and theirs["input_feed"] == 1
-    assert eole.model_section(spec_of("lstm"))["decoder"]["global_attention"] is None
+    assert eole.config_of(spec_of("lstm"), pairs=10)["model"]["decoder"]["global_attention"] is None
     with pytest.raises(ValueError, match="as wide as both directions"):
-        eole.model_section(spec_of("lstm", size={**RECURRENT, "decoder": 500}))
-    joey = joeynmt.model_section(spec_of("bahdanau"))
+        eole.config_of(spec_of("lstm", size={**RECURRENT, "decoder": 500}), pairs=10)
+    joey = joeynmt.config_of(spec_of("bahdanau"))["model"]
     assert (joey["encoder"]["hidden_size"], joey["decoder"]["hidden_size"]) == (256, 512)
     assert joey["decoder"]["attention"] == "bahdanau"
 
 
 def test_everybody_gets_the_same_optimiser_and_budget() -> None:
     spec = spec_of(lr=2e-3, warmup=50)
-    hf = marian.training_options(spec, sentences=120)
+    hf = marian.options_of(spec, sentences=120)["training"]
     assert (hf["learning_rate"], hf["adam_beta2"], hf["max_grad_norm"], hf["warmup_steps"]) == (2e-3, 0.98, 1.0, 50)
-    theirs = eole.training_section(spec, pairs=10_000)
+    theirs = eole.config_of(spec, pairs=10_000)["training"]
     assert (theirs["batch_type"], theirs["batch_size"], theirs["adam_beta2"]) == ("tokens", 2_000, 0.98)
     assert theirs["bucket_size"] == 10_000
     joey = joeynmt.config_of(spec)["training"]
@@ -84,8 +84,8 @@ def test_everybody_gets_the_same_optimiser_and_budget() -> None:
 
 def test_eole_keeps_the_moving_average_that_is_asked_for() -> None:
     """Its decay is the share of the new weights, ours that of the old ones."""
-    assert eole.training_section(spec_of(), pairs=10)["average_decay"] == 0
-    assert eole.training_section(spec_of(ema=0.99), pairs=10)["average_decay"] == pytest.approx(0.01)
+    assert eole.config_of(spec_of(), pairs=10)["training"]["average_decay"] == 0
+    assert eole.config_of(spec_of(ema=0.99), pairs=10)["training"]["average_decay"] == pytest.approx(0.01)
 
 
 def test_eoles_noam_peaks_at_the_rate_of_the_spec() -> None:
@@ -96,8 +96,8 @@ def test_eoles_noam_peaks_at_the_rate_of_the_spec() -> None:
 
 
 def test_precisions() -> None:
-    assert marian.training_options(spec_of(precision="bf16"), 1)["bf16"] is True
-    assert eole.training_section(spec_of(precision="bf16"), 1)["compute_dtype"] == "bf16"
+    assert marian.options_of(spec_of(precision="bf16"), sentences=1)["training"]["bf16"] is True
+    assert eole.config_of(spec_of(precision="bf16"), pairs=1)["training"]["compute_dtype"] == "bf16"
     assert ctranslate2.compute_type(spec_of(precision="int8"), {"int8", "float32"}) == "int8"
     with pytest.raises(ValueError, match="no bfloat16 on this cpu, only float32"):
         ctranslate2.compute_type(spec_of(precision="bf16"), {"float32"})
@@ -135,7 +135,8 @@ def running(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
         transformer = {"embedding": 16, "width": 16, "layers": 1, "heads": 2, "feed_forward": 32}
         recurrent = {"embedding": 16, "encoder": 8, "decoder": 16, "attention": 16}
         size = transformer if model == "transformer" else recurrent
-        spec = spec_of(model, data=str(corpus), size=size, batch_tokens=200, lr=0.01, warmup=20, **changes)
+        tiny = {"vocabulary": 44, "batch_tokens": 200, "lr": 0.01, "warmup": 20}
+        spec = spec_of(model, data=str(corpus), size=size, **tiny, **changes)
         command = [str(python), "-m", f"scripts.bench.workers.{peer}"]
         workers.append(Worker(Row(peer, spec["precision"], command, spec, tmp_path)))
         return workers[-1]

@@ -88,7 +88,6 @@ def ask(bench: Bench, text: corpus.Text, folder: Path, pairs: int, build: bool) 
     path.write_text(json.dumps(spec), encoding="utf-8")
     try:
         said = output_of([sys.executable, "-m", "scripts.bench.workers.growth", str(path)], bench.threads)
+        return dict(json.loads(said))
     except Failed as failed:
         raise Failed(f"{pairs:,} pairs: {failed}") from failed
-    found: Record = {} if build else json.loads(said)
-    return found

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.workers.contender import INPUT_FEEDING, Tokens, TorchContender
+from scripts.bench.workers.contender import INPUT_FEEDING, Tokens, TorchContender, settings
 from scripts.bench.workers.protocol import Channel
 
 ENDLESS = 10_000_000  # updates
@@ -20,106 +20,34 @@ REAL = 0.8  # approximate share of a batch's positions that hold target tokens: 
 GREEDY = {"top_k": 1, "beam_size": 1}  # without the second it decodes five equal copies of each sentence
 
 
-def model_section(spec: dict[str, Any]) -> dict[str, Any]:
-    """The ``model:`` section of an eole config for a SPEC."""
-    size = spec["size"]
-    shared: dict[str, Any] = {"share_embeddings": True, "embeddings": {"word_vec_size": size["embedding"]}}
-    if spec["model"] == "transformer":
-        shared["embeddings"] |= {"position_encoding": True, "position_encoding_type": "SinusoidalInterleaved"}
-        return {
-            **shared,
-            "architecture": "transformer",
-            "share_decoder_embeddings": True,
-            "layers": size["layers"],
-            "hidden_size": size["width"],
-            "heads": size["heads"],
-            "transformer_ff": size["feed_forward"],
-            "add_qkvbias": True,
-            "add_ffnbias": True,
-        }
-    if 2 * size["encoder"] != size["decoder"]:
-        raise ValueError("eole wants the decoder as wide as both directions of the encoder together")
-    attention = spec["model"] == "bahdanau"
-    return {
-        **shared,
-        "architecture": "custom",
-        "layers": 1,
-        "hidden_size": size["decoder"],
-        "encoder": {"encoder_type": "brnn", "rnn_type": "LSTM"},
-        "decoder": {"decoder_type": "rnn", "rnn_type": "LSTM", "global_attention": "mlp" if attention else None},
-        # With attention the context goes into the next step, as Bahdanau's does. Without, it is one call of nn.LSTM.
-        "input_feed": 1 if attention else 0,
-    }
-
-
 def schedule(spec: dict[str, Any]) -> dict[str, Any]:
-    """Learning rate, warm-up and decay in eole's words, the peak being the SPEC's rate."""
-    warmup, size = spec["warmup"], spec["size"]
-    if spec.get("schedule", "inverse_sqrt") == "cosine":
+    """The learning rate and its decay in eole's terms, the highest rate being the SPEC's."""
+    if spec.get("schedule") == "cosine":
         updates = int(spec["max_tokens"] / (REAL * spec["batch_tokens"]))
-        return {"decay_method": "cosine", "learning_rate": spec["lr"], "warmup_steps": warmup, "train_steps": updates}
-    width = size["width"] if spec["model"] == "transformer" else size["decoder"]
-    peak = spec["lr"] * (width * warmup) ** 0.5  # noam's highest factor is 1 / sqrt(width * warmup)
-    return {"decay_method": "noam", "learning_rate": peak, "warmup_steps": warmup, "train_steps": ENDLESS}
-
-
-def training_section(spec: dict[str, Any], pairs: int) -> dict[str, Any]:
-    """The ``training:`` section of an eole config for a SPEC and a corpus of so many pairs."""
-    cuda = spec["device"] == "cuda"
-    transformer = spec["model"] == "transformer"
-    return {
-        **schedule(spec),
-        "model_path": str(Path(spec["scratch"]) / "eole"),
-        "world_size": 1,
-        "gpu_ranks": [0] if cuda else [],
-        "num_workers": 2 if cuda else 0,
-        "bucket_size": min(pairs, 262_144),
-        "batch_type": "tokens",
-        "batch_size": spec["batch_tokens"],
-        "batch_size_multiple": 8,
-        "normalization": "tokens",
-        "accum_count": [1],
-        "compute_dtype": spec["precision"],
-        "use_amp": True,
-        "optim": "adam",
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.98,
-        "max_grad_norm": spec["clip_norm"],
-        "average_decay": 1 - spec["ema"] if spec.get("ema") else 0.0,  # the share of the new weights
-        "dropout": [spec["dropout"]],
-        "attention_dropout": [0.0],  # ours has none
-        "label_smoothing": spec["label_smoothing"],
-        "param_init": 0.0 if transformer else 0.1,
-        "param_init_method": "xavier_uniform" if transformer else "uniform",
-        "log_attention_entropy": False,
-        "save_checkpoint_steps": 0,
-        "keep_checkpoint": 0,
-        "valid_steps": ENDLESS,
-    }
+        return {"decay_method": "cosine", "learning_rate": spec["lr"], "train_steps": updates}
+    width = spec["size"]["width" if spec["model"] == "transformer" else "decoder"]
+    peak = spec["lr"] * (width * spec["warmup"]) ** 0.5  # noam's highest factor is 1 / sqrt(width * warmup)
+    return {"decay_method": "noam", "learning_rate": peak, "train_steps": ENDLESS}
 
 
 def config_of(spec: dict[str, Any], pairs: int) -> dict[str, Any]:
-    """A whole eole training config."""
-    data = Path(spec["data"])
-    return {
-        "seed": spec["seed"],
-        "report_every": 1_000,
-        "src_vocab": str(data / "vocab.txt"),
-        "tgt_vocab": str(data / "vocab.txt"),
-        "share_vocab": True,
-        "pad_token": "<pad>",
-        "vocab_size_multiple": 1,
-        "transforms": [],
-        "data": {
-            "corpus": {
-                "path_src": str(data / "train.tokens.src"),
-                "path_tgt": str(data / "train.tokens.tgt"),
-                "transforms": [],
-            }
-        },
-        "model": model_section(spec),
-        "training": training_section(spec, pairs),
+    """The config of ``eole train`` for a SPEC and a corpus of so many pairs."""
+    cuda, transformer, data = spec["device"] == "cuda", spec["model"] == "transformer", Path(spec["data"])
+    if not transformer and 2 * spec["size"]["encoder"] != spec["size"]["decoder"]:
+        raise ValueError("eole wants the decoder as wide as both directions of the encoder together")
+    computed = {
+        "vocabulary_file": str(data / "vocab.txt"),
+        "train_src": str(data / "train.tokens.src"),
+        "train_tgt": str(data / "train.tokens.tgt"),
+        "run_folder": str(Path(spec["scratch"]) / "eole"),
+        "gpu_ranks": [0] if cuda else [],
+        "num_workers": 2 if cuda else 0,
+        "bucket_size": min(pairs, 262_144),
+        "average_decay": 1 - spec["ema"] if spec.get("ema") else 0.0,  # the share of the new weights
+        "param_init": 0.0 if transformer else 0.1,
+        "param_init_method": "xavier_uniform" if transformer else "uniform",
     }
+    return settings("eole", {**spec, **spec["size"], **computed, **schedule(spec)})
 
 
 class Eole(TorchContender):

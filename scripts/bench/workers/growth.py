@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from scripts.bench.workers.contender import training_ids
 from seq2seq.config.compose import compose
 from seq2seq.data.batches import BatchStream, multiple_for
 from seq2seq.data.encoded import RaggedArray, RaggedWriter, Split
@@ -31,23 +31,17 @@ PRECISION = choose_precision("auto", CPU)
 WARM = 5  # updates
 
 
-def sentences(data: Path, side: str) -> list[list[int]]:
-    """The ids of the bench's training split."""
-    arrays = np.load(data / "train.ids.npz")
-    flat, offsets = arrays[side].tolist(), arrays[f"{side}_offsets"]
-    return [flat[start:end] for start, end in itertools.pairwise(offsets)]
-
-
-def build(spec: dict[str, Any]) -> None:
-    """Write the corpus of ``pairs`` pairs."""
+def build(spec: dict[str, Any]) -> dict[str, Any]:
+    """Write the corpus of ``pairs`` pairs; an empty answer."""
     folder = Path(spec["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     for side in ("src", "tgt"):
-        rows = sentences(Path(spec["data"]), side)
+        rows = [ids.tolist() for ids in training_ids(Path(spec["data"]), side)]
         writer = RaggedWriter(folder, f"train.{side}", "uint16")
         for start in range(0, spec["pairs"], len(rows)):
             writer.extend(rows[: spec["pairs"] - start])
         writer.close()
+    return {}
 
 
 def anonymous_mb() -> float:
@@ -125,12 +119,9 @@ def run(spec: dict[str, Any], batches: BatchStream) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Build, or measure and print the answer as one line of JSON."""
+    """Build or measure, and print the answer as one line of JSON."""
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    if spec["build"]:
-        build(spec)
-    else:
-        print(json.dumps(measure(spec)))
+    print(json.dumps((build if spec["build"] else measure)(spec)))
 
 
 if __name__ == "__main__":

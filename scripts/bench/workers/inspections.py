@@ -82,6 +82,11 @@ def profile_of(config: Config, corpus: Corpus, model: Seq2Seq, run: Run, device:
     }
 
 
+def exactly(length: int, beam: int = 1) -> DecodeConfig:
+    """Search for hypotheses of exactly ``length`` tokens, EOS counted."""
+    return DecodeConfig(beam, min_length=length - 1, max_extra=length - 1, max_ratio=1e-9)
+
+
 def seconds_by_length(
     lengths: Sequence[int], model: Seq2Seq, batch: torch.Tensor, autocast: Any, repeats: int = 2
 ) -> list[list[float]]:
@@ -89,9 +94,8 @@ def seconds_by_length(
     best: dict[int, float] = {}
     with prepacked_weights():  # as when a file of many batches is translated
         for length in [*lengths] * repeats:
-            options = DecodeConfig(beam=1, min_length=length - 1, max_extra=length - 1, max_ratio=1e-9)
             began = time.perf_counter()
             with autocast():
-                search([model], batch, options)
+                search([model], batch, exactly(length))
             best[length] = min(time.perf_counter() - began, best.get(length, float("inf")))
     return [[length, seconds] for length, seconds in best.items()]

@@ -13,92 +13,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.workers.contender import INPUT_FEEDING, Tokens, TorchContender, lines_of
+from scripts.bench.workers.contender import INPUT_FEEDING, Tokens, TorchContender, lines_of, settings
 from scripts.bench.workers.protocol import Channel
-
-NEVER = 1_000_000_000
-
-
-def data_section(spec: dict[str, Any]) -> dict[str, Any]:
-    """The ``data:`` section: files are named PREFIX.src and PREFIX.tgt."""
-    data = Path(spec["data"])
-    side = {"level": "word", "voc_file": str(data / "vocab.txt")}
-    return {
-        "train": str(data / "train.tokens"),
-        "dev": str(data / "valid.tokens"),
-        "dataset_type": "plain",
-        "src": {**side, "lang": "src"},
-        "trg": {**side, "lang": "tgt"},
-    }
-
-
-def model_section(spec: dict[str, Any]) -> dict[str, Any]:
-    """The ``model:`` section for a SPEC."""
-    size, dropout = spec["size"], spec["dropout"]
-    if spec["model"] == "transformer":
-        layers = {
-            "type": "transformer",
-            "num_layers": size["layers"],
-            "num_heads": size["heads"],
-            "embeddings": {"embedding_dim": size["embedding"], "scale": True, "dropout": dropout},
-            "hidden_size": size["width"],
-            "ff_size": size["feed_forward"],
-            "dropout": dropout,
-            "layer_norm": "pre",
-            "activation": "relu",
-        }
-        return {"tied_embeddings": True, "tied_softmax": True, "encoder": layers, "decoder": dict(layers)}
-    side = {
-        "type": "recurrent",
-        "rnn_type": "lstm",
-        "num_layers": 1,
-        "embeddings": {"embedding_dim": size["embedding"], "scale": False, "dropout": dropout},
-        "dropout": dropout,
-    }
-    decoder = {
-        **side,
-        "hidden_size": size["decoder"],
-        "hidden_dropout": dropout,
-        "attention": "bahdanau",
-        "input_feeding": True,
-        "init_hidden": "bridge",
-    }
-    encoder = {**side, "hidden_size": size["encoder"], "bidirectional": True}
-    return {"tied_embeddings": True, "tied_softmax": False, "encoder": encoder, "decoder": decoder}
 
 
 def config_of(spec: dict[str, Any]) -> dict[str, Any]:
-    """A whole JoeyNMT config for a SPEC."""
-    return {
-        "name": "bench",
-        "model_dir": str(Path(spec["scratch"]) / "joeynmt"),
+    """The config of ``joeynmt train`` for a SPEC."""
+    data = Path(spec["data"])
+    computed = {
+        "run_folder": str(Path(spec["scratch"]) / "joeynmt"),
         "use_cuda": spec["device"] == "cuda",
-        "fp16": spec["precision"] != "fp32",  # its only mixed precision, and only on a GPU
-        "random_seed": spec["seed"],
-        "num_workers": 0,  # with more it would move batches to a GPU in forked processes, which CUDA refuses
-        "data": data_section(spec),
-        "model": model_section(spec),
-        "testing": {"beam_size": 1, "batch_size": 64, "batch_type": "sentence"},
-        "training": {
-            "optimizer": "adam",
-            "adam_betas": [0.9, 0.98],
-            "learning_rate": spec["lr"],
-            "learning_rate_min": 0.0,
-            "learning_rate_warmup": spec["warmup"],
-            "scheduling": "warmupinversesquareroot",
-            "clip_grad_norm": spec["clip_norm"],
-            "label_smoothing": spec["label_smoothing"],
-            "normalization": "tokens",
-            "batch_size": spec["batch_tokens"],
-            "batch_type": "token",
-            "shuffle": True,
-            "epochs": NEVER,
-            "updates": NEVER,
-            "validation_freq": NEVER,
-            "logging_freq": 1_000,
-            "keep_best_ckpts": 0,
-        },
+        "fp16": spec["precision"] != "fp32",
+        "train": str(data / "train.tokens"),  # JoeyNMT appends .src and .tgt
+        "valid": str(data / "valid.tokens"),
+        "vocabulary_file": str(data / "vocab.txt"),
     }
+    return settings("joeynmt", {**spec, **spec["size"], **computed})
 
 
 class JoeyNMT(TorchContender):
@@ -132,13 +62,10 @@ class JoeyNMT(TorchContender):
         data = self.training_data if targets else self.validation_data
         pairs = list(zip(range(len(sources)), sources, targets or itertools.repeat(None)))  # noqa: B905
         has, data.has_trg = data.has_trg, targets is not None
-        batch = data.collate_fn(pairs, device=self.args.device, **self.indices())
+        ids = {"pad_index": self.model.pad_index, "eos_index": self.model.eos_index}
+        batch = data.collate_fn(pairs, device=self.args.device, **ids)
         data.has_trg = has
         return batch
-
-    def indices(self) -> dict[str, int]:
-        """The ids of padding and EOS, as the framework's data functions want them."""
-        return {"pad_index": self.model.pad_index, "eos_index": self.model.eos_index}
 
     # -------------------------------------------------------------------------------------------------------- training
 
@@ -150,7 +77,7 @@ class JoeyNMT(TorchContender):
         options = {name: getattr(args, name) for name in named}
         self.trainer = TrainManager(model=self.model, rank=0, train_args=args.train, dev_args=args.test, **options)
         self.some = [lines_of(self.data / f"train.tokens.{side}", 32) for side in ("src", "tgt")]
-        self.training_data.make_iter = lambda **options: Gated(make(**options), self.channel)
+        self.training_data.make_iter = lambda **options: Paced(make(**options), self.channel)
         self.notes = ["token batches without bucketing (it has none); torch Adam (no option for the fused one)"]
         if self.spec["model"] != "transformer":
             self.notes.append(INPUT_FEEDING)
@@ -200,7 +127,7 @@ class JoeyNMT(TorchContender):
         return map(len, self.found(self.batch(batch), **self.options))
 
 
-class Gated:
+class Paced:
     """JoeyNMT's data loader; it yields a batch only after the update before, and as long as the channel is open."""
 
     def __init__(self, loader: Any, channel: Channel) -> None:

@@ -9,10 +9,9 @@ SPEC's budget at the corpus's mean length.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from scripts.bench.workers.contender import BOS, EOS, PAD, Tokens, TorchContender, Vocabulary
+from scripts.bench.workers.contender import PAD, IdContender, Tokens, Vocabulary, settings, training_ids
 from scripts.bench.workers.protocol import Channel
 
 ENDLESS = 10_000_000  # updates
@@ -20,85 +19,26 @@ LONGEST = 512  # positions of the table of sinusoids
 MARGIN = 1.02  # a cosine's length over the tokens asked for, so that the Trainer does not end first
 
 
-def model_options(spec: dict[str, Any], vocabulary: int) -> dict[str, Any]:
-    """Keyword arguments of MarianConfig for a SPEC."""
-    size = spec["size"]
-    sides = {}
-    for side in ("encoder", "decoder"):
-        sides[f"{side}_layers"] = size["layers"]
-        sides[f"{side}_attention_heads"] = size["heads"]
-        sides[f"{side}_ffn_dim"] = size["feed_forward"]
-    return {
-        **sides,
-        "vocab_size": vocabulary,
-        "d_model": size["width"],
-        "dropout": spec["dropout"],
-        "attention_dropout": 0.0,  # ours has none
-        "activation_dropout": spec["dropout"],
-        "activation_function": "relu",
-        "scale_embedding": True,
+def options_of(spec: dict[str, Any], sentences: int = 1) -> dict[str, Any]:
+    """Arguments of MarianConfig (``model``) and Seq2SeqTrainingArguments (``training``); ``sentences`` in a batch."""
+    cuda, cosine = spec["device"] == "cuda", spec.get("schedule") == "cosine"
+    computed = {
         # The default (0.02) is meant for width 1024 and learns slowly here: 1/sqrt(width) gives embeddings of size 1.
-        "init_std": size["width"] ** -0.5,
-        "max_position_embeddings": LONGEST,
-        "decoder_start_token_id": BOS,
-        "bos_token_id": BOS,
-        "eos_token_id": EOS,
-        "pad_token_id": PAD,
-        "forced_eos_token_id": None,
-        "attn_implementation": "sdpa" if spec["device"] == "cuda" else "eager",  # the faster one on each
-    }
-
-
-def schedule(spec: dict[str, Any]) -> dict[str, Any]:
-    """The Trainer's scheduler, its warm-up, and how many updates there may be."""
-    if spec.get("schedule", "inverse_sqrt") == "cosine":
-        updates = int(MARGIN * spec["max_tokens"] / spec["batch_tokens"])
-        return {"lr_scheduler_type": "cosine", "warmup_steps": spec["warmup"], "max_steps": updates}
-    return {"lr_scheduler_type": "inverse_sqrt", "warmup_steps": spec["warmup"], "max_steps": ENDLESS}
-
-
-def training_options(spec: dict[str, Any], sentences: int) -> dict[str, Any]:
-    """Keyword arguments of Seq2SeqTrainingArguments for a SPEC; ``sentences`` in a batch."""
-    cuda = spec["device"] == "cuda"
-    return {
-        **schedule(spec),
-        "output_dir": spec["scratch"],
+        "init_std": spec["size"]["width"] ** -0.5,
+        "longest": LONGEST,
+        "attention": "sdpa" if cuda else "eager",  # the faster one on each
+        "sentences": sentences,
         "use_cpu": not cuda,
+        "cuda": cuda,
+        "num_workers": 2 if cuda else 0,
         "bf16": spec["precision"] == "bf16",
-        "per_device_train_batch_size": sentences,
-        "train_sampling_strategy": "group_by_length",
-        "optim": "adamw_torch_fused",
-        "learning_rate": spec["lr"],
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.98,
-        "weight_decay": 0.0,
-        "max_grad_norm": spec["clip_norm"],
-        "label_smoothing_factor": spec["label_smoothing"],
-        "dataloader_num_workers": 2 if cuda else 0,
-        "dataloader_persistent_workers": cuda,
-        "dataloader_pin_memory": cuda,
-        "remove_unused_columns": False,
-        "logging_strategy": "no",
-        "save_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
-        "seed": spec["seed"],
+        "scheduler": "cosine" if cosine else "inverse_sqrt",
+        "max_steps": int(MARGIN * spec["max_tokens"] / spec["batch_tokens"]) if cosine else ENDLESS,
     }
+    return settings("marian", {**spec, **spec["size"], **computed})
 
 
-def pairs_of(data: Path) -> list[dict[str, list[int]]]:
-    """The training pairs as the Trainer wants them: ids, EOS at the end of both sides."""
-    import numpy as np
-
-    with np.load(data / "train.ids.npz") as arrays:
-        columns = []
-        for side in ("src", "tgt"):
-            offsets = arrays[f"{side}_offsets"]
-            columns.append([part.tolist() for part in np.split(arrays[side], offsets[1:-1])])
-    return [{"input_ids": source, "labels": target} for source, target in zip(*columns, strict=True)]
-
-
-class Marian(TorchContender):
+class Marian(IdContender):
     """MarianMTModel, Seq2SeqTrainer and ``generate``."""
 
     def unable(self) -> str | None:
@@ -109,20 +49,21 @@ class Marian(TorchContender):
     def build(self) -> None:
         from transformers import MarianConfig, MarianMTModel, __version__, set_seed
 
-        self.version, self.vocabulary = __version__, Vocabulary(self.data)
+        self.version = __version__
         set_seed(self.spec["seed"])
-        self.model = MarianMTModel(MarianConfig(**model_options(self.spec, len(self.vocabulary))))
+        self.model = MarianMTModel(MarianConfig(**options_of(self.spec)["model"]))
 
     def prepare_training(self) -> dict[str, Any]:
         from transformers import Seq2SeqTrainingArguments
 
-        pairs = pairs_of(self.data)
+        src, tgt = (training_ids(self.data, side) for side in ("src", "tgt"))
+        pairs = [{"input_ids": a.tolist(), "labels": b.tolist()} for a, b in zip(src, tgt, strict=True)]
         mean = sum(len(pair["labels"]) for pair in pairs) / len(pairs)
         sentences = max(round(self.spec["batch_tokens"] / mean), 1)
-        arguments = Seq2SeqTrainingArguments(**training_options(self.spec, sentences))
+        arguments = Seq2SeqTrainingArguments(**options_of(self.spec, sentences)["training"])
         collate = collator(self.vocabulary, self.model, multiple=8 if self.spec["precision"] == "bf16" else None)
         options = {"model": self.model, "args": arguments, "train_dataset": pairs, "data_collator": Collate(collate)}
-        self.trainer = gated_trainer(self.channel, **options)
+        self.trainer = paced_trainer(self.channel, **options)
         fixed = collate([dict(pair) for pair in pairs[:32]])
         self.fixed = {name: tensor.to(arguments.device) for name, tensor in fixed.items()}
         self.notes = [
@@ -155,9 +96,6 @@ class Marian(TorchContender):
         exactly = {"min_new_tokens": length, "max_new_tokens": length}
         self.options = {"num_beams": beam, "do_sample": False, **exactly}
         self.notes = ["generate() with its cache"]
-
-    def encode(self, sources: list[Tokens]) -> list[list[int]]:
-        return [self.vocabulary.encode(tokens) for tokens in sources]
 
     def search(self, batch: list[list[int]]) -> Iterable[int]:
         outputs = self.model.generate(**self.padded(batch), **self.options)
@@ -195,7 +133,7 @@ class Collate:
         return {**self.inner([dict(pair) for pair in pairs]), "target_tokens": count}
 
 
-def gated_trainer(channel: Channel, **arguments: Any) -> Any:
+def paced_trainer(channel: Channel, **arguments: Any) -> Any:
     """A Seq2SeqTrainer that reports each update to the channel, and waits there between two slices."""
     from transformers import Seq2SeqTrainer, TrainerCallback
 

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from scripts.bench.workers import inspections
-from scripts.bench.workers.contender import Tokens, TorchContender, Vocabulary, decoding_batches
+from scripts.bench.workers.contender import IdContender, Tokens, decoding_batches
 from scripts.bench.workers.flops import update_flops
 from scripts.bench.workers.protocol import Channel
 from seq2seq.config.compose import compose
@@ -91,7 +91,7 @@ class Measured(Trainer):
             raise Stop
 
 
-class Ours(TorchContender):
+class Ours(IdContender):
     """Trainer, Translator and search of the package; also the tasks that only ours is asked for."""
 
     version = torch.__version__
@@ -155,16 +155,11 @@ class Ours(TorchContender):
         if self.spec.get("run"):
             self.model = load([find(Path(self.spec["run"]))], self.config).translator.models[0]
         self.model.to(self.device).eval()
-        before_eos = length - 1
-        self.options = DecodeConfig(beam, min_length=before_eos, max_extra=before_eos, max_ratio=1e-9)
+        self.options = inspections.exactly(length, beam)
 
     def decode(self) -> None:
         with prepacked_weights():  # as when a file of many batches is translated
             super().decode()
-
-    def encode(self, sources: list[Tokens]) -> list[list[int]]:
-        vocabulary = Vocabulary(self.data)
-        return [vocabulary.encode(tokens) for tokens in sources]
 
     def search(self, batch: list[list[int]]) -> Iterable[int]:
         with self.cast():

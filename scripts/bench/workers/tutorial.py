@@ -7,26 +7,18 @@ figures) and none of what takes a project to write.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from scripts.bench.workers.contender import BOS, EOS, PAD, Tokens, TorchContender, Vocabulary
+from scripts.bench.workers.contender import BOS, EOS, PAD, IdContender, Tokens, training_ids
 from scripts.bench.workers.protocol import Channel
 from scripts.bench.workers.tutorial_models import Translation, build
-
-
-def sequences(arrays: Any, side: str) -> list[Tensor]:
-    """The ids of each sentence, EOS at the end."""
-    flat, offsets = torch.from_numpy(arrays[side]), arrays[f"{side}_offsets"]
-    return [flat[start:end] for start, end in itertools.pairwise(offsets)]
 
 
 def batches_by_length(src: list[Tensor], tgt: list[Tensor], budget: int) -> list[list[int]]:
@@ -41,8 +33,9 @@ def batches_by_length(src: list[Tensor], tgt: list[Tensor], budget: int) -> list
     return batches
 
 
-def endless(src: list[Tensor], tgt: list[Tensor], budget: int) -> Iterator[tuple[Tensor, Tensor]]:
+def endless(pairs: list[list[Tensor]], budget: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Padded batches, epoch after epoch."""
+    src, tgt = pairs
     while True:
         batches = batches_by_length(src, tgt, budget)
         random.shuffle(batches)
@@ -55,7 +48,7 @@ def shifted(tgt: Tensor) -> Tensor:
     return torch.cat([torch.full_like(tgt[:, :1], BOS), tgt[:, :-1]], 1)
 
 
-class Tutorial(TorchContender):
+class Tutorial(IdContender):
     """The loop, and a greedy and a beam search."""
 
     model: Translation
@@ -65,17 +58,16 @@ class Tutorial(TorchContender):
         spec = self.spec
         torch.manual_seed(spec["seed"])
         random.seed(spec["seed"])
-        self.device, self.vocabulary = torch.device(spec["device"]), Vocabulary(self.data)
-        model = build(spec["model"], len(self.vocabulary), spec["size"], spec["dropout"])
-        self.model = model.to(self.device)
+        self.device = torch.device(spec["device"])
+        self.model = build(spec["model"], spec["vocabulary"], spec["size"], spec["dropout"]).to(self.device)
 
     # -------------------------------------------------------------------------------------------------------- training
 
     def prepare_training(self) -> dict[str, Any]:
-        arrays = np.load(self.data / "train.ids.npz")
-        pairs, budget = (sequences(arrays, "src"), sequences(arrays, "tgt")), self.spec["batch_tokens"]
-        self.batches = endless(*pairs, budget)
-        self.fixed = tuple(side.to(self.device) for side in next(endless(*pairs, budget)))
+        pairs = [[torch.from_numpy(ids) for ids in training_ids(self.data, side)] for side in ("src", "tgt")]
+        budget = self.spec["batch_tokens"]
+        self.batches = endless(pairs, budget)
+        self.fixed = tuple(side.to(self.device) for side in next(endless(pairs, budget)))
         self.notes = ["fused AdamW, batches by length"]
         return {}
 
@@ -130,9 +122,6 @@ class Tutorial(TorchContender):
     def prepare_decoding(self, beam: int, batch: int, length: int) -> None:
         self.model.eval()
         self.beam, self.length = beam, length
-
-    def encode(self, sources: list[Tokens]) -> list[list[int]]:
-        return [self.vocabulary.encode(tokens) for tokens in sources]
 
     def padded(self, rows: list[list[int]]) -> Tensor:
         """Ids (B, S)."""
