@@ -28,7 +28,8 @@ from seq2seq.config.schema import (
 )
 from seq2seq.models.attention import scaled_dot_product_attention
 from seq2seq.models.build import build
-from seq2seq.models.interface import Dropout, Seq2Seq
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import linear, prepacked_weights
 from seq2seq.models.loss import sequence_loss
 from seq2seq.system.devices import multiplies_bf16, prepare_process

@@ -6,7 +6,8 @@ from torch import nn
 
 from seq2seq.config import schema as options
 from seq2seq.models.bahdanau import AttentiveContext
-from seq2seq.models.interface import Decoder, Embedding, Encoder, Seq2Seq
+from seq2seq.models.embedding import Embedding
+from seq2seq.models.interface import Decoder, Encoder, Seq2Seq
 from seq2seq.models.kernels.linear import Linear
 from seq2seq.models.lstm import FixedContext
 from seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder

@@ -6,15 +6,12 @@ V pieces. Masks are True at real positions.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2seq.config.schema import PAD
 
@@ -109,41 +106,6 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         """Read ``token`` (B, K)."""
-
-
-class Embedding(nn.Embedding):
-    """Embeddings of variance 1/D scaled by √D, so that the same table serves as output layer (Vaswani, section 3.4)."""
-
-    def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(…) ids to (…, D)."""
-        return F.embedding(ids, self.weight) * math.sqrt(self.embedding_dim)
-
-
-class Dropout(nn.Module):
-    """Inverted dropout whose mask costs an eighth of torch's on a CPU: one random 64-bit number serves eight units.
-
-    The probability is rounded to a multiple of 1/256.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.threshold = round(probability * 256)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(…) to (…)."""
-        if not self.training or self.threshold == 0:
-            return x
-        if x.device.type != "cpu":  # there one kernel does it all
-            return F.dropout(x, self.threshold / 256)
-        draws = torch.empty(x.numel() // 8 + 1, dtype=torch.int64)
-        draws.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits: a narrower range costs a division a number
-        numbers = draws.view(torch.uint8)[: x.numel()].view(x.shape)
-        # Straight into numbers of x's type: a mask of booleans costs ten times as much to make and to multiply with.
-        kept = torch.ge(numbers, self.threshold, out=torch.empty(x.shape, dtype=x.dtype))
-        return x * kept.mul_(256 / (256 - self.threshold))
 
 
 class Seq2Seq(nn.Module):

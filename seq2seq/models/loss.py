@@ -1,100 +1,28 @@
-"""Cross-entropy with label smoothing, and the un-smoothed likelihood beside it.
-
-Output layer, softmax and both gradients are computed in one go, a block of rows at a time, so that the (tokens ×
-vocabulary) matrix is never held beyond a block. What smoothing adds to the gradients is known without it.
-"""
+"""The loss of a batch: cross-entropy with label smoothing, summed over the target tokens, without their padding."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from seq2seq.config.schema import PAD
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.kernels.scan import product_type
-
-BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
-"""Logits computed at once, on a CPU 64 MB: every block costs a pass over the gradient of the whole weight."""
-ROWS = 64
-"""Products of 16 bits are of multiples of so many rows, filled up with zeros: each number needs kernels of its own."""
+from seq2seq.models.kernels.cross_entropy import linear_cross_entropy
 
 
 class Loss(NamedTuple):
-    """Sums over the target tokens, in nats: what is minimised, and the negative log-likelihood."""
+    """Sums over the target tokens, in nats: the minimised loss, and the negative log-likelihood (no gradient)."""
 
     loss: Tensor
     nll: Tensor
 
 
 def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
-    """Loss of ``hidden`` (B, T, D) against ``target`` (B, T), whose PAD counts nothing.
+    """Loss of ``hidden`` (B, T, D) against ``target`` (B, T) ids, of which PAD is left out.
 
     Perplexity is exp(nll / tokens): it does not depend on the smoothing (Szegedy et al. 2016, section 7).
     """
     real = (target != PAD).nonzero(as_tuple=True)  # looked up once, because a GPU waits for it
     output = model.output
-    given = (hidden[real], output.weight, output.bias, target[real], smoothing)
-    return Loss(*_LinearCrossEntropy.apply(*given))  # type: ignore[no-untyped-call]
-
-
-class _LinearCrossEntropy(torch.autograd.Function):
-    """Of ``hidden`` (N, D), the output layer's weight (V, D) and bias (V), and the targets (N)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        low = product_type(weight)
-        with torch.autocast(weight.device.type, enabled=False):
-            rows, table, offset = hidden.to(low), weight.to(low), bias.to(low)
-            count, places = len(rows), target
-            size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
-            if low.itemsize == 2:
-                rows, places = F.pad(rows, (0, 0, 0, -count % ROWS)), F.pad(target, (0, -count % ROWS))
-                size -= size % ROWS if size > ROWS else 0
-            of_rows = torch.empty_like(rows, dtype=weight.dtype)
-            of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-            likelihoods, at_target = weight.new_empty(len(rows)), weight.new_empty(len(rows))
-            for start in range(0, count, size):
-                here = slice(start, start + size)
-                # The probabilities, which are also the gradient of the logits but for the target's own.
-                logits = torch.addmm(offset, rows[here], table.t())
-                predicted = logits.softmax(-1, torch.float32 if low == torch.float16 else low)  # fp16 ends at 6e-8
-                of_target = predicted.gather(-1, places[here, None])[:, 0].to(weight.dtype)
-                # That one is p - 1: where p is near 1, in bf16 only the sum of all others still says how near.
-                predicted = predicted.scatter_(-1, places[here, None], 0).to(low)
-                others = predicted.sum(-1).to(weight.dtype)
-                unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
-                likelihoods[here] = torch.where(others < 0.5, torch.log1p(-others), unlikely)
-                at_target[here] = smoothing - others  # p - (1 - smoothing)
-                of_rows[here] = predicted @ table
-                of_weight += predicted.t() @ rows[here]
-                of_bias += predicted[: count - start].sum(0)
-            of_rows, at_target, nll = of_rows[:count], at_target[:count], -likelihoods[:count].sum()
-            right = weight[target]
-            of_rows += at_target[:, None] * right
-            of_weight.index_add_(0, target, at_target[:, None] * hidden)
-            of_bias.index_add_(0, target, at_target)
-            loss = nll.clone()
-            if smoothing:
-                # The smoothed part pulls every logit up by the same amount, so that sums over rows and pieces do.
-                all_rows, mean = hidden.sum(0, dtype=weight.dtype), weight.mean(0)
-                of_rows -= smoothing * mean
-                of_weight -= smoothing / len(weight) * all_rows
-                of_bias -= smoothing / len(weight) * count
-                of_targets = (hidden * right).sum() + bias[target].sum()
-                loss += smoothing * (of_targets - (all_rows @ mean + count * bias.mean()))
-        ctx.save_for_backward(of_rows, of_weight, of_bias)
-        ctx.kind = hidden.dtype
-        ctx.mark_non_differentiable(nll)
-        return loss, nll
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        of_rows, of_weight, of_bias = ctx.saved_tensors
-        return (of_rows * scale).to(ctx.kind), of_weight * scale, of_bias * scale, None, None
+    return Loss(*linear_cross_entropy(hidden[real], output.weight, output.bias, target[real], smoothing))

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2seq.config.schema import RecurrentDecoderConfig, RecurrentEncoderConfig
-from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+from seq2seq.models.embedding import Embedding
+from seq2seq.models.interface import Decoder, DecoderOutput, Encoder, Memory, State, Step
+from seq2seq.models.kernels import is_plain
+from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import Linear, linear
 from seq2seq.models.kernels.scan import Attended
 
@@ -184,11 +187,8 @@ class RecurrentDecoder(Decoder):
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
-        found = (
-            self._forward_fused(embedded, memory)
-            or self._forward_cudnn(embedded, memory)
-            or self._forward_loop(embedded, memory)
-        )
+        fast = None if is_plain() else self._forward_fused(embedded, memory) or self._forward_cudnn(embedded, memory)
+        found = fast or self._forward_loop(embedded, memory)
         of_readout = None if self.context.changes else self._of_sentence(memory)[1].transpose(0, 1)
         hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from seq2seq.config.schema import TransformerOptions
 from seq2seq.models.attention import CrossAttention, SelfAttention
-from seq2seq.models.interface import Decoder, DecoderOutput, Dropout, Embedding, Encoder, Memory, State, Step
+from seq2seq.models.embedding import Embedding
+from seq2seq.models.interface import Decoder, DecoderOutput, Encoder, Memory, State, Step
+from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import Linear
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.config.schema import PAD
-from seq2seq.models import loss
+from seq2seq.models import kernels
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.kernels import cross_entropy
 from seq2seq.models.loss import sequence_loss
 
 
@@ -40,7 +42,7 @@ def hidden() -> Tensor:
 def test_loss_and_gradients_are_torchs_cross_entropys(
     smoothing: float, rows: int, output: Seq2Seq, hidden: Tensor, target: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss, "BLOCK", {"cpu": 20 * rows})
+    monkeypatch.setattr(cross_entropy, "BLOCK", {"cpu": 20 * rows})
     nn.init.normal_(output.output.bias)
     found = sequence_loss(output, hidden, target, smoothing)
     logits = output.logits(hidden).flatten(0, 1)
@@ -121,7 +123,7 @@ def test_in_bf16_numbers_of_tokens_share_the_shapes_of_products(
     rows: int, output: Seq2Seq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every new shape is a new kernel, which costs more than the product."""
-    monkeypatch.setattr(loss, "BLOCK", {"cpu": 20 * rows})
+    monkeypatch.setattr(cross_entropy, "BLOCK", {"cpu": 20 * rows})
     with torch.autocast("cpu", torch.bfloat16), Products() as seen:
         for count in (1, 60, 64, 65, 127, 128, 130, 190, 191):
             sequence_loss(output, torch.randn(1, count, 8), torch.full((1, count), 7), 0.1)
@@ -135,11 +137,11 @@ def test_in_bf16_numbers_of_tokens_share_the_shapes_of_products(
 def test_rows_that_fill_up_count_nothing(
     smoothing: float, rows: int, output: Seq2Seq, hidden: Tensor, target: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss, "BLOCK", {"cpu": 20 * rows})
+    monkeypatch.setattr(cross_entropy, "BLOCK", {"cpu": 20 * rows})
     learned = (hidden, output.output.weight, output.output.bias)
     found = []
     for multiple in (1, 64):
-        monkeypatch.setattr(loss, "ROWS", multiple)
+        monkeypatch.setattr(cross_entropy, "ROWS", multiple)
         with torch.autocast("cpu", torch.bfloat16):
             summed = sequence_loss(output, hidden, target, smoothing)
         found.append((summed, torch.autograd.grad(summed.loss, learned)))
@@ -174,3 +176,17 @@ def test_an_unlikely_target_counts_fully_in_low_precision(dtype: torch.dtype, ou
     exact = sequence_loss(output, hidden, target, 0.0).nll
     with torch.autocast("cpu", dtype):
         torch.testing.assert_close(sequence_loss(output, hidden, target, 0.0).nll, exact, rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_plain_loss_and_its_gradients_are_the_kernels(
+    smoothing: float, output: Seq2Seq, hidden: Tensor, target: Tensor
+) -> None:
+    learned = (hidden, output.output.weight, output.output.bias)
+    found = []
+    for block in (kernels.plain, contextlib.nullcontext):
+        with block():
+            summed = sequence_loss(output, hidden, target, smoothing)
+        assert not summed.nll.requires_grad
+        found.append((summed, torch.autograd.grad(summed.loss, learned)))
+    torch.testing.assert_close(*found)

@@ -20,7 +20,8 @@ from seq2seq.config.schema import (
 )
 from seq2seq.models.bahdanau import AttentiveContext
 from seq2seq.models.build import build_decoder
-from seq2seq.models.interface import Embedding, Memory
+from seq2seq.models.embedding import Embedding
+from seq2seq.models.interface import Memory
 from seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder, gru_cell, lstm_cell, recurrent_layer, reverse
 
 CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}

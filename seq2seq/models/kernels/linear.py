@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seq2seq.models.kernels import is_plain
+
 LEAST = {torch.float32: 2**17, torch.bfloat16: 0}
 """Numbers in a weight, up to which a laid-out one costs more to multiply with than it saves."""
 
@@ -33,7 +35,7 @@ class prepacked_weights:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """xWᵀ + b, (…, I) to (…, O), as ``F.linear``; ``weight`` is a parameter or a part of one."""
     kept = prepacked_weights.kept
-    if kept is None or torch.is_grad_enabled():
+    if kept is None or torch.is_grad_enabled() or is_plain():
         return F.linear(x, weight, bias)
     converts = torch.is_autocast_enabled(x.device.type)
     type_ = torch.get_autocast_dtype(x.device.type) if converts else weight.dtype

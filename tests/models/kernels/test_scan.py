@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from seq2seq.models import kernels
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.scan import attentive_scan, lstm_scan
 from seq2seq.models.loss import sequence_loss
@@ -104,10 +106,13 @@ def model(request: pytest.FixtureRequest, build_tiny: Make) -> Seq2Seq:
     return made
 
 
-def trained_on(model: Seq2Seq, src: Tensor, tgt: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def trained_on(
+    model: Seq2Seq, src: Tensor, tgt: Tensor, plain: bool = False
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Hidden states of a batch, its loss, and the gradient of every parameter."""
     model.zero_grad()
-    hidden = model(src, tgt).hidden
+    with kernels.plain() if plain else contextlib.nullcontext():
+        hidden = model(src, tgt).hidden
     loss, _ = sequence_loss(model, hidden, tgt, 0.1)
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
@@ -116,26 +121,22 @@ def trained_on(model: Seq2Seq, src: Tensor, tgt: Tensor) -> tuple[Tensor, Tensor
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_training_step_is_the_step_by_step_ones(
-    model: Seq2Seq, dtype: torch.dtype, sentences: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+    model: Seq2Seq, dtype: torch.dtype, sentences: Callable[..., Tensor]
 ) -> None:
     model.to(dtype)
     src, tgt = sentences([7, 4, 2]), sentences([5, 6, 1])
     fast = trained_on(model, src, tgt)
-    monkeypatch.setattr(RecurrentDecoder, "_forward_fused", lambda *_: None)
-    monkeypatch.setattr(RecurrentDecoder, "_forward_cudnn", lambda *_: None)
-    torch.testing.assert_close(fast, trained_on(model, src, tgt))
+    torch.testing.assert_close(fast, trained_on(model, src, tgt, plain=True))
 
 
 def test_in_bf16_it_strays_no_further_than_the_steps_do(
-    model: Seq2Seq, sentences: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch, bf16: torch.dtype
+    model: Seq2Seq, sentences: Callable[..., Tensor], bf16: torch.dtype
 ) -> None:
     src, tgt = sentences([7, 4, 2]), sentences([5, 6, 1])
     _, _, exact = trained_on(model, src, tgt)
     with torch.autocast("cpu", bf16):
         _, loss, fast = trained_on(model, src, tgt)
-        monkeypatch.setattr(RecurrentDecoder, "_forward_fused", lambda *_: None)
-        monkeypatch.setattr(RecurrentDecoder, "_forward_cudnn", lambda *_: None)
-        _, plain_loss, slow = trained_on(model, src, tgt)
+        _, plain_loss, slow = trained_on(model, src, tgt, plain=True)
     assert fast.keys() == slow.keys() == exact.keys()
     torch.testing.assert_close(loss, plain_loss, rtol=0.01, atol=0)
     whole = sum(float((gradient**2).sum()) for gradient in exact.values()) ** 0.5
@@ -144,11 +145,9 @@ def test_in_bf16_it_strays_no_further_than_the_steps_do(
         assert off < 0.02 * whole
 
 
-def test_attention_maps_of_the_scan_are_the_steps(
-    build_tiny: Make, sentences: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_attention_maps_of_the_scan_are_the_steps(build_tiny: Make, sentences: Callable[..., Tensor]) -> None:
     model = build_tiny("bahdanau").eval()
     src, tgt = sentences([7, 4, 2]), sentences([5, 6, 1])
     fast = model(src, tgt, attention=True).attention
-    monkeypatch.setattr(RecurrentDecoder, "_forward_fused", lambda *_: None)
-    torch.testing.assert_close(fast, model(src, tgt, attention=True).attention)
+    with kernels.plain():
+        torch.testing.assert_close(fast, model(src, tgt, attention=True).attention)
