@@ -256,14 +256,3 @@ def test_only_build_names_architectures() -> None:
         for path in (root / folder).rglob("*.py"):
             code = re.sub(r'""".*?"""|#.*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
             assert not asks.search(code), path
-
-
-def test_models_import_torch_and_config_alone() -> None:
-    for path in (Path(seq2seq.__file__).parent / "models").rglob("*.py"):
-        imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-        allowed = {"__future__", "abc", "collections", "dataclasses", "contextlib", "math", "typing", "torch"}
-        rest = {name for name in imported if name.split(".")[0] not in allowed}
-        assert all(
-            name in ("seq2seq.config", "seq2seq.config.schema", "seq2seq.errors") or name.startswith("seq2seq.models")
-            for name in rest
-        ), path
