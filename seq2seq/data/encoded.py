@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +24,7 @@ from seq2seq.data.files import Pair
 from seq2seq.data.sources import Source, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.system.files import os_errors_as_user_errors, read_json, write_json
+from seq2seq.system.files import new_folder, read_json, write_json
 
 VERSION = 2  # of the layout below: part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
@@ -123,22 +121,10 @@ def prepare(data: DataConfig) -> Corpus:
     # How strongly segmentation is sampled later changes nothing here, only whether the text must be kept.
     options["subwords"]["sampling"] = data.subwords.sampling > 0
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
-    root = Path(data.cache) / "prepared"
-    folder = root / name
+    folder = Path(data.cache) / "prepared" / name
     if not folder.exists():
-        with os_errors_as_user_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
-            try:
-                _write(source, data, temporary)
-                temporary.chmod(0o755)  # mkdtemp keeps it to its owner
-                try:
-                    temporary.replace(folder)
-                except OSError:
-                    if not folder.is_dir():  # otherwise another process was faster, with the same content
-                        raise
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(folder, shared=True, advice="set data.cache to a folder that can be written") as temporary:
+            _write(source, data, temporary)
     try:
         return _open(folder, fingerprint)
     except (OSError, ValueError, KeyError, UserError) as error:

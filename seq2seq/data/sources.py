@@ -10,11 +10,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +20,7 @@ from seq2seq.config.schema import DataConfig
 from seq2seq.data import files, hub
 from seq2seq.data.files import Pair
 from seq2seq.errors import UserError
+from seq2seq.system.files import new_folder
 
 __all__ = ["SPLITS", "Pair", "Source", "TextCorpus", "open_source"]
 
@@ -210,7 +208,7 @@ def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
     if not folder.is_dir():
         print(f"generating the embedded corpus ({data.grammar.pairs:,} pairs) into {folder}", file=sys.stderr)
         corpus = grammar.corpus(**options)
-        with _unfinished(folder) as place:
+        with new_folder(folder, shared=True, advice="set data.cache to a folder that can be written") as place:
             for split in SPLITS:
                 _write(place / f"{split}.en", (pair.src for pair in corpus[split]))
                 _write(place / f"{split}.de", (pair.tgt for pair in corpus[split]))
@@ -225,26 +223,6 @@ def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
         size = files.text_files(src, tgt).size
         parts[split] = files.TextFiles(src, tgt, size, f"grammar/{identity}/{data.src}/{data.tgt}")
     return parts, {split: folder / f"{split}.{ending}" for split in SPLITS}
-
-
-@contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that takes its name when everything is in it."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise UserError(f"{folder.parent}: {error.strerror}: set data.cache to a folder that can be written") from error
-    try:
-        yield place
-        place.chmod(0o755)  # mkdtemp keeps it to its owner
-        try:
-            place.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was faster, with the same text
-                raise
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:

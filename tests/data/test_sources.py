@@ -548,7 +548,7 @@ def test_interrupted_generation_leaves_nothing_behind(
         patched.setattr(grammar, "corpus", fail)
         with pytest.raises(AttributeError):
             open_source(data)
-    assert list((here / "cache" / "embedded").iterdir()) == []
+    assert not (here / "cache").exists()
     assert len(list(open_source(data).pairs("train"))) == 5
 
 
