@@ -1,7 +1,7 @@
-"""Weights and training state on disk: one safetensors file, replaced at once. Knows tensors and plain data.
+"""Weights and training state in one safetensors file that is replaced atomically. Knows tensors and plain data.
 
-The plain part (counters, configuration of the optimiser) is JSON in the file's header, so weights and state cannot come
-apart, and nothing that is loaded can run code.
+Plain data (counters, the place in the data) is JSON in the file's header, so that weights and state cannot come apart.
+Nothing that is loaded can run code.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write weights, and plain data about them."""
+    """Write weights with plain data about them."""
     _write(path, {f"model/{name}": tensor for name, tensor in weights.items()}, state)
 
 
 Models = Mapping[str, nn.Module]
-"""What has weights, by the name that they are kept under: ``model`` is what the optimiser trains."""
+"""Modules by the name of their weights in a checkpoint; ``model`` is the one that the optimiser trains."""
 
 
 def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Write all that is needed to go on: weights, moments, random generators, plain state.
+    """Write everything that a training needs to continue: weights, moments, random generators, plain state.
 
-    On a CPU it goes on to the same bits; CUDA adds some gradients up in no fixed order.
+    On a CPU it continues to the same bits; CUDA sums some gradients in no fixed order.
     """
     tensors = {f"{kind}/{name}": tensor for kind, model in models.items() for name, tensor in weights_of(model).items()}
     names = {id(parameter): name for name, parameter in models["model"].named_parameters()}
@@ -48,7 +48,7 @@ def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[
         for key, value in moments.items():
             tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
     tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_initialized():  # asking for the generator of a GPU that nobody uses would take hold of it
+    if torch.cuda.is_initialized():  # otherwise get_rng_state would initialise a GPU that is not used
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     _write(path, tensors, state)
 
@@ -79,7 +79,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
-    """Put a checkpoint's weights into ``model``; returns its plain state.
+    """Load a checkpoint's weights into ``model``; returns its plain state.
 
     Raises:
         UserError: as ``read``, or the weights belong to another model.
@@ -90,7 +90,7 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
 
 
 def part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """The tensors that are kept under ``kind``, by their own names."""
+    """The tensors whose names begin with ``kind/``, by the rest of their names."""
     return {name.removeprefix(f"{kind}/"): t for name, t in tensors.items() if name.startswith(f"{kind}/")}
 
 
@@ -106,7 +106,11 @@ def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> No
 
 
 def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str, Any]:
-    """Put everything back as ``save_training`` found it; returns the plain state."""
+    """Restore weights, moments and random generators from ``save_training``; returns the plain state.
+
+    Raises:
+        UserError: as ``load_weights``.
+    """
     tensors, state = read(path)
     by_name = dict(models["model"].named_parameters())
     for kind, model in models.items():
@@ -114,7 +118,7 @@ def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str,
     for name, tensor in part(tensors, "optimizer").items():
         parameter, key = name.rsplit("/", 1)
         place = by_name[parameter]
-        # The step count stays where the fused kernel keeps it: beside the parameter.
+        # On the parameter's device, the step count too: the fused kernel reads it there.
         optimizer.state[place][key] = tensor.to(place.device)
     torch.set_rng_state(tensors["random/cpu"])
     if "random/cuda" in tensors and torch.cuda.is_available():

@@ -1,4 +1,7 @@
-"""What a run's figures depend on: two runs compare only where this agrees. Knows the package's files and versions."""
+"""The fingerprint of a run: hashes of everything that its scores depend on. Knows the package's files and versions.
+
+Two runs may be compared only if their fingerprints agree.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from seq2seq.data.encoded import Corpus
 from seq2seq.runs.records import Fingerprint
 
 DECIDING = ("system", "config", "grammar", "data", "models", "decoding", "evaluation", "training")
-"""The rooms whose code decides what a run comes to; what prints or compares runs does not."""
+"""Rooms whose code decides the result of a run; rooms that print or compare results do not."""
 PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
 
 

@@ -96,12 +96,12 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
 
 
 def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
-    """The text of a split, from where the corpus comes from."""
+    """Sources and references of a split, from the corpus itself."""
     return unzip(open_source(config.data).pairs(split))
 
 
 def saved_split(run: Run, split: str) -> tuple[list[str], list[str]] | None:
-    """The text of a split that the run has kept beside its scores."""
+    """Sources and references of a split as the run saved them beside its scores; None if it did not."""
     src, ref = (run.evaluation(split) / f"{side}.txt" for side in ("src", "ref"))
     if not (src.exists() and ref.exists()):
         return None
@@ -109,6 +109,6 @@ def saved_split(run: Run, split: str) -> tuple[list[str], list[str]] | None:
 
 
 def unzip(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Pairs as two lists."""
+    """A list of the first elements and a list of the second ones."""
     both = list(pairs)
     return [src for src, _ in both], [tgt for _, tgt in both]

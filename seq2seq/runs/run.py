@@ -1,4 +1,4 @@
-"""What a run folder holds and what its files are called. Knows paths and plain data; no torch.
+"""A run folder: the names of its files, its config, its lock. Knows paths and plain data; no torch.
 
 A run folder is self-contained: with its config, its subwords and a checkpoint it translates on another machine.
 """
@@ -25,7 +25,7 @@ from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
-"""Keys that do not change what a run is."""
+"""Keys in which two configs of the same run may differ."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Run:
 
     @property
     def metrics_file(self) -> Path:
-        """Every figure of the training, a JSON object a line."""
+        """The points of all curves, a JSON object a line."""
         return self.folder / "metrics.jsonl"
 
     def points(self, tag: str) -> list[dict[str, Any]]:
-        """The points of all curves at the steps where ``tag`` has one, in order."""
+        """The points, in order, that hold the curve ``tag``."""
         points = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
         return [point for point in points if tag in point]
 
@@ -60,12 +60,12 @@ class Run:
 
     @property
     def summary_file(self) -> Path:
-        """What came out; its presence says that the run is finished."""
+        """The result; its presence marks the run as finished."""
         return self.folder / "summary.json"
 
     @property
     def fingerprint_file(self) -> Path:
-        """What the figures depend on: data, subwords, references, code, versions."""
+        """Hashes of data, subwords, references and code, with versions and machine."""
         return self.folder / "fingerprint.json"
 
     def load_fingerprint(self) -> Fingerprint:
@@ -83,7 +83,7 @@ class Run:
         return self.folder / "checkpoints" / f"{name}.safetensors"
 
     def validation(self, step: int) -> Path:
-        """The translations of the validation split after so many updates, a line a sentence."""
+        """Translations of the validation split after ``step`` updates, a line a sentence."""
         return self.folder / "validations" / f"{step}.txt"
 
     def evaluation(self, name: str) -> Path:
@@ -92,7 +92,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second training out; the system gives the lock back however this process ends.
+        """Hold the lock against a second training; the system releases it however this process ends.
 
         Raises:
             UserError: another process has the lock.
@@ -102,7 +102,7 @@ class Run:
             return
         import fcntl
 
-        # Not in the folder: it may not exist yet, and a training that is refused must leave nothing.
+        # Not in the folder, which may not exist yet: a training that is refused must leave nothing there.
         name = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"seq2seq-{os.getuid()}-{name}.lock"
         with os_errors_as_user_errors(path):
@@ -151,13 +151,13 @@ class Run:
 
 
 def run_of(config: Config) -> Run:
-    """The folder that a config's run has: a stable place, so that the same command finds it again."""
+    """The run of a config. Its folder has no time stamp, so that the same command finds it again."""
     name = config.name or f"{config.data.name}/{config.model.name}/seed{config.seed}"
     return Run(Path(config.outputs) / name)
 
 
 def find(path: Path) -> tuple[Run, str]:
-    """The run and checkpoint name of what a user typed: a run folder, or one of its checkpoints.
+    """The run and the checkpoint's name for a path: a run folder, or one of its checkpoints.
 
     Raises:
         UserError: neither of the two is there, or the run has no checkpoint yet.
@@ -175,7 +175,7 @@ def find(path: Path) -> tuple[Run, str]:
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """Keys in which two configs differ and that make another run, as ``key: old -> new``."""
+    """The differences that make two configs different runs, each as ``key: old -> new``."""
     flat = [dict(_flatten(to_plain(config))) for config in (old, new)]
     return [
         f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"

@@ -1,4 +1,4 @@
-"""What is written down while training: TensorBoard, ``metrics.jsonl`` and the terminal. Knows figures, not the model.
+"""The log of a training, in TensorBoard and ``metrics.jsonl``. Knows scores and translations; no model.
 
 The tags are the same for every model, so that curves of several runs lie over each other.
 """
@@ -41,7 +41,7 @@ PLAIN_SECONDS = 30.0  # between two lines where the output is no terminal
 
 
 class RunLog:
-    """The curves of one run, in TensorBoard and as JSON lines; on resuming, what lies after ``step`` is forgotten."""
+    """The curves of one run, in TensorBoard and as JSON lines; on resuming, points after ``step`` are removed."""
 
     def __init__(self, run: Run, step: int) -> None:
         self.run = run
@@ -67,7 +67,7 @@ class RunLog:
             self.file.flush()
 
     def samples(self, step: int, src: Sequence[str], references: Sequence[str], found: Sequence[Translation]) -> None:
-        """Translations beside their sources and references, and the attention of each as a picture."""
+        """Translations beside their sources and references, and a picture of the attention of each."""
         rows = [
             f"**{source}**  \n{translation.text}  \n*{reference}*"
             for source, reference, translation in zip(src, references, found, strict=True)
@@ -101,7 +101,7 @@ def _lines_until(run: Run, step: int) -> list[str]:
 
 
 def _forget_events(folder: Path, step: int) -> None:
-    """Take what lies after ``step`` out of the event files: TensorBoard's purge marks leave the texts there."""
+    """Rewrite the event files without events after ``step``: TensorBoard's ``purge_step`` leaves texts and images."""
     for path in folder.glob("events.out.tfevents.*"):
         kept = io.BytesIO()
         writer = RecordWriter(kept)
