@@ -205,7 +205,7 @@ def test_an_interrupted_preparation_leaves_nothing(
 
 def test_a_cache_that_cannot_be_written_is_named(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="set data.cache to a folder that can be written"):
+    with pytest.raises(UserError, match=r"set data\.cache to a folder that can be written"):
         prepare(replace(make(), cache=str(tmp_path / "file")))
 
 
