@@ -16,7 +16,7 @@ from seq2seq.system.files import write_json
 
 SRC = [f"{'the dog ' * n}sees the cat" for n in range(1, 9)] * 20
 REFERENCES = [f"{'der Hund ' * n}sieht die Katze" for n in range(1, 9)] * 20
-PRINTS = {"data": "d", "subwords": "s", "references": "r", "code": "c", "versions": {"torch": "2"}}
+FINGERPRINT = {"data": "d", "subwords": "s", "references": "r", "code": "c", "versions": {"torch": "2"}}
 
 FakeRun = Callable[..., Run]
 
@@ -37,7 +37,7 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
         seed: int = 1,
         hypotheses: Sequence[str] = tuple(REFERENCES),
         *overrides: str,
-        prints: dict[str, Any] | None = None,
+        fingerprint: dict[str, Any] | None = None,
         parameters: int = 1000,
         valid: Sequence[tuple[int, float]] = ((10, 5.0), (20, 9.0)),
     ) -> Run:
@@ -45,7 +45,9 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
         run = Run(tmp_path / name)
         run.save_config(compose(arguments))
         tiny_subwords.save(run.subwords)
-        write_json(run.fingerprint_file, {**PRINTS, "machine": {"processor": "p", "threads": 1}, **(prints or {})})
+        write_json(
+            run.fingerprint_file, {**FINGERPRINT, "machine": {"processor": "p", "threads": 1}, **(fingerprint or {})}
+        )
         test = run.evaluation("test")
         for file, lines in (("src", SRC), ("ref", REFERENCES), ("hypotheses", hypotheses)):
             path = test / f"{file}.txt"

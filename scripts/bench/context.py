@@ -9,7 +9,6 @@ from typing import Any
 
 from scripts.bench import environments
 from scripts.bench.corpus import Text
-from scripts.bench.figures import Record
 from scripts.bench.plan import Case, Plan
 from scripts.bench.rounds import say
 from scripts.bench.worker import Failed, Row
@@ -36,10 +35,6 @@ class Bench:
     quiet: float = 0.0
     missing: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
-
-    def records(self, part: str) -> list[Record]:
-        """The records of a part so far, those kept from an earlier run included."""
-        return self.results.get(part) or []
 
     def command(self, contender: str) -> list[str]:
         """The command that starts a contender's worker.

@@ -12,8 +12,15 @@ Spread = dict[str, float]
 """``median``, ``min`` and ``max`` of a figure over the rounds."""
 Record = dict[str, Any]
 """Plain data as it is written to bench.json."""
+Results = dict[str, Any]
+"""The content of bench.json: for each part its records, and ``about`` and ``failed``."""
 
 SAME_LOSS = 1e-3  # relative difference up to which two losses are the same quantity
+
+
+def records(results: Results, part: str) -> list[Record]:
+    """The records of a part so far, those kept from an earlier run included."""
+    return results.get(part) or []
 
 
 def spread(values: Sequence[float]) -> Spread | None:

@@ -3,7 +3,7 @@
     python -m scripts.kernels.operations [THREADS]
 
 Every line is measured in one process, the two forms in turns, in processor time; what is compared gives the same result
-(tests/models). The sizes are those of the bench: width 256, 8,000 pieces, batches of about 1,500 target tokens.
+(tests/models). The sizes are those of the bench: width 256, vocabulary 8,000, batches of about 1,500 target tokens.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from seq2seq.models.loss import sequence_loss
 from seq2seq.system.devices import multiplies_bf16, prepare_process
 
 ROUNDS = 7
-PIECES, SENTENCES, LENGTH = 8_000, 96, 16
+VOCABULARY, SENTENCES, LENGTH = 8_000, 96, 16
 
 Form = Callable[[], object]
 
@@ -60,8 +60,8 @@ def compare(name: str, slow: Form, fast: Form) -> None:
 
 
 def ids(length: int = LENGTH) -> Tensor:
-    """Full rows of pieces, so that both forms have the same work."""
-    return torch.randint(4, PIECES, (SENTENCES, length))
+    """Full rows of ids, so that both forms have the same work."""
+    return torch.randint(4, VOCABULARY, (SENTENCES, length))
 
 
 def loss_layer() -> tuple[Form, Form]:
@@ -72,14 +72,14 @@ def loss_layer() -> tuple[Form, Form]:
     return slow, fast
 
 
-def recurrent(name: str, width: int = 256, pieces: int = PIECES) -> Seq2Seq:
-    """A model of the bench's size; with half its width and a quarter of its pieces it is the preset's."""
+def recurrent(name: str, width: int = 256, vocabulary: int = VOCABULARY) -> Seq2Seq:
+    """A model of the bench's size; with half its width and a quarter of its vocabulary it is the preset's."""
     decoder = {
         "lstm": FixedContextDecoderConfig(width=2 * width, context_width=2 * width),
         "bahdanau": AttentionDecoderConfig(width=2 * width, attention_width=width),
     }[name]
     options = ModelConfig(name=name, embedding=width, encoder=RecurrentEncoderConfig(width=width), decoder=decoder)
-    return build(options, pieces, pieces)
+    return build(options, vocabulary, vocabulary)
 
 
 def decoder_steps(name: str, without: tuple[str, ...]) -> tuple[Form, Form]:
@@ -131,7 +131,7 @@ def transformer_step() -> tuple[Form, Form]:
     encoder = TransformerEncoderConfig(width=256, layers=3, heads=4, feed_forward=1024)
     decoder = TransformerDecoderConfig(width=256, layers=3, heads=4, feed_forward=1024)
     options = ModelConfig(name="transformer", embedding=256, encoder=encoder, decoder=decoder)
-    model = build(options, PIECES, PIECES).eval()
+    model = build(options, VOCABULARY, VOCABULARY).eval()
     src = ids()
 
     def steps(tight: bool) -> None:
@@ -149,7 +149,7 @@ def transformer_step() -> tuple[Form, Form]:
 
 def step_products(rows: int) -> tuple[Form, Form]:
     """The weights of thirty steps of a search, ``rows`` hypotheses: as they lie, and laid out once."""
-    weights = [torch.randn(shape) for shape in ((PIECES, 256), (1024, 256), (256, 1024), (2048, 512))]
+    weights = [torch.randn(shape) for shape in ((VOCABULARY, 256), (1024, 256), (256, 1024), (2048, 512))]
     inputs = [torch.randn(rows, weight.shape[1]) for weight in weights]
 
     @torch.no_grad()
@@ -186,7 +186,7 @@ def main() -> None:
     compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_forward_fused",)))
     compare("dropout: torch's, one draw for eight", *dropout())
     compare("energies: tanh, sigmoid", *squashing())
-    for size, model in (("bench's", recurrent("lstm")), ("preset's", recurrent("lstm", 128, PIECES // 4))):
+    for size, model in (("bench's", recurrent("lstm")), ("preset's", recurrent("lstm", 128, VOCABULARY // 4))):
         compare(f"10 × AdamW of the {size} lstm: loop, fused", *optimizer(model, foreach=False))
         compare(f"10 × AdamW of the {size} lstm: foreach, fused", *optimizer(model, foreach=True))
     for length in (16, 64, 256, 1024):

@@ -140,7 +140,7 @@ def test_a_p_value_is_never_zero() -> None:
 def test_what_is_equal_and_what_differs_is_told_apart(data: ReportData, fake_run: FakeRun) -> None:
     checks = {row[0]: row[2] for row in table(fairness(data), "declared")}
     assert checks["updates"] == "the same" and checks["search"] == "the same"
-    odd = fake_run("odd", "bahdanau", 1, valid=[(30, 1.0)], prints={"machine": {"processor": "q", "threads": 1}})
+    odd = fake_run("odd", "bahdanau", 1, valid=[(30, 1.0)], fingerprint={"machine": {"processor": "q", "threads": 1}})
     changed = replace(data, groups=[*data.groups, ModelRuns("bahdanau", [odd])])
     section = fairness(changed)
     checks = {row[0]: row[2] for row in table(section, "declared")}

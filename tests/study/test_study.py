@@ -149,7 +149,7 @@ def test_models_seeds_and_rates_may_differ(fake_run: FakeRun) -> None:
 
 @pytest.mark.parametrize("part", ["data", "subwords", "code", "versions"])
 def test_another_fingerprint_is_refused_or_marked(fake_run: FakeRun, part: str) -> None:
-    runs = [fake_run("a"), fake_run("b", "transformer", prints={part: "other"})]
+    runs = [fake_run("a"), fake_run("b", "transformer", fingerprint={part: "other"})]
     with pytest.raises(UserError, match=rf"b is not like .*a: {part}.*say anyway"):
         check_alike(runs, anyway=False)
     [reason] = check_alike(runs, anyway=True)
@@ -164,13 +164,13 @@ def test_another_budget_is_refused_and_names_the_key(fake_run: FakeRun, override
 
 
 def test_other_test_sentences_are_never_compared(fake_run: FakeRun) -> None:
-    runs = [fake_run("a"), fake_run("b", "transformer", prints={"references": "other"})]
+    runs = [fake_run("a"), fake_run("b", "transformer", fingerprint={"references": "other"})]
     with pytest.raises(UserError, match="b was tested on other sentences"):
         check_alike(runs, anyway=True)
 
 
 def test_a_variant_with_another_fingerprint_is_refused_or_marked(fake_run: FakeRun) -> None:
-    runs = [fake_run("a"), fake_run("b", "lstm", 1, (), "trainer.max_tokens=9", prints={"code": "other"})]
+    runs = [fake_run("a"), fake_run("b", "lstm", 1, (), "trainer.max_tokens=9", fingerprint={"code": "other"})]
     with pytest.raises(UserError, match="code"):
         check_fingerprints(runs, anyway=False)
     assert len(check_fingerprints(runs, anyway=True)) == 1 and check_fingerprints(runs[:1], anyway=False) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.bench import corpus, plan
 from scripts.bench.context import Bench
-from scripts.bench.figures import Record, compared, median, spread
+from scripts.bench.figures import Record, compared, median, records, spread
 from scripts.bench.worker import SLICE_PATIENCE, Failed, Row, Worker, start
 
 VALID = 200  # sentences of the validation split
@@ -46,7 +46,7 @@ def measure(bench: Bench) -> Iterator[Record]:
 
 def ranking(bench: Bench, case: plan.Case) -> list[Record]:
     """Rows of the part ``train`` for the case's model at its smallest size, the fastest first."""
-    trained = [record for record in bench.records("train") if record["model"] == case.model]
+    trained = [record for record in records(bench.results, "train") if record["model"] == case.model]
     rows = min(trained, key=lambda record: int(record["size"]["embedding"]))["rows"] if trained else []
     return sorted((row for row in rows if median(row)), key=median, reverse=True)
 

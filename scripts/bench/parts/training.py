@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from scripts.bench import corpus, plan, rounds
 from scripts.bench.context import Bench
-from scripts.bench.figures import Record, compared, fastest, our_default, record_of, versus
+from scripts.bench.figures import Record, compared, fastest, our_default, record_of, records, versus
 
 
 def measure(bench: Bench) -> Iterator[Record]:
@@ -40,7 +40,7 @@ def ratios(case: plan.Case, rows: Sequence[Record]) -> list[Record]:
 
 def shares_of_peak(bench: Bench, case: plan.Case, rows: Sequence[Record]) -> Iterator[Record]:
     """The share of the machine's peak in matrix products that our rows reach, where the peak has been measured."""
-    peaks = bench.records("machine")[0]["peak"] if bench.records("machine") else {}
+    peaks = records(bench.results, "machine")[0]["peak"] if records(bench.results, "machine") else {}
     for row in rows:
         peak, rate, flops = peaks.get(row["precision"]), row["tokens_per_second"], row["flops_per_token"]
         if row["contender"] == "ours" and flops and rate and peak:

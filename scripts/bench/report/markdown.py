@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from scripts.bench.figures import Record
+from scripts.bench.figures import Record, Results, records
 from scripts.bench.plan import LABELS, PARTS
-from scripts.bench.report.results import Results, disturbed, kept, left_out, records, speeds
+from scripts.bench.report.results import disturbed, kept, left_out, speeds
 from scripts.bench.report.tables import Columns, markdown, number, ratios, spread
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.figures import Record
-from scripts.bench.report.results import Results, speeds
+from scripts.bench.figures import Record, Results
+from scripts.bench.report.results import speeds
 from scripts.bench.report.tables import label
 
 OURS, THEIRS = "#1f5fa8", "#b8bfc7"

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.contention import DISTURBED
-from scripts.bench.figures import Record
+from scripts.bench.figures import Record, Results, records
 from scripts.bench.plan import LABELS, PARTS
-
-Results = dict[str, Any]
-"""The content of bench.json: for each part its records, and ``about`` and ``failed``."""
 
 
 def load(out: Path) -> Results:
@@ -19,11 +16,6 @@ def load(out: Path) -> Results:
     path = out / "bench.json"
     found: Results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
-
-
-def records(results: Results, part: str) -> list[Record]:
-    """The records of a part so far."""
-    return results.get(part) or []
 
 
 def place(found: list[Record], new: Record) -> None:

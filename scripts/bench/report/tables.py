@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from scripts.bench.figures import Record, Spread
+from scripts.bench.figures import Record, Results, Spread
 from scripts.bench.plan import LABELS
-from scripts.bench.report.results import Results, disturbed, lines
+from scripts.bench.report.results import disturbed, lines
 
 Columns = Mapping[str, Callable[[Any], object]]
 """The columns of a table: their headings, and the text that each takes from a record."""

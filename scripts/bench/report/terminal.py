@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from scripts.bench.report.results import Results, disturbed, left_out
+from scripts.bench.figures import Results
+from scripts.bench.report.results import disturbed, left_out
 from scripts.bench.report.tables import number, ratios, spread, target, verdict
 
 SIGNS = {"reached": "+", "not reached": "-"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scripts.bench.figures import Results
 from scripts.bench.report.markdown import report
 from scripts.bench.report.plot import draw
-from scripts.bench.report.results import Results
 
 
 def write(results: Results, out: Path) -> None:
