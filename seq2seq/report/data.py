@@ -20,7 +20,7 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric
 from seq2seq.runs.loading import saved_split, unzip
-from seq2seq.runs.records import Summary
+from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
@@ -49,6 +49,11 @@ class ModelRuns:
         """Each run's ``summary.json``."""
         return [run.load_summary() for run in self.runs]
 
+    @cached_property
+    def fingerprints(self) -> list[Fingerprint]:
+        """Each run's ``fingerprint.json``."""
+        return [run.load_fingerprint() for run in self.runs]
+
     @property
     def seeds(self) -> list[int]:
         """Each run's seed."""
@@ -57,7 +62,7 @@ class ModelRuns:
     @property
     def parameters(self) -> int:
         """Number of parameters of the model."""
-        return int(self.summaries[0]["parameters"]["total"])
+        return self.summaries[0]["parameters"]["total"]
 
     @cached_property
     def hypotheses(self) -> list[list[str]]:

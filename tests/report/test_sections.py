@@ -14,7 +14,7 @@ from seq2seq.evaluation.metrics import score
 from seq2seq.report.data import ModelRuns, ReportData, grouped
 from seq2seq.report.page.document import Section
 from seq2seq.report.sections.assembly import page_of
-from seq2seq.report.sections.causes import causes, told_by
+from seq2seq.report.sections.causes import aligned_by, causes
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
 from seq2seq.report.sections.quality import Quality, chance
@@ -215,9 +215,9 @@ def test_a_page_is_made_with_what_is_there(data: ReportData) -> None:
     assert all(len(row) == len(each.columns) for each in tables for row in each.rows)
 
 
-def test_the_page_says_by_what_a_piece_is_placed_in_the_source(data: ReportData, fake_run: FakeRun) -> None:
-    assert told_by(data) == "the grammar's gold alignment"
+def test_the_page_says_by_what_a_token_is_placed_in_the_source(data: ReportData, fake_run: FakeRun) -> None:
+    assert aligned_by(data) == "the grammar's gold alignment"
     text = ["data=text", "data.train.src=a", "data.train.tgt=b"]
     of_text = replace(data, groups=grouped([fake_run("text/seed1", "text/lstm", 1, (), *text)]))
-    assert told_by(of_text) == "the attention of the first model that has any"
-    assert told_by(replace(of_text, gold="gold.pharaoh")) == "the gold alignment"
+    assert aligned_by(of_text) == "the attention of the first model that has any"
+    assert aligned_by(replace(of_text, gold="gold.pharaoh")) == "the gold alignment"

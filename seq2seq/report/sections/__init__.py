@@ -1,1 +1,1 @@
-"""From finished runs to what can be said about them: a page's sections, each computed from what the runs left."""
+"""The sections of a report, each computed from the files of finished runs: texts, figures and tables."""

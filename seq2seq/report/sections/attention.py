@@ -1,4 +1,4 @@
-"""Section 7, and the explorer: does attention align words, how sharp is it, and does it matter where it looks?"""
+"""Section 7 and the explorer: alignment by attention, its sharpness, and the effect of masking attended words."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 
 from seq2seq.report.data import ModelRuns, ReportData
-from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table
+from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table, table_of
 
 STATES = {"before": "before the word is written", "after": "after it"}
+"""The decoder state whose attention aligns a target word: the one that predicts it, or the one that has read it."""
 
 
 def attention(data: ReportData) -> Section:
-    """AER by map and state, entropy and coverage, and what masking the most attended word does."""
+    """Alignment error rate by map and state, entropy and coverage, and the effect of masking single words."""
     figures = [figure for figure in (_alignment_figure(data), _masking_figure(data)) if figure.rows]
     tables = [_alignment_table(data), _sharpness_table(data), _masking_table(data)]
     return Section("attention", "Attention as explanation", _words(data), figures, [t for t in tables if t.rows])
 
 
 def _aligned(data: ReportData) -> list[tuple[ModelRuns, list[Row]]]:
-    """For each model that has them: its maps in both states, figures averaged over the seeds."""
+    """Alignment scores of each model with attention: a row for each map and state, the mean over the seeds."""
     found = []
     for group in data.groups:
         own = [one["alignment"] for one in group.measured("attention") if one.get("alignment")]
@@ -30,7 +31,7 @@ def _aligned(data: ReportData) -> list[tuple[ModelRuns, list[Row]]]:
 
 
 def _mean_row(cells: tuple[dict[str, Any], ...]) -> Row:
-    """The same row of several runs: numbers averaged, names kept."""
+    """The mean of one row over several runs; what is no float is the same in all."""
     numbers = {key for key, value in cells[0].items() if isinstance(value, float)}
     return {
         key: float(np.mean([cell[key] for cell in cells])) if key in numbers else value
@@ -46,8 +47,9 @@ def _alignment_figure(data: ReportData) -> Figure:
             rows.append({"map": name, "state": STATES[row["state"]], "AER": row["aer_words"]})
     return Figure(
         "aer", "Alignment error rate of attention",
-        "Each target word linked to the source word looked at most, against the gold alignment; lower is better. "
-        "Target punctuation left out. The look that chose the word, and the one that had read it.",
+        "Each target word is linked to the source word with the most attention and compared with the gold alignment; "
+        "lower is better. Target punctuation is left out. Attention of the step that predicts the word, and of the "
+        "step that has read it.",
         rows, "bars", "map", "AER", "state", y_title="AER",
     )  # fmt: skip
 
@@ -71,22 +73,25 @@ def _alignment_table(data: ReportData) -> Table:
 
 
 def _sharpness_table(data: ReportData) -> Table:
-    rows: list[list[Any]] = []
+    rows: list[Row] = []
     for group in data.groups:
         own = [one["maps"] for one in group.measured("attention") if one.get("maps")]
-        for cells in zip(*own, strict=True):
-            row = _mean_row(cells)
-            rows.append([group.model, row["map"], row["entropy"], row["entropy_share"], row["coverage"], row["spread"]])
-    columns = ["model", "map", "entropy (nats)", "share of the most it could be", "coverage", "spread"]
-    note = "Coverage: source words that get at least half of an even share of all attention."
-    return Table("sharpness", "How sharp attention is, and what it covers", columns, rows, note=note)
+        rows += [{"model": group.model, **_mean_row(cells)} for cells in zip(*own, strict=True)]
+    return table_of(
+        "sharpness",
+        "Sharpness and coverage of attention",
+        rows,
+        ["model", "map", "entropy", "entropy_share", "coverage", "spread"],
+        {"entropy": "entropy (nats)", "entropy_share": "share of the greatest possible entropy"},
+        "Coverage: share of the source words that get at least half of an even share of all attention.",
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- masking
 
 
 def _masked(data: ReportData) -> list[Row]:
-    """What masking a source word does to the reference's piece: for each model, by how the word was chosen."""
+    """Effect of masking a source word on the next token of the reference, by model and choice of the word."""
     rows: list[Row] = []
     for group in data.groups:
         found = [one["masking"] for one in group.measured("attention")]
@@ -104,7 +109,7 @@ def _masked(data: ReportData) -> list[Row]:
 
 
 def _apart(group: ModelRuns) -> bool:
-    """Whether hiding the most attended word costs more than hiding another, beyond two standard errors in every run."""
+    """Whether masking the most attended word costs more than a random one, by two standard errors in every run."""
     found = [
         one["masking"]["attended"]["difference"] for one in group.measured("attention") if "attended" in one["masking"]
     ]
@@ -115,17 +120,15 @@ def _apart(group: ModelRuns) -> bool:
 
 def _masking_figure(data: ReportData) -> Figure:
     return Figure(
-        "masking", "What it does to hide one source word",
-        "Change of the log-probability (nats) of the reference's next piece when the pieces of one source word become "
-        "unknown: the word that attention looks at most, or that the gold alignment names, against another one.",
+        "masking", "The effect of hiding one source word",
+        "Change of the log-probability (nats) of the reference's next token when the tokens of one source word become "
+        "unknown: the word with the most attention, or the word aligned by gold, against a random word beside it.",
         _masked(data), "bars", "model", "change", "masked", y_title="change in nats",
     )  # fmt: skip
 
 
 def _masking_table(data: ReportData) -> Table:
-    columns = ["model", "masked", "change (nats)", "prediction changes", "positions"]
-    rows = [list(row.values()) for row in _masked(data)]
-    return Table("masking", "Hiding one source word", columns, rows)
+    return table_of("masking", "Hiding one source word", _masked(data), headings={"change": "change (nats)"})
 
 
 def _words(data: ReportData) -> list[str]:
@@ -148,7 +151,7 @@ def _words(data: ReportData) -> list[str]:
                 + ("where it looks matters." if _apart(group) else "the difference may be chance.")
             )
     if not words:
-        words.append("No model here has attention, or nothing was measured on it.")
+        words.append("No model here has attention, or it was not measured.")
     elif not any(one.get("alignment") for group in data.groups for one in group.measured("attention")):
         words.append("There is no gold alignment for this test; seq2seq align RUN --gold FILE scores against one.")
     return words
@@ -158,7 +161,7 @@ def _words(data: ReportData) -> list[str]:
 
 
 def explorer(data: ReportData) -> Explorer | None:
-    """The first seed of every model, sentence by sentence."""
+    """Sentences with the translations of each model's first seed. None unless all models have the measurement."""
     found = [(group.model, group.measured("explorer")[0]) for group in data.groups if group.measured("explorer")]
     if len(found) < len(data.groups):
         return None

@@ -1,4 +1,4 @@
-"""Sections 4, 8 and 9: beyond the trained lengths, under other searches, and what goes wrong."""
+"""Sections 4, 8 and 9: sentences beyond the trained lengths, other searches, and kinds of failure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import by_bucket, interval
 from seq2seq.report.data import ReportData
-from seq2seq.report.page.document import Figure, Row, Section, Table
+from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 
-SHORT = 0.85  # of the reference's length: below it the output ends too early
-LOST = 0.1  # of a model's BLEU on the test: a smaller loss is none
+SHORT = 0.85  # an output below this share of the reference's length ends too early
+LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
 
 
 def extrapolation(data: ReportData) -> Section:
@@ -24,7 +24,7 @@ def extrapolation(data: ReportData) -> Section:
         sets: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for found in group.measured("extrapolation"):
             for each in found["sets"]:
-                if each["src"]:  # a tiny test has too few sentences to join
+                if each["src"]:  # empty where a tiny test has too few sentences to join
                     sets[each["name"]].append(each)
         for name, each in sets.items():
             system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in each]
@@ -46,14 +46,13 @@ def extrapolation(data: ReportData) -> Section:
             )
     longest = max(len(line.split()) for line in data.src)
     text = [
-        f"Everything above rests on the lengths of the test, up to {longest} words, which training covers. Beyond them "
-        "an architecture may break for another reason than the bottleneck: its output takes a length that it was "
-        "trained on. So the output's length stands beside each BLEU. Joined sentences are new in kind, too: in "
+        f"The sections above use the lengths of the test, up to {longest} words, which training covers. Beyond them "
+        "an architecture may fail for another reason than the bottleneck: its output keeps to lengths that it was "
+        "trained on. So the output's length stands beside each BLEU. Joined sentences also differ in kind: in "
         "training a full stop ends the output.",
         *_verdicts(data, rows),
     ]
-    columns = ["model", "sentences", "kind", "source words", "BLEU", "low", "high", "output / reference"]
-    table = Table("extrapolation", "Beyond the trained lengths", columns, [list(row.values()) for row in rows])
+    table = table_of("extrapolation", "Beyond the trained lengths", rows)
     return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table] if rows else [])
 
 
@@ -63,7 +62,7 @@ def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
 
 
 def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
-    """For each model, at the longest set of each kind: which of the two is seen, beside its own test BLEU."""
+    """For each model, on the longest set of each kind: whether its BLEU holds, or length or content is lost."""
     verdicts = []
     for group in data.groups:
         usual = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
@@ -74,9 +73,9 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
             if not lost:
                 seen = "it holds"
             elif ratio < SHORT:
-                seen = "its output stays short, so the length is what breaks"
+                seen = "its output stays short: it fails by length"
             else:
-                seen = "its output is long enough, so what is lost is content"
+                seen = "its output is long enough: it loses content"
             verdicts.append(
                 f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({usual:.1f} on the test), output "
                 f"{ratio:.2f} of the reference's length: {seen}."
@@ -88,7 +87,7 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
 
 
 def search(data: ReportData) -> Section:
-    """BLEU by beam and by length penalty, on the validation split; whether models prefer their own output."""
+    """Validation BLEU by beam size and length penalty; model errors and search errors."""
     rows: list[Row] = []
     body: list[list[Any]] = []
     for group in data.groups:
@@ -106,31 +105,24 @@ def search(data: ReportData) -> Section:
                     for key in found[0]["preference"][way]
                 }
                 body.append(
-                    [group.model, "log-probability" if way == "total" else "mean over the pieces", *shares.values()]
+                    [group.model, "log-probability" if way == "total" else "mean over the tokens", *shares.values()]
                 )
                 names = list(shares)
     beams = [row for row in rows if row["length penalty"] == "average"]
     wide = [row["beam"] for row in rows if row["length penalty"] != "average"][:1]
     penalties = [row for row in rows if [row["beam"]] == wide]
     figures = [
-        Figure("beam", "BLEU by beam size", "Validation split, mean log-probability of the pieces as score.", beams,
+        Figure("beam", "BLEU by beam size", "Validation split, scored by the mean log-probability a token.", beams,
                "lines", "beam", "BLEU", "model", y_title="validation BLEU", log_x=True),
         Figure("length-penalty", "BLEU by length penalty", "Validation split, the same beam for all.",
                penalties, "bars", "length penalty", "BLEU", "model", y_title="validation BLEU"),
     ]  # fmt: skip
     text = [
-        "The search is the same for all and was not tuned; here it is varied on the validation split. Where a model "
-        "gives its own translation a higher probability than the reference, a better search would not have helped (a "
-        "model error); where a lower one, the search missed what the model preferred (a search error)."
+        "The search is the same for all models and was not tuned; here it is varied on the validation split. A model "
+        "error: the model gives its own translation a higher probability than the reference, so a better search would "
+        "not have helped. A search error: it gives the reference a higher one, and the search missed it."
     ]
-    tables = [
-        Table(
-            "search",
-            "Validation BLEU by search",
-            ["model", "beam", "length penalty", "BLEU"],
-            [list(r.values()) for r in rows],
-        )
-    ]
+    tables = [table_of("search", "Validation BLEU by search", rows)]
     if body:
         tables.append(Table("errors", "Model error or search error", ["model", "by", *names], body))
     return Section("search", "Search", text, [figure for figure in figures if figure.rows], tables if rows else [])
@@ -140,7 +132,7 @@ def search(data: ReportData) -> Section:
 
 
 def failing(data: ReportData) -> Section:
-    """Rates of repetition, omission and lost names and numbers, by source length."""
+    """Rates of repetition, short output, missing words and names or numbers that are not copied, by source length."""
     buckets = by_bucket(data.lengths.tolist(), data.edges)
     rows: list[Row] = []
     for group in data.groups:
@@ -155,17 +147,17 @@ def failing(data: ReportData) -> Section:
                 row = {"model": group.model, "failure": metric.label, "bucket": bucket.name, "source words": words}
                 rows.append({**row, "rate": rate.value, "low": rate.low, "high": rate.high})
     figure = Figure(
-        "failures", "What goes wrong, by source length",
+        "failures", "Failures by source length",
         "Shares of the sentences (repetition, length) or of the words (missing, not copied), with 95 % intervals.",
         rows, "lines", "source words", "rate", "model", "low", "high", facet="failure", y_title="rate",
     )  # fmt: skip
-    columns = ["model", "failure", "source words", "rate", "low", "high"]
-    body = [[row["model"], row["failure"], row["bucket"], row["rate"], row["low"], row["high"]] for row in rows]
+    columns = ["model", "failure", "bucket", "rate", "low", "high"]
+    table = table_of("failures", "Failures", rows, columns, {"bucket": "source words"})
     text = [
-        "Seen by the text alone: three words that come again more often than in the reference; fewer than four fifths "
-        "of the reference's words; words of the reference that are missing; names and numbers that source and "
-        "reference share and the translation lacks."
+        "Failures that show in the text: three words in a row that are repeated more often than in the reference; "
+        "fewer than four fifths of the reference's words; words of the reference that are missing; names and numbers "
+        "that source and reference share and the translation lacks."
     ]
     if not any("names" in row["failure"] for row in rows):
         text.append("This test has no names and numbers to copy.")
-    return Section("failures", "Failures by length", text, [figure], [Table("failures", "Failures", columns, body)])
+    return Section("failures", "Failures by length", text, [figure], [table])

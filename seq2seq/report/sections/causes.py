@@ -1,4 +1,4 @@
-"""Section 6: why. What happens without attention, where the vector forgets, what it holds, how wide it is."""
+"""Section 6, causes: interventions on attention, forgetting by position, the linear probe, and trained variants."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.data import ModelRuns, ReportData
-from seq2seq.report.page.document import Figure, Row, Section, Table
+from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 
-ENOUGH = 100  # target pieces behind a share that is put into words
-PARTS = 5  # of a sentence, from its first words to its last
+ENOUGH = 100  # a share of fewer target tokens is not put into words
+PARTS = 5  # equal parts of a source sentence
 
 
 def part_name(part: int) -> str:
-    """The fifths of a sentence, for people."""
+    """Name of a fifth of a sentence."""
     return ("first fifth", "second", "third", "fourth", "last fifth")[part]
 
 
 def causes(data: ReportData) -> Section:
-    """Interventions at test time, forgetting by place, the probe; then the variants that were trained for it."""
-    text = ["A gap that grows with length has a cause only if taking the cause away, or adding it, moves the gap."]
+    """Interventions at test time, forgetting by position, the probe; then the variants."""
+    text = ["Something is a cause of a gap that grows with length only if removing it, or adding it, changes the gap."]
     figures: list[Figure] = []
     tables: list[Table] = []
     for part in (interventions, forgetting, probe, width, variants):
@@ -35,10 +35,11 @@ def causes(data: ReportData) -> Section:
 
 
 Found = tuple[list[str], list[Figure], list[Table]]
+"""A part of the section: sentences, figures, tables."""
 
 
 def interventions(data: ReportData) -> Found:
-    """BLEU by length with the trained attention weights replaced."""
+    """Test BLEU by source length with the attention weights replaced at test time."""
     rows: list[Row] = []
     for group in data.groups:
         for condition, system, chosen in _intervened(group, data):
@@ -50,15 +51,14 @@ def interventions(data: ReportData) -> Found:
                 rows.append(_intervention(group.model, condition, bucket.name, value, None, None))
     drawn = [row for row in rows if row["source words"] == "all"]
     figure = Figure(
-        "interventions", "Attention taken away at test time",
-        "Greedy test BLEU with the learned weights, the same weight everywhere, all weight on the last state, and the "
-        "learned weights dealt to other positions. The model is not touched; without attention there is one bar.",
+        "interventions", "Attention replaced at test time",
+        "Greedy test BLEU with the trained attention weights, with equal weights, with all weight on the last state, "
+        "and with the trained weights shuffled over the positions. The parameters stay as they are; a model without "
+        "attention has one bar.",
         drawn, "bars", "model", "BLEU", "attention", "low", "high", y_title="test BLEU",
     )  # fmt: skip
-    body = [list(row.values())[:4] for row in rows]
-    table = Table(
-        "interventions", "Interventions by source length", ["model", "attention", "source words", "BLEU"], body
-    )
+    columns = ["model", "attention", "source words", "BLEU"]
+    table = table_of("interventions", "Interventions by source length", rows, columns)
     words = []
     for group in data.others:
         own = {row["attention"]: row["BLEU"] for row in drawn if row["model"] == group.model}
@@ -75,7 +75,7 @@ def _intervention(model: str, condition: str, words: str, value: float, low: Any
 
 
 def _intervened(group: ModelRuns, data: ReportData) -> list[tuple[str, list[Any], list[int]]]:
-    """Each condition with the counts of every run, and the sentences that were translated."""
+    """Each condition with the sufficient statistics of every run, and the indices of the translated sentences."""
     by_condition: dict[str, list[Any]] = defaultdict(list)
     chosen: list[int] = []
     for found in group.measured("interventions"):
@@ -90,7 +90,7 @@ def _intervened(group: ModelRuns, data: ReportData) -> list[tuple[str, list[Any]
 
 
 def forgetting(data: ReportData) -> Found:
-    """How surely the word is predicted whose counterpart stands in a given part of a source of a given length."""
+    """Teacher-forced token accuracy, by source length and by the position of the aligned source word."""
     rows: list[Row] = []
     names = _bucket_names(data)
     for group in data.groups:
@@ -105,14 +105,12 @@ def forgetting(data: ReportData) -> Found:
             where = {"model": group.model, "source words": names[bucket], "place in the source": part_name(part)}
             rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
     figure = Figure(
-        "forgetting", "Where the sentence is forgotten",
-        "Share of target pieces predicted right when everything before them is given, by where in the source their "
-        "counterpart stands and how long the source is.",
+        "forgetting", "Forgetting by position in the source",
+        "Teacher-forced accuracy of target tokens, by the position of the aligned source word and by source length.",
         rows, "heat", "place in the source", "accuracy", row="source words", facet="model",
         order=(*map(part_name, range(PARTS)), *names.values()),
     )  # fmt: skip
-    body = [list(row.values()) for row in rows]
-    columns = ["model", "source words", "place in the source", "accuracy", "NLL a token", "tokens"]
+    table = table_of("forgetting", "Token accuracy by position and length", rows, headings={"nats": "NLL a token"})
     words = []
     shown = list(names.values())
     places = [(length, part_name(part)) for length in (shown[0], shown[-1]) for part in (0, PARTS - 1)]
@@ -121,16 +119,17 @@ def forgetting(data: ReportData) -> Found:
         if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
             share = [f"{own[place]['accuracy']:.0%}" for place in places]
             words.append(
-                f"{group.model} predicts {share[0]} (first fifth of the source) and {share[1]} (last fifth) of the "
-                f"pieces right in sources of {shown[0]} words, {share[2]} and {share[3]} in those of {shown[-1]}."
+                f"In sources of {shown[0]} words {group.model} predicts {share[0]} of the tokens right that are "
+                f"aligned with the first fifth of the source, and {share[1]} of those aligned with the last; in "
+                f"sources of {shown[-1]} words, {share[2]} and {share[3]}."
             )
     if words:
-        words.append(f"Which source word a piece belongs to is told by {told_by(data)}.")
-    return words, [figure], [Table("forgetting", "Predicted right, by place and length", columns, body)]
+        words.append(f"Tokens are aligned with source words by {aligned_by(data)}.")
+    return words, [figure], [table]
 
 
-def told_by(data: ReportData) -> str:
-    """Where the alignment comes from that places target pieces in the source."""
+def aligned_by(data: ReportData) -> str:
+    """The source of the word alignment, in words."""
     return (
         "the grammar's gold alignment"
         if data.config.data.source == "grammar"
@@ -143,7 +142,7 @@ def _bucket_of(words: int, data: ReportData) -> int:
 
 
 def _bucket_names(data: ReportData) -> dict[int, str]:
-    """The names of the buckets by their number, as the other sections have them."""
+    """Names of the buckets of the test by their number."""
     found: list[Bucket] = by_bucket(data.lengths.tolist(), data.edges)
     return {_bucket_of(bucket.first, data): bucket.name for bucket in found}
 
@@ -152,7 +151,7 @@ def _bucket_names(data: ReportData) -> dict[int, str]:
 
 
 def probe(data: ReportData) -> Found:
-    """What a linear probe finds of the source's words in the one vector, by length, beside its control task."""
+    """Recall of source words by a linear probe of the sentence vector, by source length, beside a control task."""
     rows: list[Row] = []
     body: list[list[Any]] = []
     names = _bucket_names(data)
@@ -171,10 +170,10 @@ def probe(data: ReportData) -> Found:
         recall, control = (float(np.mean([one[key] for one in found])) for key in ("recall", "control_recall"))
         body.append([group.model, vectors[group.model], recall, control, recall - control])
     figure = Figure(
-        "probe", "What a linear probe finds in the vector",
-        "Share of the source's words (the frequent ones) that a linear probe recovers from the one vector; control: "
-        "the same probe on words dealt to other sentences of the same length, which length and frequency can answer. "
-        "A model without a bottleneck need not keep words in its summary: it can look back.",
+        "probe", "Source words that a linear probe finds in the sentence vector",
+        "Share of the source's frequent words that a linear probe recovers from the sentence vector. Control: the same "
+        "probe on the words of another sentence of the same length, which only length and frequency can predict. "
+        "A model with attention need not keep words in its sentence vector.",
         rows, "bars", "source words", "recall", "vector", order=tuple(names.values()), y_title="words recovered",
     )  # fmt: skip
     columns = ["model", "vector", "recall", "control", "selectivity"]
@@ -190,7 +189,7 @@ def _recalled(rows: list[list[int]], bucket: int, data: ReportData) -> Any:
 
 
 def width(data: ReportData) -> Found:
-    """BLEU by length for every width of the fixed context."""
+    """Test BLEU by source length for each width of the fixed context."""
     swept = [(variant.name, group) for variant, group in data.variants if variant.question == "width"]
     if not swept:
         return [], [], []
@@ -204,26 +203,22 @@ def width(data: ReportData) -> Found:
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
         "width", "A wider vector",
-        "Test BLEU by the width of the fixed context, and so the number of parameters; one seed, a line a length.",
+        "Test BLEU by the width of the fixed context, which also changes the number of parameters; one seed; a line "
+        "for each bucket of source length.",
         rows, "lines", "units of the vector", "BLEU", "source words", y_title="test BLEU", log_x=True,
     )  # fmt: skip
-    table = Table(
-        "width",
-        "Width of the fixed context",
-        ["run", "units", "source words", "BLEU"],
-        [list(r.values()) for r in rows],
-    )
+    table = table_of("width", "Width of the fixed context", rows, headings={"units of the vector": "units"})
     longest = buckets[-1].name
     own = [row for row in rows if row["source words"] == longest]
     words = [
-        f"On {longest} words the vector's width moves BLEU from {own[0]['BLEU']:.1f} "
-        f"({own[0]['units of the vector']} units) to {own[-1]['BLEU']:.1f} ({own[-1]['units of the vector']})."
+        f"On {longest} words BLEU goes from {own[0]['BLEU']:.1f} with {own[0]['units of the vector']} units of the "
+        f"vector to {own[-1]['BLEU']:.1f} with {own[-1]['units of the vector']}."
     ]
     return words, [figure], [table]
 
 
 def first_seed(group: ModelRuns) -> ModelRuns:
-    """The group's run that variants, which have one seed, stand beside."""
+    """The group's first run alone, to compare with variants, which have one seed."""
     return ModelRuns(group.model, group.runs[:1])
 
 
@@ -232,10 +227,10 @@ def _bleu(data: ReportData, group: ModelRuns, bucket: Bucket) -> float:
 
 
 def variants(data: ReportData) -> Found:
-    """Runs with one thing changed, beside the models themselves."""
+    """Test BLEU by source length of the variants, beside the models themselves."""
     changed = [(variant.name, group) for variant, group in data.variants if variant.question != "width"]
     if not changed:
-        return ["What only trainings of their own can show (width, reversal, a long run) is in STUDY=causes."], [], []
+        return ["Width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
     rows: list[Row] = []
     body = []
     buckets = by_bucket(data.lengths.tolist(), data.edges)

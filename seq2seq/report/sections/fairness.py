@@ -1,26 +1,25 @@
-"""Section 1: what was equal, checked on what the runs themselves wrote down, and what was tried for each model."""
+"""Section 1, fairness: options, data and code that should be equal, compared in the runs' own files; all trials."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from seq2seq.config.schema import Config
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Section, Table
+from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.study.options import StudyConfig
 
 
 def fairness(data: ReportData) -> Section:
-    """The declared budget as a table of checks, the parameters by part, and every trial."""
-    checks = [_check(what, data.groups, values) for what, values in _declared(data.groups).items()]
+    """The table of checks, the parameters by part, and every trial of a learning rate."""
+    checks = _checks(data.groups)
     counts = [group.parameters for group in data.groups]
     apart = max(counts) / min(counts) - 1
     within = f"within {apart:.1%}" if apart <= StudyConfig.tolerance else "differ"
     checks.append(["parameters", f"{min(counts):,} to {max(counts):,}", within])
     differ = [row[0] for row in checks if row[2] == "differ"]
     text = [
-        "What a run depends on, beside its architecture, is compared on what the runs themselves wrote down; batches "
-        "follow from text, budget and seed, and the seed is set before the weights are made. "
+        "Everything but the architecture that a run depends on is compared in the files that the runs wrote. Batches "
+        "are determined by text, budget and seed; the seed is set before the parameters are initialised. "
         + (f"The models differ in: {', '.join(differ)}." if differ else "Nothing else differs.")
     ]
     tables = [
@@ -40,50 +39,47 @@ def fairness(data: ReportData) -> Section:
     return Section("fairness", "Fairness, checked", text, figures, tables)
 
 
-def _declared(groups: list[ModelRuns]) -> dict[str, list[Any]]:
-    """What should be equal, by name: one value for each run."""
-    runs = [run for group in groups for run in group.runs]
-    configs = [config for group in groups for config in group.configs]
-    summaries = [summary for group in groups for summary in group.summaries]
-    prints: list[Mapping[str, Any]] = [run.load_fingerprint() for run in runs]
-    trainers = [config.trainer for config in configs]
-    seeds = [tuple(group.seeds) for group in groups for _ in group.runs]
-    named = {"data": "training, validation and test text", "subwords": "subwords", "references": "test references"}
-    declared: dict[str, list[Any]] = {
-        title: [one.get(part, "")[:12] for one in prints] for part, title in named.items()
+def _declared(config: Config, summary: Summary, fingerprint: Fingerprint, seeds: list[int]) -> dict[str, object]:
+    """Values of one run that should be equal in all runs, by name."""
+    trainer, optimizer, decode = config.trainer, config.trainer.optimizer, config.decode
+    versions, machine = fingerprint["versions"], fingerprint["machine"]
+    return {
+        "training, validation and test text": fingerprint["data"][:12],
+        "subwords": fingerprint["subwords"][:12],
+        "test references": fingerprint["references"][:12],
+        "seeds": ", ".join(map(str, seeds)),
+        "positions of a batch": trainer.batch_tokens * trainer.accumulate,
+        "updates": f"{summary['steps']:,}",
+        "target tokens trained on": f"{summary['tokens']:,}",
+        "peak learning rate": f"{optimizer.lr:g}",
+        "schedule": f"{optimizer.schedule}, {optimizer.warmup_steps} updates of warm-up",
+        "dropout, label smoothing": f"{config.model.dropout}, {trainer.label_smoothing}",
+        "EMA decay, validations averaged": f"{trainer.ema:g}, {trainer.average}",
+        "search": f"beam {decode.beam}, length penalty {decode.length_penalty}",
+        "precision asked for": trainer.precision,
+        "code": fingerprint["code"][:12],
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "machine": f"{machine['processor']}, {machine['threads']} thread(s)",
     }
-    declared |= {
-        "seeds": [", ".join(map(str, own)) for own in seeds],
-        "positions of a batch": [trainer.batch_tokens * trainer.accumulate for trainer in trainers],
-        "updates": [f"{summary['steps']:,}" for summary in summaries],
-        "target tokens trained on": [f"{summary['tokens']:,}" for summary in summaries],
-        "peak learning rate": [f"{trainer.optimizer.lr:g}" for trainer in trainers],
-        "schedule": [f"{t.optimizer.schedule}, {t.optimizer.warmup_steps} updates of warm-up" for t in trainers],
-        "dropout, label smoothing": [f"{config.model.dropout}, {config.trainer.label_smoothing}" for config in configs],
-        "moving average, validations averaged": [f"{trainer.ema:g}, {trainer.average}" for trainer in trainers],
-        "search": [_search(config.decode) for config in configs],
-        "precision asked for": [trainer.precision for trainer in trainers],
-        "code": [one.get("code", "")[:12] for one in prints],
-        "versions": [", ".join(f"{k} {v}" for k, v in one.get("versions", {}).items()) for one in prints],
-        "machine": [f"{one['machine']['processor']}, {one['machine']['threads']} thread(s)" for one in prints],
-    }
-    return declared
 
 
-def _search(decode: Any) -> str:
-    return f"beam {decode.beam}, length penalty {decode.length_penalty}"
-
-
-def _check(what: str, groups: list[ModelRuns], values: list[Any]) -> list[Any]:
-    """A row of the table. Seeds may see different batches, so values are compared seed by seed."""
-    by_seed: dict[int, set[Any]] = {}
-    places = [seed for group in groups for seed in group.seeds]
-    for seed, value in zip(places, values, strict=True):
-        by_seed.setdefault(seed, set()).add(value)
-    same = all(len(found) == 1 for found in by_seed.values())
-    shown = list(dict.fromkeys(map(str, values)))
-    text = shown[0] if len(shown) == 1 else f"{shown[0]} … {shown[-1]}"
-    return [what, text, "the same" if same else "differ"]
+def _checks(groups: list[ModelRuns]) -> list[list[str]]:
+    """Rows of the table. Values are compared seed by seed, since seeds may have different batches."""
+    declared = [
+        (config.seed, _declared(config, summary, fingerprint, group.seeds))
+        for group in groups
+        for config, summary, fingerprint in zip(group.configs, group.summaries, group.fingerprints, strict=True)
+    ]
+    rows = []
+    for name in declared[0][1]:
+        by_seed: dict[int, set[object]] = {}
+        for seed, values in declared:
+            by_seed.setdefault(seed, set()).add(values[name])
+        same = all(len(found) == 1 for found in by_seed.values())
+        shown = list(dict.fromkeys(str(values[name]) for _, values in declared))
+        text = shown[0] if len(shown) == 1 else f"{shown[0]} … {shown[-1]}"
+        rows.append([name, text, "the same" if same else "differ"])
+    return rows
 
 
 def _about_trials(data: ReportData) -> str:
@@ -93,16 +89,16 @@ def _about_trials(data: ReportData) -> str:
     edge = [model for model, rate in data.rates.items() if rate == rates[-1]]
     each = len(rates)
     return (
-        f"Tuning: {each} learning rates for each model, {tokens:,} target tokens each, judged by BLEU on the "
-        "validation split alone; of the rates that come near the best one the smallest is taken, since a short trial "
-        f"favours high rates. Chosen: {chosen}. Every trial is shown."
+        f"Tuning: {each} learning rates for each model, {tokens:,} target tokens each, compared by BLEU on the "
+        "validation split; the smallest rate near the best one is chosen, since a short trial favours high rates. "
+        f"Chosen: {chosen}. Every trial is shown."
         + (f" The largest rate tried was the best for {', '.join(edge)}: a larger one might be better." if edge else "")
         + _disagreement(data)
     )
 
 
 def _disagreement(data: ReportData) -> str:
-    """Where another rate has the better likelihood: a sceptic will ask."""
+    """A sentence for each model whose best rate by likelihood is not the chosen one."""
     said = []
     for model, rate in data.rates.items():
         own = [trial for trial in data.trials if trial.model == model]

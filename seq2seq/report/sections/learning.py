@@ -1,4 +1,4 @@
-"""Sections 5 and 10: how quality grew with what was trained on, and what it cost."""
+"""Sections 5 and 10: BLEU by the number of tokens trained on, and the cost of training and translating."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seq2seq.report.sections.quality import behind_from
 
 
 def undertraining(data: ReportData) -> Section:
-    """BLEU of each bucket of lengths while training, the long runs among them, and what is left of the gap."""
+    """Validation BLEU during training by source length, long runs included, and the remaining gap."""
     src, references = data.valid
     if not src:
         return Section("undertraining", "Is it only undertrained?")
@@ -26,8 +26,8 @@ def undertraining(data: ReportData) -> Section:
         rows += _curve(name, group, references, data.language, buckets)
     figure = Figure(
         "bleu-by-tokens", "BLEU while training, by source length",
-        "Greedy validation BLEU in buckets of source length against the target tokens trained on so far; means over "
-        "the seeds. What only learned more slowly would catch up.",
+        "Greedy validation BLEU in buckets of source length by the number of target tokens trained on; means over the "
+        "seeds. A model that only learns more slowly would catch up.",
         rows, "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
         order=tuple(bucket.name for bucket in buckets), log_x=bool(long_ones),
     )  # fmt: skip
@@ -37,7 +37,7 @@ def undertraining(data: ReportData) -> Section:
 
 
 def _curve(name: str, group: ModelRuns, references: list[str], language: str, buckets: list[Bucket]) -> list[Row]:
-    """The mean over a group's runs of the BLEU of each bucket at their first, second, … and last validation."""
+    """BLEU of each bucket at the first, second, … and last validation, the mean over a group's runs."""
     runs: list[list[tuple[float, list[float | None]]]] = []
     for run, validated in zip(group.runs, group.validated, strict=True):
         points = []
@@ -79,16 +79,16 @@ def _ends(last: list[Row]) -> Table:
 def _left_of_the_gap(
     data: ReportData, last: list[Row], sound: list[str], long_ones: list[tuple[str, ModelRuns]]
 ) -> list[str]:
-    """In words: the gap in the longest bucket at the end of the training, and after a long run."""
+    """Sentences about the gap in the longest bucket at the end of the training, and after a long training."""
     ends = {row["model"]: row for row in last if sound and row["source words"] == sound[-1] and row["BLEU"] is not None}
     base = ends.get(data.baseline.model)
     others = [ends[group.model] for group in data.others if group.model in ends]
     if base is None or not others:
-        return ["These runs kept no translations of their validations, or have nothing to catch up with."]
+        return ["These runs kept no translations of their validations, or there is no other model to compare with."]
     best = max(others, key=lambda row: row["BLEU"])
     gap = best["BLEU"] - base["BLEU"]
     text = [
-        f"A sceptic's first objection is that {base['model']} only learns more slowly. After "
+        f"A possible objection: {base['model']} only learns more slowly. After "
         f"{base['million target tokens']:.1f} million target tokens it has {base['BLEU']:.1f} BLEU on sentences of "
         f"{sound[-1]} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
         f"{best['BLEU']:.1f} (validation, greedy)."
@@ -102,29 +102,29 @@ def _left_of_the_gap(
                 f"{_long_onset(data, name, group)}"
             )
     if not long_ones:
-        text.append("How much of the gap a ten times longer training closes is what STUDY=causes shows.")
+        text.append("STUDY=causes shows how much of the gap a ten times longer training closes.")
     return text
 
 
 def _long_onset(data: ReportData, name: str, group: ModelRuns) -> str:
-    """From which length on the long run falls behind the others, which had a fraction of its tokens."""
+    """A sentence: the source length from which on a long training is behind the other models."""
     own, said = data.system(group, BLEU), []
     for other in data.others:
         found = onset(data.system(other, BLEU), own, data.lengths.tolist(), BLEU)
         said.append(f"{other.model} {behind_from(found)}")
-    return f"On the test, with its many more tokens, {name} is behind {' and '.join(said)}."
+    return f"On the test, {name}, trained on many more tokens, is behind {' and '.join(said)}."
 
 
 # ---------------------------------------------------------------------------------------------------------- cost
 
 
 def cost(data: ReportData) -> Section:
-    """Speed, time and tokens to given BLEU, latency and memory by length, BLEU for a parameter."""
+    """Training speed, time and tokens to given BLEU, latency and memory by length, BLEU for a million parameters."""
     table = Table(
-        "cost", "What training costs",
+        "cost", "Cost of training",
         ["model", "parameters", "target tokens/s", "seconds", "test BLEU", "BLEU for each million parameters"],
         [_training_cost(group) for group in data.groups],
-        note="Speeds are of this machine with whatever else it did: compare them within the table only.",
+        note="Speeds were measured on a machine that may have done other work: compare them within the table only.",
     )  # fmt: skip
     levels = [level for level in (10, 20, 40, 60, 80, 90) if any(_reached(group, level) for group in data.groups)]
     rows = []
@@ -137,7 +137,7 @@ def cost(data: ReportData) -> Section:
         ["model", "BLEU", "million target tokens", "seconds"], rows,
         note="Greedy, on the validation split; the mean over the runs, if all reached it. Validations not counted.",
     )  # fmt: skip
-    text = ["How dearly each architecture buys its quality: to train, and for each sentence that it translates."]
+    text = ["The cost of each architecture's quality, in training and for each sentence that it translates."]
     return Section("cost", "Cost", text, _decode_figures(data), [table, reached])
 
 
@@ -149,7 +149,7 @@ def _training_cost(group: ModelRuns) -> list[Any]:
 
 
 def _reached(group: ModelRuns, level: float) -> tuple[float, float] | None:
-    """Million tokens and seconds of training at the first validation with so much BLEU: the mean over all runs."""
+    """Million tokens and seconds of training until a validation reaches a BLEU; None unless all runs reach it."""
     found = []
     for validated in group.validated:
         line = next((line for line in validated if line["valid/bleu"] >= level), None)
@@ -167,7 +167,7 @@ def _decode_figures(data: ReportData) -> list[Figure]:
             rows.append(
                 {
                     "model": group.model,
-                    "pieces": cells[0]["pieces"],
+                    "tokens": cells[0]["pieces"],
                     "seconds": float(np.median([cell["greedy_seconds"] for cell in cells])),
                     "kilobytes": (sum(cells[0]["memory"].values()) + cells[0]["state"]) / 1024,
                 }
@@ -176,12 +176,12 @@ def _decode_figures(data: ReportData) -> list[Figure]:
         return []
     return [
         Figure(
-            "latency", "Time to translate one sentence", "Greedy search, a batch of one, as many pieces out as in.",
-            rows, "lines", "pieces", "seconds", "model", x_title="source pieces", y_title="seconds",
+            "latency", "Time to translate one sentence", "Greedy search, batch size 1, as many tokens out as in.",
+            rows, "lines", "tokens", "seconds", "model", x_title="source tokens", y_title="seconds",
         ),
         Figure(
-            "memory", "What the decoder keeps of one sentence", "Memory of the source and state of one hypothesis at "
-            "the end of the output.", rows, "lines", "pieces", "kilobytes", "model", x_title="source pieces",
+            "memory", "Decoder memory for one sentence", "Encoded source and decoder state of one hypothesis at the "
+            "end of the output.", rows, "lines", "tokens", "kilobytes", "model", x_title="source tokens",
             y_title="kilobytes",
         ),
     ]  # fmt: skip

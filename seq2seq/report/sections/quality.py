@@ -1,4 +1,4 @@
-"""Sections 2 and 3, and the answer: which model is better, from what source length on, by how much, how surely."""
+"""Sections 2 and 3 and the answer: differences between the models, by source length, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -26,40 +26,41 @@ from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Row, Section, Table
 
 StatisticsOf = Callable[[ModelRuns], Sequence[SufficientStatistics]]
-MARGIN = 2.0  # BLEU that a model must be behind to have fallen behind
+"""From one model's runs to the sufficient statistics (N, k) of each."""
+MARGIN = 2.0  # a model is behind another if it has this much less BLEU
 
 
 def at(system: System, bucket: Bucket) -> list[SufficientStatistics]:
-    """A system's counts of the sentences of one bucket."""
+    """A system's sufficient statistics of the sentences of one bucket."""
     return [counts[bucket.indices] for counts in system]
 
 
 def shown(estimate: Estimate, digits: int = 1) -> str:
-    """``91.2 [90.1, 92.3]``."""
+    """A value with its interval, e.g. ``91.2 [90.1, 92.3]``."""
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def chance(p: float) -> str:
-    """A p-value as it is printed: never zero, since so many draws cannot show that."""
+    """A p-value as text. It is never zero, since a finite number of resamples cannot show that."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _length(found: Onset) -> str:
-    """A length with its interval, in words; an end that cannot be ruled out is said as that."""
+    """A length in words with its interval, whose ends may lie beyond the longest sentences."""
     low = "beyond the longest" if found.low is None else f"{found.low:.0f}"
     high = "beyond the longest" if found.high is None else f"{found.high:.0f}"
     return f"{found.length:.0f} words on (95 % interval {low} to {high})"
 
 
 def behind_from(found: Onset) -> str:
-    """From which length on, at the end of "it is behind X"."""
+    """A phrase for the length from which on a model is behind, after "it is behind X"."""
     if found.never or found.length is None:
         return "at no length for good"
     return "from the shortest sentences on" if found.from_start else f"from {_length(found)}"
 
 
 def _growing(grown: Estimate) -> str:
-    """Which way the gap changes with length, and whether that is beyond chance."""
+    """A phrase for the direction in which the gap changes with length, and whether it may be chance."""
     if grown.low > 0:
         return f"grows by {shown(grown)}"
     if grown.high < 0:
@@ -68,9 +69,9 @@ def _growing(grown: Estimate) -> str:
 
 
 class Quality:
-    """Every system's counts and the estimates that several parts of the page share, each computed once.
+    """Estimates that several parts of the page share, each computed once: BLEU by length, gaps and their growth.
 
-    What is said about the shortest and the longest sentences goes by the outermost buckets that are large enough.
+    "Shortest" and "longest" sentences are those of the first and the last bucket that is large enough.
     """
 
     def __init__(self, data: ReportData) -> None:
@@ -93,7 +94,7 @@ class Quality:
         first, last = (self.buckets[n].indices for n in self.ends)
         lengths = data.lengths.tolist()
         self.onset = {name: onset(self.systems[name], base, lengths, BLEU, MARGIN) for name in names}
-        # Where it is behind from the start: from where on is it further behind than there?
+        # For a baseline that is behind from the start: the length from which on it is further behind.
         self.widening = {
             name: onset(self.systems[name], base, lengths, BLEU, found[self.ends[0]].value + MARGIN)
             for name, found in self.behind.items()
@@ -102,14 +103,14 @@ class Quality:
 
     @property
     def covers(self) -> str:
-        """What all of the intervals account for."""
+        """The sources of chance that all intervals include: sentences, or sentences and seeds."""
         found = [each.covers for estimates in self.by_length.values() for each in estimates]
         return "sentences" if "sentences" in found else found[0]
 
     # ----------------------------------------------------------------------------------------------- the answer
 
     def answer(self) -> list[str]:
-        """What came out, in three sentences."""
+        """The result in three sentences."""
         base = self.data.baseline
         if not self.data.others:
             return [f"There are runs of {base.model} alone: nothing to compare it with."]
@@ -119,18 +120,18 @@ class Quality:
         name = max(self.behind, key=lambda model: self.by_length[model][last].value)
         gap, grown = self.behind[name], self.growth[name]
         by_vector = base.configs[0].model.decoder.sees == "vector"
-        nature = ", which must press the sentence into one vector," if by_vector else ""
+        nature = ", which reads the source as one vector," if by_vector else ""
         look = all(group.configs[0].model.decoder.sees == "positions" for group in self.data.others)
         slopes = " and ".join(self._slope(group.model) for group in self.data.others)
         return [
             f"{base.model}{nature} {self._course(base.model)}; {self._behind_from(name)}.",
             f"The gap to {name} is {shown(gap[first])} BLEU on {self.buckets[first].name} words and {shown(gap[last])} "
             f"on {self.buckets[last].name}: with length it {_growing(grown)} (95 % intervals over {grown.covers}).",
-            f"Over the same lengths {slopes}{'; they may look back at every source position' if look else ''}.",
+            f"Over the same lengths {slopes}{'; they have attention over all source positions' if look else ''}.",
         ]
 
     def grows(self, name: str) -> bool:
-        """Whether the gap on the longest sentences exceeds that on the shortest, beyond chance."""
+        """Whether the gap on the longest sentences exceeds that on the shortest, with the whole interval above zero."""
         return self.ends is not None and self.growth[name].low > 0
 
     def _course(self, model: str) -> str:
@@ -160,7 +161,7 @@ class Quality:
     # ---------------------------------------------------------------------------------------------- the sections
 
     def figure(self) -> Figure:
-        """The opening figure: BLEU by source length, a curve with its band for each model."""
+        """The opening figure: BLEU by source length, a line with its interval for each model."""
         return Figure(
             "bleu-by-length",
             "BLEU by source length",
@@ -171,7 +172,7 @@ class Quality:
         )  # fmt: skip
 
     def _rows(self, estimates: Mapping[str, Sequence[Estimate]], value: str = "BLEU") -> list[Row]:
-        """A point of a curve for each model and bucket, at the mean length of its sentences."""
+        """A row for each model and bucket, at the mean length of the bucket's sentences."""
         rows: list[Row] = []
         for model, found in estimates.items():
             for bucket, each in zip(self.buckets, found, strict=True):
@@ -181,7 +182,7 @@ class Quality:
         return rows
 
     def overall(self) -> Section:
-        """Section 2: scores with intervals, every seed as a point, every pair tested."""
+        """Section 2: test scores with intervals, single seeds, and tests of every pair of models."""
         rows: list[Row] = []
         scores: list[list[Any]] = []
         for metric in USUAL:
@@ -231,7 +232,7 @@ class Quality:
         return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
 
     def lengths(self) -> Section:
-        """Section 3: everything in buckets of source length, and from which length on the baseline falls behind."""
+        """Section 3: scores by source length, and the length from which on the baseline is behind."""
         small = [bucket.name for bucket in self.buckets if bucket.small]
         text = [self._headline(name) for name in self.behind] if self.ends else []
         if small:
@@ -280,15 +281,15 @@ class Quality:
 
     def _likelihood_figure(self) -> Figure:
         return Figure(
-            "nll-by-length", "How surprising the reference is, by source length",
-            "Negative log-likelihood of the references in nats a token, teacher-forced: no search is involved.",
+            "nll-by-length", "Negative log-likelihood of the reference, by source length",
+            "In nats a token, by teacher forcing: no search is involved.",
             self._curves(NLL, self._likelihood, "nats"), "lines", "source words", "nats", "model", "low", "high",
             y_title="nats a token",
         )  # fmt: skip
 
     def _chrf_figure(self) -> Figure:
         return Figure(
-            "chrf-by-length", "chrF by source length", "The same by character n-grams.",
+            "chrf-by-length", "chrF by source length", "A score of character n-grams.",
             self._curves(CHRF, lambda group: self.data.system(group, CHRF), "chrF"),
             "lines", "source words", "chrF", "model", "low", "high", y_title="test chrF",
         )  # fmt: skip
@@ -301,7 +302,7 @@ class Quality:
         )  # fmt: skip
 
     def _bucket_table(self, curves: Sequence[Figure]) -> Table:
-        """BLEU and the other ``curves``: chrF, likelihood and length ratio."""
+        """BLEU and the rows of ``curves``: chrF, likelihood and length ratio."""
         rows: list[list[Any]] = []
         for number, cell in enumerate(self._rows(self.by_length)):
             bucket = self.buckets[number % len(self.buckets)]

@@ -16,26 +16,24 @@ from seq2seq.report.page.document import Section, Table
 
 def repetition(data: ReportData) -> Section:
     """Commands, versions, hardware and configs."""
-    prints = [group.runs[0].load_fingerprint() for group in data.groups]
+    fingerprint = data.baseline.fingerprints[0]
     configs = []
     for group in data.groups:
         config = group.configs[0]
         command = shlex.join(["seq2seq", "evaluate", str(group.runs[0].folder)])
         plain = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
         configs.append(f"# {group.model}, the config of its first seed ({command})\n{plain}")
-    versions = [[name, value] for name, value in prints[0].get("versions", {}).items()]
-    machine = prints[0].get("machine", {})
     rows: list[list[Any]] = [
-        *versions,
-        ["processor", machine.get("processor", "")],
-        ["CPU threads of a run", machine.get("threads", "")],
+        *([name, version] for name, version in fingerprint["versions"].items()),
+        ["processor", fingerprint["machine"]["processor"]],
+        ["CPU threads of a run", fingerprint["machine"]["threads"]],
+        ["cores and memory", hardware()],
+        ["code", fingerprint["code"][:16]],
+        ["data", fingerprint["data"][:16]],
+        ["subwords", fingerprint["subwords"][:16]],
+        *(["command", command] for command in data.commands),
     ]
-    rows += [["cores and memory", hardware()], ["code", prints[0].get("code", "")[:16]]]
-    rows += [["data", prints[0].get("data", "")[:16]], ["subwords", prints[0].get("subwords", "")[:16]]]
-    rows += [["command", command] for command in data.commands]
-    text = [
-        "Everything that is needed to do it again; the configs are the resolved ones that the runs were saved with."
-    ]
+    text = ["Everything needed to repeat the comparison; the configs are the resolved ones saved with the runs."]
     tables = [Table("environment", "Commands, versions, hardware", ["what", "value"], rows)]
     return Section("repeat", "How to repeat it", text, [], tables, "\n".join(configs))
 
