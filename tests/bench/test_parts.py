@@ -344,7 +344,7 @@ def test_what_others_take_of_the_machine_is_seen(fake: Callable[..., Row]) -> No
     worker = start(fake("channel.ready('1', 1)\nwhile channel.begin() and channel.update(1):\n    sum(range(10000))"))
     own, nobody = Contention([worker]), Contention([])
     before = contention.used_seconds(worker.process.pid)
-    worker.ask({"seconds": 0.5}, 20)
+    worker.ask({"seconds": 1.5}, 20)
     assert contention.used_seconds(worker.process.pid) - before > 0.2
     assert (own.share() or 0.0) < (nobody.share() or 0.0)
     worker.stop()
