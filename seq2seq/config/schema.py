@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Optional
 
+from seq2seq.errors import UserError
+
 PAD, UNK, BOS, EOS = range(4)
 """Ids of the marks, the same in every vocabulary: the one thing that data and models agree on."""
 
@@ -122,6 +124,11 @@ class EncoderConfig:
 
     type: str = "???"
 
+    @property
+    def output_width(self) -> int:
+        """Units D of the encoder's output at a source position; each kind of encoder says its own."""
+        raise UserError(f"{type(self).__name__} has no output_width: add the property in seq2seq/config/schema.py")
+
 
 @dataclass
 class DecoderConfig:
@@ -155,6 +162,11 @@ class RecurrentEncoderConfig(EncoderConfig):
     layers: int = option(1, "layers", low=1)
     bidirectional: bool = option(True, "read in both directions")
     reverse_source: bool = option(False, "feed the source back to front (Sutskever et al. 2014)")
+
+    @property
+    def output_width(self) -> int:
+        """The states of all directions side by side."""
+        return self.width * (2 if self.bidirectional else 1)
 
 
 @dataclass
@@ -213,6 +225,11 @@ class TransformerEncoderConfig(TransformerOptions, EncoderConfig):
     """Self-attention encoder."""
 
     type: str = option("transformer", "kind of encoder", choices=("transformer",))
+
+    @property
+    def output_width(self) -> int:
+        """The width of its layers."""
+        return self.width
 
 
 @dataclass
@@ -349,11 +366,3 @@ class Config:
     outputs: str = option("outputs", "folder of all runs")
     name: Optional[str] = option(None, "run folder below outputs/ (default: data.name/model.name/seed<seed>)")
     overwrite: bool = option(False, "throw away an existing run of this name")
-
-
-def memory_width(encoder: EncoderConfig) -> int:
-    """Units of one source position in the encoder's output."""
-    if isinstance(encoder, RecurrentEncoderConfig):
-        return encoder.width * (2 if encoder.bidirectional else 1)
-    assert isinstance(encoder, TransformerEncoderConfig)
-    return encoder.width

@@ -17,7 +17,6 @@ from seq2seq.config.schema import (
     Config,
     DecodeConfig,
     TransformerOptions,
-    memory_width,
 )
 from seq2seq.errors import UserError, nearest
 
@@ -92,10 +91,10 @@ def _fit_together(config: Config) -> None:
     if (
         isinstance(decoder, AttentionDecoderConfig)
         and decoder.score == "dot"
-        and decoder.width != memory_width(model.encoder)
+        and decoder.width != model.encoder.output_width
     ):
         raise UserError(
-            f"model.decoder.score=dot needs model.decoder.width={memory_width(model.encoder)}, the encoder's "
+            f"model.decoder.score=dot needs model.decoder.width={model.encoder.output_width}, the encoder's "
             f"output width, not {decoder.width}: change it, or take score=general"
         )
     if model.tie == "all" and not config.data.subwords.joint:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
 from torch import nn
 
 from seq2seq.config import schema as options
+from seq2seq.errors import UserError
 from seq2seq.models.bahdanau import AttentiveContext
 from seq2seq.models.embedding import Embedding
 from seq2seq.models.interface import Decoder, Encoder, Seq2Seq
@@ -18,7 +22,7 @@ def build(model: options.ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq
     """A new model with random weights, from torch's global generator: seed that first.
 
     Args:
-        src_vocab, tgt_vocab: pieces a side; equal where the source embedding is shared (``tie: all``).
+        src_vocab, tgt_vocab: sizes of the vocabularies; equal where the source embedding is shared (``tie: all``).
     """
     tgt_embedding = Embedding(tgt_vocab, model.embedding)
     src_embedding = tgt_embedding if model.tie == "all" else Embedding(src_vocab, model.embedding)
@@ -34,36 +38,78 @@ def build(model: options.ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq
 
 
 def build_encoder(model: options.ModelConfig, embedding: Embedding) -> Encoder:
-    """The encoder that ``model.encoder`` describes."""
-    if isinstance(model.encoder, options.RecurrentEncoderConfig):
-        return RecurrentEncoder(model.encoder, embedding, model.dropout)
-    assert isinstance(model.encoder, options.TransformerEncoderConfig)
-    encoder = TransformerEncoder(model.encoder, embedding, model.dropout)
-    initialise_transformer(encoder)
-    return encoder
+    """The encoder that ``model.encoder`` describes. Raises ``UserError`` for options without a builder."""
+    return builder_of(model.encoder, ENCODERS, "ENCODERS")(model.encoder, embedding, model.dropout)
 
 
 def build_decoder(model: options.ModelConfig, embedding: Embedding) -> Decoder:
-    """The decoder that ``model.decoder`` describes, for the encoder beside it."""
-    decoder, memory_width = model.decoder, options.memory_width(model.encoder)
-    if isinstance(decoder, options.FixedContextDecoderConfig):
-        fixed = FixedContext(decoder, memory_width)
-        return RecurrentDecoder(decoder, embedding, fixed, decoder.context_width, model.dropout)
-    if isinstance(decoder, options.AttentionDecoderConfig):
-        attentive = AttentiveContext(decoder, memory_width)
-        return RecurrentDecoder(decoder, embedding, attentive, memory_width, model.dropout)
-    assert isinstance(decoder, options.TransformerDecoderConfig)
-    transformer = TransformerDecoder(decoder, embedding, memory_width, model.dropout)
-    initialise_transformer(transformer)
-    return transformer
+    """The decoder that ``model.decoder`` describes, for the encoder beside it. Raises as ``build_encoder``."""
+    build_one = builder_of(model.decoder, DECODERS, "DECODERS")
+    return build_one(model.decoder, embedding, model.encoder.output_width, model.dropout)
 
 
-def initialise_transformer(part: nn.Module) -> None:
-    """Xavier for every matrix of a Transformer, zero for every bias."""
+Builder = TypeVar("Builder")
+
+
+def builder_of(part: object, builders: Mapping[Any, Builder], table: str) -> Builder:
+    """The builder of an options class."""
+    kind = type(part)
+    if kind not in builders:
+        raise UserError(f"{kind.__name__} has no builder: name one in {table} of seq2seq/models/build.py")
+    return builders[kind]
+
+
+def fixed_context_decoder(
+    decoder: options.FixedContextDecoderConfig, embedding: Embedding, memory_width: int, dropout: float
+) -> Decoder:
+    """An RNN decoder that sees one vector of the source."""
+    context = FixedContext(decoder, memory_width)
+    return RecurrentDecoder(decoder, embedding, context, decoder.context_width, dropout)
+
+
+def attention_decoder(
+    decoder: options.AttentionDecoderConfig, embedding: Embedding, memory_width: int, dropout: float
+) -> Decoder:
+    """An RNN decoder with attention to every source position."""
+    return RecurrentDecoder(decoder, embedding, AttentiveContext(decoder, memory_width), memory_width, dropout)
+
+
+def transformer_encoder(encoder: options.TransformerEncoderConfig, embedding: Embedding, dropout: float) -> Encoder:
+    """A Transformer encoder with Xavier-initialised matrices."""
+    return initialise_transformer(TransformerEncoder(encoder, embedding, dropout))
+
+
+def transformer_decoder(
+    decoder: options.TransformerDecoderConfig, embedding: Embedding, memory_width: int, dropout: float
+) -> Decoder:
+    """A Transformer decoder with Xavier-initialised matrices."""
+    return initialise_transformer(TransformerDecoder(decoder, embedding, memory_width, dropout))
+
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def initialise_transformer(part: Part) -> Part:
+    """Xavier initialisation of every matrix of a Transformer, zero for every bias; returns ``part``."""
     for module in part.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
+    return part
+
+
+ENCODERS: dict[type[options.EncoderConfig], Callable[[Any, Embedding, float], Encoder]] = {
+    options.RecurrentEncoderConfig: RecurrentEncoder,
+    options.TransformerEncoderConfig: transformer_encoder,
+}
+"""From the class of an encoder's options to its builder: (options, source embedding, dropout)."""
+
+DECODERS: dict[type[options.DecoderConfig], Callable[[Any, Embedding, int, float], Decoder]] = {
+    options.FixedContextDecoderConfig: fixed_context_decoder,
+    options.AttentionDecoderConfig: attention_decoder,
+    options.TransformerDecoderConfig: transformer_decoder,
+}
+"""From the class of a decoder's options to its builder: (options, target embedding, the encoder's width, dropout)."""
 
 
 def parameters_by_part(model: Seq2Seq) -> dict[str, int]:

@@ -19,7 +19,6 @@ from seq2seq.config.schema import (
     ModelConfig,
     RecurrentEncoderConfig,
     TransformerEncoderConfig,
-    memory_width,
 )
 from seq2seq.config.validation import check_decode, from_plain, known_keys, sections, to_plain, validate
 from seq2seq.errors import UserError, nearest
@@ -114,8 +113,8 @@ def test_the_marks_are_the_first_ids_of_every_vocabulary() -> None:
         (TransformerEncoderConfig(width=8), 8),
     ],
 )
-def test_memory_width(encoder: Any, width: int) -> None:
-    assert memory_width(encoder) == width
+def test_output_width(encoder: Any, width: int) -> None:
+    assert encoder.output_width == width
 
 
 # ------------------------------------------------------------------------------------------------- plain and typed
@@ -335,7 +334,7 @@ def test_nearest_says_nothing_where_nothing_is_near() -> None:
 
 def test_dot_fits_where_the_widths_do() -> None:
     made = config()
-    made.model.decoder = AttentionDecoderConfig(score="dot", width=memory_width(made.model.encoder))
+    made.model.decoder = AttentionDecoderConfig(score="dot", width=made.model.encoder.output_width)
     assert validate(made) is made
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
 from seq2seq.config.compose import compose, options_of
-from seq2seq.config.schema import ModelConfig
-from seq2seq.models.build import build, parameters_by_part
+from seq2seq.config.schema import EncoderConfig, ModelConfig
+from seq2seq.errors import UserError
+from seq2seq.models.build import build, build_decoder, parameters_by_part
+from seq2seq.models.embedding import Embedding
 from seq2seq.models.interface import Seq2Seq
 
 
@@ -104,3 +108,20 @@ def test_equal_options_make_equal_counts_but_for_the_context(tiny_models: dict[s
     assert counts["bahdanau"][0]["decoder"] - counts["bahdanau"][1] == (
         counts["bahdanau-general"][0]["decoder"] - counts["bahdanau-general"][1]
     )
+
+
+@dataclasses.dataclass
+class Forgotten(EncoderConfig):
+    """An encoder of which somebody wrote nothing but the options."""
+
+    type: str = "forgotten"
+
+
+def test_a_forgotten_step_of_a_new_architecture_is_one_line(tiny_models: dict[str, ModelConfig]) -> None:
+    model = dataclasses.replace(tiny_models["bahdanau"], encoder=Forgotten())
+    with pytest.raises(
+        UserError, match=r"^Forgotten has no builder: name one in ENCODERS of .*build\.py$"
+    ):
+        build(model, 20, 20)
+    with pytest.raises(UserError, match=r"^Forgotten has no output_width: add the property in .*schema\.py$"):
+        build_decoder(model, Embedding(20, 8))
