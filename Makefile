@@ -1,7 +1,7 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate compare bench tensorboard test lint clean
+.PHONY: help train evaluate translate compare bench tensorboard test test-slow lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ BENCH ?= full
 DEVICE ?= cpu
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml'
 	@echo '  STUDY=embedded (the default)|smoke|causes|multi30k|bible|text'
 	@echo '  BENCH=full (the default)|quick   DEVICE=cpu (the default)|cuda'
@@ -49,8 +49,11 @@ bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)
 
-test: $(VENV)/installed ## the whole test suite
+test: $(VENV)/installed ## the test suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/installed ## the tests that take minutes each
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/installed ## ruff and mypy
 	@$(BIN)/ruff check .
