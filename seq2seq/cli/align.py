@@ -1,4 +1,4 @@
-"""What `seq2seq align` does. Knows runs, files and tables; loads nothing heavy before its arguments are checked."""
+"""``seq2seq align``. Knows runs, files and tables; alignments and their error rate are ``evaluation``'s."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seq2seq.cli.arguments import Parser, check_src_and_ref, runs_and_config
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
@@ -19,48 +20,56 @@ if TYPE_CHECKING:
     from seq2seq.decoding.translator import Translator
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `seq2seq align` takes beside a run and ``key=value``."""
-    parser.add_argument("--src", metavar="FILE", help="source text, words between spaces, instead of the run's split")
-    parser.add_argument("--ref", metavar="FILE", help="its translations, line by line")
-    parser.add_argument("--gold", metavar="FILE", help="gold alignment in Pharaoh format (default: the grammar's own)")
-    parser.add_argument("--one-based", action="store_true", help="the gold alignment counts words from 1")
-    parser.add_argument("--heads", action="store_true", help="score each layer and head as well")
-    parser.add_argument(
-        "--map", type=int, metavar="N", help="write the alignment of one map, from 1 (default: the mean)"
-    )
-    parser.add_argument("--out", metavar="FILE", help="where to write the alignments instead of into the run")
+def parser() -> Parser:
+    """The arguments of the verb."""
+    taken = Parser("align", "Word alignments from a run's attention, and their error rate (AER).")
+    taken.add_runs("+", "RUN key=value …", "a run, options as for evaluate")
+    taken.add_argument("--src", metavar="FILE", help="source text, words between spaces, instead of the run's split")
+    taken.add_argument("--ref", metavar="FILE", help="its translations, line by line")
+    taken.add_argument("--gold", metavar="FILE", help="gold alignment in Pharaoh format (default: the grammar's own)")
+    taken.add_argument("--one-based", action="store_true", help="the gold alignment counts words from 1")
+    taken.add_argument("--heads", action="store_true", help="score each layer and head as well")
+    number = "write the alignment of one map, from 1 (default: the mean)"
+    taken.add_argument("--map", type=int, metavar="N", help=number)
+    taken.add_argument("--out", metavar="FILE", help="where to write the alignments instead of into the run")
+    return taken
 
 
-def run(runs: Sequence[tuple[Run, str]], config: Config, given: argparse.Namespace) -> None:
-    """Write the word alignment that a run's attention makes of references; with gold, print how well it agrees.
-
-    Raises:
-        UserError: a run without attention, or files that do not fit.
-    """
-    if len(runs) != 1:
-        raise UserError("an alignment comes from one model: give one run")
-    if bool(given.src) != bool(given.ref):
-        raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
+def validate(given: argparse.Namespace) -> tuple[list[tuple[Run, str]], Config]:
+    """The run, in a list, and the config. Raises ``UserError``, also for a model without attention."""
+    check_src_and_ref(given)
     if given.one_based and not given.gold:
         raise UserError("--one-based says how --gold counts: give --gold FILE")
-    [(folder, checkpoint)] = runs
+    runs, config = runs_and_config(given.arguments)
+    if len(runs) != 1:
+        raise UserError("an alignment comes from one model: give one run")
+    maps = config.model.decoder.attention_maps
+    if not maps:
+        folder = runs[0][0].folder
+        raise UserError(f"{folder}: there is nothing to align: this model sees the source through one vector")
+    if given.map is not None and not 1 <= given.map <= len(maps):
+        raise UserError(f"--map {given.map}: the model has maps 1 to {len(maps)}")
+    return runs, config
 
+
+def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) -> int:
+    """Write the word alignment of the references by a run's attention; print its error rate where there is a gold one.
+
+    Raises:
+        UserError: files that do not fit.
+    """
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold, splitter
-    from seq2seq.runs import loading as trained
+    from seq2seq.runs.loading import load
 
+    runs, config = valid
+    [(folder, checkpoint)] = runs
     src, references, gold_file = _text(folder, config, given)
     split = str.split if given.src else splitter(config)
     src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
     gold = read_gold(gold_file, src_words, tgt_words, given.one_based) if gold_file else None
-    maps = config.model.decoder.attention_maps
-    if not maps:
-        raise UserError(f"{folder.folder}: there is nothing to align: this model sees the source through one vector")
-    if given.map is not None and not 1 <= given.map <= len(maps):
-        raise UserError(f"--map {given.map}: the model has maps 1 to {len(maps)}")
-    names = map_names(maps)
+    names = map_names(config.model.decoder.attention_maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
-    choices = _choices(trained.load(runs, config).translator, src, references, split)
+    choices = _choices(load(runs, config).translator, src, references, split)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
     name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
@@ -70,21 +79,21 @@ def run(runs: Sequence[tuple[Run, str]], config: Config, given: argparse.Namespa
     else:
         _print(agreements(choices, tgt_words, gold, names if given.heads else names[:1]), str(folder.folder))
     print(f"{len(src):,} alignments ({names[number]['map']}) in {out}")
+    return 0
 
 
 def _choices(
     translator: Translator, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
 ) -> list[Tensor]:
-    """What each target word of each pair looks at most, (2, M, I)."""
+    """The most attended source word of each target word of each pair: (2, M, I), see ``most_attended``."""
     from seq2seq.evaluation.alignment import look, most_attended, word_maps
-    from seq2seq.training.logging import Display
+    from seq2seq.terminal.progress import progress
 
     choices: dict[int, Tensor] = {}
-    with Display() as display:
-        display.doing("aligning")
+    with progress("aligning", len(src)) as done:
         for pair in look(translator, src, references, split):
             choices[pair.number] = most_attended(word_maps(pair.attention, pair.tgt, pair.src))
-            display.update(len(choices) / len(src), f"{len(choices)}/{len(src)}")
+            done(1)
     return [choices[n] for n in range(len(src))]
 
 
@@ -109,14 +118,11 @@ def _text(folder: Run, config: Config, given: argparse.Namespace) -> tuple[list[
 
 
 def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from seq2seq.terminal.tables import print_table
 
     figures = ("aer", "precision", "recall")
-    table = Table(title=f"{title}\nword alignment by attention; *: target punctuation left out", title_justify="left")
-    for column in ("map", "step", "AER", "prec.", "recall", "AER*", "prec.*", "recall*"):
-        table.add_column(column, justify="left" if column in ("map", "step") else "right")
-    for row in rows:
-        values = [f"{row[key + ending]:.3f}" for ending in ("", "_words") for key in figures]
-        table.add_row(row["map"], row["state"], *values)
-    Console().print(table)
+    title = f"{title}\nword alignment by attention; *: target punctuation left out"
+    columns = ("map", "step", "AER", "prec.", "recall", "AER*", "prec.*", "recall*")
+    cells = [[f"{row[key + ending]:.3f}" for ending in ("", "_words") for key in figures] for row in rows]
+    named = [[row["map"], row["state"], *values] for row, values in zip(rows, cells, strict=True)]
+    print_table(title, columns, named, left=("map", "step"))

@@ -1,17 +1,18 @@
-"""Completion of verbs, keys and values in the shell. Knows the schema and the YAML files; no torch."""
+"""``seq2seq completion``: verbs, keys and values for bash. Knows the schema and the YAML files; no torch."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
+from seq2seq.cli.arguments import Parser
 from seq2seq.cli.help import options_below
+from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
 from seq2seq.config.overrides import CHANGEABLE
 from seq2seq.config.validation import known_keys
 from seq2seq.export.options import QUANTIZATIONS, TARGETS
 from seq2seq.study.options import SET_BY_THE_STUDY, STUDY_KEYS
-
-VERBS = ("train", "evaluate", "translate", "compare", "report", "align", "score", "export", "configs", "completion")
 
 BASH = r"""# bash completion of seq2seq; use it by:  eval "$(seq2seq completion)"
 _seq2seq() {
@@ -30,9 +31,27 @@ _seq2seq() {
 complete -o nospace -F _seq2seq seq2seq"""
 
 
+def parser() -> Parser:
+    """The arguments of the verb."""
+    about = 'Print the completion script for bash. Use it by: eval "$(seq2seq completion)"'
+    taken = Parser("completion", about)
+    taken.add_argument("words", nargs="*", metavar="WORD", help="words to complete (the script passes them)")
+    return taken
+
+
+def validate(given: argparse.Namespace) -> list[str]:
+    """The words of a command, the last of which is to be completed."""
+    return [word for word in given.words if word != "--"]
+
+
+def run(given: argparse.Namespace, words: list[str]) -> int:
+    """Print the script, or the completions of the last word, one a line."""
+    print("\n".join(complete(words)) if given.typed else BASH)
+    return 0
+
+
 def complete(words: Sequence[str]) -> list[str]:
-    """What the last of ``words`` (the command's arguments so far) can become."""
-    words = [word for word in words if word != "--"]
+    """Completions of the last of ``words``, which are the arguments of ``seq2seq`` so far."""
     if len(words) <= 1:
         start = words[0] if words else ""
         return [f"{verb} " for verb in VERBS if verb.startswith(start)]

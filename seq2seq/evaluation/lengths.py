@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seq2seq.evaluation.metrics import BLEU
-from seq2seq.runs.records import Third
+from seq2seq.runs.records import Scores, Third
 
 THIRDS = ("shortest", "middle", "longest")
 
@@ -26,3 +26,11 @@ def by_thirds(src: Sequence[str], hypotheses: Sequence[str], references: Sequenc
         least, most = words[chosen[0]], words[chosen[-1]]
         rows.append({"third": name, "from_words": least, "to_words": most, "sentences": len(chosen), "bleu": bleu})
     return rows
+
+
+def figures_by_length(scores: Scores) -> dict[str, str]:
+    """The rows of a table: BLEU of each third of the sentences, where ``scores`` has them."""
+    return {
+        f"  BLEU, {row['third']} third ({row['from_words']}–{row['to_words']} words)": f"{row['bleu']:.2f}"
+        for row in scores.get("by_length", [])
+    }

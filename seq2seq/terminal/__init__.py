@@ -1,1 +1,1 @@
-"""What people read in a terminal of 80 columns."""
+"""Text for a terminal of 80 columns: tables, progress, attention. Knows figures and texts, nothing of the package."""

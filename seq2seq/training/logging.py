@@ -9,15 +9,11 @@ import io
 import json
 import math
 import shutil
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -37,7 +33,6 @@ LAYOUT = {
         "speed": ["Multiline", ["train/tokens_per_s"]],
     }
 }
-PLAIN_SECONDS = 30.0  # between two lines where the output is no terminal
 
 
 class RunLog:
@@ -133,43 +128,3 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
 
 def _labels(pieces: Sequence[str]) -> list[str]:
     return [piece.replace("▁", " ").replace("$", r"\$") or " " for piece in pieces]
-
-
-class Display:
-    """The training in the terminal: a bar where there is one, else a plain line every half minute. Writes to stderr."""
-
-    def __init__(self, total: float = 1.0) -> None:
-        self.console = Console(stderr=True, highlight=False)
-        self.live = self.console.is_terminal
-        self.said = time.monotonic()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[figures]}"),
-        )
-        self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
-        self.task = self.progress.add_task("", total=total, figures="")
-
-    def __enter__(self) -> Display:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def update(self, share: float, figures: str) -> None:
-        """Show how far the training is (0 to 1), and its figures."""
-        self.progress.update(self.task, completed=share, figures=figures)
-        if not self.live and time.monotonic() - self.said >= PLAIN_SECONDS:
-            self.said = time.monotonic()
-            print(f"{share:5.1%}  {figures}", file=sys.stderr, flush=True)
-
-    def doing(self, what: str) -> None:
-        """Say what holds the training up."""
-        self.progress.update(self.task, description=what)
-
-    def say(self, line: str) -> None:
-        """A line that stays."""
-        self.console.print(line, markup=False, soft_wrap=True)

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from seq2seq.config.schema import Config
-from seq2seq.data import files
 from seq2seq.data.encoded import Corpus, prepare
-from seq2seq.decoding.translator import Translation
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, evaluate
-from seq2seq.evaluation.metrics import TER, USUAL
+from seq2seq.evaluation.lengths import figures_by_length
+from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
 from seq2seq.runs.fingerprint import fingerprint
-from seq2seq.runs.loading import TrainedModel, saved_split, split_of_source, unzip
 from seq2seq.runs.records import Fingerprint, Sample, Summary
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process
 from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
 from seq2seq.terminal import tables
-from seq2seq.training.logging import Display, RunLog
+from seq2seq.terminal.progress import progress
+from seq2seq.training.logging import RunLog
 from seq2seq.training.trainer import Trainer
 
 
@@ -49,13 +45,13 @@ def train(config: Config) -> Run:
         _check_config(run, config)
     if goes_on and run.finished:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
-        tables.print_result(run, run.load_summary())
+        print_result(run, run.load_summary())
         return run
     with run.locked():
         trainer = _begin(config, run, goes_on)
         trainer.train()
         summary = _finish(trainer)
-    tables.print_result(run, summary)
+    print_result(run, summary)
     return run
 
 
@@ -69,8 +65,8 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     corpus = prepare(config.data)
     torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
     model = build(config.model, *corpus.subwords.sizes)
-    tables.print_corpus(config, corpus)
-    tables.print_parameters(config.model.name, parameters_by_part(model))
+    print_corpus(config, corpus)
+    print_parameters(config.model.name, parameters_by_part(model))
     _prepare_folder(config, run, corpus, goes_on)
     trainer = Trainer(config, corpus, model, run, device)
     if trainer.state.step:
@@ -190,116 +186,51 @@ def sample_translations(src: Sequence[str], references: Sequence[str], evaluatio
     return [Sample(src=src[n], reference=references[n], translation=evaluation.translations[n][0].text) for n in chosen]
 
 
-# ------------------------------------------------------------------------------------------------------ evaluate
+# --------------------------------------------------------------------------------------------------------- tables
 
 
-def evaluate_run(
-    loaded: TrainedModel, src_file: str | None, ref_file: str | None, ter: bool, as_json: bool, out: str | None
-) -> None:
-    """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
-    config = loaded.config
-    if src_file and ref_file:
-        name = Path(src_file).name
-        src, references = unzip(files.text_files(src_file, ref_file).pairs())
-    else:
-        name = config.data.split
-        asked = config.data.split_options(name) != loaded.run.load_config().data.split_options(name)  # for other files
-        saved = None if asked else saved_split(loaded.run, name)
-        src, references = saved or split_of_source(config, name)
-    metrics = (*USUAL, TER) if ter else USUAL
-    with progress("evaluating", len(src)) as done:
-        evaluation = evaluate(
-            loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done
+def print_corpus(config: Config, corpus: Corpus) -> None:
+    """Pairs and tokens of each split, the dropped pairs by reason, and a warning where test pairs occur in train."""
+    title = f"{config.data.name}: {config.data.src} → {config.data.tgt}"
+    counts = [(split, corpus.counts[split]) for split in ("train", "valid", "test")]
+    rows = [(split, f"{count['kept']:,}", f"{count['target_tokens']:,}") for split, count in counts]
+    tables.print_table(title, ("split", "pairs", "target tokens"), rows)
+    train = corpus.counts["train"]
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in train["dropped"].items() if count) or "none"
+    size = corpus.subwords.sizes[1]
+    tables.say(f"training pairs read {train['read']:,}, dropped: {dropped}; target vocabulary {size:,} tokens")
+    if train["overlap"]:
+        tables.say(
+            f"warning: {train['test_in_train']:,} test pairs and {train['valid_in_train']:,} validation pairs occur "
+            f"in train ({train['overlap']:,} training pairs): their scores flatter the model"
         )
-    models = "ensemble" if len(loaded.models) > 1 else loaded.checkpoint
-    folder = Path(out) if out else loaded.run.evaluation(f"{name}-{models}")
-    evaluation.scores["models"] = loaded.models
-    evaluation.scores["decode"] = asdict(config.decode)
-    evaluation.save(folder)
-    tables.print_evaluation(evaluation.scores, folder, as_json)
 
 
-@contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr; yields the function that is told how many are done. Without a total it only counts."""
-    finished = 0
-    with Display() as display:
-        display.doing(what)
-
-        def done(count: int) -> None:
-            nonlocal finished
-            finished += count
-            display.update(finished / total if total else 0.0, f"{finished}/{total or '?'}")
-
-        yield done
+def print_parameters(name: str, counts: dict[str, int]) -> None:
+    """The number of parameters of each part of the model."""
+    rows: list[tuple[str, str] | None] = [(part, f"{count:,}") for part, count in counts.items()]
+    tables.print_table(f"parameters of {name}", ("part", "parameters"), [*rows[:-1], None, rows[-1]])
 
 
-# ----------------------------------------------------------------------------------------------------- translate
-
-CHUNK = 2_000  # lines translated at once from a file or a pipe
-
-
-def translate(loaded: TrainedModel, source: str | None, out: str | None, attention: bool) -> None:
-    """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal."""
-    if source is None and sys.stdin.isatty():
-        _converse(loaded, attention)
-        return
-    total, lines = _opened(source) if source else (None, stdin_lines())
-    options = loaded.config.decode
-    texts: list[str] = []
-    number = 0
-    with progress("translating", total) as done:
-        while chunk := list(itertools.islice(lines, CHUNK)):
-            found = loaded.translator.translate(chunk, options, attention, done)
-            written = [render(number + n, each, options.nbest, attention) for n, each in enumerate(found, start=1)]
-            number += len(chunk)
-            if out is None:
-                sys.stdout.write("".join(written))
-                sys.stdout.flush()
-            else:
-                texts += written
-    if out is not None:
-        write_atomically(Path(out), "".join(texts))
-
-
-def _opened(source: str) -> tuple[int, Iterator[str]]:
-    """The number of lines of a file, and the lines; an empty file has none."""
-    path = Path(source)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{source}: not a regular file: pipe it into standard input instead")
-    if path.is_file() and path.stat().st_size == 0:
-        return 0, iter(())
-    return files.measure(source)[0], files.lines(source)
-
-
-def stdin_lines() -> Iterator[str]:
-    """Lines of standard input, split at the line feed alone. Raises ``UserError`` for one that is not UTF-8."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"standard input:{number}: not UTF-8: convert the text to UTF-8") from error
-
-
-def render(number: int, found: Sequence[Translation], nbest: int, attention: bool) -> str:
-    """The output for one line: its translation, or with n-best ``number<TAB>score<TAB>translation`` for each."""
-    if nbest > 1:
-        return "".join(f"{number}\t{each.score:.4f}\t{each.text}\n" for each in found)
-    return f"{found[0].text}\n" + (tables.alignment(found[0]) if attention else "")
-
-
-def _converse(loaded: TrainedModel, attention: bool) -> None:
-    print("type a sentence; an empty line ends", file=sys.stderr)
-    number = 0
-    while True:
-        try:
-            print("> ", end="", file=sys.stderr, flush=True)
-            line = input()
-        except EOFError:
-            return
-        if not line.strip():
-            return
-        number += 1
-        options = loaded.config.decode
-        [found] = loaded.translator.translate([line], options, attention)
-        sys.stdout.write(render(number, found, options.nbest, attention))
+def print_result(run: Run, summary: Summary) -> None:
+    """The scores of a finished run, three translations, and what to type next."""
+    test, folder = summary["test"], run.folder
+    figures = {
+        "weights": summary["checkpoint"],
+        "loss (nats a token)": f"{test['nll']:.3f}",
+        "perplexity": f"{test['ppl']:.2f}",
+        "BLEU": f"{test['bleu']:.2f}",
+        **figures_by_length(test),
+        "chrF": f"{test['chrf']:.2f}",
+        "training time": tables.duration(summary["seconds"]),
+        "target tokens": f"{summary['tokens']:,}",
+        "tokens/s in training": f"{summary['tokens_per_second']:,.0f}",
+    }
+    tables.print_figures(f"test of {folder}", figures)
+    for metric in USUAL:
+        tables.say(f"{metric.label} signature  {metric.signature_of(test)}")
+    for sample in summary["samples"]:
+        tables.say(f"\nsource       {sample['src']}\ntranslation  {sample['translation']}")
+        tables.say(f"reference    {sample['reference']}")
+    tables.say(f"\nnext:  seq2seq translate {folder}\n       seq2seq evaluate {folder} decode.beam=1")
+    tables.say("       make tensorboard")

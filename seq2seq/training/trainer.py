@@ -21,7 +21,8 @@ from seq2seq.runs.run import Run
 from seq2seq.system.devices import choose_precision
 from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
-from seq2seq.training.logging import Display, RunLog
+from seq2seq.terminal.progress import Display
+from seq2seq.training.logging import RunLog
 from seq2seq.training.optimizer import learning_rate
 from seq2seq.training.progress import RunningMetrics, TrainState, progress, schedule_progress
 from seq2seq.training.update import Updater

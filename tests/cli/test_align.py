@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import inspect
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from seq2seq.cli import align as aligning
-from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config, DataConfig, GrammarConfig, ModelConfig, SplitConfig
 from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
@@ -21,7 +19,7 @@ from seq2seq.evaluation.alignment import Gold, agreement, parse_links
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.loading import unzip
-from seq2seq.runs.run import Run, find
+from seq2seq.runs.run import Run
 from seq2seq.system.files import write_atomically
 
 Make = Callable[..., Run]
@@ -56,10 +54,8 @@ def make(
 
 
 def align(run: Run, *arguments: str, options: tuple[str, ...] = ()) -> None:
-    parser = argparse.ArgumentParser()
-    aligning.add_arguments(parser)
-    found = find(run.folder)
-    aligning.run([found], override(found[0].load_config(), options), parser.parse_args(arguments))
+    given = aligning.parser().read([str(run.folder), *options, *arguments])
+    assert aligning.run(given, aligning.validate(given)) == 0
 
 
 def written(path: Path) -> list[set[tuple[int, int]]]:
@@ -156,9 +152,8 @@ def test_mistakes_are_answered(make: Make, tmp_path: Path) -> None:
         align(run, "--src", "x")
     with pytest.raises(UserError, match="--one-based says how --gold counts"):
         align(run, "--one-based")
-    given = argparse.Namespace(src=None, ref=None, gold=None, one_based=False)
     with pytest.raises(UserError, match="give one run"):
-        aligning.run([(run, "best")] * 2, run.load_config(), given)
+        aligning.validate(aligning.parser().read([str(run.folder)] * 2))
     with pytest.raises(UserError, match="no such file"):
         align(run, "--gold", str(tmp_path / "gold"))
 
@@ -171,5 +166,6 @@ def test_arguments_are_known_without_torch() -> None:
         for name in node.names
     }
     ours = {name for name in loaded if name.startswith("seq2seq")}
-    assert ours == {"seq2seq.system.files", "seq2seq.config.schema", "seq2seq.errors", "seq2seq.runs.run"}
+    light = {"seq2seq.system.files", "seq2seq.config.schema", "seq2seq.errors", "seq2seq.runs.run"}
+    assert ours == light | {"seq2seq.cli.arguments"}
     assert not loaded & {"torch", "sentencepiece", "rich"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import pty
@@ -13,15 +14,16 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
-from seq2seq.cli.completion import VERBS
 from seq2seq.cli.help import options_below
 from seq2seq.cli.main import main
+from seq2seq.cli.verbs import VERBS
 from seq2seq.config.schema import Config
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
@@ -583,6 +585,23 @@ def test_help_names_every_verb(capfd: Any) -> None:
     out = capfd.readouterr().out
     assert all(f"seq2seq {verb}" in out for verb in VERBS)
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_the_versions_are_told_without_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, "--version"], capture_output=True, text=True)
+    said, loaded = done.stdout.splitlines()
+    assert said == f"seq2seq-trainer {version('seq2seq-trainer')} (torch {version('torch')})"
+    assert loaded == "[] 0"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_one_shape_and_a_help_of_80_columns(verb: str, capsys: Any) -> None:
+    module = importlib.import_module(f"seq2seq.cli.{verb}")
+    assert all(callable(vars(module)[name]) for name in ("parser", "validate", "run"))
+    assert main([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: seq2seq {verb}")
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_train_help_has_every_option_with_its_default(capfd: Any) -> None:

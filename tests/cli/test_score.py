@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -52,9 +51,8 @@ def write(name: str, lines: list[str], end: str = "\n") -> None:
 
 
 def run(*arguments: str) -> None:
-    parser = argparse.ArgumentParser()
-    scoring.add_arguments(parser)
-    scoring.run(parser.parse_intermixed_args(arguments))
+    given = scoring.parser().read(arguments)
+    assert scoring.run(given, scoring.validate(given)) == 0
 
 
 def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -164,7 +162,9 @@ def test_the_language_chooses_the_tokeniser(folder: Path, capsys: pytest.Capture
 
 
 def test_torch_is_not_loaded() -> None:
-    code = "import sys, seq2seq.cli.score; assert not {'torch', 'datasets'} & set(sys.modules)"
+    code = (
+        "import sys, seq2seq.cli.score, seq2seq.evaluation.scoring; assert not {'torch', 'datasets'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

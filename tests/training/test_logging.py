@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,9 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
-from seq2seq.terminal import tables
 from seq2seq.training import session
-from seq2seq.training.logging import Display, RunLog
+from seq2seq.training.logging import RunLog
 from seq2seq.training.trainer import Stopped, Trainer
 
 TRAIN = {"loss", "nll", "ppl", "grad_norm", "lr", "tokens_per_s", "padding"}
@@ -40,7 +38,7 @@ def steps(accumulator: EventAccumulator, tag: str) -> list[int]:
 def train_to_the_end(config: Config, folder: Path, start: Callable[..., Trainer]) -> None:
     learner = start(config, folder)
     learner.train()
-    tables.print_result(learner.run, session._finish(learner))
+    session.print_result(learner.run, session._finish(learner))
 
 
 @pytest.fixture(scope="module")
@@ -173,13 +171,3 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         RunLog(Run(tmp_path / "file" / "run"), 0)
-
-
-def test_without_a_terminal_the_display_says_plain_lines(capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("seq2seq.training.logging.PLAIN_SECONDS", 0.0)
-    with Display() as display:
-        display.update(0.5, "loss 1.0")
-        display.say("step [1] done")
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == "50.0%  loss 1.0\nstep [1] done\n"

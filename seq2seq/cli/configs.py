@@ -1,0 +1,26 @@
+"""``seq2seq configs``. Knows the YAML files that ship."""
+
+from __future__ import annotations
+
+import argparse
+
+from seq2seq.cli.arguments import Parser
+
+
+def parser() -> Parser:
+    """The arguments of the verb: none."""
+    about = "List the experiments that ship: what experiment=NAME and make train CONFIG=NAME\ncan be."
+    return Parser("configs", about)
+
+
+def validate(given: argparse.Namespace) -> list[str]:
+    """The names."""
+    from seq2seq.config.compose import options_of
+
+    return options_of("experiment")
+
+
+def run(given: argparse.Namespace, names: list[str]) -> int:
+    """Print a name a line."""
+    print("\n".join(names))
+    return 0

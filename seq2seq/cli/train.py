@@ -1,0 +1,61 @@
+"""``seq2seq train``. Knows configs and the session that trains them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import threading
+
+from seq2seq.cli.arguments import Parser
+from seq2seq.cli.help import reference
+from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
+
+ABOUT = "Train a model, test it, and print the scores. The same command again goes on\nwhere it stopped."
+
+
+def parser() -> Parser:
+    """The arguments of the verb."""
+    taken = Parser("train", ABOUT, reference(("data", "model", "trainer", "decode", "")))
+    taken.add_argument("arguments", nargs="*", metavar="key=value", help="experiment=NAME, and options that differ")
+    return taken
+
+
+def validate(given: argparse.Namespace) -> Config:
+    """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
+    from seq2seq.config.compose import compose, options_of
+
+    if not any(argument.partition("=")[0] in ("experiment", "model") for argument in given.arguments):
+        names = ", ".join(options_of("experiment"))
+        raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}")
+    config = compose(given.arguments)
+    if config.data.source == "hub" and config.data.hub.repo:
+        from seq2seq.data.hub import check_reach
+        from seq2seq.runs.run import run_of
+
+        if not run_of(config).finished:
+            check_reach(config.data)
+    return config
+
+
+def run(given: argparse.Namespace, config: Config) -> int:
+    """Train; a stop says how to go on."""
+    from seq2seq.training import session
+    from seq2seq.training.trainer import Stopped
+
+    threading.excepthook = _no_traceback_for_os_errors
+    try:
+        session.train(config)
+    except (Stopped, KeyboardInterrupt) as stop:
+        again = [argument for argument in given.arguments if not argument.startswith("overwrite=")]
+        done = "stopped and saved" if isinstance(stop, Stopped) else "stopped"
+        print(f"{done}; to go on, the same command again: {shlex.join(['seq2seq', 'train', *again])}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _no_traceback_for_os_errors(told: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer thread hands a full disk on to the main thread, which reports it."""
+    if not isinstance(told.exc_value, OSError):
+        threading.__excepthook__(told)

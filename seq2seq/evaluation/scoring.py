@@ -1,0 +1,101 @@
+"""Scores of any systems' translations, their confidence intervals and significance tests. Knows texts; no files."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from seq2seq.evaluation.metrics import USUAL, SufficientStatistics, TextMetric
+from seq2seq.evaluation.statistics import Indices, by_bucket, difference, holm, interval
+
+TESTS = ("p_bootstrap", "p_randomisation")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class System:
+    """A system's name, the file of each seed, and by metric the sufficient statistics of each seed's sentences."""
+
+    name: str
+    files: list[str]
+    statistics: dict[str, list[SufficientStatistics]]
+
+    @classmethod
+    def of(cls, name: str, texts: dict[str, list[str]], references: Sequence[str], language: str) -> System:
+        """The system whose translations are ``texts``, by the file of each seed."""
+        seeds = texts.values()
+        by_metric = {m.label: [m.statistics(text, references, language) for text in seeds] for m in USUAL}
+        return cls(name, list(texts), by_metric)
+
+
+def score_systems(
+    systems: Sequence[System], lengths: Sequence[int], edges: Sequence[int], language: str
+) -> dict[str, Any]:
+    """Scores and pairwise differences, of all sentences and by source length, as plain data.
+
+    Args:
+        systems: at least one; all translate the same sentences.
+        lengths: words of each source sentence; without them nothing is told by length.
+        edges: upper ends of the buckets of length, in words.
+        language: of the target, for the signatures.
+    """
+    sentences = len(systems[0].statistics[USUAL[0].label][0])
+    everything = np.arange(sentences)
+    buckets = by_bucket(lengths, edges) if lengths else []
+    by_length: list[Row] = [
+        {
+            "words": bucket.name,
+            "sentences": len(bucket.indices),
+            "small": bucket.small,
+            "systems": _scored(systems, bucket.indices),
+            "differences": _compared(systems, bucket.indices),
+        }
+        for bucket in buckets
+    ]
+    overall = _compared(systems, everything)
+    _correct(overall)
+    _correct([row for bucket in by_length for row in bucket["differences"]])
+    return {
+        "sentences": sentences,
+        "systems": _scored(systems, everything),
+        "differences": overall,
+        "by_length": by_length,
+        "signatures": {metric.label: metric.signature(language) for metric in USUAL},
+    }
+
+
+def _scored(systems: Sequence[System], chosen: Indices) -> list[Row]:
+    rows = []
+    for system in systems:
+        row: Row = {"system": system.name, "files": system.files}
+        for metric in USUAL:
+            counts = [seed[chosen] for seed in system.statistics[metric.label]]
+            seeds = [float(metric.score(seed.sum(0))) for seed in counts]
+            row[metric.label] = {**asdict(interval(counts, metric)), "seeds": seeds}
+        rows.append(row)
+    return rows
+
+
+def _compared(systems: Sequence[System], chosen: Indices) -> list[Row]:
+    """The difference of each pair of systems in each metric."""
+
+    def of(system: System, metric: TextMetric) -> list[SufficientStatistics]:
+        return [seed[chosen] for seed in system.statistics[metric.label]]
+
+    return [
+        {"a": a.name, "b": b.name, "metric": metric.label, **asdict(difference(of(a, metric), of(b, metric), metric))}
+        for metric in USUAL
+        for a, b in itertools.combinations(systems, 2)
+    ]
+
+
+def _correct(rows: Sequence[Row]) -> None:
+    """Add to each p-value its value after Holm's correction for the number of rows with the same metric."""
+    for metric, test in itertools.product(USUAL, TESTS):
+        family = [row for row in rows if row["metric"] == metric.label]
+        for row, adjusted in zip(family, holm([row[test] for row in family]), strict=True):
+            row[f"{test}_holm"] = adjusted

@@ -1,0 +1,68 @@
+"""Progress on stderr: a bar in a terminal, a line now and then elsewhere. Knows shares and texts alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_SECONDS = 30.0  # between two lines where stderr is no terminal
+
+
+class Display:
+    """The one line that says how far a process is. A context manager."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.live = self.console.is_terminal
+        self.said = time.monotonic()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
+        )
+        self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
+        self.task = self.progress.add_task("", total=1.0, figures="")
+
+    def __enter__(self) -> Display:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def update(self, share: float, figures: str) -> None:
+        """Show the share done (0 to 1), and figures beside it."""
+        self.progress.update(self.task, completed=share, figures=figures)
+        if not self.live and time.monotonic() - self.said >= PLAIN_SECONDS:
+            self.said = time.monotonic()
+            print(f"{share:5.1%}  {figures}", file=sys.stderr, flush=True)
+
+    def doing(self, what: str) -> None:
+        """Show the name of the phase: training, validating."""
+        self.progress.update(self.task, description=what)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar; it stays."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how many of ``total`` are done (None: unknown). Yields a function that is told how many more are."""
+    finished = 0
+    with Display() as display:
+        display.doing(what)
+
+        def done(count: int) -> None:
+            nonlocal finished
+            finished += count
+            display.update(finished / total if total else 0.0, f"{finished}/{total or '?'}")
+
+        yield done
