@@ -1,1 +1,1 @@
-"""Every option: its schema, the YAML files that hold presets, the checks. Imports neither torch nor datasets."""
+"""The options: their schema, the composition of YAML files, the checks. Imports neither torch nor datasets."""

@@ -1,7 +1,7 @@
 """From the command line to a typed config, through Hydra. Knows the YAML files; no torch and no datasets.
 
-Hydra composes, ``validation`` checks. Hydra's compose API stands in for its decorator: no logging set-up, no change of
-folder, no time stamp in the run's name, and every error is a line of ours.
+Hydra's compose API is used instead of its decorator, which would set up logging, change the folder and put a time
+stamp into the run's name. ``validation`` checks the composed config.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def options_of(group: str) -> list[str]:
 def compose(arguments: Sequence[str]) -> Config:
     """The config of ``key=value`` arguments over the YAML files.
 
-    ``experiment=path/to/mine.yaml`` takes a file of the user's own.
+    ``experiment=path/to/mine.yaml`` names a user's own file.
 
     Raises:
-        UserError: a mistyped key, group or value, in one line that offers the nearest name.
+        UserError: a mistyped key, group or value, in one line with the nearest known name.
     """
     register_configs()
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,10 @@ def compose(arguments: Sequence[str]) -> Config:
 
 @contextmanager
 def hydra_explained(own: str = "") -> Iterator[None]:
-    """Hydra set up on our YAML files, and its errors as one line; ``own``: what the user calls his experiment."""
+    """Initialise Hydra on ``configs/``, and raise its errors as ``UserError``.
+
+    ``own`` is the path of the user's own experiment, which replaces its internal name in messages.
+    """
     try:
         with initialize_config_module("seq2seq.configs", version_base="1.3"):
             yield
@@ -100,7 +103,7 @@ def hydra_explained(own: str = "") -> Iterator[None]:
 
 
 def _own_experiment(argument: str, folder: Path) -> str:
-    """Copy a user's own YAML file to where Hydra finds it as an experiment."""
+    """Copy a user's own YAML file into ``folder``, as an experiment that Hydra finds there."""
     key, _, value = argument.partition("=")
     if key != "experiment" or not value.endswith((".yaml", ".yml")):
         return argument
@@ -110,12 +113,12 @@ def _own_experiment(argument: str, folder: Path) -> str:
         content = OmegaConf.create(text)
     except OSError as error:
         raise UserError(f"{value}: cannot be read ({error.strerror}): give the path of a YAML file") from error
-    except Exception as error:  # YAML's errors have no common base that says more than "Exception"
+    except Exception as error:  # the YAML libraries raise errors without a common base
         raise UserError(f"{value}: not YAML ({first_line(error)})") from error
     if not isinstance(content, DictConfig):
         raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
     _check_own_keys(OmegaConf.to_container(content), value)
-    # Under a name that no shipped experiment has: the user's file may be called lstm.yaml, or what Hydra cannot parse.
+    # The file's own name may be that of a shipped experiment, or one that Hydra cannot parse.
     header = "" if "@package" in text else "# @package _global_\n"
     (folder / "experiment").mkdir(exist_ok=True)
     (folder / "experiment" / f"{OWN}.yaml").write_text(header + text, encoding="utf-8")
@@ -137,10 +140,10 @@ def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
 
 
 def check_arguments(arguments: Sequence[str], own: Path) -> None:
-    """Check the names of keys and of group choices, before anything is composed.
+    """Check the names of keys and of group choices before composition.
 
     Raises:
-        UserError: with the nearest name there is.
+        UserError: an unknown name, with the nearest known one.
     """
     known = known_keys()
     for argument in arguments:
@@ -157,7 +160,7 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
 
 
 def check_choice(group: str, choice: str) -> None:
-    """That a config group offers the choice. Raises ``UserError`` with what it offers."""
+    """Raise ``UserError``, with the choices there are, if a config group does not offer ``choice``."""
     choices = options_of(group)
     if choice not in choices:
         raise UserError(f"unknown {group} {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")

@@ -1,4 +1,4 @@
-"""``key=value`` over the config that a run was saved with. Knows configs; no torch."""
+"""``key=value`` arguments that change the saved config of a run. Knows configs; no torch."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid."
 
 
 def first_line(error: Exception) -> str:
-    """What an error of Hydra or YAML says, in one line."""
+    """The message of an error of Hydra or YAML, in one line."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    if lines[0].endswith(":"):  # Hydra says where, and what in the lines below
+    if lines[0].endswith(":"):  # Hydra's first line is the place, the next the reason
         key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
         return f"{lines[0]} {key and f'{key}: '}{lines[1]}"
     return lines[0]
 
 
 def parse(argument: str) -> Override:
-    """``key=value`` in Hydra's grammar. Raises ``UserError`` where it is not."""
+    """Parse ``key=value`` in Hydra's grammar. Raises ``UserError`` if it cannot be parsed."""
     try:
         return OverridesParser.create().parse_override(argument)
     except HydraException as error:
@@ -35,16 +35,16 @@ def parse(argument: str) -> Override:
 
 
 def override(config: Config, arguments: Sequence[str]) -> Config:
-    """The run's config with what may differ once it is trained: the search, the split, the device.
+    """Change the options of a trained run that may still change: the search, the split, the device.
 
-    A run translates on whatever machine it is on: the device that it was trained on is not asked for again.
+    The device is "auto" again unless it is given, since a run may be used on another machine than it was trained on.
 
     Raises:
         UserError: an unknown key, a wrong value, or a key that only means something before training.
     """
     plain = to_plain(config)
     plain["device"] = "auto"
-    if plain["trainer"]["precision"] == "fp16":  # which needs a GPU
+    if plain["trainer"]["precision"] == "fp16":  # needs a GPU
         plain["trainer"]["precision"] = "auto"
     for argument in arguments:
         parsed = parse(argument)
@@ -69,7 +69,7 @@ def override(config: Config, arguments: Sequence[str]) -> Config:
 
 
 def change_decode(decode: DecodeConfig, changes: Mapping[str, Any]) -> DecodeConfig:
-    """The search with some of its options changed. Raises ``UserError`` for unknown options and impossible values."""
+    """Change options of the search. Raises ``UserError`` for unknown options and impossible values."""
     fields = {field.name: field for field in dataclasses.fields(DecodeConfig)}
     for name, value in changes.items():
         if name not in fields:

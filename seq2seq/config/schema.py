@@ -1,7 +1,7 @@
-"""Every option of the program: one dataclass a section, in the order of the pipeline.
+"""Every option of the program: one dataclass for each section, in the order of the pipeline.
 
-The dataclasses hold the defaults, their units and their limits; ``validation`` checks them; ``configs/`` holds the
-values that make up a preset. Imports nothing heavy.
+Knows defaults, units and limits. ``validation`` checks them, and ``configs/`` holds the values of the presets. Imports
+nothing heavy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal, Optional
 from seq2seq.errors import UserError
 
 PAD, UNK, BOS, EOS = range(4)
-"""Ids of the marks, the same in every vocabulary: the one thing that data and models agree on."""
+"""Ids of padding, unknown subword, begin and end of sentence, the same in every vocabulary."""
 
 
 def option(
@@ -34,10 +34,10 @@ def option(
 
 @dataclass
 class SplitConfig:
-    """Where one split's pairs are; which key is read depends on ``data.source``."""
+    """Files of one split, or its name on the hub. ``data.source`` decides which of the keys are read."""
 
-    src: Optional[str] = option(None, "text file of source sentences, one a line (source: text)")
-    tgt: Optional[str] = option(None, "text file of target sentences, line by line beside src (source: text)")
+    src: Optional[str] = option(None, "text file with a source sentence in each line (source: text)")
+    tgt: Optional[str] = option(None, "text file with the translation of each line of src (source: text)")
     file: Optional[str] = option(None, "file with both sides (source: tsv, csv, jsonl, parquet)")
     split: Optional[str] = option(None, "name of the split in the repository (source: hub)")
 
@@ -66,10 +66,10 @@ class GrammarConfig:
 
 @dataclass
 class FilterConfig:
-    """What is dropped from the training split, always as a pair. Validation and test are never filtered."""
+    """Limits that drop pairs from the training split. Validation and test are never filtered."""
 
     max_length: int = option(128, "longest training sentence on either side, in tokens, EOS included", low=2)
-    max_ratio: Optional[float] = option(None, "largest length ratio of the two sides, in tokens", low=1)
+    max_ratio: Optional[float] = option(None, "longer side of a pair over the shorter, both in tokens, at most", low=1)
     deduplicate: bool = option(False, "keep only the first of identical pairs")
 
 
@@ -82,13 +82,15 @@ class SubwordConfig:
     joint: bool = option(True, "one vocabulary for both languages")
     byte_fallback: bool = option(True, "spell unknown characters in bytes (costs 256 subwords)")
     character_coverage: float = option(1.0, "share of the characters that get a subword of their own", above=0, high=1)
-    training_pairs: int = option(1_000_000, "pairs, taken evenly from the training split, that train it", low=1)
+    training_pairs: int = option(
+        1_000_000, "train SentencePiece on at most so many pairs, spread over the split", low=1
+    )
     sampling: float = option(0.0, "subword regularisation: BPE dropout or unigram smoothing (0: off)", low=0, high=1)
 
 
 @dataclass
 class DataConfig:
-    """Which text, and how it becomes ids."""
+    """The corpus, and how its text becomes ids."""
 
     name: str = option("embedded", "name of the corpus: first folder below outputs/")
     source: str = option(
@@ -107,7 +109,7 @@ class DataConfig:
     grammar: GrammarConfig = field(default_factory=GrammarConfig)
     filters: FilterConfig = field(default_factory=FilterConfig)
     subwords: SubwordConfig = field(default_factory=SubwordConfig)
-    split: str = option("test", "what evaluate scores; training ignores it", choices=("valid", "test"))
+    split: str = option("test", "split that evaluate scores; training ignores it", choices=("valid", "test"))
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
 
     def split_options(self, name: str) -> SplitConfig:
@@ -132,7 +134,7 @@ class EncoderConfig:
 
 @dataclass
 class DecoderConfig:
-    """Base of the decoders' options. The properties answer what the rest of the program may ask about a decoder."""
+    """Base of the decoders' options. The properties describe a decoder to code that does not know its class."""
 
     type: str = "???"
 
@@ -171,7 +173,7 @@ class RecurrentEncoderConfig(EncoderConfig):
 
 @dataclass
 class RecurrentDecoderConfig(DecoderConfig):
-    """What the two recurrent decoders share; they differ in the context alone."""
+    """Options of both recurrent decoders, which differ only in the context that they read."""
 
     cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
     width: int = option(256, "units", low=1)
@@ -180,10 +182,14 @@ class RecurrentDecoderConfig(DecoderConfig):
 
 @dataclass
 class FixedContextDecoderConfig(RecurrentDecoderConfig):
-    """Recurrent decoder that knows the source through one vector (Cho et al. 2014)."""
+    """Recurrent decoder that reads the source as a single vector (Cho et al. 2014)."""
 
     type: str = option("fixed_context", "kind of decoder", choices=("fixed_context",))
-    context: str = option("every_step", "where the vector is read", choices=("every_step", "initial"))
+    context: str = option(
+        "every_step",
+        "steps that read the vector: all, or the first through its state",
+        choices=("every_step", "initial"),
+    )
     context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1)
 
     @property
@@ -194,11 +200,11 @@ class FixedContextDecoderConfig(RecurrentDecoderConfig):
 
 @dataclass
 class AttentionDecoderConfig(RecurrentDecoderConfig):
-    """Recurrent decoder that looks back at every source position (Bahdanau et al. 2014)."""
+    """Recurrent decoder with attention over every source position (Bahdanau et al. 2014)."""
 
     type: str = option("attention", "kind of decoder", choices=("attention",))
-    score: str = option("additive", "energy of a position", choices=("additive", "dot", "general"))
-    attention_width: int = option(128, "units of the additive score", low=1)
+    score: str = option("additive", "score function of a source position", choices=("additive", "dot", "general"))
+    attention_width: int = option(128, "hidden units of the additive score function", low=1)
 
     @property
     def attention_maps(self) -> list[tuple[int, int]]:
@@ -208,15 +214,15 @@ class AttentionDecoderConfig(RecurrentDecoderConfig):
 
 @dataclass
 class TransformerOptions:
-    """What a stack of Transformer layers needs to know, on either side (Vaswani et al. 2017, section 3)."""
+    """Options of a stack of Transformer layers, in encoder and decoder (Vaswani et al. 2017, section 3)."""
 
-    width: int = option(128, "units of a position", low=1)
+    width: int = option(128, "units of each position", low=1)
     layers: int = option(2, "layers", low=1)
     heads: int = option(4, "attention heads; must divide the width", low=1)
     feed_forward: int = option(512, "units inside the feed-forward layer", low=1)
-    activation: str = option("relu", "inside the feed-forward layer", choices=("relu", "gelu"))
+    activation: str = option("relu", "activation function of the feed-forward layer", choices=("relu", "gelu"))
     norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
-    positions: str = option("sinusoidal", "position signal", choices=("sinusoidal", "learned"))
+    positions: str = option("sinusoidal", "position encoding", choices=("sinusoidal", "learned"))
     max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2)
 
 
@@ -257,16 +263,16 @@ DECODERS: dict[str, type[DecoderConfig]] = {
 
 @dataclass
 class ModelConfig:
-    """An encoder, a decoder, and the embeddings between the ids and them."""
+    """An encoder, a decoder and their embedding tables."""
 
     name: str = option("???", "name of the model: second folder below outputs/")
-    embedding: int = option(128, "units of a token's embedding", low=1)
+    embedding: int = option(128, "units of the embedding of a token", low=1)
     tie: str = option(
         "all",
-        "shared tables: none; output = target embedding with output layer; all = source embedding too",
+        "shared weights: none; output = target embedding and output layer; all = source embedding too",
         choices=("none", "output", "all"),
     )
-    dropout: float = option(0.0, "probability of dropping a unit while training", low=0, high=0.95)
+    dropout: float = option(0.0, "dropout probability", low=0, high=0.95)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
@@ -287,19 +293,23 @@ class OptimizerConfig:
         "inverse_sqrt", "learning rate after warm-up", choices=("inverse_sqrt", "cosine", "plateau", "constant")
     )
     warmup_steps: int = option(400, "updates of linear warm-up", low=0)
-    final_lr: float = option(0.02, "cosine: last rate as a share of lr", low=0, high=1)
-    plateau_factor: float = option(0.5, "plateau: factor after valid_patience", above=0, high=0.99)
+    final_lr: float = option(0.02, "cosine: rate at the end, as a share of lr", low=0, high=1)
+    plateau_factor: float = option(
+        0.5, "plateau: multiply the rate by this when plateau_patience runs out", above=0, high=0.99
+    )
     plateau_patience: int = option(2, "plateau: validations without a better NLL before the rate falls", low=1)
     clip_norm: float = option(1.0, "largest gradient norm (0: no clipping)", low=0)
 
 
 @dataclass
 class TrainerConfig:
-    """The training loop. It ends at the first limit that is reached."""
+    """The training loop, which ends at the first of its limits."""
 
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    batch_tokens: int = option(2_000, "padded positions of a batch, on its longer side", low=8)
-    accumulate: int = option(1, "batches an update", low=1)
+    batch_tokens: int = option(
+        2_000, "batch size: sentences x longest sentence of either side, padded, in tokens", low=8
+    )
+    accumulate: int = option(1, "batches whose gradients are added up for an update", low=1)
     max_steps: Optional[int] = option(None, "limit, in updates", low=1)
     max_epochs: Optional[int] = option(None, "limit, in passes over the training split", low=1)
     max_tokens: Optional[int] = option(None, "limit, in target tokens", low=1)
@@ -307,24 +317,26 @@ class TrainerConfig:
     label_smoothing: float = option(
         0.0, "share of the target's probability spread over the vocabulary", low=0, high=0.9
     )
-    precision: str = option("auto", "arithmetic of the matrix products", choices=("auto", "fp32", "bf16", "fp16"))
-    log_every: int = option(25, "updates between two points in the curves", low=1)
+    precision: str = option(
+        "auto", "number format of the matrix products (autocast)", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    log_every: int = option(25, "updates between two points of the training curves", low=1)
     valid_every: Optional[int] = option(
         None, "updates between validations (default: twenty in the whole training)", low=1
     )
     valid_pairs: Optional[int] = option(None, "translate only the first so many validation pairs", low=1)
-    samples: int = option(3, "sentences shown at each validation", low=0)
-    save_every: int = option(500, "updates between checkpoints, beside those at validations", low=1)
-    metric: str = option("bleu", "what the best checkpoint is chosen by", choices=("bleu", "chrf", "nll"))
+    samples: int = option(3, "translations printed at each validation", low=0)
+    save_every: int = option(500, "updates between checkpoints; each validation saves one as well", low=1)
+    metric: str = option("bleu", "validation metric that chooses the best checkpoint", choices=("bleu", "chrf", "nll"))
     patience: Optional[int] = option(None, "validations without a better metric before training stops", low=1)
     ema: float = option(
         0.0,
-        "decay, at each update, of the moving average of weights that is validated and kept (0: none)",
+        "EMA decay per update; the EMA weights are evaluated and saved (0: off)",
         low=0,
         high=0.9999,
     )
-    average: int = option(0, "average the last so many validations' weights for the test (0: use the best)", low=0)
-    max_skipped: int = option(20, "updates in a row that may be skipped for a non-finite gradient", low=1)
+    average: int = option(0, "test with the mean weights of the last so many validations (0: the best)", low=0)
+    max_skipped: int = option(20, "stop after so many updates in a row with a non-finite gradient", low=1)
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
 
 
@@ -335,19 +347,21 @@ class TrainerConfig:
 class DecodeConfig:
     """The search, the same for all models."""
 
-    beam: int = option(1, "hypotheses kept (1: greedy)", low=1)
-    nbest: int = option(1, "hypotheses returned a sentence; at most the beam", low=1)
-    length_penalty: str = option("average", "score of a hypothesis by length", choices=("none", "average", "gnmt"))
+    beam: int = option(1, "beam size: hypotheses kept for each sentence (1: greedy)", low=1)
+    nbest: int = option(1, "hypotheses returned for each sentence; at most the beam size", low=1)
+    length_penalty: str = option(
+        "average", "how the score of a hypothesis is normalised by length", choices=("none", "average", "gnmt")
+    )
     alpha: float = option(0.6, "strength of the gnmt length penalty (Wu et al. 2016, equation 14)", low=0)
-    min_length: int = option(0, "shortest output, in tokens", low=0)
-    max_ratio: float = option(2.0, "longest output: max_ratio x source + max_extra tokens", above=0)
-    max_extra: int = option(10, "longest output: max_ratio x source + max_extra tokens", low=0)
-    no_repeat_ngram: int = option(0, "n-grams of this size occur once in an output (0: off)", low=0)
+    min_length: int = option(0, "shortest translation, in tokens", low=0)
+    max_ratio: float = option(2.0, "longest translation: max_ratio x source + max_extra tokens", above=0)
+    max_extra: int = option(10, "longest translation: max_ratio x source + max_extra tokens", low=0)
+    no_repeat_ngram: int = option(0, "n-grams of this size occur at most once in a translation (0: off)", low=0)
     sample: bool = option(False, "draw tokens instead of searching; nbest independent draws")
     temperature: float = option(1.0, "divides the logits when sampling", above=0)
-    top_k: int = option(0, "sample from the k likeliest (0: all)", low=0)
-    top_p: float = option(1.0, "sample from the likeliest that make up this probability", above=0, high=1)
-    batch_tokens: int = option(4_000, "source positions translated at once", low=1)
+    top_k: int = option(0, "sample from the k likeliest tokens (0: all)", low=0)
+    top_p: float = option(1.0, "sample from the likeliest tokens whose probabilities sum to this", above=0, high=1)
+    batch_tokens: int = option(4_000, "batch size of the search, in padded source tokens", low=1)
 
 
 # ---------------------------------------------------------------------------------------------------------- root
@@ -365,4 +379,4 @@ class Config:
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
     outputs: str = option("outputs", "folder of all runs")
     name: Optional[str] = option(None, "run folder below outputs/ (default: data.name/model.name/seed<seed>)")
-    overwrite: bool = option(False, "throw away an existing run of this name")
+    overwrite: bool = option(False, "delete an existing run of this name first")

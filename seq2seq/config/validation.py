@@ -1,6 +1,6 @@
-"""Checks of the options: types, ranges, what must fit together, and the nearest name for a mistyped key.
+"""Checks of the options: types, ranges, combinations, and the nearest name for a mistyped key.
 
-Everything is checked here, once, before torch or datasets is imported: a typo is answered in two seconds.
+Knows the schema; imports neither torch nor datasets, so that a typo is reported within two seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def sections(node: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Fie
 
 
 def known_keys() -> list[str]:
-    """Every dotted key of the schema, those of all encoders and decoders included, with the sections themselves."""
+    """Every dotted key of the schema, sections included, for all encoders and decoders."""
     keys = {key for key, _, _ in sections(Config())}
     for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
         for kind in kinds.values():
@@ -41,10 +41,10 @@ def known_keys() -> list[str]:
 
 
 def validate(config: Config) -> Config:
-    """Check ranges, choices and what must fit together; return ``config``.
+    """Check ranges, choices and combinations of options; return ``config``.
 
     Raises:
-        UserError: naming the first key that is impossible, its value, and what is possible.
+        UserError: names the first impossible key, its value, and the possible values.
     """
     for key, f, value in sections(config):
         within_limits(key, value, f.metadata)
@@ -53,6 +53,7 @@ def validate(config: Config) -> Config:
 
 
 def within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
+    """Check a value against the limits of its ``option``. Raises ``UserError``."""
     if value is None or not limits:
         return
     if limits["choices"] and value not in limits["choices"]:
@@ -119,7 +120,7 @@ def _fit_together(config: Config) -> None:
 
 
 def check_decode(decode: DecodeConfig) -> None:
-    """Check what must fit together in a search. Raises ``UserError``."""
+    """Check combinations of options of the search. Raises ``UserError``."""
     if not decode.sample and decode.nbest > decode.beam:
         raise UserError(f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam")
 
@@ -133,9 +134,9 @@ def to_plain(config: Config) -> dict[str, Any]:
 
 
 def from_plain(plain: Mapping[str, Any], where: str) -> Config:
-    """The typed config of nested plain dictionaries (a saved run's, or what Hydra has composed).
+    """The typed config of nested plain dictionaries, from a saved run or from Hydra.
 
-    Nothing is interpolated: a stranger's ``${oc.env:HOME}`` is refused, not resolved.
+    Interpolations such as ``${oc.env:HOME}`` are refused, since a run folder may come from somebody else.
 
     Raises:
         UserError: unknown key (with the nearest name), wrong type, missing or impossible value; it names ``where``.
@@ -159,7 +160,7 @@ def from_plain(plain: Mapping[str, Any], where: str) -> Config:
 
 
 def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> None:
-    """Refuse a plain value where the schema has a section."""
+    """Raise ``UserError`` for a plain value in place of a section."""
     if not isinstance(plain, Mapping):
         first = dataclasses.fields(schema)[0].name
         raise UserError(f"{where}: {prefix[:-1] or 'this'} must be a section of keys, as in {prefix}{first}")
@@ -170,7 +171,7 @@ def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> No
 
 
 def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:
-    """The options' class of an encoder or decoder, by its type."""
+    """The options class of an encoder or decoder, by its type."""
     options = model.get(part)
     kind = options.get("type") if isinstance(options, Mapping) else None
     if not isinstance(kind, str) or kind not in kinds:
@@ -180,7 +181,7 @@ def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: 
 
 
 def explain(error: Any) -> str:
-    """One line for an error of OmegaConf: the key, what is wrong with it, and the nearest known key."""
+    """One line for an error of OmegaConf: the key, the reason, and the nearest known key."""
     key = getattr(error, "full_key", None) or ""
     message = str(getattr(error, "msg", None) or error).split("\n")[0].strip()
     if "not in struct" in message or "not in '" in message or type(error).__name__ == "ConfigKeyError":

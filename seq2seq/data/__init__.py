@@ -1,1 +1,1 @@
-"""From text in files, on the hub or out of the grammar to batches of ids. Knows no model."""
+"""From text in files, on the hub or from the grammar to batches of ids. Knows no model."""

@@ -1,7 +1,7 @@
-"""A corpus as ids on disk: prepared once, memory-mapped from then on. Knows sources, filters and subwords; no batches.
+"""A corpus as ids on disk: prepared once, then memory-mapped. Knows sources, filters and subwords; no batches.
 
-A side of a split is two flat arrays, ``ids`` and ``offsets``, so that neither opening nor reading depends on how large
-the corpus is. The folder's name is a hash of the text and of everything that was done to it.
+Each side of a split is a ragged array: all ids end to end in one file, and the offsets of the sentences in another.
+The time to open it does not grow with the corpus. The folder's name is a hash of the text, filters and subwords.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,44 @@ from numpy.typing import NDArray
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters, subwords
 from seq2seq.data.files import Pair
-from seq2seq.data.sources import Source, open_source
+from seq2seq.data.sources import SPLITS, Source, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.system.files import new_folder, read_json, write_json
 
-VERSION = 2  # of the layout below: part of the folder's name
+VERSION = 2  # of the files' layout; part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
 SIDES = ("src", "tgt")
 
 
+class SplitCounts(TypedDict):
+    """Numbers of one split."""
+
+    read: int  # pairs in the source
+    kept: int
+    target_tokens: int
+
+
+class TrainCounts(SplitCounts):
+    """Numbers of the training split, which is filtered and may contain held-out pairs."""
+
+    dropped: dict[str, int]  # pairs by reason, see filters.REASONS
+    overlap: int  # pairs that also occur in valid or test
+    valid_in_train: int
+    test_in_train: int
+
+
+class Counts(TypedDict):
+    """``counts.json`` of a prepared corpus."""
+
+    dtype: str  # of the ids
+    train: TrainCounts
+    valid: SplitCounts
+    test: SplitCounts
+
+
 class RaggedArray:
-    """Sequences of one type, end to end in a file, written once and then read through a memory map."""
+    """Sequences of different lengths, stored end to end in one memory-mapped file: row n is an array of its own."""
 
     def __init__(self, folder: Path, name: str, dtype: str) -> None:
         self.offsets: NDArray[np.int64] = np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
@@ -49,12 +75,12 @@ class RaggedArray:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Length of each of some sequences, without reading the others'."""
+        """The lengths of the given rows, (N,), read from the offsets alone."""
         return self.offsets[rows + 1] - self.offsets[rows]
 
 
 class RaggedWriter:
-    """Writes a ``RaggedArray``."""
+    """Writes the files of a ``RaggedArray``."""
 
     def __init__(self, folder: Path, name: str, dtype: str) -> None:
         self.path, self.dtype = folder / f"{name}.{dtype}", dtype
@@ -78,7 +104,7 @@ class RaggedWriter:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: ids of both sides, and the text where it is needed later."""
+    """One split: ids of both sides, and their text unless it is a training split that is encoded only once."""
 
     src: RaggedArray
     tgt: RaggedArray
@@ -88,7 +114,7 @@ class Split:
         return len(self.src)
 
     def lines(self, side: int) -> list[str]:
-        """The untouched text of side 0 (source) or 1 (target)."""
+        """The text of side 0 (source) or 1 (target), as the source of the corpus gave it."""
         assert self.text is not None
         return [self.line(side, row) for row in range(len(self))]
 
@@ -100,25 +126,25 @@ class Split:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything that training needs of the data."""
+    """A prepared corpus: the subwords, the encoded splits, and the counts of its pairs."""
 
     folder: Path
     subwords: Subwords
     splits: dict[str, Split]
-    counts: dict[str, Any]  # pairs read, kept, and dropped by reason; test pairs that occur in train
+    counts: Counts
     fingerprint: str
 
 
 def prepare(data: DataConfig) -> Corpus:
-    """Open the prepared corpus, preparing it first where that has not been done.
+    """Open the prepared corpus; prepare it first if its folder does not exist.
 
     Raises:
-        UserError: what the source, the subwords and the disk can do wrong; nothing half-written is left.
+        UserError: the source cannot be read, the vocabulary cannot be trained, or the folder cannot be written.
     """
     source = open_source(data)
     fingerprint = source.fingerprint()
     options: dict[str, Any] = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
-    # How strongly segmentation is sampled later changes nothing here, only whether the text must be kept.
+    # The probability of subword sampling changes nothing on disk; whether there is sampling decides if text is kept.
     options["subwords"]["sampling"] = data.subwords.sampling > 0
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
     folder = Path(data.cache) / "prepared" / name
@@ -136,7 +162,7 @@ def prepare(data: DataConfig) -> Corpus:
 def _open(folder: Path, fingerprint: str) -> Corpus:
     counts = read_json(folder / "counts.json", "prepared corpus")
     splits = {}
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"]) for side in SIDES]
         has_text = split != "train" or (folder / f"{split}.src.text.offsets.npy").exists()
         text = [RaggedArray(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
@@ -156,7 +182,7 @@ def _write(source: Source, data: DataConfig, folder: Path) -> None:
     vocabularies.save(folder)
     dtype = "uint16" if max(vocabularies.sizes) <= 1 << 16 else "int32"
     counts: dict[str, Any] = {"dtype": dtype}
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         counts[split] = _write_split(source, split, data, vocabularies, folder, dtype, held_out)
         if counts[split]["kept"] == 0:
             raise UserError(f"{source.describe(split)}: no pair is left after filtering: see data.filters")
@@ -171,12 +197,12 @@ def _write_split(
     folder: Path,
     dtype: str,
     held_out: dict[str, Counter[int]],
-) -> dict[str, Any]:
-    """Encode one split; only the training split is filtered."""
+) -> SplitCounts | TrainCounts:
+    """Encode one split and count its pairs; only the training split is filtered."""
     training = split == "train"
     dropped: Counter[str] = Counter()
     read = kept = overlap = tokens = 0
-    known: set[int] = set()  # held-out pairs that were met in train
+    known: set[int] = set()  # keys of the held-out pairs that occur in train
     writers = [RaggedWriter(folder, f"{split}.{side}", dtype) for side in SIDES]
     keep_text = not training or data.subwords.sampling > 0
     texts = [RaggedWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
@@ -206,11 +232,16 @@ def _write_split(
         tokens += sum(len(ids[1][row]) for row in rows_kept)
     for writer in writers + texts:
         writer.close()
-    counts = {"read": read + dropped["empty"] + dropped["duplicate"], "kept": kept, "target_tokens": tokens}
+    counts: SplitCounts = {
+        "read": read + dropped["empty"] + dropped["duplicate"],
+        "kept": kept,
+        "target_tokens": tokens,
+    }
     if not training:
         return counts
     in_train = {name: sum(keys[key] for key in known) for name, keys in held_out.items()}
-    return counts | {
+    return {
+        **counts,
         "dropped": {reason: dropped[reason] for reason in filters.REASONS},
         "overlap": overlap,
         "valid_in_train": in_train["valid"],
@@ -219,14 +250,14 @@ def _write_split(
 
 
 def chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
-    """Lists of ``size`` pairs, the last one shorter."""
+    """Lists of ``size`` consecutive pairs; the last list may be shorter."""
     iterator = iter(pairs)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
 
 
 def subsample(pairs: Iterable[Pair], most: int) -> list[Pair]:
-    """At most ``most`` pairs, evenly spread, from a stream of unknown length."""
+    """At most ``most`` pairs, evenly spaced, from a stream of unknown length."""
     kept: list[Pair] = []
     stride = 1
     for n, pair in enumerate(pairs):

@@ -1,8 +1,8 @@
-"""Reads files of parallel text exactly: text pairs and TSV line by line, and the shape of CSV.
+"""Reads files of parallel text: text pairs and TSV line by line, and the column names and widths of CSV.
 
-Knows bytes, lines and columns; knows nothing of splits. A line ends at ``\\n`` alone (not at U+2028, U+0085, ``\\x0b``
-or a lone ``\\r``, at which ready-made readers split, so that parallel files shift in silence); one ``\\r`` before it is
-dropped, as is a byte order mark at the start of the file. Everything is UTF-8; ``.gz`` is unpacked on the way.
+Knows bytes, lines and columns; knows nothing of splits. A line ends at ``\\n`` alone. Other readers also split at
+U+2028, U+0085, ``\\x0b`` or a lone ``\\r``, which misaligns parallel files without an error. One ``\\r`` before the end
+of a line is dropped, as is a byte order mark at the start of a file. All files are UTF-8; ``.gz`` is decompressed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHUNK = 1 << 20
 
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked. Whatever goes wrong while they are read becomes one line for the user."""
+    """The decompressed bytes of a file. Raises ``UserError`` for every failure to open or to read them."""
     place = Path(path).expanduser()
     if place.is_dir():
         raise UserError(f"{path} is a folder: name a file in it")
@@ -46,7 +46,11 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 
 def measure(path: str, text: bool = True) -> tuple[int, str]:
-    """The number of lines and the hash of a file's (unpacked) bytes; ``text`` must be UTF-8."""
+    """The number of lines and the SHA-256 of a file, decompressed; with ``text``, a check that it is UTF-8.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or is not UTF-8 (with the line).
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     digest = hashlib.sha256()
     count, last = 0, b"\n"
@@ -72,9 +76,9 @@ def measure(path: str, text: bool = True) -> tuple[int, str]:
 
 
 def lines(path: str) -> Iterator[str]:
-    """The lines of a file that ``measure`` has found to be UTF-8, without their ends."""
+    """The lines of a file that ``measure`` has checked, without their line ends."""
     with _opened(path) as stream:
-        for number, line in enumerate(stream):  # bytes split at \n alone
+        for number, line in enumerate(stream):  # a binary file splits at \n alone
             if number == 0:
                 line = line.removeprefix(codecs.BOM_UTF8)
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
@@ -85,7 +89,7 @@ def lines(path: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Two files, line by line beside each other."""
+    """Two text files: line N of one is the translation of line N of the other."""
 
     src: str
     tgt: str
@@ -101,7 +105,7 @@ class TextFiles:
 
 
 def text_files(src: str, tgt: str) -> TextFiles:
-    """Two files, if each has a line for each of the other's."""
+    """Two text files. Raises ``UserError`` if they have different numbers of lines."""
     (size, src_hash), (tgt_size, tgt_hash) = measure(src), measure(tgt)
     if size != tgt_size:
         raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
@@ -113,7 +117,7 @@ def text_files(src: str, tgt: str) -> TextFiles:
 
 @dataclass(frozen=True)
 class TabbedFile:
-    """Columns between tabs. A quote is a character like any other."""
+    """Two columns of a TSV file. Quotes have no special meaning."""
 
     where: str
     src: int
@@ -137,7 +141,7 @@ class TabbedFile:
 
 
 def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> TabbedFile:
-    """Columns by number, from 1; or by name, and then the first line names them."""
+    """A TSV file with its columns by number, from 1, or by name, if the first line names them."""
     count, digest = measure(path)
     names = [src_column or "1", tgt_column or "2"]
     header = not all(name.isdecimal() for name in names)
@@ -161,10 +165,13 @@ def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Ta
 
 
 def check_csv(path: str) -> tuple[list[str], int]:
-    """The column names and the number of rows, after a check of every row's width.
+    """The column names and the number of rows of a CSV file.
 
-    The library behind ``datasets`` fills short rows with empty text, and shifts the columns where each row has one
-    cell too many, as with commas that nobody quoted: both in silence.
+    ``datasets`` (pandas) pads short rows with empty text, and shifts the columns if every row has one cell too many, as
+    with unquoted commas, both without an error.
+
+    Raises:
+        UserError: a row has another number of cells than the header, a column name is repeated, or there are no rows.
     """
     rows, line = 0, 1
     with _opened(path) as stream:

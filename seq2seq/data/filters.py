@@ -1,4 +1,4 @@
-"""Which training pairs are kept. A pair is kept or dropped as a pair, and every drop is counted by its reason."""
+"""Filters of the training split, which count the pairs they drop by reason. Knows text and lengths; no subwords."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ REASONS = ("empty", "duplicate", "too long", "length ratio")
 
 
 def key(pair: Pair) -> int:
-    """64 bits that stand for a pair, spaces at its ends aside."""
+    """A 64-bit hash of a pair, spaces at the ends of either side ignored."""
     text = "\x00".join(side.strip() for side in pair)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def drop_empty_and_duplicates(pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str]) -> Iterator[Pair]:
-    """The pairs that need no subwords to be judged: not empty, and not there before where duplicates are dropped."""
+    """The pairs without an empty side, and without repetitions of an earlier pair if ``options.deduplicate`` is set."""
     seen: set[int] = set()
     for pair in pairs:
         if not (pair[0].strip() and pair[1].strip()):
@@ -35,7 +35,7 @@ def drop_empty_and_duplicates(pairs: Iterable[Pair], options: FilterConfig, drop
 
 
 def within_limits(src: list[int], tgt: list[int], options: FilterConfig, dropped: Counter[str]) -> bool:
-    """Whether the lengths of an encoded pair are within the limits."""
+    """Whether the lengths of an encoded pair, EOS included, are within ``max_length`` and ``max_ratio``."""
     longer, shorter = max(len(src), len(tgt)), min(len(src), len(tgt))
     if longer > options.max_length:
         dropped["too long"] += 1

@@ -1,8 +1,8 @@
-"""Where parallel text comes from: text pairs, TSV, CSV, JSONL, Parquet, the hub, the embedded grammar.
+"""Sources of parallel text: pairs of text files, TSV, CSV, JSONL, Parquet, the hub, the embedded grammar.
 
-Knows files, lines and which pairs belong to which split; yields raw text, in order, as often as it is asked. Knows no
-subwords and no batches, and filters nothing: an empty line is an empty string. Text pairs and TSV are read by
-``files``, what has columns and types by ``hub``.
+Knows which pairs belong to which split, and yields their raw text in order. Knows no subwords and no batches, and
+filters nothing: an empty line is an empty string. ``files`` reads text files and TSV; ``hub`` reads all that goes
+through the library ``datasets``.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from seq2seq.system.files import new_folder
 __all__ = ["SPLITS", "Pair", "Source", "TextCorpus", "open_source"]
 
 SPLITS = ("train", "valid", "test")
-SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # of the others: file
+SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # all other sources: ("file",)
 
 
 class Source(Protocol):
     """A corpus in three splits."""
 
     def pairs(self, split: str) -> Iterator[Pair]:
-        """The pairs of a split, in order; each call starts anew."""
+        """The pairs of a split, in order; each call starts at the first."""
 
     def fingerprint(self) -> str:
-        """Changes if and only if the text, or how it is read, changes."""
+        """A hash of the text and of the options that it is read with."""
 
     def describe(self, split: str) -> str:
-        """Where the split is, for messages."""
+        """The files, repository or grammar that a split comes from, for messages."""
 
 
 class Part(Protocol):
-    """The pairs of one file, of one pair of files, or of one split in a repository."""
+    """The pairs of one file, of two text files, or of one split of a hub repository."""
 
     @property
     def size(self) -> int: ...
@@ -54,10 +54,10 @@ class Part(Protocol):
 
 
 def open_source(data: DataConfig) -> TextCorpus:
-    """The corpus that ``data`` names, after a look at everything it names.
+    """Open the corpus that ``data`` names, and check every file, split and column in it.
 
     Raises:
-        UserError: a file, split or column is missing, unreadable, empty, or does not fit beside its twin.
+        UserError: a file, split or column is missing, unreadable or empty, or the two sides differ in length.
     """
     _check_keys(data)
     if data.source == "grammar":
@@ -71,10 +71,10 @@ def open_source(data: DataConfig) -> TextCorpus:
 
 
 class TextCorpus:
-    """Parts as splits. Valid and test, where there is no part for them, are held out of train.
+    """A corpus of one part for each split. Valid and test are held out of train if they have no part of their own.
 
-    Held out are the line indices that a fixed stream of hashes names first: spread over the whole file, the same on
-    every machine, independent of ``take``, and never in train or in the other split.
+    The held-out rows are drawn from a fixed sequence of hashes: they are spread over the whole file, the same on every
+    machine, independent of ``take``, and belong to one split only.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class TextCorpus:
         if split in self._held:
             held = self._held[split]
             found = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index in held)
-            return itertools.islice(found, len(held))  # no need to read on behind the last
+            return itertools.islice(found, len(held))  # stops reading at the last
         if split != "train":
             return self._parts[split].pairs()
         out = frozenset[int]().union(*self._held.values())
@@ -112,7 +112,7 @@ class TextCorpus:
         return self._parts[split].where
 
     def alignment_file(self, split: str) -> Path | None:
-        """The gold alignment of a split, one line a pair in Pharaoh format, where the corpus has one (the grammar)."""
+        """The gold alignments of a split, a line for each pair in Pharaoh format; None if the corpus has none."""
         return self._alignments.get(split)
 
 
@@ -138,7 +138,7 @@ def _hold_out(train: Part, missing: list[str], count: int) -> dict[str, frozense
 
 
 def _check_keys(data: DataConfig) -> None:
-    """A key that the source does not read is a misunderstanding, and half a split is none."""
+    """Refuse keys that the source does not read, and splits of which one side is missing."""
     read = SPLIT_KEYS.get(data.source, ("file",))
     for split in SPLITS:
         given = asdict(data.split_options(split))
@@ -194,7 +194,7 @@ def _table_part(data: DataConfig, split: str) -> Part:
 
 
 def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
-    """The embedded corpus: generated once into the cache, read from there as text ever after."""
+    """The embedded corpus, which is generated into the cache once and then read from there as text files."""
     from seq2seq import grammar
 
     if {data.src, data.tgt} != {"en", "de"}:
@@ -219,7 +219,7 @@ def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
     parts: dict[str, Part] = {}
     for split in SPLITS:
         src, tgt = (str(folder / f"{split}.{language}") for language in (data.src, data.tgt))
-        # What the text is follows from the grammar and its options, not from where it was written.
+        # Grammar and options determine the text, so its identity needs no hash of the files.
         size = files.text_files(src, tgt).size
         parts[split] = files.TextFiles(src, tgt, size, f"grammar/{identity}/{data.src}/{data.tgt}")
     return parts, {split: folder / f"{split}.{ending}" for split in SPLITS}

@@ -1,8 +1,8 @@
-"""Text to ids of subwords and back (SentencePiece). Knows text and ids; no files but its own models, no batches.
+"""Text to ids of subwords and back (SentencePiece). Knows text, ids and the files of its models; no batches.
 
-The round trip is lossless: text is brought to NFC by us and SentencePiece then changes nothing, so that ``…`` or a
-no-break space can be produced. The marks are control symbols, which no text can spell. The one exception is ``▁``
-(U+2581), with which SentencePiece writes a space: it comes back as one.
+Encoding and decoding restore the text: it is normalised to NFC here, and SentencePiece's own normalisation is off, so
+that ``…`` or a no-break space can be produced. PAD, BOS and EOS are control symbols, which no text can spell. The one
+exception is ``▁`` (U+2581), SentencePiece's sign for a space: it is decoded as a space.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES = ("src.model", "tgt.model")
 
 
 class Subwords:
-    """The vocabularies of both sides; with a joint vocabulary they are one and the same."""
+    """The SentencePiece models of both sides; a joint vocabulary is the same model twice."""
 
     def __init__(self, src_model: bytes, tgt_model: bytes) -> None:
         self.models = (src_model, tgt_model)
@@ -45,9 +45,12 @@ class Subwords:
         return _encode(self._tgt, lines)
 
     def sample(self, src: Sequence[str], tgt: Sequence[str], alpha: float, seed: int) -> list[list[list[int]]]:
-        """Another segmentation of both sides at each seed: BPE dropout or unigram smoothing (subword regularisation).
+        """Ids of a random segmentation of both sides (subword regularisation: BPE dropout or unigram sampling).
 
-        SentencePiece's generator is global and cannot be saved, so it is seeded anew for every batch.
+        SentencePiece's random generator is global and its state cannot be saved, so each call seeds it.
+
+        Args:
+            alpha: BPE: probability of dropping a merge. Unigram: exponent of the probabilities of the segmentations.
         """
         sentencepiece.set_random_generator_seed(seed)
         options: dict[str, Any] = {"out_type": int, "add_eos": True, "enable_sampling": True, "alpha": alpha}
@@ -59,15 +62,15 @@ class Subwords:
         ]
 
     def decode_tgt(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each sequence; marks are left out."""
+        """Text of each sequence; PAD, BOS and EOS are skipped."""
         return [self._tgt.decode([i for i in sequence if i not in (PAD, BOS, EOS)]) for sequence in ids]
 
     def src_tokens(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token, for people to look at."""
+        """Each token as SentencePiece spells it, ``▁`` for a space."""
         return [self._src.id_to_piece(int(i)) for i in ids]
 
     def tgt_tokens(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token, for people to look at."""
+        """Each token as SentencePiece spells it, ``▁`` for a space."""
         return [self._tgt.id_to_piece(int(i)) for i in ids]
 
     def save(self, folder: Path) -> None:
@@ -80,7 +83,7 @@ class Subwords:
         """Read what ``save`` wrote. Raises ``UserError`` where a model is missing or damaged."""
         try:
             src, tgt = ((folder / name).read_bytes() for name in NAMES)
-            if not (src and tgt):  # SentencePiece takes an empty model for none and says nothing
+            if not (src and tgt):  # SentencePiece accepts an empty model without an error
                 raise RuntimeError("an empty file")
             return cls(src, tgt)
         except (OSError, RuntimeError) as error:
@@ -90,7 +93,7 @@ class Subwords:
 
 
 def normalise(line: str) -> str:
-    """NFC: one way to write each character."""
+    """Unicode normal form C, in which each character has one spelling."""
     return unicodedata.normalize("NFC", line)
 
 
@@ -100,10 +103,10 @@ def _encode(processor: sentencepiece.SentencePieceProcessor, lines: Sequence[str
 
 
 def train(src: Iterable[str], tgt: Iterable[str], options: SubwordConfig) -> Subwords:
-    """Learn the vocabularies from training text.
+    """Train the SentencePiece models on training text.
 
     Raises:
-        UserError: the text does not allow so large a vocabulary; the message names the largest it allows.
+        UserError: the text does not allow a vocabulary of this size; the message names the nearest possible one.
     """
     if options.joint:
         both = _train_one((line for side in (src, tgt) for line in side), options, "both sides")
@@ -128,7 +131,7 @@ def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes
             unk_id=UNK,
             bos_id=BOS,
             eos_id=EOS,
-            num_threads=2,  # a fixed number: another one is another unigram vocabulary
+            num_threads=2,  # fixed, since the unigram vocabulary depends on it
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
