@@ -2,8 +2,8 @@
 
     python -m scripts.kernels.operations [THREADS]
 
-Every line is measured in one process, the two forms in turns, in processor time; what is compared gives the same result
-(tests/models). The sizes are those of the bench: width 256, vocabulary 8,000, batches of about 1,500 target tokens.
+Both forms are measured in one process, in turns, in processor time; tests/models shows that they compute the same.
+The sizes are those of the bench: width 256, vocabulary 8,000, batches of about 1,500 target tokens.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def attention(length: int) -> tuple[Form, Form]:
 
 
 def squashing() -> tuple[Form, Form]:
-    """The insides of the additive energies of one step, 96 × 16 × 256."""
+    """The activation in the additive attention scores of one step, 96 × 16 × 256."""
     x = torch.randn(SENTENCES, LENGTH, 256, dtype=torch.bfloat16)
     return lambda: [torch.tanh(x) for _ in range(20)], lambda: [torch.sigmoid(2 * x) for _ in range(20)]
 
@@ -148,21 +148,21 @@ def transformer_step() -> tuple[Form, Form]:
 
 
 def step_products(rows: int) -> tuple[Form, Form]:
-    """The weights of thirty steps of a search, ``rows`` hypotheses: as they lie, and laid out once."""
+    """The products of thirty decoding steps, ``rows`` hypotheses: weights as they are, and prepacked once."""
     weights = [torch.randn(shape) for shape in ((VOCABULARY, 256), (1024, 256), (256, 1024), (2048, 512))]
     inputs = [torch.randn(rows, weight.shape[1]) for weight in weights]
 
     @torch.no_grad()
-    def plainly() -> None:
+    def unpacked() -> None:
         for _ in range(30):
             for x, weight in zip(inputs, weights, strict=True):
                 linear(x, weight)
 
-    def laid_out() -> None:
+    def prepacked() -> None:
         with prepacked_weights():
-            plainly()
+            unpacked()
 
-    return plainly, laid_out
+    return unpacked, prepacked
 
 
 def optimizer(model: Seq2Seq, foreach: bool) -> tuple[Form, Form]:
@@ -193,7 +193,7 @@ def main() -> None:
         compare(f"attention, rows of {length}: fused kernel, plain", *attention(length))
     compare("30 steps: caches copied, in blocks", *transformer_step())
     for rows in (5, 64, 320):
-        compare(f"30 steps of {rows} rows: weights as they lie, laid out", *step_products(rows))
+        compare(f"30 steps of {rows} rows: weights as they are, prepacked", *step_products(rows))
 
 
 if __name__ == "__main__":

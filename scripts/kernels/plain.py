@@ -1,4 +1,4 @@
-"""Plain forms of what the house does fast: `operations.py` and `curves.py` compare with them."""
+"""Plain torch implementations in place of our kernels, with which `operations.py` and `curves.py` compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seq2seq.models.recurrent import RecurrentDecoder
 
 
 def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
-    """``models.loss.sequence_loss`` as autograd has it, through all logits in float32."""
+    """``models.loss.sequence_loss`` with autograd's backward pass, over all logits in float32."""
     logits, right = model.logits(hidden).float().flatten(0, 1), target.flatten()
     options: dict[str, Any] = {"ignore_index": PAD, "reduction": "sum"}
     loss = F.cross_entropy(logits, right, label_smoothing=smoothing, **options)
@@ -24,6 +24,9 @@ def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: flo
 
 
 def recurrent_decoder(*without: str) -> AbstractContextManager[object]:
-    """Inside, recurrent decoders lack these of ``_forward_fused`` and ``_forward_cudnn``. Without both they loop."""
+    """A context in which recurrent decoders lack the methods given: ``_forward_fused``, ``_forward_cudnn``, or both.
+
+    Without both they run a loop over the steps.
+    """
     methods: dict[str, Any] = dict.fromkeys(without, lambda *_: None)
     return mock.patch.multiple(RecurrentDecoder, **methods)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from scripts.bench import corpus, plan
 from scripts.bench.context import Bench
 from scripts.bench.figures import checked
+from scripts.bench.parts import scaling
 from scripts.bench.worker import Row, start
 
 SMALL = {"embedding": 16, "encoder": 8, "decoder": 16, "attention": 8}
@@ -87,3 +89,11 @@ def test_ours_answers_what_only_it_is_asked(row: Callable[..., Row], tmp_path: P
     assert (tmp_path / "run" / "config.yaml").exists()
     with start(row("decode", run=str(tmp_path / "run"), decode={"beam": 1, "batch": 4, "length": 6})) as worker:
         assert worker.ask({"seconds": 0.1}, 60)["tokens"] > 0
+
+
+def test_a_corpus_of_any_size_is_written_and_measured(text: corpus.Text, tmp_path: Path) -> None:
+    bench = Bench(replace(plan.QUICK, seconds=0.01), "cpu", 1, tmp_path)
+    assert scaling.ask(bench, text, tmp_path, 500, build=True) == {}
+    found = scaling.ask(bench, text, tmp_path, 500, build=False)
+    assert found["pairs"] == 500 and found["sum_us"] == pytest.approx(found["pipeline_us"] + found["update_us"])
+    assert 0 < found["planning_share"] < 1 and found["private_mb"] >= found["pipeline_mb"]
