@@ -1,1 +1,1 @@
-"""What a trained model does, asked by intervention and by measurement: a file for each question."""
+"""Questions to a trained model, answered by measurement and by intervention: a file for each question."""

@@ -1,7 +1,7 @@
-"""Everything that is measured on a finished run, and the process that does it.
+"""All measurements of a finished run, and the process that makes them.
 
-``python -m seq2seq.analysis.measurements RUN`` measures what is missing, into ``RUN/measurements/<name>.json``. Knows
-run folders and who measures what; not what the figures mean.
+``python -m seq2seq.analysis.measurements RUN`` makes those that are missing, in ``RUN/measurements/<name>.json``.
+Knows run folders and which question each file answers; not what the answers mean.
 """
 
 from __future__ import annotations
@@ -11,49 +11,77 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
-from seq2seq.analysis import behaviour, probe
-from seq2seq.analysis import faithfulness as explanation
-from seq2seq.analysis import interventions as causes
-from seq2seq.analysis.subject import Subject
+from seq2seq.analysis import (
+    attention_maps,
+    cost,
+    explorer,
+    extrapolation,
+    forgetting,
+    interventions,
+    probe,
+    search_errors,
+)
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError
-from seq2seq.evaluation.alignment import Links, read_gold, splitter
+from seq2seq.evaluation.alignment import Links, read_gold
+from seq2seq.evaluation.words import splitter
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import read_json, write_atomically
 
-VERSION = 1  # raised whenever a measurement changes: what was measured before is then measured anew
-MEASUREMENTS: dict[str, Callable[[Subject], dict[str, Any]]] = {
-    "interventions": causes.interventions,
-    "attention": explanation.measure,
-    "forgetting": causes.forgetting,
-    "probe": probe.measure,
-    "extrapolation": behaviour.extrapolation,
-    "search": behaviour.search,
-    "cost": behaviour.cost,
-    "explorer": behaviour.explorer,
-}
+VERSION = 1  # to be raised whenever a measurement changes, so that older records are made anew
+Record = TypeVar("Record", bound=Mapping[str, Any])
 
 
-def measurement_file(run: Run, name: str) -> Path:
-    """Where a measurement of a run is."""
-    return run.folder / "measurements" / f"{name}.json"
+@dataclass(frozen=True)
+class Measurement(Generic[Record]):
+    """A question to a finished run: the function that answers it, and the file with the record."""
+
+    name: str
+    measure: Callable[[LoadedRun], Record]
+
+    def file(self, run: Run) -> Path:
+        """Path of the record."""
+        return run.folder / "measurements" / f"{self.name}.json"
+
+    def load(self, run: Run) -> Record:
+        """Read the record. Raises ``UserError`` where it is missing or damaged."""
+        record: Record = read_json(self.file(run), "measurement")
+        return record
+
+    def is_there(self, run: Run, origin: str) -> bool:
+        """Whether there is a record of this version and origin."""
+        try:
+            found = self.load(run)
+        except UserError:
+            return False
+        return isinstance(found, dict) and (found.get("version"), found.get("origin")) == (VERSION, origin)
 
 
-def load(run: Run, name: str) -> dict[str, Any]:
-    """A measurement as it was written. Raises ``UserError`` where it is missing or damaged."""
-    value: dict[str, Any] = read_json(measurement_file(run, name), "measurement")
-    return value
+INTERVENTIONS = Measurement("interventions", interventions.measure)
+ATTENTION = Measurement("attention", attention_maps.measure)
+FORGETTING = Measurement("forgetting", forgetting.measure)
+PROBE = Measurement("probe", probe.measure)
+EXTRAPOLATION = Measurement("extrapolation", extrapolation.measure)
+SEARCH = Measurement("search", search_errors.measure)
+COST = Measurement("cost", cost.measure)
+EXPLORER = Measurement("explorer", explorer.measure)
+
+ALL: tuple[Measurement[Any], ...] = (
+    INTERVENTIONS, ATTENTION, FORGETTING, PROBE, EXTRAPOLATION, SEARCH, COST, EXPLORER,
+)  # fmt: skip
+MEASUREMENTS: dict[str, Measurement[Any]] = {each.name: each for each in ALL}
 
 
 def missing(run: Run, links: Path | None = None, gold: bool = False) -> list[str]:
-    """The measurements that are not there, are damaged, or were made on another checkpoint, test or version."""
-    return [name for name, origin in _origins(run, links, gold).items() if not _is_there(run, name, origin)]
+    """Measurements that are missing or damaged, or were made from another checkpoint, test or version."""
+    return [name for name, origin in _origins(run, links, gold).items() if not MEASUREMENTS[name].is_there(run, origin)]
 
 
 def measure_all(
@@ -68,9 +96,9 @@ def measure_all(
 
     Args:
         cache: where the run's corpus is now, if not where it was.
-        done: told each measurement that is there, and the seconds it took (0: it had been there).
-        links: word alignment of the test pairs (a Pharaoh file) for ``forgetting``; the default is the corpus's own.
-        gold: whether the links are right, so that ``attention`` is scored against them as well.
+        done: called after each measurement with its name and seconds (0 if it was there already).
+        links: word alignment of the test pairs (Pharaoh format) for ``forgetting``; the default is the corpus's own.
+        gold: whether the links are correct, so that ``attention`` is scored against them as well.
 
     Raises:
         UserError: an unknown name, no finished run, a corpus that is gone, or links that do not fit.
@@ -81,40 +109,39 @@ def measure_all(
             raise UserError(f"unknown measurement {name!r} (there are: {', '.join(MEASUREMENTS)})")
     run, _ = find(folder)
     origins = _origins(run, links, gold)
-    subject: Subject | None = None
+    loaded: LoadedRun | None = None
     for name in names:
-        if run.finished and _is_there(run, name, origins[name]):
+        measurement = MEASUREMENTS[name]
+        if run.finished and measurement.is_there(run, origins[name]):
             done(name, 0.0)
             continue
         started = time.perf_counter()
-        if subject is None:
-            subject = Subject.open(folder, cache)
-            if gold and links is not None:
-                subject = replace(subject, gold=read_links(links, subject))
-        if name == "forgetting" and links is not None:
-            figures = causes.forgetting(subject, read_links(links, subject))
-        else:
-            figures = MEASUREMENTS[name](subject)
-        whole = {"version": VERSION, "origin": origins[name], **figures}
-        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
-        write_atomically(measurement_file(run, name), f"{text}\n")
+        if loaded is None:
+            loaded = LoadedRun.open(folder, cache)
+            if links is not None:
+                given = read_links(links, loaded)
+                loaded = replace(loaded, links=given, gold=given if gold else loaded.gold)
+        record = {"version": VERSION, "origin": origins[name], **measurement.measure(loaded)}
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        write_atomically(measurement.file(run), f"{text}\n")
         done(name, time.perf_counter() - started)
 
 
-def read_links(path: Path, subject: Subject) -> list[Links]:
+def read_links(path: Path, run: LoadedRun) -> list[Links]:
     """A word alignment of the test pairs. Raises ``UserError`` where it does not fit them."""
-    split = splitter(subject.config)
-    words = [[split(line) for line in side] for side in (subject.src, subject.references)]
+    split = splitter(run.config)
+    words = [[split(line) for line in side] for side in (run.src, run.references)]
     return [pair.possible for pair in read_gold(str(path), words[0], words[1])]
 
 
 def _origins(run: Run, links: Path | None, gold: bool) -> dict[str, str]:
-    """A hash of what each measurement is made from, so that a run that was trained again is measured again."""
+    """A hash of each measurement's input files, so that a run that was trained again is measured again."""
     _, checkpoint = find(run.folder)
     files = [run.checkpoint(checkpoint), *(run.evaluation("test") / f"{side}.txt" for side in ("src", "ref"))]
     origins = dict.fromkeys(MEASUREMENTS, _digest(files))
     if links is not None:
-        origins |= dict.fromkeys(("forgetting", "attention") if gold else ("forgetting",), _digest([*files, links]))
+        by_links = (FORGETTING, ATTENTION) if gold else (FORGETTING,)
+        origins |= dict.fromkeys((each.name for each in by_links), _digest([*files, links]))
     return origins
 
 
@@ -123,16 +150,8 @@ def _digest(files: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def _is_there(run: Run, name: str, origin: str) -> bool:
-    try:
-        found = load(run, name)
-    except UserError:
-        return False
-    return isinstance(found, dict) and (found.get("version"), found.get("origin")) == (VERSION, origin)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The process that the runner of a study starts for each run: a line for each measurement, with how far it is."""
+    """The process that a study starts for each run; it prints a line for each measurement, with the share done."""
     parser = argparse.ArgumentParser("python -m seq2seq.analysis.measurements", description=measure_all.__doc__)
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--cache", metavar="DIR", help="where the run's corpus is now")

@@ -1,10 +1,9 @@
-"""What one vector holds of a sentence: a linear probe that names the source words, beside a control task.
+"""The measurement "probe": which source words a linear probe recovers from a sentence vector, and a control task.
 
-Knows vectors and words. Shapes: N sentences, C units of the vector, W words that are asked for.
-
-A sentence that has k of the words is answered with the k that the probe thinks likeliest: recall is then precision as
-well, and no threshold is chosen. In the control task (after Hewitt and Liang 2019) each sentence carries the words of
-another one as long: what can be told from length and frequency alone. The difference is the probe's selectivity.
+For a sentence with k of the words in question the probe names the k words with the highest scores, so that recall
+equals precision and no threshold is needed. In the control task (after Hewitt and Liang 2019) each sentence has the
+words of another sentence of its length, so that only length and frequency can be learned; the difference in recall is
+the probe's selectivity. Knows vectors and words. Shapes: N sentences, C units of the vector, W words in question.
 """
 
 from __future__ import annotations
@@ -15,47 +14,57 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from seq2seq import grammar
-from seq2seq.analysis.subject import Subject
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 
 FITTED = 4_000  # sentences that the probe is fitted on
-ASKED = 150  # the words most frequent in these,
-EVERYWHERE = 0.6  # but none that is in more than this share of them
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the ridge; the one that does best on the validation split is taken
+ASKED = 150  # the words most frequent in them,
+EVERYWHERE = 0.6  # without those that are in more than this share of them
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # ridge penalties, of which the best on the validation split is taken
 BINS = 5  # of a word's place in its sentence
+
+
+class Probe(TypedDict):
+    """Recall of the probe on the test. Rows are [source words of the sentences, words asked for, words found]."""
+
+    vector: str  # "bottleneck" where all that the decoder knows of the source passes through it, else "summary"
+    units: int
+    fitted_on: int  # sentences
+    asked: list[str]
+    recall: float
+    control_recall: float
+    selectivity: float
+    rows: list[list[int]]
+    control: list[list[int]]
+    places: list[list[int]]  # [source words, fifth of the sentence, words asked for, found], of words that occur once
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What the probe is given: vectors (N, C), and the words that it should name (N, W), of sentences so long."""
+    """Sentences that the probe is fitted or tested on."""
 
-    lengths: list[int]
-    vectors: Tensor
-    present: Tensor
+    lengths: list[int]  # in words
+    vectors: Tensor  # (N, C)
+    present: Tensor  # (N, W), which words each sentence has
 
 
-def measure(subject: Subject) -> dict[str, Any]:
-    """How many of the words of the test sentences the probe finds, and how many in the control task.
-
-    ``rows`` and ``control``: [source words of the sentences, words asked for, found]; ``places``: [source words, fifth
-    of the sentence that the word is in, words, found], of words that are in their sentence once: where a word first
-    appears says how frequent it is.
-    """
-    text = fitting_text(subject)
+def measure(run: LoadedRun) -> Probe:
+    """Fit the probe on training text and test it, on the test sentences and on the control task."""
+    text = fitting_text(run)
     asked = frequent(text)
-    sets = [examples(subject.translator, lines, asked) for lines in (text, subject.valid[0], subject.src)]
+    sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]
     dealt = [deal(each) for each in sets]
     found, guessed = answers(*sets), answers(*dealt)
     places: dict[tuple[int, int], list[int]] = {}
-    for line, hits in zip(subject.src, found.tolist(), strict=True):
+    for line, hits in zip(run.src, found.tolist(), strict=True):
         words = normal(line)
         for word, count in Counter(words).items():
             if word in asked and count == 1:
@@ -64,7 +73,7 @@ def measure(subject: Subject) -> dict[str, Any]:
                 row[1] += hits[asked[word]]
     recall, chance = (int(hits.sum()) / max(int(sets[2].present.sum()), 1) for hits in (found, guessed))
     return {
-        "vector": "bottleneck" if subject.config.model.decoder.sees == "vector" else "summary",
+        "vector": "bottleneck" if run.config.model.decoder.sees == "vector" else "summary",
         "units": sets[2].vectors.shape[1],
         "fitted_on": len(text),
         "asked": list(asked),
@@ -78,7 +87,7 @@ def measure(subject: Subject) -> dict[str, Any]:
 
 
 def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
-    """[words of the sentence, words asked for, found], summed over the sentences of a length."""
+    """Rows of the record, summed over sentences of a length; ``found`` (N, W): which words the probe has named."""
     rows: dict[int, list[int]] = {}
     counts = zip(sentences.lengths, sentences.present.sum(1).tolist(), found.sum(1).tolist(), strict=True)
     for length, *pair in counts:
@@ -90,16 +99,16 @@ def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
 
 
 def normal(line: str) -> list[str]:
-    """The words between spaces, without case and without the punctuation around them."""
+    """Words in lower case, without the punctuation around them."""
     return [re.sub(r"^\W+|\W+$", "", word).casefold() for word in line.split()]
 
 
-def fitting_text(subject: Subject) -> list[str]:
-    """Sentences that are not in the test: new ones of the grammar, as long as the test's; else the first of train."""
-    data, test = subject.config.data, set(subject.src)
+def fitting_text(run: LoadedRun) -> list[str]:
+    """Sentences outside the test: new ones of the grammar, as long as the test's, or the first training sentences."""
+    data, test = run.config.data, set(run.src)
     if data.source == "grammar":
         rng = random.Random("probe")
-        lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in subject.src)
+        lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in run.src)
         pairs = (grammar.sentence(rng, lengths[n % len(lengths)]) for n in range(FITTED))
         lines = [pair.src if data.src == "en" else pair.tgt for pair in pairs]
     else:
@@ -108,7 +117,7 @@ def fitting_text(subject: Subject) -> list[str]:
 
 
 def frequent(lines: Sequence[str]) -> dict[str, int]:
-    """The words that are asked for, numbered from the most frequent on."""
+    """The words in question with their indices, the most frequent first."""
     counts = Counter(word for line in lines for word in dict.fromkeys(normal(line)) if word)
     kept = [word for word, count in counts.most_common() if count <= EVERYWHERE * len(lines)]
     return {word: number for number, word in enumerate(kept[:ASKED])}
@@ -119,7 +128,7 @@ def frequent(lines: Sequence[str]) -> dict[str, int]:
 
 @torch.inference_mode()
 def _vector(translator: Translator, src: Tensor) -> Tensor:
-    """The bottleneck (B, C), or the encoder's summary where there is none."""
+    """The decoder's bottleneck (B, C), or the encoder's sentence vector if the decoder has none."""
     model = translator.models[0]
     with translator.autocast():
         memory = model.encode(src.to(translator.device))
@@ -128,7 +137,7 @@ def _vector(translator: Translator, src: Tensor) -> Tensor:
 
 
 def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]) -> Examples:
-    """Encode the lines, and look up which of the words they have."""
+    """Encode lines to vectors, and look up which of the words they have."""
     words = [normal(line) for line in lines]
     present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
     encoded = translator.subwords.encode_src(lines)
@@ -144,7 +153,7 @@ def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]
 
 
 def deal(sentences: Examples) -> Examples:
-    """The control task: each sentence gets the words of another as long; one that is alone, of the next length."""
+    """The control task: each sentence gets the words of another of its length, or of the next length if it is alone."""
     rng = random.Random("control")
     order = sorted(range(len(sentences.lengths)), key=lambda n: (sentences.lengths[n], rng.random()))
     groups: list[list[int]] = [[]]
@@ -162,13 +171,13 @@ def deal(sentences: Examples) -> Examples:
 
 
 def answers(fitted: Examples, valid: Examples, test: Examples) -> Tensor:
-    """Fit the probe and let it answer: which of the words of the test sentences it names (N, W)."""
+    """Fit the probe with the best penalty; which of the test sentences' words it names (N, W)."""
     best = max(PENALTIES, key=lambda p: int(named(predict(fitted, valid.vectors, p), valid.present).sum()))
     return named(predict(fitted, test.vectors, best), test.present)
 
 
 def predict(fitted: Examples, vectors: Tensor, penalty: float) -> Tensor:
-    """Ridge regression of the words on standardised vectors: scores (N, W), larger where a word is likelier."""
+    """Scores (N, W) of the words, by ridge regression on standardised vectors."""
     mean, deviation = fitted.vectors.mean(0), fitted.vectors.std(0) + 1e-6
     x, y = ((fitted.vectors - mean) / deviation).double(), fitted.present.double()
     share = y.mean(0)
@@ -178,6 +187,6 @@ def predict(fitted: Examples, vectors: Tensor, penalty: float) -> Tensor:
 
 
 def named(scores: Tensor, present: Tensor) -> Tensor:
-    """Which of the words that are present are among as many of the highest scores."""
+    """Which of a sentence's k words are among its k highest scores (N, W)."""
     rank = scores.argsort(dim=1, descending=True, stable=True).argsort(1)
     return present & (rank < present.sum(1, keepdim=True))

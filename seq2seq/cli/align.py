@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,8 @@ def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) 
     Raises:
         UserError: files that do not fit.
     """
-    from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold, splitter
+    from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
+    from seq2seq.evaluation.words import splitter
     from seq2seq.runs.loading import load
 
     runs, config = valid
@@ -86,15 +87,12 @@ def _choices(
     translator: Translator, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
 ) -> list[Tensor]:
     """The most attended source word of each target word of each pair: (2, M, I), see ``most_attended``."""
-    from seq2seq.evaluation.alignment import look, most_attended, word_maps
+    from seq2seq.analysis.attention_maps import most_attended_words
+    from seq2seq.evaluation.words import encode_pairs
     from seq2seq.terminal.progress import progress
 
-    choices: dict[int, Tensor] = {}
     with progress("aligning", len(src)) as done:
-        for pair in look(translator, src, references, split):
-            choices[pair.number] = most_attended(word_maps(pair.attention, pair.tgt, pair.src))
-            done(1)
-    return [choices[n] for n in range(len(src))]
+        return most_attended_words(translator, encode_pairs(translator.subwords, src, references, split), done)
 
 
 def _text(folder: Run, config: Config, given: argparse.Namespace) -> tuple[list[str], list[str], str | None]:
@@ -117,7 +115,7 @@ def _text(folder: Run, config: Config, given: argparse.Namespace) -> tuple[list[
     return *made, str(source.alignment_file(name))
 
 
-def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
+def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     from seq2seq.terminal.tables import print_table
 
     figures = ("aer", "precision", "recall")

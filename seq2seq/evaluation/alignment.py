@@ -1,205 +1,96 @@
-"""Attention to word alignments, and word alignments to AER. Knows pieces, words, a model's attention, Pharaoh files.
+"""Word alignment from attention weights, and its agreement with a gold alignment (AER).
 
-Shapes: H attention maps; T and S pieces, I and J words of target and source; M maps that are looked at: the mean of
-all, and each of them where there are several.
+Knows attention weights, words and Pharaoh files; runs no model. Shapes: H attention maps of a model; T and S tokens,
+I and J words of target and source; M maps that are evaluated: the mean of all, then each if there are several.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
-from seq2seq import grammar
-from seq2seq.config.schema import Config
 from seq2seq.data import files
-from seq2seq.data.batches import batched, collate
-from seq2seq.data.subwords import normalise
-from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import evaluating
+from seq2seq.evaluation.words import Words, is_punctuation
 
 Links = set[tuple[int, int]]
-"""The word alignment of one pair: (source word, target word), from 0."""
+"""The word alignment of a pair: (source word, target word), counted from 0."""
 
 STATES = ("before", "after")
-"""Target piece i is explained by the query that predicts it (row i), or by the one that has read it (row i + 1)."""
+"""A target token is explained by the step that predicts it (row i), or by the step that reads it (row i + 1)."""
 
 
-def parse_links(line: str) -> Links:
-    """``0-0 1-2`` to pairs of word numbers (Pharaoh format)."""
-    return {(int(i), int(j)) for i, _, j in (link.partition("-") for link in line.split())}
+# ------------------------------------------------------------------------------------------ attention to links
 
 
-# --------------------------------------------------------------------------------------------- pieces and words
+class MapName(TypedDict, total=False):
+    """``map``: name of an evaluated map; layer and head, from 1, unless it is the mean."""
 
-UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
-BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-class Words(NamedTuple):
-    """The words of a line, and the word that each of its pieces belongs to (None: to none)."""
-
-    words: list[str]
-    of_piece: list[int | None]
+    map: str
+    layer: int
+    head: int
 
 
-def piece_spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """The characters [start, end) of ``text`` (brought to NFC) that each piece covers.
-
-    A byte piece covers the whole character that it is a part of. What cannot be read off the text (an unknown run,
-    bytes that spell no character) reaches as far as the next piece that can: unknown runs hold no known character.
-    """
-    data = normalise(text).replace("▁", " ").encode()
-    spans, waiting, place = [(0, 0)] * len(pieces), list[int](), 0  # in bytes
-    for n, piece in enumerate(pieces):
-        if piece in MARKS:
-            continue
-        raw = _bytes(piece, first=n == 0)
-        if piece == UNKNOWN:
-            found = -1
-        elif waiting:
-            found = data.find(raw, place + 1)
-        else:
-            found = place if data.startswith(raw, place) else -1
-        if found < 0:
-            waiting.append(n)
-            continue
-        for earlier in waiting:
-            spans[earlier] = (place, found)
-        waiting, place = [], found + len(raw)
-        spans[n] = (found, place)
-    for n in waiting:
-        spans[n] = (place, len(data))
-    begun = [0]  # characters begun before each byte
-    for byte in data:
-        begun.append(begun[-1] + (byte & 0xC0 != 0x80))
-    return [(begun[start + 1] - 1, begun[end]) if start < end else (0, 0) for start, end in spans]
-
-
-def _bytes(piece: str, first: bool) -> bytes:
-    byte = BYTE.fullmatch(piece)
-    if byte:
-        return bytes([int(byte[1], 16)])
-    return (piece.removeprefix("▁") if first else piece).replace("▁", " ").encode()
-
-
-def words_of_pieces(pieces: Sequence[str], text: str, words: Sequence[str]) -> Words:
-    """Each piece goes to the word that it shares most characters with, the first of equals; over space, to none.
+def map_names(maps: Sequence[tuple[int, int]]) -> list[MapName]:
+    """Names of the M evaluated maps.
 
     Args:
-        words: of the text, from left to right.
+        maps: layer and head of each of the model's maps (``DecoderConfig.attention_maps``).
     """
-    text = normalise(text)
-    owner: list[int | None] = [None] * len(text)
-    place = 0
-    for n, word in enumerate(normalise(word) for word in words):
-        start = text.index(word, place)
-        place = start + len(word)
-        owner[start:place] = [n] * len(word)
-    of_piece: list[int | None] = []
-    for start, end in piece_spans(pieces, text):
-        shares = Counter(n for n in owner[start:end] if n is not None)
-        of_piece.append(shares.most_common(1)[0][0] if shares else None)
-    return Words(list(words), of_piece)
-
-
-def splitter(config: Config) -> Callable[[str], list[str]]:
-    """How a run's own text is cut into words: as the grammar's gold counts them, otherwise at white space."""
-    if config.data.source == "grammar":
-        return grammar.words
-    return str.split
-
-
-def is_punctuation(word: str) -> bool:
-    """Whether a word is nothing but punctuation."""
-    return all(unicodedata.category(character)[0] == "P" for character in word)
-
-
-# ------------------------------------------------------------------------------------------ attention and links
+    mean: MapName = {"map": "mean"}
+    several = maps if len(maps) > 1 else ()
+    return [mean, *(MapName(map=f"layer {n} head {k}", layer=n, head=k) for n, k in several)]
 
 
 def word_attention(attention: Tensor, tgt: Words, src: Words) -> Tensor:
-    """(…, T, S) to (…, I, J): source pieces summed, target pieces averaged; a row sums to what words receive of it."""
+    """(…, T, S) to (…, I, J): weights are summed over a word's source tokens, averaged over its target tokens.
+
+    A row sums to less than 1 where tokens of no word, such as EOS, are attended.
+    """
     rows = _membership(attention, tgt)
     return rows / rows.sum(1, keepdim=True).clamp(min=1) @ attention @ _membership(attention, src).T
 
 
 def _membership(like: Tensor, side: Words) -> Tensor:
-    """(words, pieces), 1 where the piece belongs to the word."""
-    members = like.new_zeros(len(side.words), len(side.of_piece))
-    for piece, word in enumerate(side.of_piece):
+    """(words, tokens), 1 where the token belongs to the word."""
+    members = like.new_zeros(len(side.words), len(side.of_token))
+    for token, word in enumerate(side.of_token):
         if word is not None:
-            members[word, piece] = 1
+            members[word, token] = 1
     return members
 
 
 def word_maps(attention: Tensor, tgt: Words, src: Words) -> Tensor:
-    """(H, T, S) to (2, M, I, J): before and after the step; the mean of the maps first, then each if there are more."""
+    """(H, T, S) to the M evaluated maps between words, in both ``STATES``: (2, M, I, J)."""
     maps = attention.mean(0, keepdim=True)
     if len(attention) > 1:
         maps = torch.cat([maps, attention])
-    after = torch.cat([maps[:, 1:], maps[:, -1:]], 1)  # the end mark has none, and belongs to no word
+    after = torch.cat([maps[:, 1:], maps[:, -1:]], 1)  # nothing reads EOS, the last row, which belongs to no word
     return word_attention(torch.stack([maps, after]), tgt, src)
 
 
 def most_attended(weights: Tensor) -> Tensor:
-    """(…, I, J) to (…, I): the source word that each target word looks at most; -1 where it looks at none."""
+    """(…, I, J) to (…, I): the argmax over source words; -1 for a target word that attends to no source word."""
     if 0 in weights.shape:
         return weights.new_full(weights.shape[:-1], -1).long()
     most, where = weights.max(-1)
     return where.masked_fill(most == 0, -1)
 
 
-def map_names(maps: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Names of the M maps that are looked at: ``mean``, then each map's layer and head if there are several.
-
-    Args:
-        maps: layer and head of each of the model's maps (``DecoderConfig.attention_maps``).
-    """
-    several = maps if len(maps) > 1 else ()
-    return [{"map": "mean"}, *({"map": f"layer {n} head {k}", "layer": n, "head": k} for n, k in several)]
-
-
-class Looked(NamedTuple):
-    """One pair under teacher forcing: its number, its words, and its attention (H, T, S)."""
-
-    number: int
-    src: Words
-    tgt: Words
-    attention: Tensor
-
-
-def look(
-    translator: Translator, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
-) -> Iterator[Looked]:
-    """Force the references through the model, and hand out what each looked at; long pairs come first."""
-    subwords, [model] = translator.subwords, translator.models
-    encoded = list(zip(subwords.encode_src(src), subwords.encode_tgt(references), strict=True))
-    for rows in batched([max(map(len, pair)) for pair in encoded]):
-        batch = collate([encoded[n][0] for n in rows], [encoded[n][1] for n in rows]).to(translator.device)
-        with evaluating([model]), torch.inference_mode(), translator.autocast():
-            maps = model(batch.src, batch.tgt_in, attention=True).attention.float().cpu()
-        for n, attention in zip(rows, maps, strict=True):
-            ids, tgt_ids = encoded[n]
-            yield Looked(
-                n,
-                words_of_pieces(subwords.src_tokens(ids), src[n], split(src[n])),
-                words_of_pieces(subwords.tgt_tokens(tgt_ids), references[n], split(references[n])),
-                attention[:, : len(tgt_ids), : len(ids)],
-            )
+def links_of(choice: Tensor) -> Links:
+    """Source words (I) as ``most_attended`` gives them, to links."""
+    return {(source, target) for target, source in enumerate(choice.tolist()) if source >= 0}
 
 
 # --------------------------------------------------------------------------------------------------------- gold
 
 
 class Gold(NamedTuple):
-    """The gold alignment of a pair; what is sure is possible too (Och and Ney 2003)."""
+    """The gold alignment of a pair: sure links, and possible links, which include the sure ones (Och and Ney 2003)."""
 
     sure: Links
     possible: Links
@@ -208,11 +99,16 @@ class Gold(NamedTuple):
 LINK = re.compile(r"([0-9]+)([-p?])([0-9]+)")
 
 
+def parse_links(line: str) -> Links:
+    """A line in Pharaoh format without possible links, such as ``0-0 1-2``."""
+    return {(int(i), int(j)) for i, _, j in (link.partition("-") for link in line.split())}
+
+
 def read_gold(path: str, src: Sequence[list[str]], tgt: Sequence[list[str]], one_based: bool = False) -> list[Gold]:
     """A Pharaoh file for pairs of these words: ``0-0`` is a sure link, ``0p1`` or ``0?1`` a possible one.
 
     Raises:
-        UserError: another number of lines, what is no link, or a link to a word that is not there.
+        UserError: a wrong number of lines, a malformed link, or a link to a word that does not exist.
     """
     count, _ = files.measure(path)
     if count != len(src):
@@ -242,8 +138,28 @@ def read_gold(path: str, src: Sequence[list[str]], tgt: Sequence[list[str]], one
     return gold
 
 
-def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> dict[str, float]:
-    """AER, precision and recall over a corpus (Och and Ney 2003, equations 22 to 24); of nothing, 0."""
+# ---------------------------------------------------------------------------------------------------- agreement
+
+
+class Agreement(TypedDict):
+    """Alignment error rate, precision and recall, from 0 to 1."""
+
+    aer: float
+    precision: float
+    recall: float
+
+
+class MapAgreement(MapName, Agreement):
+    """Agreement of one map in one of ``STATES``, on all target words and on those that are not punctuation."""
+
+    state: str
+    aer_words: float
+    precision_words: float
+    recall_words: float
+
+
+def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> Agreement:
+    """AER, precision and recall over a corpus (Och and Ney 2003, equations 22 to 24); 0 where undefined."""
     total = sum(map(len, found))
     sure = sum(len(pair.sure) for pair in gold)
     hits = sum(len(links & pair.sure) for links, pair in zip(found, gold, strict=True))
@@ -255,31 +171,34 @@ def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> dict[str, float]:
     }
 
 
-def links_of(choice: Tensor) -> Links:
-    """(I) source words, -1 for none, to links."""
-    return {(source, target) for target, source in enumerate(choice.tolist()) if source >= 0}
-
-
 def agreements(
-    choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """A row for each of the maps (the first of M) in each state: agreement on all target words, and on real ones.
+    choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[MapName]
+) -> list[MapAgreement]:
+    """Agreement of each of the maps named (the first of M) in each of ``STATES``.
 
     Args:
-        choices: of each pair (2, M, I), as ``most_attended`` gives them.
+        choices: for each pair the attended source words (2, M, I), as ``most_attended`` gives them.
+        tgt: the target words of each pair.
     """
     real = [{n for n, word in enumerate(words) if not is_punctuation(word)} for words in tgt]
 
     def only(links: Sequence[Links]) -> list[Links]:
         return [{link for link in pair if link[1] in kept} for pair, kept in zip(links, real, strict=True)]
 
-    real_gold = [
-        Gold(*pair) for pair in zip(only([g.sure for g in gold]), only([g.possible for g in gold]), strict=True)
-    ]
-    rows = []
+    real_gold = list(map(Gold, only([g.sure for g in gold]), only([g.possible for g in gold])))
+    rows: list[MapAgreement] = []
     for n, name in enumerate(names):
         for k, state in enumerate(STATES):
             found = [links_of(choice[k, n]) for choice in choices]
-            apart = {f"{key}_words": value for key, value in agreement(only(found), real_gold).items()}
-            rows.append({**name, "state": state, **agreement(found, gold), **apart})
+            words = agreement(only(found), real_gold)
+            rows.append(
+                {
+                    **name,
+                    "state": state,
+                    **agreement(found, gold),
+                    "aer_words": words["aer"],
+                    "precision_words": words["precision"],
+                    "recall_words": words["recall"],
+                }
+            )
     return rows

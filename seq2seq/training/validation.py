@@ -71,8 +71,8 @@ class Validation:
         return evaluation
 
     def _keep_if_best(self, value: float, state: TrainState) -> None:
-        best, higher = state.best, METRICS[self.options.metric].higher_is_better
-        if best is None or math.isnan(best) or (value > best if higher else value < best):
+        best, metric = state.best, METRICS[self.options.metric]
+        if best is None or math.isnan(best) or metric.better(value, best):
             state.best, state.best_step, state.waited = value, state.step, 0
             self._save_weights("best", state)
         else:

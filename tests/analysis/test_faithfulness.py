@@ -1,291 +1,28 @@
-"""The measurement "attention": exact on a model whose attention is known, invariant on random ones."""
+"""Masking of source words: predictions one at a time, and which words are masked."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from seq2seq.analysis import faithfulness as explanation
-from seq2seq.analysis.faithfulness import Position, Sharpness, Text, aligned, control, draw_positions, measure, sample
-from seq2seq.analysis.subject import Subject
-from seq2seq.config.schema import BOS, PAD, UNK, Config, DataConfig, ModelConfig, TransformerDecoderConfig
-from seq2seq.data import batches
+from seq2seq.analysis import faithfulness
+from seq2seq.analysis.faithfulness import Position, aligned, control, draw_positions, predict
+from seq2seq.config.schema import BOS
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.alignment import Links, Words
-from seq2seq.models.interface import DecoderOutput, Seq2Seq
-from seq2seq.runs.run import Run
-
-LINES = ["the cat sees a small dog .", "our old house", "home", "runs home quickly", "a dog , a cat"]
+from seq2seq.evaluation.words import Pair, Words
+from seq2seq.models.interface import Seq2Seq
 
 
-class Copier(nn.Module):
-    """Says the source over again: at step t it looks at piece t + ``shift`` alone and is ten nats for that piece.
-
-    With ``idle`` maps beside it that look everywhere alike.
-    """
-
-    def __init__(self, vocab: int, shift: int = 0, idle: int = 0) -> None:
-        super().__init__()
-        self.vocab, self.shift, self.idle = vocab, shift, idle
-
-    def forward(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
-        steps = torch.arange(tgt_in.shape[1])
-        last = src.shape[1] - 1
-        read = src[:, steps.clamp(max=last)]
-        look = nn.functional.one_hot((steps + self.shift).clamp(0, last), src.shape[1]).float()
-        even = (src != PAD).float() / (src != PAD).sum(1, keepdim=True)
-        maps = [look.expand(len(src), -1, -1)] + [even[:, None].expand(-1, len(steps), -1)] * self.idle
-        return DecoderOutput(nn.functional.one_hot(read, self.vocab).float(), torch.stack(maps, 1))
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        return 10 * hidden
-
-
-Tiny = Callable[[str], tuple[Seq2Seq, ModelConfig]]
-
-
-@pytest.fixture
-def tiny(build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]) -> Tiny:
-    """A tiny model and its options, by name."""
-    return lambda name: (build_tiny(name, vocab=320), tiny_models[name])
-
-
-def copier(shift: int = 0, idle: int = 0) -> tuple[Copier, ModelConfig]:
-    """A ``Copier`` and options that say how many maps it has."""
-    return Copier(320, shift, idle), ModelConfig("copier", decoder=TransformerDecoderConfig(layers=1 + idle, heads=1))
-
-
-def subject_of(
-    model: nn.Module,
-    options: ModelConfig,
-    subwords: Subwords,
-    src: Sequence[str],
-    references: Sequence[str],
-    gold: list[Links] | None,
-    valid: tuple[list[str], list[str]] = ([], []),
-    source: str = "grammar",
-) -> Subject:
-    translator = Translator([model], subwords, torch.device("cpu"))  # type: ignore[list-item]
-    config = Config(data=DataConfig(source=source), model=options)
-    return Subject(Run(Path("run")), config, translator, list(src), list(references), valid, gold)
-
-
-def diagonal(lines: Sequence[str]) -> list[Links]:
-    return [{(n, n) for n in range(len(line.split()))} for line in lines]
-
-
-VALID = (["", *LINES], ["", *LINES])
-
-
-@pytest.fixture
-def valid_gold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus whose validation split, ``VALID``, has a gold alignment along the diagonal."""
-    links = (" ".join(f"{i}-{j}" for i, j in sorted(pair)) for pair in diagonal(VALID[0]))
-    (tmp_path / "valid.align").write_text("".join(f"{line}\n" for line in links))
-    corpus = SimpleNamespace(alignment_file={"valid": tmp_path / "valid.align"}.get)
-    monkeypatch.setattr(explanation, "open_source", lambda _: corpus)
-
-
-@pytest.fixture
-def no_valid_gold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explanation, "open_source", lambda _: SimpleNamespace(alignment_file=lambda _: None))
-
-
-@pytest.fixture
-def text(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str], list[Links]]:
-    """Twelve pairs and an empty one, and links along the diagonal."""
-    src, references = ([side, *rest] for side, *rest in zip(("", "Haus"), *pairs[:12], strict=True))
-    lengths = [min(len(a.split()), len(b.split())) for a, b in zip(src, references, strict=True)]
-    return src, references, [{(n, n) for n in range(length)} for length in lengths]
-
-
-# ------------------------------------------------------------------------------------------- a known attention
-
-
-def test_a_model_that_looks_where_it_reads_aligns_without_error_and_depends_on_that_word_alone(
-    tiny_subwords: Subwords, valid_gold: None
+def test_predictions_are_those_of_one_sequence_at_a_time(
+    name: str, build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords
 ) -> None:
-    subject = subject_of(*copier(), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
-    found = measure(subject)
-    assert json.loads(json.dumps(found)) == found
-    before, after = found["alignment"]
-    assert [before[key] for key in ("map", "state", "aer", "precision", "recall")] == ["mean", "before", 0, 1, 1]
-    assert before["aer_words"] == 0
-    assert after["state"] == "after" and after["aer"] > 0.2
-    assert found["chosen"]["state"] == "before"
-    [sharpness] = found["maps"]
-    assert sharpness["coverage"] == 1 and sharpness["outside"] == 0
-    for arm in ("attended", "gold"):
-        effect = found["masking"][arm]
-        assert effect["positions"] == found["masking"]["drawn"] > 20
-        assert effect["log_probability"] == pytest.approx(10 - math.log(math.exp(10) + 319), abs=1e-6)
-        assert effect["word"]["change"] == pytest.approx(-10, abs=1e-5)
-        assert effect["word"]["standard_error"] == pytest.approx(0, abs=1e-6)
-        assert effect["word"]["prediction_changes"] == 1
-        assert effect["random"] == {"change": 0, "standard_error": 0, "prediction_changes": 0}
-        assert effect["difference"]["change"] == pytest.approx(-10, abs=1e-5)
-
-
-def test_a_model_that_looks_one_step_ahead_of_its_query_aligns_after_the_step(
-    tiny_subwords: Subwords, valid_gold: None
-) -> None:
-    """Row i + 1 looks at piece i: right after the step, and looking there is not what the prediction hangs on."""
-    subject = subject_of(*copier(shift=-1), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
-    found = measure(subject)
-    before, after = found["alignment"]
-    assert after["aer"] == 0 and before["aer"] > 0.2
-    assert found["chosen"] == {**after, "valid_sentences": len(LINES), "valid_aer_words": 0}
-    assert found["masking"]["gold"]["word"]["prediction_changes"] == 1
-    assert found["masking"]["attended"]["word"]["prediction_changes"] < 1
-
-
-def test_maps_are_told_apart_and_the_best_is_chosen_on_the_validation_split(
-    tiny_subwords: Subwords, valid_gold: None
-) -> None:
-    subject = subject_of(*copier(idle=2), tiny_subwords, LINES, LINES, diagonal(LINES), VALID)
-    found = measure(subject)
-    names = ["mean", "layer 1 head 1", "layer 2 head 1", "layer 3 head 1"]
-    assert [row["map"] for row in found["maps"]] == names
-    assert [(row["map"], row["state"]) for row in found["alignment"]] == [
-        (name, state) for name in names for state in ("before", "after")
-    ]
-    assert found["alignment"][2]["aer"] == 0 < found["alignment"][4]["aer"]
-    assert found["chosen"]["map"] in ("mean", "layer 1 head 1") and found["chosen"]["aer_words"] == 0
-    mean, sharp, even, _ = found["maps"]
-    assert sharp["entropy"] < mean["entropy"] < even["entropy"]
-    assert sharp["outside"] == 0 < even["outside"]
-    assert found["masking"]["attended"]["word"]["prediction_changes"] == 1  # the mean of the maps still sees the word
-
-
-def test_the_test_split_has_no_say_in_which_map_is_chosen(tiny_subwords: Subwords, valid_gold: None) -> None:
-    ahead = [{(i + 1, i) for i, _ in links} for links in diagonal(LINES)]
-    found = measure(subject_of(*copier(), tiny_subwords, LINES, LINES, ahead, VALID))
-    before, after = found["alignment"]
-    assert after["aer_words"] < before["aer_words"]
-    assert found["chosen"] == {**before, "valid_sentences": len(LINES), "valid_aer_words": 0}
-
-
-def test_entropy_and_coverage_of_weights_worked_by_hand() -> None:
-    """Two pairs. 2 × 4 words: one row on one word, one on two alike; 1 × 1 words, where a fifth goes elsewhere."""
-    sharpness = Sharpness()
-    sharpness.add(torch.tensor([[[1.0, 0, 0, 0], [0, 0.4, 0.4, 0], [0, 0, 0, 0]]]))  # the third word has no piece
-    sharpness.add(torch.tensor([[[0.8]]]))
-    [found] = sharpness.figures()
-    assert found["entropy"] == pytest.approx((0 + math.log(2) + 0) / 3)
-    assert found["entropy_share"] == pytest.approx((0 + 0.5) / 2)  # of one word alone there is no share
-    assert found["outside"] == pytest.approx((0 + 0.2 + 0.2) / 3)
-    assert found["coverage"] == pytest.approx(4 / 5)  # they get 2, 0.8, 0.8, 0 even shares, and 0.8
-    mean = 3.6 / 4
-    spread = math.sqrt(sum((x - mean) ** 2 for x in (2, 0.8, 0.8, 0)) / 4)
-    assert found["spread"] == pytest.approx((spread + 0) / 2)
-
-
-def test_even_attention_has_the_highest_entropy_and_covers_all() -> None:
-    sharpness = Sharpness()
-    sharpness.add(torch.full((2, 3, 5), 1 / 5))
-    for found in sharpness.figures():
-        assert found["entropy"] == pytest.approx(math.log(5)) and found["entropy_share"] == pytest.approx(1)
-        assert found["coverage"] == 1 and found["spread"] == pytest.approx(0, abs=1e-6)
-
-
-# ------------------------------------------------------------------------------------------------ random models
-
-
-def close(found: Any, expected: Any) -> None:
-    """Equal but for rounding, whatever lies within what."""
-    assert type(found) is type(expected)
-    if isinstance(found, dict):
-        assert found.keys() == expected.keys()
-        for key in found:
-            close(found[key], expected[key])
-    elif isinstance(found, list):
-        for one, other in zip(found, expected, strict=True):
-            close(one, other)
-    else:
-        assert found == (pytest.approx(expected, abs=1e-4) if isinstance(found, float) else expected)
-
-
-def test_batches_and_padding_change_nothing(
-    name: str,
-    tiny: Tiny,
-    tiny_subwords: Subwords,
-    text: tuple[list[str], list[str], list[Links]],
-    no_valid_gold: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(explanation, "POSITIONS", 20)
-    subject = subject_of(*tiny(name), tiny_subwords, *text)
-    whole = measure(subject)
-    assert whole["attention"] == ("maps" in whole) == ("alignment" in whole) == ("attended" in whole["masking"])
-    assert whole["sentences"] == 12  # not the empty one
-    assert whole["masking"]["drawn"] == 20 >= whole["masking"]["gold"]["positions"] > 10
-    monkeypatch.setattr(batches, "SCORED_POSITIONS", 1)
-    close(measure(subject), whole)
-
-
-def test_the_order_of_the_sentences_changes_no_figure_of_alignment_or_coverage(
-    tiny: Tiny,
-    tiny_subwords: Subwords,
-    text: tuple[list[str], list[str], list[Links]],
-    no_valid_gold: None,
-) -> None:
-    model = tiny("transformer")
-    forwards = measure(subject_of(*model, tiny_subwords, *text))
-    backwards = measure(subject_of(*model, tiny_subwords, *(side[::-1] for side in text)))
-    for key in ("alignment", "maps", "sentences"):
-        close(backwards[key], forwards[key])
-
-
-def test_text_without_gold_has_no_alignment_figures(
-    tiny: Tiny, tiny_subwords: Subwords, text: tuple[list[str], list[str], list[Links]]
-) -> None:
-    src, references, _ = text
-    found = measure(subject_of(*tiny("hybrid"), tiny_subwords, src, references, None, source="text"))
-    assert found.keys() == {"attention", "sentences", "maps", "masking"}
-    assert found["masking"].keys() == {"drawn", "attended"}
-    found = measure(subject_of(*tiny("lstm"), tiny_subwords, src, references, None, source="text"))
-    assert found == {"attention": False, "sentences": 12, "masking": {"drawn": found["masking"]["drawn"]}}
-
-
-def test_all_models_are_asked_for_the_same_words(
-    tiny: Tiny,
-    tiny_subwords: Subwords,
-    text: tuple[list[str], list[str], list[Links]],
-    no_valid_gold: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[Any] = []
-    real = explanation.predict
-
-    def watched(translator: Translator, sources: Any, targets: Any) -> Any:
-        asked.append((sources, targets))
-        return real(translator, sources, targets)
-
-    monkeypatch.setattr(explanation, "predict", watched)
-    for name in ("lstm", "bahdanau", "transformer"):
-        measure(subject_of(*tiny(name), tiny_subwords, *text))
-    lstm, bahdanau, transformer = asked[0], asked[2], asked[4]  # attended comes before gold, where there is any
-    assert lstm == bahdanau == transformer
-    for base, word, other in zip(lstm[0][::3], lstm[0][1::3], lstm[0][2::3], strict=True):
-        changed = [[n for n, (a, b) in enumerate(zip(base, arm, strict=True)) if a != b] for arm in (word, other)]
-        assert all(changed) and not set(changed[0]) & set(changed[1])
-        assert {word[n] for n in changed[0]} == {other[n] for n in changed[1]} == {UNK}
-
-
-def test_predictions_are_those_of_one_sequence_at_a_time(name: str, tiny: Tiny, tiny_subwords: Subwords) -> None:
-    model, _ = tiny(name)
+    model = build_tiny(name, vocab=320)
     translator = Translator([model], tiny_subwords, torch.device("cpu"))
     sources, targets = [[5, 6, 7, 3], [9, 3], [8] * 11 + [3]], [[20], [21, 22, 23], [24] * 9]
-    logs, likeliest = explanation.predict(translator, sources, targets)
+    logs, likeliest = predict(translator, sources, targets)
     for src, tgt, log, best in zip(sources, targets, logs, likeliest, strict=True):
         with torch.inference_mode():
             hidden = model(torch.tensor([src]), torch.tensor([[BOS, *tgt[:-1]]])).hidden[0, -1]
@@ -297,35 +34,27 @@ def test_predictions_are_those_of_one_sequence_at_a_time(name: str, tiny: Tiny, 
 # ----------------------------------------------------------------------------------------------------- choices
 
 
-def words(line: str, pieces: Sequence[int | None]) -> Words:
-    return Words(line.split(), list(pieces))
+def words(line: str, tokens: Sequence[int | None]) -> Words:
+    return Words(line.split(), list(tokens))
 
 
-def test_the_control_is_another_real_word_of_as_many_pieces() -> None:
-    side = words("a bb cc . dddd e f", [0, 1, 1, 2, 2, 3, 4, 4, 4, 4, 6, None])  # e has no piece of its own
+def test_the_control_is_another_real_word_of_as_many_tokens() -> None:
+    side = words("a bb cc . dddd e f", [0, 1, 1, 2, 2, 3, 4, 4, 4, 4, 6, None])  # e has no token of its own
     drawn = {masked: {control(side, masked, Position(0, n)) for n in range(40)} for masked in (0, 1, 2, 3, 4)}
     assert drawn == {0: {6}, 1: {2}, 2: {1}, 3: {0, 6}, 4: {1, 2}}
     assert control(side, 3, Position(7, 1)) == control(side, 3, Position(7, 1))
 
 
-def test_only_pieces_of_real_words_in_sentences_with_two_real_words_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_tokens_of_real_words_in_sentences_with_two_real_words_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     tgt = words("u , v", [0, 0, 1, None, 2, None])
-    texts = [Text([], [], words("a .", [0, 1]), tgt), Text([], [], words("a . b", [0, 1, 2]), tgt)]
-    assert draw_positions(texts) == [Position(1, 0), Position(1, 1), Position(1, 4)]
-    monkeypatch.setattr(explanation, "POSITIONS", 2)
-    drawn = draw_positions(texts)
-    assert len(drawn) == 2 and drawn == draw_positions(texts) == sorted(drawn)
+    pairs = [Pair([], [], words("a .", [0, 1]), tgt), Pair([], [], words("a . b", [0, 1, 2]), tgt)]
+    assert draw_positions(pairs) == [Position(1, 0), Position(1, 1), Position(1, 4)]
+    monkeypatch.setattr(faithfulness, "POSITIONS", 2)
+    drawn = draw_positions(pairs)
+    assert len(drawn) == 2 and drawn == draw_positions(pairs) == sorted(drawn)
 
 
 def test_gold_words_are_those_that_one_link_names() -> None:
-    text = Text([], [], words("a b . c", [0, 1, 2, None]), words("u v w x y", [0, 1, 2, 3, 4, None]))
-    links = [{(0, 0), (0, 1), (1, 1), (2, 2), (3, 3)}]  # two for v, punctuation for w, no piece for x, none for y
-    assert aligned([text], [Position(0, n) for n in range(5)], links) == {Position(0, 0): 0}
-
-
-def test_samples_are_spread_over_the_split_repeat_and_leave_out_what_is_empty() -> None:
-    src, references = ["x"] * 100 + ["", "x"], ["x"] * 100 + ["x", " "]
-    drawn = sample(src, references, 10)
-    assert drawn == sample(src, references, 10) == sorted(set(drawn)) and len(drawn) == 10
-    assert drawn[0] < 50 < drawn[-1] < 100
-    assert sample(src, references, 1_000) == list(range(100))
+    pair = Pair([], [], words("a b . c", [0, 1, 2, None]), words("u v w x y", [0, 1, 2, 3, 4, None]))
+    links = [{(0, 0), (0, 1), (1, 1), (2, 2), (3, 3)}]  # two for v, punctuation for w, no token for x, none for y
+    assert aligned([pair], [Position(0, n) for n in range(5)], links) == {Position(0, 0): 0}

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from seq2seq.analysis import measurements
-from seq2seq.analysis.measurements import MEASUREMENTS, load, main, measure_all, measurement_file, missing
-from seq2seq.analysis.subject import Subject
+from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.measurements import MEASUREMENTS, Measurement, main, measure_all, missing
 from seq2seq.config.schema import Config, DataConfig, DecodeConfig, ModelConfig, SplitConfig, TrainerConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
@@ -70,15 +70,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def fake(name: str) -> Callable[..., dict[str, Any]]:
-        def measure(subject: Subject, links: Any = None) -> dict[str, Any]:
+        def measure(run: LoadedRun) -> dict[str, Any]:
             made.append(name)
-            return {"sentences": len(subject.src), "links": links and [sorted(pair) for pair in links]}
+            return {"sentences": len(run.src), "links": run.links and [sorted(pair) for pair in run.links]}
 
         return measure
 
     for name in MEASUREMENTS:
-        monkeypatch.setitem(MEASUREMENTS, name, fake(name))
-    monkeypatch.setattr(measurements.causes, "forgetting", MEASUREMENTS["forgetting"])
+        monkeypatch.setitem(MEASUREMENTS, name, Measurement(name, fake(name)))
     return made
 
 
@@ -86,15 +85,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_everything_is_measured_on_every_architecture(
     finish: Finish, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurements.behaviour, "COST_WORDS", (1, 2))
+    monkeypatch.setattr(measurements.cost, "LENGTHS", (1, 2))
     run, told = finish(name), []
     measure_all(run.folder, done=lambda measured, seconds: told.append(measured))
     assert told == list(MEASUREMENTS)
     assert missing(run) == []
     for name_ in MEASUREMENTS:
-        found = load(run, name_)
+        found = MEASUREMENTS[name_].load(run)
         assert found["version"] == measurements.VERSION and len(found) > 2, name_
-    rows = load(run, "interventions")["rows"]
+    rows = MEASUREMENTS["interventions"].load(run)["rows"]
     assert rows[0]["attention"] == "trained" and len(rows) == (1 if name == "lstm" else 4)
 
 
@@ -117,11 +116,11 @@ def test_what_is_there_is_not_measured_again(finish: Finish, counted: list[str])
 def test_a_damaged_measurement_is_made_again(finish: Finish, counted: list[str], damage: str) -> None:
     run = finish("lstm")
     measure_all(run.folder)
-    whole = measurement_file(run, "probe").read_text()
-    measurement_file(run, "probe").write_text(damage)
+    whole = MEASUREMENTS["probe"].file(run).read_text()
+    MEASUREMENTS["probe"].file(run).write_text(damage)
     assert missing(run) == ["probe"]
     measure_all(run.folder)
-    assert measurement_file(run, "probe").read_text() == whole
+    assert MEASUREMENTS["probe"].file(run).read_text() == whole
     assert counted.count("probe") == 2 and counted.count("cost") == 1
 
 
@@ -155,7 +154,7 @@ def test_links_are_for_forgetting_alone(finish: Finish, counted: list[str], tmp_
     links.write_text("0-0 1-1\n" * 15)
     assert missing(run, links) == ["forgetting"]
     measure_all(run.folder, links=links)
-    assert load(run, "forgetting")["links"] == [[[0, 0], [1, 1]]] * 15
+    assert MEASUREMENTS["forgetting"].load(run)["links"] == [[[0, 0], [1, 1]]] * 15
     links.write_text("0-0 1-2\n" * 15)
     assert missing(run, links) == ["forgetting"]
     links.write_text("0-0 99-2\n" * 15)
@@ -212,11 +211,11 @@ def test_a_run_that_is_not_finished_is_one_line(finish: Finish, capsys: pytest.C
 
 
 def test_ctrl_c_is_no_traceback(finish: Finish, counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(subject: Subject) -> dict[str, Any]:
+    def stopped(run: LoadedRun) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     run = finish("lstm")
-    monkeypatch.setitem(MEASUREMENTS, "probe", stopped)
+    monkeypatch.setitem(MEASUREMENTS, "probe", Measurement("probe", stopped))
     assert main([str(run.folder)]) == 130
     assert missing(run)[0] == "probe" and "interventions" not in missing(run)
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from seq2seq.analysis import probe
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.analysis.probe import Examples, answers, by_length, deal, examples, frequent, named, normal, predict
-from seq2seq.analysis.subject import Subject
 from seq2seq.config.schema import Config, DataConfig, GrammarConfig, ModelConfig, SplitConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
@@ -115,13 +115,13 @@ def test_words_are_asked_for_by_frequency_but_not_those_that_are_everywhere() ->
 
 
 @pytest.fixture
-def subject(
+def run(
     build_tiny: Callable[..., Seq2Seq],
     tiny_models: dict[str, ModelConfig],
     tiny_subwords: Subwords,
     pairs: Pairs,
     tmp_path: Path,
-) -> Subject:
+) -> LoadedRun:
     """An untrained model that has read a few words; the first pairs are the test."""
     files = [str(tmp_path / f"train.{side}") for side in ("src", "tgt")]
     for side, file in enumerate(files):
@@ -130,57 +130,59 @@ def subject(
     config = Config(data=DataConfig(source="text", train=given, valid=given, test=given), model=tiny_models["lstm"])
     translator = Translator([build_tiny("lstm", vocab=320)], tiny_subwords, torch.device("cpu"))
     src, references = ([pair[side] for pair in pairs] for side in (0, 1))
-    return Subject(Run(tmp_path), config, translator, src[:15], references[:15], (src[15:20], references[15:20]), None)
+    return LoadedRun(
+        Run(tmp_path), config, translator, src[:15], references[:15], (src[15:20], references[15:20]), None
+    )
 
 
-def test_vectors_do_not_depend_on_the_batch(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = examples(subject.translator, subject.src, {"the": 0, "cat": 1})
+def test_vectors_do_not_depend_on_the_batch(run: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = examples(run.translator, run.src, {"the": 0, "cat": 1})
     monkeypatch.setattr(batches, "SCORED_POSITIONS", 1)
-    assert torch.allclose(examples(subject.translator, subject.src, {"the": 0}).vectors, whole.vectors, atol=1e-6)
+    assert torch.allclose(examples(run.translator, run.src, {"the": 0}).vectors, whole.vectors, atol=1e-6)
     with torch.inference_mode():
-        ids = torch.tensor(subject.translator.subwords.encode_src(subject.src[3:4]))
-        memory = subject.model.encode(ids)
-        vector = subject.model.decoder.bottleneck(memory)
+        ids = torch.tensor(run.translator.subwords.encode_src(run.src[3:4]))
+        memory = run.model.encode(ids)
+        vector = run.model.decoder.bottleneck(memory)
     assert vector is not None and torch.allclose(vector[0], whole.vectors[3], atol=1e-6)
-    assert whole.present.tolist() == [["the" in line.split(), "cat" in line.split()] for line in subject.src]
-    assert whole.lengths == [len(line.split()) for line in subject.src]
+    assert whole.present.tolist() == [["the" in line.split(), "cat" in line.split()] for line in run.src]
+    assert whole.lengths == [len(line.split()) for line in run.src]
 
 
-def test_what_is_measured_adds_up(subject: Subject) -> None:
-    found = probe.measure(subject)
+def test_what_is_measured_adds_up(run: LoadedRun) -> None:
+    found = probe.measure(run)
     assert found["vector"] == "bottleneck" and found["units"] == 9
-    words = sum(len({word for word in line.split() if word in found["asked"]}) for line in subject.src)
+    words = sum(len({word for word in line.split() if word in found["asked"]}) for line in run.src)
     assert sum(row[1] for row in found["rows"]) == sum(row[1] for row in found["control"]) == words > 20
     assert sum(row[2] for row in found["rows"]) / words == pytest.approx(found["recall"])
     assert found["selectivity"] == pytest.approx(found["recall"] - found["control_recall"])
     assert all(0 <= place < 5 and hits <= count for _, place, count, hits in found["places"])
     assert sum(row[2] for row in found["places"]) <= words
-    assert probe.measure(subject) == found
+    assert probe.measure(run) == found
 
 
 def test_a_model_without_a_bottleneck_is_probed_by_its_summary(
-    subject: Subject, build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]
+    run: LoadedRun, build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]
 ) -> None:
-    config = replace(subject.config, model=tiny_models["transformer"])
-    translator = Translator([build_tiny("transformer", vocab=320)], subject.translator.subwords, torch.device("cpu"))
-    assert probe.measure(replace(subject, config=config, translator=translator))["vector"] == "summary"
+    config = replace(run.config, model=tiny_models["transformer"])
+    translator = Translator([build_tiny("transformer", vocab=320)], run.translator.subwords, torch.device("cpu"))
+    assert probe.measure(replace(run, config=config, translator=translator))["vector"] == "summary"
 
 
-def test_the_probe_is_fitted_on_training_text_that_is_not_in_the_test(subject: Subject, pairs: Pairs) -> None:
-    assert probe.fitting_text(subject) == [src for src, _ in pairs if src not in subject.src]
+def test_the_probe_is_fitted_on_training_text_that_is_not_in_the_test(run: LoadedRun, pairs: Pairs) -> None:
+    assert probe.fitting_text(run) == [src for src, _ in pairs if src not in run.src]
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "the"), ("de", "die")])
 def test_the_grammar_writes_new_sentences_of_the_lengths_of_the_test(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch, language: str, word: str
+    run: LoadedRun, monkeypatch: pytest.MonkeyPatch, language: str, word: str
 ) -> None:
     monkeypatch.setattr(probe, "FITTED", 30)
     data = DataConfig(source="grammar", src=language, grammar=GrammarConfig(min_words=4))
-    generated = replace(subject, config=Config(data=data))
+    generated = replace(run, config=Config(data=data))
     lines = probe.fitting_text(generated)
     assert lines == probe.fitting_text(generated) and len(set(lines)) > 25
     assert word in " ".join(lines).lower().split()
     if language == "en":
-        assert {len(line.split()) for line in lines} == {max(len(line.split()), 4) for line in subject.src}
-    tested = replace(generated, src=[lines[0], *subject.src[1:]])
+        assert {len(line.split()) for line in lines} == {max(len(line.split()), 4) for line in run.src}
+    tested = replace(generated, src=[lines[0], *run.src[1:]])
     assert lines[0] not in probe.fitting_text(tested)

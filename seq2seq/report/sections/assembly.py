@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seq2seq.analysis.measurements import MEASUREMENTS, measurement_file
+from seq2seq.analysis.measurements import MEASUREMENTS
 from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Page
 from seq2seq.report.sections.attention import attention, explorer
@@ -23,7 +23,7 @@ def page_of(data: ReportData) -> Page:
         f"{run.folder} lacks measurements: {', '.join(lacking)}"
         for group in data.groups
         for run in group.runs
-        if (lacking := [name for name in MEASUREMENTS if not measurement_file(run, name).exists()])
+        if (lacking := [name for name, each in MEASUREMENTS.items() if not each.file(run).exists()])
     ]
     sections = [
         quality.lengths(),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.analysis.measurements import ATTENTION, EXPLORER
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table, table_of
 
@@ -24,7 +25,7 @@ def _aligned(data: ReportData) -> list[tuple[ModelRuns, list[Row]]]:
     """Alignment scores of each model with attention: a row for each map and state, the mean over the seeds."""
     found = []
     for group in data.groups:
-        own = [one["alignment"] for one in group.measured("attention") if one.get("alignment")]
+        own = [one["alignment"] for one in group.measured(ATTENTION) if one.get("alignment")]
         if own:
             found.append((group, [_mean_row(cells) for cells in zip(*own, strict=True)]))
     return found
@@ -75,7 +76,7 @@ def _alignment_table(data: ReportData) -> Table:
 def _sharpness_table(data: ReportData) -> Table:
     rows: list[Row] = []
     for group in data.groups:
-        own = [one["maps"] for one in group.measured("attention") if one.get("maps")]
+        own = [one["maps"] for one in group.measured(ATTENTION) if one.get("maps")]
         rows += [{"model": group.model, **_mean_row(cells)} for cells in zip(*own, strict=True)]
     return table_of(
         "sharpness",
@@ -94,14 +95,18 @@ def _masked(data: ReportData) -> list[Row]:
     """Effect of masking a source word on the next token of the reference, by model and choice of the word."""
     rows: list[Row] = []
     for group in data.groups:
-        found = [one["masking"] for one in group.measured("attention")]
-        for way, label in (("attended", "the word most attended"), ("gold", "the word aligned by gold")):
-            own = [one[way] for one in found if one.get(way, {}).get("positions")]
-            if not own:
-                continue
-            for arm, name in (("word", label), ("random", f"a random word beside {label}")):
-                change = float(np.mean([one[arm]["change"] for one in own]))
-                changed = float(np.mean([one[arm]["prediction_changes"] for one in own]))
+        found = [one["masking"] for one in group.measured(ATTENTION)]
+        ways = {
+            "the word most attended": [one["attended"] for one in found if "attended" in one],
+            "the word aligned by gold": [one["gold"] for one in found if "gold" in one],
+        }
+        for label, effects in ways.items():
+            own = [each for each in effects if each["positions"]]
+            other = f"a random word beside {label}"
+            arms = {label: [one["word"] for one in own], other: [one["random"] for one in own]} if own else {}
+            for name, arm in arms.items():
+                change = float(np.mean([one["change"] for one in arm]))
+                changed = float(np.mean([one["prediction_changes"] for one in arm]))
                 positions = own[0]["positions"]
                 row = {"model": group.model, "masked": name, "change": change, "prediction changes": changed}
                 rows.append({**row, "positions": positions})
@@ -111,7 +116,7 @@ def _masked(data: ReportData) -> list[Row]:
 def _apart(group: ModelRuns) -> bool:
     """Whether masking the most attended word costs more than a random one, by two standard errors in every run."""
     found = [
-        one["masking"]["attended"]["difference"] for one in group.measured("attention") if "attended" in one["masking"]
+        one["masking"]["attended"]["difference"] for one in group.measured(ATTENTION) if "attended" in one["masking"]
     ]
     return bool(found) and all(
         one["standard_error"] is not None and one["change"] + 2 * one["standard_error"] < 0 for one in found
@@ -135,7 +140,7 @@ def _words(data: ReportData) -> list[str]:
     words = []
     for group, maps in _aligned(data):
         mean = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
-        chosen = [one["chosen"] for one in group.measured("attention") if one.get("chosen")]
+        chosen = [each for one in group.measured(ATTENTION) if (each := one.get("chosen"))]
         text = f"{group.model}: AER {mean['before']:.2f} before the word is written, {mean['after']:.2f} after it"
         if len(maps) > len(STATES) and chosen:
             best = float(np.mean([one["aer_words"] for one in chosen]))
@@ -152,7 +157,7 @@ def _words(data: ReportData) -> list[str]:
             )
     if not words:
         words.append("No model here has attention, or it was not measured.")
-    elif not any(one.get("alignment") for group in data.groups for one in group.measured("attention")):
+    elif not any(one.get("alignment") for group in data.groups for one in group.measured(ATTENTION)):
         words.append("There is no gold alignment for this test; seq2seq align RUN --gold FILE scores against one.")
     return words
 
@@ -162,7 +167,7 @@ def _words(data: ReportData) -> list[str]:
 
 def explorer(data: ReportData) -> Explorer | None:
     """Sentences with the translations of each model's first seed. None unless all models have the measurement."""
-    found = [(group.model, group.measured("explorer")[0]) for group in data.groups if group.measured("explorer")]
+    found = [(group.model, group.measured(EXPLORER)[0]) for group in data.groups if group.measured(EXPLORER)]
     if len(found) < len(data.groups):
         return None
     models, maps = [model for model, _ in found], [one["maps"] for _, one in found]

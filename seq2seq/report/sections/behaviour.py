@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.analysis.extrapolation import TranslatedSet
+from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import by_bucket, interval
@@ -21,18 +23,18 @@ def extrapolation(data: ReportData) -> Section:
     """BLEU and output length on sentences longer than any in training."""
     rows: list[Row] = []
     for group in data.groups:
-        sets: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for found in group.measured("extrapolation"):
+        sets: dict[str, list[TranslatedSet]] = defaultdict(list)
+        for found in group.measured(EXTRAPOLATION):
             for each in found["sets"]:
                 if each["src"]:  # empty where a tiny test has too few sentences to join
                     sets[each["name"]].append(each)
-        for name, each in sets.items():
-            system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in each]
+        for name, same in sets.items():
+            system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in same]
             score = interval(system, BLEU)
-            words = float(np.mean([len(line.split()) for line in each[0]["src"]]))
-            wanted = sum(len(line.split()) for line in each[0]["references"])
-            out = float(np.mean([sum(len(line.split()) for line in one["hypotheses"]) for one in each]))
-            row = {"model": group.model, "sentences": name, "kind": each[0]["kind"], "source words": words}
+            words = float(np.mean([len(line.split()) for line in same[0]["src"]]))
+            wanted = sum(len(line.split()) for line in same[0]["references"])
+            out = float(np.mean([sum(len(line.split()) for line in one["hypotheses"]) for one in same]))
+            row = {"model": group.model, "sentences": name, "kind": same[0]["kind"], "source words": words}
             spread = {"BLEU": score.value, "low": score.low, "high": score.high}
             rows.append({**row, **spread, "output / reference": out / max(wanted, 1)})
     kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
@@ -91,7 +93,7 @@ def search(data: ReportData) -> Section:
     rows: list[Row] = []
     body: list[list[Any]] = []
     for group in data.groups:
-        found = group.measured("search")
+        found = group.measured(SEARCH)
         for cells in zip(*(one["rows"] for one in found), strict=True):
             references = found[0]["references"]
             system = [BLEU.statistics(cell["hypotheses"], references, data.language) for cell in cells]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.analysis.measurements import FORGETTING, INTERVENTIONS, PROBE
 from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.data import ModelRuns, ReportData
@@ -78,7 +79,7 @@ def _intervened(group: ModelRuns, data: ReportData) -> list[tuple[str, list[Any]
     """Each condition with the sufficient statistics of every run, and the indices of the translated sentences."""
     by_condition: dict[str, list[Any]] = defaultdict(list)
     chosen: list[int] = []
-    for found in group.measured("interventions"):
+    for found in group.measured(INTERVENTIONS):
         chosen = found["sentences"]
         references = [data.references[n] for n in chosen]
         for row in found["rows"]:
@@ -95,12 +96,11 @@ def forgetting(data: ReportData) -> Found:
     names = _bucket_names(data)
     for group in data.groups:
         cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-        for found in group.measured("forgetting"):
-            for words, place, tokens, nll, correct in found["rows"]:
+        for found in group.measured(FORGETTING):
+            for length, place, *figures in found["rows"]:
                 if place is not None:
-                    bucket = _bucket_of(words, data)
-                    cell = cells[bucket, min(int(place * PARTS / max(words, 1)), PARTS - 1)]
-                    cell[0], cell[1], cell[2] = cell[0] + tokens, cell[1] + nll, cell[2] + correct
+                    cell = cells[_bucket_of(length, data), min(int(place * PARTS / max(length, 1)), PARTS - 1)]
+                    cell[:] = [total + figure for total, figure in zip(cell, figures, strict=True)]
         for (bucket, part), (tokens, nll, correct) in sorted(cells.items()):
             where = {"model": group.model, "source words": names[bucket], "place in the source": part_name(part)}
             rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
@@ -157,13 +157,14 @@ def probe(data: ReportData) -> Found:
     names = _bucket_names(data)
     vectors: dict[str, str] = {}
     for group in data.groups:
-        found = group.measured("probe")
+        found = group.measured(PROBE)
         if not found:
             continue
         vectors[group.model] = f"{found[0]['vector']} of {found[0]['units']} units"
-        for task, label in (("rows", ""), ("control", ", control")):
+        tasks = {"": [one["rows"] for one in found], ", control": [one["control"] for one in found]}
+        for label, tables in tasks.items():
             for bucket, name in names.items():
-                system = [_recalled(one[task], bucket, data) for one in found]
+                system = [_recalled(table, bucket, data) for table in tables]
                 if all(counts.sum() for counts in system):
                     value = float(np.mean([RATE.score(counts.sum(0)) for counts in system]))
                     rows.append({"vector": group.model + label, "source words": name, "recall": value})

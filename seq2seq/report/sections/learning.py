@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.analysis.measurements import COST
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
 from seq2seq.report.data import ModelRuns, ReportData, lines_of
@@ -162,7 +163,7 @@ def _reached(group: ModelRuns, level: float) -> tuple[float, float] | None:
 def _decode_figures(data: ReportData) -> list[Figure]:
     rows: list[Row] = []
     for group in data.groups:
-        found = group.measured("cost")
+        found = group.measured(COST)
         for cells in zip(*(one["rows"] for one in found), strict=True):
             rows.append(
                 {

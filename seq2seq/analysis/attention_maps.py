@@ -1,0 +1,181 @@
+"""The measurement "attention": do attention maps align words, how sharp are they, how much of the source do they cover?
+
+What happens when attended words are masked is asked in ``faithfulness``; its figures stand in the same record.
+Everything is under teacher forcing. Which sentences are looked at depends on the texts and on constants alone, so that
+all models of a study are asked the same. Shapes as in ``evaluation/alignment``: M maps, I target and J source words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypedDict, cast
+
+import torch
+from torch import Tensor
+
+from seq2seq.analysis.faithfulness import Masking, Position, attended_words, draw_positions, masking
+from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.sampling import draw
+from seq2seq.data.batches import batched, collate
+from seq2seq.data.sources import open_source
+from seq2seq.decoding.translator import Translator
+from seq2seq.evaluation.alignment import (
+    Gold,
+    Links,
+    MapAgreement,
+    MapName,
+    agreements,
+    map_names,
+    most_attended,
+    parse_links,
+    word_maps,
+)
+from seq2seq.evaluation.evaluate import evaluating
+from seq2seq.evaluation.words import Pair
+
+SENTENCES = 1_000  # of the test
+VALID_SENTENCES = 300  # on which the best map is chosen
+COVERED = 0.5  # a source word is covered that gets this share of the attention due to each word, or more
+
+
+class MapFigures(MapName, total=False):
+    """Means over a map: of target words, of source words (coverage), of sentences (spread)."""
+
+    entropy: float  # of a target word's attention over the source words, in nats
+    entropy_share: float  # the same divided by the greatest possible entropy
+    outside: float  # attention on tokens of no word, such as EOS
+    coverage: float  # share of source words that are covered
+    spread: float  # standard deviation of the attention that source words get, 1 being an even share
+
+
+class ChosenMap(MapAgreement):
+    """Agreement on the test of the map and state with the least AER on the validation split."""
+
+    valid_sentences: int
+    valid_aer_words: float
+
+
+class Maps(TypedDict, total=False):
+    """Figures of a model with attention: ``alignment`` and ``chosen`` where there is a gold alignment."""
+
+    maps: list[MapFigures]
+    alignment: list[MapAgreement]
+    chosen: ChosenMap | None
+
+
+class Attention(Maps):
+    """The record; a model without attention has only what masking the gold-aligned word does."""
+
+    attention: bool
+    sentences: int
+    masking: Masking
+
+
+def measure(run: LoadedRun) -> Attention:
+    """Measure the maps on the test, and the effects of masking source words."""
+    numbers = draw(run.src, run.references, SENTENCES)
+    pairs = run.encode_pairs([run.src[n] for n in numbers], [run.references[n] for n in numbers])
+    links = None if run.gold is None else [run.gold[n] for n in numbers]
+    positions = draw_positions(pairs)
+    looks = bool(run.config.model.decoder.attention_maps)
+    maps, attended = measure_maps(run, pairs, positions, links) if looks else ({}, None)
+    effects = masking(run.translator, pairs, positions, attended, links)
+    return {"attention": looks, "sentences": len(numbers), **maps, "masking": effects}
+
+
+def measure_maps(
+    run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links] | None
+) -> tuple[Maps, dict[Position, int]]:
+    """Figures of every map, and the source word most attended at each position."""
+    names, sharpness = map_names(run.config.model.decoder.attention_maps), Sharpness()
+    attended: dict[Position, int] = {}
+    choices: dict[int, Tensor] = {}
+    for n, attention in forced_attention(run.translator, pairs):
+        maps = word_maps(attention, pairs[n].tgt, pairs[n].src)
+        choices[n] = most_attended(maps)
+        sharpness.add(maps[0])
+        attended |= attended_words(pairs[n], attention, [p for p in positions if p.sentence == n])
+    found: Maps = {"maps": sharpness.figures(names)}
+    if links is not None:
+        gold = [Gold(pair, pair) for pair in links]
+        words = [pair.tgt.words for pair in pairs]
+        found["alignment"] = agreements([choices[n] for n in range(len(pairs))], words, gold, names)
+        found["chosen"] = choose_map(run, names, found["alignment"])
+    return found, attended
+
+
+def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgreement]) -> ChosenMap | None:
+    """The best map by the validation split; None if that has no gold alignment. The test has no say in the choice."""
+    file = open_source(run.config.data).alignment_file("valid")
+    if file is None:
+        return None
+    numbers = draw(*run.valid, VALID_SENTENCES)
+    pairs = run.encode_pairs(*([side[n] for n in numbers] for side in run.valid))
+    lines = file.read_text("utf-8").splitlines()
+    gold = [Gold(links, links) for links in (parse_links(lines[n]) for n in numbers)]
+    valid = agreements(most_attended_words(run.translator, pairs), [pair.tgt.words for pair in pairs], gold, names)
+    best = min(range(len(valid)), key=lambda n: valid[n]["aer_words"])
+    return {**test[best], "valid_sentences": len(numbers), "valid_aer_words": valid[best]["aer_words"]}
+
+
+def most_attended_words(
+    translator: Translator, pairs: Sequence[Pair], done: Callable[[int], None] = lambda count: None
+) -> list[Tensor]:
+    """For each pair the source word (2, M, I) that each target word attends to most, in both states, in every map.
+
+    Args:
+        done: called with 1 after each pair.
+    """
+    choices: dict[int, Tensor] = {}
+    for n, attention in forced_attention(translator, pairs):
+        choices[n] = most_attended(word_maps(attention, pairs[n].tgt, pairs[n].src))
+        done(1)
+    return [choices[n] for n in range(len(pairs))]
+
+
+def forced_attention(translator: Translator, pairs: Sequence[Pair]) -> Iterator[tuple[int, Tensor]]:
+    """The index of each pair and its attention weights (H, T, S) under teacher forcing; long pairs come first."""
+    [model] = translator.models
+    for rows in batched([max(len(pair.src_ids), len(pair.tgt_ids)) for pair in pairs]):
+        batch = collate([pairs[n].src_ids for n in rows], [pairs[n].tgt_ids for n in rows]).to(translator.device)
+        with evaluating([model]), torch.inference_mode(), translator.autocast():
+            maps = model(batch.src, batch.tgt_in, attention=True).attention.float().cpu()
+        for n, attention in zip(rows, maps, strict=True):
+            yield n, attention[:, : len(pairs[n].tgt_ids), : len(pairs[n].src_ids)]
+
+
+class Sharpness:
+    """Sums over pairs, for each of M maps, from which ``MapFigures`` are computed."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.totals: dict[str, Tensor] = {}
+
+    def add(self, weights: Tensor) -> None:
+        """Add one pair's attention (M, I, J)."""
+        weights = weights[:, weights[0].sum(-1) > 0].double()  # words with tokens of their own
+        _, targets, sources = weights.shape
+        if not targets:
+            return
+        within = weights.sum(-1)  # (M, I)
+        entropy = torch.special.entr(weights / within.clamp(min=1e-12)[..., None]).sum(-1)
+        received = weights.sum(1) * sources / targets  # (M, J), 1 if each gets the same
+        self._count(targets, entropy=entropy.sum(1), outside=(1 - within).sum(1))
+        if sources > 1:
+            self._count(targets, entropy_share=entropy.sum(1) / math.log(sources))
+        self._count(sources, coverage=(received >= COVERED).double().sum(1))
+        self._count(1, spread=received.std(1, correction=0))
+
+    def _count(self, number: int, **sums: Tensor) -> None:
+        for name, value in sums.items():
+            self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + value
+            self.counts[name] += number
+
+    def figures(self, names: Sequence[MapName]) -> list[MapFigures]:
+        """The means of each map."""
+        means = {name: (total / self.counts[name]).tolist() for name, total in self.totals.items()}
+        columns = zip(*means.values(), strict=True)
+        rows = ({**name, **dict(zip(means, values, strict=True))} for name, values in zip(names, columns, strict=True))
+        return [cast(MapFigures, row) for row in rows]

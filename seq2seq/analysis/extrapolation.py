@@ -1,0 +1,84 @@
+"""The measurement "extrapolation": translations of sources longer than any that the run was trained on.
+
+Knows translators and texts. Every run is given the same sentences.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypedDict
+
+from seq2seq import grammar
+from seq2seq.analysis.loaded_run import LoadedRun
+
+SENTENCES = 60  # of each set
+SPAN = 20  # lengths, in words, of a set of the grammar's sentences
+JOINED = (2, 3, 4)  # test sentences joined to one
+
+
+class TranslatedSet(TypedDict):
+    """Sources of one kind and length with references and translations."""
+
+    name: str
+    kind: str
+    parts: int  # sentences joined to one
+    src: list[str]
+    references: list[str]
+    hypotheses: list[str]
+
+
+class Extrapolation(TypedDict):
+    """Translations of each set, and the width of the beam."""
+
+    beam: int
+    sets: list[TranslatedSet]
+
+
+def measure(run: LoadedRun) -> Extrapolation:
+    """Translate, by the run's own search, grammar sentences beyond the trained lengths and joined test sentences."""
+    options = run.search_options()
+    sets = generated(run) + joined(run.src, run.references)
+    for each in sets:
+        each["hypotheses"] = [best[0].text for best in run.translator.translate(each["src"], options)]
+    return {"beam": options.beam, "sets": sets}
+
+
+def generated(run: LoadedRun) -> list[TranslatedSet]:
+    """Sentences longer than the longest of the grammar's corpus; none for another corpus."""
+    data = run.config.data
+    if data.source != "grammar":
+        return []
+    sets: list[TranslatedSet] = []
+    for first in range(data.grammar.max_words + 1, data.grammar.max_words + 3 * SPAN, SPAN):
+        rng = random.Random(f"extrapolation/{first}")
+        pairs = [grammar.sentence(rng, first + n % SPAN) for n in range(SENTENCES)]
+        english, german = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
+        src, references = (english, german) if data.src == "en" else (german, english)
+        sets.append(
+            {
+                "name": f"{first}–{first + SPAN - 1} words",
+                "kind": "grammar",
+                "parts": 1,
+                "src": src,
+                "references": references,
+                "hypotheses": [],
+            }
+        )
+    return sets
+
+
+def joined(src: Sequence[str], references: Sequence[str]) -> list[TranslatedSet]:
+    """Test sentences joined two, three and four at a time, in a fixed random order."""
+    rng = random.Random("joined")
+    keys = [rng.random() for _ in src]
+    order = sorted(range(len(src)), key=keys.__getitem__)
+    sets: list[TranslatedSet] = []
+    for parts in JOINED:
+        groups = [order[n * parts : (n + 1) * parts] for n in range(min(SENTENCES, len(src) // parts))]
+        texts, wanted = ([" ".join(side[n] for n in group) for group in groups] for side in (src, references))
+        name = f"{parts} joined"
+        sets.append(
+            {"name": name, "kind": "joined", "parts": parts, "src": texts, "references": wanted, "hypotheses": []}
+        )
+    return sets

@@ -1,0 +1,71 @@
+"""A finished run with its model and its texts, ready for questions. Knows run folders; measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config.overrides import override
+from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.data.sources import open_source
+from seq2seq.decoding.translator import Translator
+from seq2seq.errors import UserError
+from seq2seq.evaluation.alignment import Links, parse_links
+from seq2seq.evaluation.words import Pair, encode_pairs, splitter
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.runs.loading import load, saved_split, unzip
+from seq2seq.runs.run import Run, find
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run of one model, with its test and validation splits and word alignments of the test pairs."""
+
+    run: Run
+    config: Config
+    translator: Translator
+    src: list[str]  # of the test split, as the run has saved it
+    references: list[str]
+    valid: tuple[list[str], list[str]]
+    gold: list[Links] | None = None  # correct alignments, where the corpus has them or the user gave them
+    links: list[Links] | None = None  # alignments that may be another model's
+
+    @property
+    def model(self) -> Seq2Seq:
+        """The model of the run."""
+        return self.translator.models[0]
+
+    @classmethod
+    def open(cls, folder: Path, cache: str | None = None) -> LoadedRun:
+        """Load a finished run, and the validation split and alignments of its corpus.
+
+        Args:
+            cache: where the corpus is now, if not where it was during training.
+
+        Raises:
+            UserError: no finished run there, or its corpus is gone.
+        """
+        run, checkpoint = find(folder)
+        test = saved_split(run, "test")
+        if not run.finished or test is None:
+            raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
+        config = override(run.load_config(), [])
+        if cache is not None:
+            config = replace(config, data=replace(config.data, cache=cache))
+        source = open_source(config.data)
+        file = source.alignment_file("test")
+        gold = None
+        if file is not None and unzip(source.pairs("test")) == test:  # else the grammar has changed since
+            gold = [parse_links(line) for line in file.read_text("utf-8").splitlines()]
+        loaded = load([(run, checkpoint)], config)
+        return cls(run, config, loaded.translator, *test, unzip(source.pairs("valid")), gold, gold)
+
+    def encode_pairs(self, src: Sequence[str], references: Sequence[str]) -> list[Pair]:
+        """Segment sentence pairs with the run's vocabulary, into the corpus's words."""
+        return encode_pairs(self.translator.subwords, src, references, splitter(self.config))
+
+    def search_options(self, **changes: Any) -> DecodeConfig:
+        """Options of a search that can be compared between runs: one deterministic answer; ``changes`` to the rest."""
+        return replace(self.config.decode, **{"nbest": 1, "sample": False, **changes})

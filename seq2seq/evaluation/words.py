@@ -1,0 +1,118 @@
+"""The words of a line, and the word that each of its tokens belongs to. Knows tokens and words; knows no model."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from seq2seq import grammar
+from seq2seq.config.schema import Config
+from seq2seq.data.subwords import Subwords, normalise
+
+UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class Words(NamedTuple):
+    """The words of a line, and for each token the index of its word (None: of no word)."""
+
+    words: list[str]
+    of_token: list[int | None]
+
+
+class Pair(NamedTuple):
+    """A sentence pair as token ids, EOS included, and as words."""
+
+    src_ids: list[int]
+    tgt_ids: list[int]
+    src: Words
+    tgt: Words
+
+
+def encode_pairs(
+    subwords: Subwords, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
+) -> list[Pair]:
+    """Segment sentence pairs into tokens and, by ``split``, into words."""
+    ids = zip(subwords.encode_src(src), subwords.encode_tgt(references), strict=True)
+    return [
+        Pair(
+            src_ids,
+            tgt_ids,
+            words_of_tokens(subwords.src_tokens(src_ids), line, split(line)),
+            words_of_tokens(subwords.tgt_tokens(tgt_ids), reference, split(reference)),
+        )
+        for (src_ids, tgt_ids), line, reference in zip(ids, src, references, strict=True)
+    ]
+
+
+def splitter(config: Config) -> Callable[[str], list[str]]:
+    """The function that cuts a corpus's lines into words: as the grammar's gold counts them, or at white space."""
+    return grammar.words if config.data.source == "grammar" else str.split
+
+
+def is_punctuation(word: str) -> bool:
+    """Whether a word is nothing but punctuation."""
+    return all(unicodedata.category(character)[0] == "P" for character in word)
+
+
+def words_of_tokens(tokens: Sequence[str], text: str, words: Sequence[str]) -> Words:
+    """Assign each token to the word with which it shares most characters, the first of equals; spaces to none.
+
+    Args:
+        words: of the text, from left to right.
+    """
+    text = normalise(text)
+    owner: list[int | None] = [None] * len(text)
+    place = 0
+    for n, word in enumerate(normalise(word) for word in words):
+        start = text.index(word, place)
+        place = start + len(word)
+        owner[start:place] = [n] * len(word)
+    of_token: list[int | None] = []
+    for start, end in token_spans(tokens, text):
+        shares = Counter(n for n in owner[start:end] if n is not None)
+        of_token.append(shares.most_common(1)[0][0] if shares else None)
+    return Words(list(words), of_token)
+
+
+def token_spans(tokens: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """The characters [start, end) of ``text`` (in NFC) that each token covers.
+
+    A byte token covers the whole character to which it belongs. A token that cannot be found in the text (unknown, or
+    a byte of no valid character) extends to the next one that can: unknown tokens cover no known character.
+    """
+    data = normalise(text).replace("▁", " ").encode()
+    spans, waiting, place = [(0, 0)] * len(tokens), list[int](), 0  # in bytes
+    for n, token in enumerate(tokens):
+        if token in MARKS:
+            continue
+        raw = _bytes(token, first=n == 0)
+        if token == UNKNOWN:
+            found = -1
+        elif waiting:
+            found = data.find(raw, place + 1)
+        else:
+            found = place if data.startswith(raw, place) else -1
+        if found < 0:
+            waiting.append(n)
+            continue
+        for earlier in waiting:
+            spans[earlier] = (place, found)
+        waiting, place = [], found + len(raw)
+        spans[n] = (found, place)
+    for n in waiting:
+        spans[n] = (place, len(data))
+    begun = [0]  # number of characters that begin before each byte
+    for byte in data:
+        begun.append(begun[-1] + (byte & 0xC0 != 0x80))
+    return [(begun[start + 1] - 1, begun[end]) if start < end else (0, 0) for start, end in spans]
+
+
+def _bytes(token: str, first: bool) -> bytes:
+    byte = BYTE.fullmatch(token)
+    if byte:
+        return bytes([int(byte[1], 16)])
+    return (token.removeprefix("▁") if first else token).replace("▁", " ").encode()
