@@ -1,10 +1,10 @@
-"""How sure a figure is: intervals, paired tests, and where one system falls behind another.
+"""Significance: confidence intervals, paired tests, and the length from which one system is worse than another.
 
-Knows counts and chance; knows no text. A system is a list over its seeds of counts (N, k), and all systems are over
-the same N sentences. Every draw comes from generators seeded here, with sacreBLEU's seed: the same numbers whenever
-and in whatever order they are asked for, and for single runs the very draws of sacreBLEU's paired tests.
+Knows sufficient statistics and chance; knows no text. A system is a list over its seeds of sufficient statistics
+(N, k), and all systems are over the same N sentences. Every generator is seeded here, with sacreBLEU's seed: results
+are the same in whatever order they are asked for, and for single runs draws equal those of sacreBLEU's paired tests.
 
-Shapes: N sentences, K seeds, R resampled sets of sentences, W windows of source length, k counts.
+Shapes: N sentences, K seeds, R bootstrap samples, W windows of source length, k sufficient statistics.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from numpy.typing import NDArray
 
 from seq2seq.evaluation.metrics import Metric, SufficientStatistics
 
-System = Sequence[SufficientStatistics]
 Array = NDArray[np.float64]
-Covers = Literal["sentences and seeds", "sentences"]
 Indices = NDArray[np.intp]
+System = Sequence[SufficientStatistics]
+Covers = Literal["sentences and seeds", "sentences"]
 
 SEED = 12345  # sacreBLEU's
-DRAWS = 1_000  # bootstrap
-SWAPS = 2_000  # approximate randomisation
-SEEDS = 3  # with fewer, an interval covers sentences alone
-SMALL = 30  # with fewer sentences, a bucket is too small to speak
-WINDOW = 50  # sentences at least behind every point of the curve in which `onset` looks
-CELLS = 1 << 22  # of a matrix of draws at a time (32 MB)
+DRAWS = 1_000  # bootstrap samples
+SWAPS = 2_000  # trials of approximate randomisation
+SEEDS = 3  # with fewer, an interval covers the choice of sentences alone
+SMALL = 30  # with fewer sentences, a bucket supports no conclusion
+WINDOW = 50  # least number of sentences behind a point of the curve that `onset` follows
+CELLS = 1 << 22  # elements of a matrix of draws that is held at a time (32 MB)
 TIE = 1e-9
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, the mean over seeds, with its 95 % interval."""
+    """A score, the mean over seeds, with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -46,7 +46,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """One system's figure less another's."""
+    """The score of one system less that of another, with the p-values of two tests that it is zero."""
 
     p_bootstrap: float
     p_randomisation: float
@@ -54,7 +54,7 @@ class Difference(Estimate):
 
 @dataclass(frozen=True)
 class Bucket:
-    """The sentences with ``first`` to ``last`` words in the source."""
+    """Sentences with ``first`` to ``last`` words in the source."""
 
     first: int
     last: int
@@ -62,7 +62,7 @@ class Bucket:
 
     @property
     def small(self) -> bool:
-        """Whether there are too few sentences to speak."""
+        """Whether there are too few sentences for a conclusion."""
         return len(self.indices) < SMALL
 
     @property
@@ -73,25 +73,29 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Onset:
-    """The source length from which on a system stays behind, in words, with its 95 % interval.
+    """The source length, in words, from which on a system stays worse, with its 95 % confidence interval.
 
-    None stands for "at no length that was seen": as ``length`` it never falls behind for good, as ``high`` (or
-    ``low``) that cannot be ruled out. ``from_start``: it is behind at every length.
+    None means a length beyond the longest source: for ``length``, the system is worse at no length for good; for an
+    end of the interval, that possibility cannot be excluded.
     """
 
     length: float | None
     low: float | None
     high: float | None
-    never: bool
-    from_start: bool
+    from_start: bool  # worse at every length
     covers: Covers
 
+    @property
+    def never(self) -> bool:
+        """Whether the system is worse at no length for good."""
+        return self.length is None
 
-# ---------------------------------------------------------------------------------------------------- resampling
+
+# ----------------------------------------------------------------------------------------------------- bootstrap
 
 
-def _weights(number: int, draws: int, seed: int) -> Iterator[Array]:
-    """How often each of N sentences is in each set (…, N): first all of them once, then the R resampled sets."""
+def _bootstrap_weights(number: int, draws: int, seed: int) -> Iterator[Array]:
+    """How often each of N sentences is drawn (…, N): once in the first row, then as in each bootstrap sample."""
     generator = np.random.default_rng(seed)
     yield np.ones((1, number))
     for rows in _portions(draws, number):
@@ -100,24 +104,24 @@ def _weights(number: int, draws: int, seed: int) -> Iterator[Array]:
 
 
 def _portions(draws: int, number: int) -> Iterator[int]:
-    """Rows to draw at a time; multiples of 32, for bits come in words of 32 and the rest of a word would be lost."""
+    """Rows to draw at a time: multiples of 32, since booleans are drawn in words of 32 bits and a rest is discarded."""
     most = max(CELLS // number // 32, 1) * 32
     for start in range(0, draws, most):
         yield min(most, draws - start)
 
 
-def _scores(
+def _bootstrap_scores(
     systems: Sequence[System],
     metric: Metric,
     draws: int,
     windows: Sequence[Indices | slice] = (slice(None),),
     seed: int = SEED,
 ) -> list[Array]:
-    """Of each system, the scores of all sentences and of each resampled set, the same sets for all: (W, 1+R, K)."""
-    columns = np.concatenate([counts for system in systems for counts in system], axis=1)
+    """For each system (W, 1+R, K): scores of all sentences, then of bootstrap samples, the same for all systems."""
+    columns = np.concatenate([statistics for system in systems for statistics in system], axis=1)
     width = systems[0][0].shape[1]
     parts = []
-    for weights in _weights(len(columns), draws, seed):
+    for weights in _bootstrap_weights(len(columns), draws, seed):
         sums = (weights[:, window] @ columns[window] for window in windows)
         parts.append([metric.score(each.reshape(len(weights), -1, width)) for each in sums])
     scores = np.concatenate(parts, axis=1)
@@ -127,17 +131,9 @@ def _scores(
 # ----------------------------------------------------------------------------------------------------- intervals
 
 
-def _student(freedom: float) -> tuple[Array, Array]:
-    """Student's t as angles θ with t = √freedom · tan θ, and the probability of a smaller angle in absolute value."""
-    angles = np.linspace(0, math.pi / 2, 10_001)
-    density = np.cos(angles) ** (freedom - 1)
-    below = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    return angles, below / below[-1]
-
-
 @dataclass(frozen=True)
 class _Spread:
-    """A figure's standard error and degrees of freedom, and what they cover."""
+    """A score's standard error and degrees of freedom."""
 
     value: float
     error: float
@@ -146,10 +142,10 @@ class _Spread:
 
     @classmethod
     def of(cls, groups: Sequence[Array], sentences: int) -> _Spread:
-        """Of the sum of the groups' means over seeds, where a group is scores (1+R, K) of all and of resampled sets.
+        """The spread of the sum of the groups' means over seeds; a group is scores (1+R, K).
 
-        Satterthwaite's degrees of freedom, but with the seeds' variance counted twice in them: estimated from three
-        seeds it is often far too small, and that would pass for certainty.
+        Degrees of freedom are Satterthwaite's, with the variance between seeds counted twice in them: estimated from
+        three seeds it is often far too small, which would pass for certainty.
         """
         alone, between = _variances(groups, sentences)
         freedoms = [max(sentences - 1, 1), *(group.shape[-1] - 1 for group in groups)]
@@ -161,13 +157,13 @@ class _Spread:
         return cls(value, error, freedom, _coverage(groups))
 
     def estimate(self, low: float, high: float) -> Estimate:
-        """The interval, within the figure's range."""
+        """The confidence interval, cut to the metric's range."""
         angles, below = _student(self.freedom)
         arm = self.error * math.sqrt(self.freedom) * math.tan(np.interp(0.95, below, angles))
         return Estimate(self.value, max(self.value - arm, low), min(self.value + arm, high), self.covers)
 
     def p_value(self) -> float:
-        """Of no difference, two-sided."""
+        """Of the two-sided t-test that the score is zero."""
         if self.error == 0:
             return float(abs(self.value) <= TIE)
         angles, below = _student(self.freedom)
@@ -175,16 +171,24 @@ class _Spread:
         return 1 - float(np.interp(angle, angles, below))
 
 
+def _student(freedom: float) -> tuple[Array, Array]:
+    """Student's t as angles θ, t = √freedom · tan θ, and the probability of a smaller angle in absolute value."""
+    angles = np.linspace(0, math.pi / 2, 10_001)
+    density = np.cos(angles) ** (freedom - 1)
+    below = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    return angles, below / below[-1]
+
+
 def _coverage(groups: Sequence[Array]) -> Covers:
     return "sentences and seeds" if all(group.shape[-1] >= SEEDS for group in groups) else "sentences"
 
 
 def _variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[float]]:
-    """What the choice of sentences alone adds to the variance of the groups' sum, and what each group's seeds add.
+    """Components of the variance of the groups' sum: of the choice of sentences alone, and of each group's seeds.
 
-    Groups are scores (..., 1+R, K); where there are windows in front, the mean over them. The bootstrap of the means
-    over seeds also holds that sentences fare differently under each seed; so does the variance between seeds, and it
-    must not count twice. It is seen in how the seeds' deviations from their mean vary when they are resampled.
+    Groups are scores (…, 1+R, K); over windows in front the mean is taken. The bootstrap variance of the means over
+    seeds includes an interaction: sentences fare differently under each seed. So does the variance between seeds, and
+    it must not count twice; it is seen in the bootstrap variance of the seeds' deviations from their mean.
     """
     alone = float(sum(group.mean(-1) for group in groups)[..., 1:].var(-1).mean())
     between = []
@@ -197,11 +201,11 @@ def _variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[flo
 
 
 def interval(system: System, metric: Metric, draws: int = DRAWS) -> Estimate:
-    """The mean over seeds of the corpus figure, with a 95 % interval.
+    """The corpus score, the mean over seeds, with its 95 % confidence interval.
 
-    It covers the choice of sentences and of seeds together, or with fewer than three seeds that of sentences alone.
+    It covers the choice of sentences and of seeds; with fewer than three seeds that of sentences alone.
     """
-    [scores] = _scores([system], metric, draws)
+    [scores] = _bootstrap_scores([system], metric, draws)
     return _Spread.of([scores[0]], len(system[0])).estimate(metric.low, metric.high)
 
 
@@ -209,16 +213,16 @@ def interval(system: System, metric: Metric, draws: int = DRAWS) -> Estimate:
 
 
 def difference(a: System, b: System, metric: Metric, draws: int = DRAWS, swaps: int = SWAPS) -> Difference:
-    """``a`` less ``b``, paired over sentences, with a 95 % interval and the p-values of two tests.
+    """``a`` less ``b``, paired over sentences, with a 95 % confidence interval and two tests.
 
-    ``p_bootstrap`` is that of sacreBLEU's paired bootstrap: of the absolute differences of resampled sets, shifted by
-    their mean, which makes it one-sided and about half of what it should be (no difference passes for one at 5 % in
-    about 12 of 100 trials). Where the interval covers the seeds too, it is that of the interval's t, two-sided, since
-    a bootstrap of three seeds would be far too sure. ``p_randomisation`` swaps sentences between the systems, all
-    seeds of a sentence together: it speaks of these trained models, not of other seeds. Unlike in sacreBLEU, a tie
-    speaks for chance: a system does not differ from itself.
+    ``p_bootstrap``: sacreBLEU's paired bootstrap (Koehn 2004), on absolute differences shifted by their mean. That
+    makes it one-sided, and about half of what it should be: equal systems differ at 5 % in about 12 of 100 trials.
+    Where the interval covers the seeds, it is the interval's two-sided t-test, as a bootstrap of three seeds would be
+    far too sure. ``p_randomisation``: approximate randomisation (Riezler and Maxwell 2005), which swaps a sentence
+    between the systems in all seeds at once; it speaks of these trained models, not of other seeds. Unlike in
+    sacreBLEU a tie counts for chance, so that a system does not differ from itself.
     """
-    one, other = (scores[0] for scores in _scores([a, b], metric, draws))
+    one, other = (scores[0] for scores in _bootstrap_scores([a, b], metric, draws))
     spread = _Spread.of([one, -other], len(a[0]))
     estimate = spread.estimate(metric.low - metric.high, metric.high - metric.low)
     if spread.covers == "sentences and seeds":
@@ -234,7 +238,7 @@ def _p_value(by_chance: Array, found: float) -> float:
     return (int((by_chance >= found - TIE).sum()) + 1) / (len(by_chance) + 1)
 
 
-def _randomisation(a: Array, b: Array, metric: Metric, swaps: int) -> float:
+def _randomisation(a: SufficientStatistics, b: SufficientStatistics, metric: Metric, swaps: int) -> float:
     generator = np.random.default_rng(SEED)
     both = a.sum(0) + b.sum(0)
     differences = []
@@ -247,7 +251,7 @@ def _randomisation(a: Array, b: Array, metric: Metric, swaps: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for how many there are (Holm 1979), in their own order."""
+    """p-values corrected for multiple comparisons (Holm 1979), in the order given."""
     order = sorted(range(len(p_values)), key=lambda n: p_values[n])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -279,10 +283,10 @@ def by_bucket(lengths: Sequence[int], edges: Sequence[int]) -> list[Bucket]:
 def growth(
     a: System, b: System, short: Sequence[int] | Indices, long: Sequence[int] | Indices, metric: Metric
 ) -> Estimate:
-    """By how much ``a`` less ``b`` is larger on the long sentences than on the short ones (no sentence is both)."""
+    """The difference ``a`` less ``b`` on long sentences less that on short ones (no sentence is both)."""
     groups = []
-    of_short = _scores([[counts[short] for counts in system] for system in (a, b)], metric, DRAWS)
-    of_long = _scores([[counts[long] for counts in system] for system in (a, b)], metric, DRAWS, seed=SEED + 1)
+    of_short = _bootstrap_scores([[each[short] for each in system] for system in (a, b)], metric, DRAWS)
+    of_long = _bootstrap_scores([[each[long] for each in system] for system in (a, b)], metric, DRAWS, seed=SEED + 1)
     for sign, on_long, on_short in zip((1, -1), of_long, of_short, strict=True):
         groups.append(sign * (on_long[0] - on_short[0]))
     reach = 2 * (metric.high - metric.low)
@@ -292,16 +296,16 @@ def growth(
 def onset(
     a: System, b: System, lengths: Sequence[int], metric: Metric, margin: float = 2.0, draws: int = DRAWS
 ) -> Onset:
-    """From which source length on ``b`` is behind ``a`` by more than ``margin``, and stays so for all longer ones.
+    """The source length from which on ``b`` scores less than ``a`` by more than ``margin``, at all longer ones too.
 
-    The gap is a curve over windows that slide over the lengths; each holds the 50 sentences (or a twentieth of all)
-    nearest to its centre and stands at their mean length. The interval is of the curve's resampled sets of
-    sentences, in each of which the seeds' mean strays as three seeds say that it may (by a multivariate t).
+    The gap is a curve over sliding windows: each holds the 50 sentences (or a twentieth of all) nearest to a length,
+    and stands at their mean length. The interval is that of the onsets in bootstrap samples of the curve, in each of
+    which the mean over seeds is moved as the variance between seeds allows (by a multivariate t).
     """
     words = np.asarray(lengths)
     windows = _windows(words)
     centres = np.array([words[window].mean() for window in windows])
-    groups = _scores([a, b], metric, draws, windows)
+    groups = _bootstrap_scores([a, b], metric, draws, windows)
     gaps = groups[0].mean(-1) - groups[1].mean(-1)  # (W, 1+R)
     covers = _coverage(groups)
     if covers == "sentences and seeds":
@@ -309,12 +313,11 @@ def onset(
         alone, _ = _variances([groups[0], -groups[1]], len(words))
         resampled = float(gaps[:, 1:].var(-1).mean())
         gaps[:, 1:] = gaps[:, :1] + (gaps[:, 1:] - gaps[:, :1]) * math.sqrt(alone / resampled if resampled else 0.0)
-        gaps[:, 1:] += _straying(groups[0], generator) - _straying(groups[1], generator)
-    found = [_crossing(gap, centres, words, margin) for gap in gaps.T]
-    low, high = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
-    length = found[0]
-    first = float(words.min())
-    return Onset(_seen(length), _seen(low), _seen(high), math.isinf(length), length == first, covers)
+        gaps[:, 1:] += _seed_deviations(groups[0], generator) - _seed_deviations(groups[1], generator)
+    found = [_last_crossing(gap, centres, words, margin) for gap in gaps.T]
+    ends = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
+    length, low, high = (None if math.isinf(each) else float(each) for each in (found[0], *ends))
+    return Onset(length, low, high, length == float(words.min()), covers)
 
 
 def _windows(words: NDArray[np.int_]) -> list[Indices]:
@@ -326,16 +329,16 @@ def _windows(words: NDArray[np.int_]) -> list[Indices]:
     return windows
 
 
-def _straying(group: Array, generator: np.random.Generator) -> Array:
-    """By how much the mean over seeds of scores (W, 1+R, K) might be another one: (W, R)."""
+def _seed_deviations(group: Array, generator: np.random.Generator) -> Array:
+    """Random deviations (W, R) of the mean over seeds from its expectation, for scores (W, 1+R, K)."""
     draws, seeds = group.shape[1] - 1, group.shape[2]
     normal = generator.standard_normal((draws, seeds))
     normal -= normal.mean(-1, keepdims=True)
     return group[:, 0] @ (normal / np.sqrt(seeds * generator.chisquare(seeds - 1, (draws, 1)))).T
 
 
-def _crossing(gap: Array, centres: Array, words: NDArray[np.int_], margin: float) -> float:
-    """The length at which the gap exceeds the margin for the last time; infinite where it ends below."""
+def _last_crossing(gap: Array, centres: Array, words: NDArray[np.int_], margin: float) -> float:
+    """The length at which the gap exceeds the margin for the last time; infinite if it is within it at the end."""
     below = np.flatnonzero(gap <= margin)
     if not len(below):
         return float(words.min())
@@ -344,7 +347,3 @@ def _crossing(gap: Array, centres: Array, words: NDArray[np.int_], margin: float
         return math.inf
     share = (margin - gap[last]) / (gap[last + 1] - gap[last])
     return float(centres[last] + share * (centres[last + 1] - centres[last]))
-
-
-def _seen(length: float) -> float | None:
-    return None if math.isinf(length) else float(length)
