@@ -1,10 +1,10 @@
-"""Clauses of an exact number of English words: who does what, when, where, and in which order German says it.
+"""Clauses of an exact number of English words, and the order of words in both languages.
 
-Knows one clause; leaves to `relatives` those inside noun phrases. The order of the German words is decided here:
+Knows a single clause; `relatives` writes those inside noun phrases. The orders of German words:
 
     main      subject|front  FINITE  [subject]  MIDDLE  END  relative
-    inverted  FINITE  subject  MIDDLE  END  relative    (something stands before it: a subordinate clause, "deshalb")
-    shared    FINITE  MIDDLE  END  relative             (the subject is that of the clause before: "… und schläft")
+    inverted  FINITE  subject  MIDDLE  END  relative    (after a subordinate clause, or after "deshalb")
+    shared    FINITE  MIDDLE  END  relative             (same subject as the clause before: "… und schläft")
     final     subject  MIDDLE  END  FINITE  relative    (subordinate and relative clauses)
     question  FINITE  subject  MIDDLE  END  relative
     zu        MIDDLE  zu-infinitive  relative
@@ -20,32 +20,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import NoFit, NounPhrase, Slot, Token
+from seq2seq.grammar.core import NoFit, NounPhrase, Slot, Word
 from seq2seq.grammar.entries import Noun, Pool, Verb
 from seq2seq.grammar.nominal import Prepositional
 from seq2seq.grammar.planning import Planning
 from seq2seq.grammar.predicates import SIMPLE, Plan, VerbWords
 
 TRIES = 60
-Sides = tuple[list[Token], list[Token]]
+Sides = tuple[list[Word], list[Word]]
 
 
 @dataclass(slots=True)
 class Parts:
-    """The parts of a clause on both sides, written but not yet in order."""
+    """The words of each part of a clause, on both sides, before they are put in order."""
 
-    objects: list[Token] = field(default_factory=list)  # English: everything after the verb up to the adverbials
+    objects: list[Word] = field(default_factory=list)  # English: all words between verb and adverbials
     how: Sides = field(default_factory=lambda: ([], []))
     company: Sides = field(default_factory=lambda: ([], []))
     place: Sides = field(default_factory=lambda: ([], []))
     when: Sides = field(default_factory=lambda: ([], []))
     comment: Sides = field(default_factory=lambda: ([], []))
     often: Sides = field(default_factory=lambda: ([], []))
-    pronouns: list[Token] = field(default_factory=list)  # from here on German only
-    nouns: list[Token] = field(default_factory=list)  # dative and accusative
-    nicht: list[Token] = field(default_factory=list)
-    last: list[Token] = field(default_factory=list)  # prepositional object, goal, adjective
-    tail: list[Token] = field(default_factory=list)  # a relative clause, which follows the verb
+    pronouns: list[Word] = field(default_factory=list)  # this part and those below are German
+    nouns: list[Word] = field(default_factory=list)  # dative and accusative
+    nicht: list[Word] = field(default_factory=list)
+    last: list[Word] = field(default_factory=list)  # prepositional object, goal, adjective
+    tail: list[Word] = field(default_factory=list)  # a relative clause, which goes after the verb
     thing: NounPhrase | None = None
 
 
@@ -56,9 +56,15 @@ class Clauses(Planning):
         self, size: int, order: str, *, subject: NounPhrase | None = None, tense: str | None = None,
         depth: int = 0, bare: bool = False, pronoun: bool = True,
     ) -> Sides:  # fmt: skip
-        """A clause of exactly `size` words. `subject`: shared or relative, without its words.
+        """A clause of exactly `size` English words.
 
-        bare: no time and no comment. tense: asked for by the conjunction. Raises NoFit where nothing was found.
+        Args:
+            subject: the subject of a shared or relative clause, without words of its own.
+            tense: the tense that the conjunction asks for.
+            bare: no adverb of time and no comment.
+
+        Raises:
+            NoFit: no clause of this size was found.
         """
         for _ in range(TRIES):
             links, before = self.links, self.last_verb
@@ -87,7 +93,7 @@ class Clauses(Planning):
         verb = self.lexicon.verbs_of(noun).draw(self.rng)
         if verb.de["infinitive"] == self.last_verb:
             raise NoFit
-        self.last_verb = verb.de["infinitive"]  # for the relative clauses inside
+        self.last_verb = verb.de["infinitive"]  # so that the relative clauses inside have other verbs
         plan = self._plan(verb, order, tense, subject, noun, bare)
         self._measure(plan, size, fixed, subject, noun, bare, depth)
         return self._write(plan, size, subject, noun, depth)
@@ -95,7 +101,7 @@ class Clauses(Planning):
     # ------------------------------------------------------------------------------------------------------- writing
 
     def _write(self, plan: Plan, size: int, subject: NounPhrase | None, noun: Noun | None, depth: int) -> Sides:
-        """The words of a planned clause, in order."""
+        """The ordered words of a planned clause, both sides."""
         verb = plan.verb
         if subject is None:
             assert noun is not None
@@ -103,7 +109,7 @@ class Clauses(Planning):
             subject = self.noun_phrase(plan.sizes["subject"], self.lexicon.pool(noun.kind), place, noun)
         alike = verb.en["base"] == verb.en["past"] and subject.person != "3s"
         if alike and plan.tense in SIMPLE and verb.frame != "passive" and plan.order != "zu":
-            raise NoFit  # "they put": present and past look the same, and German must choose
+            raise NoFit  # "they put" may be present or past, and German needs to know
         negation = self.link() if plan.negated else 0
         words = self._verb(plan, subject.person, negation)
         parts = self._parts(plan, words, subject, negation, depth)
@@ -116,7 +122,7 @@ class Clauses(Planning):
         return en, de
 
     def _parts(self, plan: Plan, words: VerbWords, subject: NounPhrase, negation: int, depth: int) -> Parts:
-        """Objects and adverbials. Only what ends the English clause may hold a relative clause: none is torn."""
+        """Objects and adverbials. The last part of the English clause alone may contain a relative clause."""
         verb, sizes, parts = plan.verb, plan.sizes, Parts()
         last = self._last_of(plan)
         owner = subject if subject.noun is None or subject.noun.kind in ("person", "animal") else None
@@ -144,7 +150,7 @@ class Clauses(Planning):
         if plan.how:
             parts.how = self.same(*plan.how)
         if "company" in sizes:
-            choices = self.lexicon.words["company"]  # the last, "for", asks for an object
+            choices = self.lexicon.words["company"]  # the last one, "for", needs an object
             en_word, de_word, case = choices[self.below(len(choices) - (verb.frame != "object"))]
             person = self.noun_phrase(sizes["company"], self.persons, slot("company", case))
             en, de, tail = self.governed(en_word, de_word, person)
@@ -166,7 +172,7 @@ class Clauses(Planning):
 
     @staticmethod
     def _last_of(plan: Plan) -> str:
-        """The part that ends the English clause."""
+        """The name of the last part of the English clause."""
         if plan.when and not plan.front:
             return "when"
         for name in ("place", "company", "how", "goal", "agent", "object"):
@@ -177,10 +183,10 @@ class Clauses(Planning):
     def _objects(
         self, plan: Plan, words: VerbWords, parts: Parts, slot: Callable[[str, str], Slot], negation: int
     ) -> None:
-        """The objects of the verb, with its particles and prepositions around them."""
+        """The objects of the verb, with its particles and prepositions."""
         verb, sizes = plan.verb, plan.sizes
-        particle: list[Token] = [(word, (words.link,)) for word in verb.up.split()]
-        to: list[Token] = [(word, (words.link,)) for word in verb.to.split()]
+        particle: list[Word] = [(word, (words.link,)) for word in verb.up.split()]
+        to: list[Word] = [(word, (words.link,)) for word in verb.to.split()]
         if plan.it is not None:
             parts.thing = self.pronoun_for(plan.it, verb.case)
             parts.objects += to + parts.thing.en + particle
@@ -213,7 +219,7 @@ class Clauses(Planning):
             self._receiver(sizes["receiver"], parts, slot("receiver", "dat"), "to")
 
     def _receiver(self, size: int, parts: Parts, slot: Slot, to: str = "") -> None:
-        """The dative, before the accusative in German; "to" is linked to the word that shows the dative."""
+        """The receiver: a dative before the accusative in German; "to" is linked to the word that shows the dative."""
         receiver = self.noun_phrase(size, self.persons, slot)
         (first, links), *rest = receiver.de
         if to:
@@ -224,22 +230,22 @@ class Clauses(Planning):
         parts.nouns = [(first, links), *rest, *parts.nouns]
         parts.tail += receiver.tail
 
-    def _english(self, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Token]:
+    def _english(self, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
         front, when = parts.comment[0], parts.when[0]
         if plan.front:
             front, when = when, []
-        predicate: list[Token] = [(word, (words.link,)) for word in plan.verb.predicate.split()]
+        predicate: list[Word] = [(word, (words.link,)) for word in plan.verb.predicate.split()]
         rest = parts.often[0] + words.main + predicate + parts.objects
         rest += parts.how[0] + parts.company[0] + parts.place[0] + when
         if plan.order == "question":
             return words.aux[:1] + subject.en + words.aux[1:] + rest
         return front + subject.en + words.aux + rest
 
-    def _german(self, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Token]:
+    def _german(self, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
         front, when = parts.comment[1], parts.when[1]
         if plan.front:
             front, when = when, []
-        middle: list[Token] = []
+        middle: list[Word] = []
         if plan.verb.reflexive:
             middle = [(morphology.REFLEXIVE.get(subject.pronoun, "sich"), (words.link,))]
         middle += parts.pronouns + when + parts.often[1]
@@ -262,12 +268,12 @@ class Clauses(Planning):
         return opening + middle + words.end + parts.tail
 
     def _remember(self, subject: NounPhrase, thing: NounPhrase | None) -> None:
-        """Whom pronouns of the next clause can mean."""
+        """Keep the antecedents of pronouns in the next clause."""
         if self.subject is None or subject.en:
             self.subject = subject
         self.object = thing if thing is None or thing.pronoun in ("it", "he", "she", "they") else None
 
-    def _quality(self, size: int, subject: NounPhrase, verb: Verb) -> tuple[list[Token], list[Token]]:
+    def _quality(self, size: int, subject: NounPhrase, verb: Verb) -> tuple[list[Word], list[Word]]:
         noun = subject.noun
         pool = self.lexicon.adjectives_of(*((noun.kind, noun.en) if noun else ("person", "")), False)
         if pool is None:
@@ -297,11 +303,7 @@ class Clauses(Planning):
         if plan.home:
             return (*self.same("home", "nach Hause"), [])
         if plan.verb.frame == "put":
-            return self._upon(
-                size,
-                slot,
-                self.lexicon.pool("furniture"),
-            )
+            return self._upon(size, slot, self.lexicon.pool("furniture"))
         return self.place(size, "from" if plan.verb.options.get("from") else "to", slot, kind)
 
     def _upon(self, size: int, slot: Slot, pool: Pool[Noun]) -> Prepositional:
@@ -319,7 +321,3 @@ class Clauses(Planning):
         if seats and (kind != "person" or self.rng.random() < 0.75):
             return self._upon(size, slot, self.lexicon.pool(*seats))
         return self.place(size, "at", slot, kind)
-
-    # ------------------------------------------------------------------------------------------------------ the verb
-
-    # ---------------------------------------------------------------------------------------------- relative clauses

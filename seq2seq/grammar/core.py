@@ -1,8 +1,8 @@
-"""The bare noun phrase: determiner, adjectives and noun, in both languages at once; and what all writers share.
+"""Determiner, adjectives and noun in both languages; and the random draws and links that all writers use.
 
-Knows agreement (case, gender, number, the three declensions of adjectives); knows nothing of what is hung on a noun.
-A token is a word and the links it carries: two words are aligned if they share a link. A German word may carry several
-("im" those of "in" and "the").
+Knows agreement (case, gender, number, the three declensions of adjectives); knows no modifiers after the noun. A `Word`
+is its text and its links: two words are aligned if they share a link. A German word may have several links ("im" those
+of "in" and "the").
 """
 
 from __future__ import annotations
@@ -14,64 +14,62 @@ from seq2seq.grammar import morphology
 from seq2seq.grammar.entries import Noun, Phrase
 from seq2seq.grammar.lexicon import Lexicon
 
-Token = tuple[str, tuple[int, ...]]
-COMMA: Token = (",", ())
+Word = tuple[str, tuple[int, ...]]
+COMMA: Word = (",", ())
 HUMAN_OWNED = ("animal", "thing", "clothing", "vehicle", "building", "food", "text", "instrument")
 
 
 class NoFit(Exception):
-    """No expansion of exactly this many words was found; whoever chose the number tries another way."""
+    """No expansion has exactly the number of words asked for; the caller that chose the number tries again."""
 
 
 @dataclass(slots=True)
 class NounPhrase:
-    """Both sides of a noun phrase in one case, and what others need to agree with it."""
+    """Both sides of a noun phrase in one case, and the features that other words agree with."""
 
-    en: list[Token]
-    de: list[Token]
+    en: list[Word]
+    de: list[Word]
     person: str = "3s"
     pronoun: str = "it"
     gender: str = "n"
     noun: Noun | None = None
-    article: bool = False  # begins with "the": can be contracted with a preposition
+    article: bool = False  # begins with "the", so that German may contract it with a preposition
     indefinite: bool = False
-    negated: bool = False  # holds "kein": the clause needs no "nicht"
-    tail: list[Token] = field(
-        default_factory=list
-    )  # a German relative clause, not yet in `de`: it may go after the verb
+    negated: bool = False  # contains "kein", so that the clause has no "nicht"
+    tail: list[Word] = field(default_factory=list)  # German relative clause, not in `de`: it may follow the verb
 
-    def whole(self) -> list[Token]:
-        """The German side with its relative clause in place."""
+    def whole(self) -> list[Word]:
+        """The German side, followed by its relative clause."""
         return self.de + self.tail if self.tail else self.de
 
 
 @dataclass(slots=True)
 class Slot:
-    """What the place of a noun phrase asks of it."""
+    """The requirements of a place in a clause on the noun phrase that fills it."""
 
     case: str
     depth: int = 0
-    relative: bool = False  # may end in a relative clause: only where it is clear what the words after it belong to
-    attach: bool = True  # may hold "in the garden"
+    relative: bool = False  # may end in a relative clause, if the words after it cannot be read as part of that
+    attach: bool = True  # may contain "in the garden"
     definite: bool = False
     singular: bool = False
     coordinate: bool = True
     possessor: NounPhrase | None = None
-    negation: int = 0  # the link of "not", for "kein"
+    negation: int = 0  # the link of "not", which "kein" takes over; 0: none
 
 
 @dataclass(slots=True)
 class Determiner:
-    """Both sides of a determiner, perhaps empty, and which adjective endings follow it."""
+    """Both sides of a determiner, possibly empty, and the declension of the adjectives after it."""
 
-    en: list[Token]
-    de: list[Token]
+    en: list[Word]
+    de: list[Word]
     declension: str
     negated: bool = False
 
 
 class Core:
-    """Holds the random generator and the counter of links of the sentence being written; writes bare noun phrases."""
+    """The random generator and the link counter of a sentence; writes noun phrases without modifiers."""
 
     def __init__(self, lexicon: Lexicon, rng: random.Random) -> None:
         self.lexicon = lexicon
@@ -81,7 +79,7 @@ class Core:
         self.time = "past"  # of the whole sentence: past or present
 
     def link(self) -> int:
-        """A link nobody has yet."""
+        """A new link."""
         self.links += 1
         return self.links
 
@@ -90,11 +88,11 @@ class Core:
         return self.rng.random() < self.share[name]
 
     def below(self, n: int) -> int:
-        """An integer in [0, n), made from random(): the same on all versions of Python."""
+        """An integer in [0, n), drawn with `random()`, whose sequence no version of Python changes."""
         return int(self.rng.random() * n)
 
     def weighted(self, options: list[tuple[str, float]]) -> str:
-        """One name by weight."""
+        """One of the names, drawn by weight."""
         mark = self.rng.random() * sum(weight for _, weight in options)
         for name, weight in options:
             mark -= weight
@@ -102,8 +100,8 @@ class Core:
                 return name
         return options[-1][0]
 
-    def fixed(self, phrase: Phrase) -> tuple[list[Token], list[Token]]:
-        """A fixed phrase with fresh links."""
+    def fixed(self, phrase: Phrase) -> tuple[list[Word], list[Word]]:
+        """Both sides of a fixed phrase, with new links."""
         start = self.links + 1
         self.links += len(phrase.links)
         en = [
@@ -116,13 +114,13 @@ class Core:
         ]
         return en, de
 
-    def same(self, en: str, de: str) -> tuple[list[Token], list[Token]]:
-        """One word on either side, or several, all linked with all."""
+    def same(self, en: str, de: str) -> tuple[list[Word], list[Word]]:
+        """Both sides of an entry; every word of one is linked to every word of the other."""
         link = (self.link(),)
         return [(word, link) for word in en.split()], [(word, link) for word in de.split()]
 
     def core(self, size: int, noun: Noun, slot: Slot, choice: str = "") -> NounPhrase:
-        """A noun with determiner and adjectives, `size` words in all; `choice` forces the determiner."""
+        """A noun with determiner and adjectives, `size` English words; `choice`: kind of determiner, drawn if empty."""
         case = slot.case
         plural = noun.en_plural is not None and not slot.singular and self.chance("plural")
         if size == 1:
@@ -187,7 +185,7 @@ class Core:
         return Determiner([(morphology.ENGLISH_POSSESSIVE[owner.pronoun], mark)], [(stem + ein, mark)], "mixed")
 
     def _choice(self, plural: bool, noun: Noun, slot: Slot, size: int) -> str:
-        """Which determiner, by the shares of rules.yaml."""
+        """The kind of determiner, drawn by the shares of rules.yaml."""
         draw = self.rng.random()
         share = self.share
         owner = slot.possessor
@@ -221,13 +219,13 @@ class Core:
             return "every"
         return "the"
 
-    def _adjectives(self, size: int, noun: Noun, ending: str) -> tuple[list[Token], list[Token]]:
-        """ "old", "very old", "old and tired", "very old and tired", with their German endings."""
+    def _adjectives(self, size: int, noun: Noun, ending: str) -> tuple[list[Word], list[Word]]:
+        """ "old", "very old", "old and tired", "very old and tired", with the German ending."""
         pool = self.lexicon.adjectives_of(noun.kind, noun.en, True)
         if pool is None or size > 4:
             raise NoFit
-        en: list[Token] = []
-        de: list[Token] = []
+        en: list[Word] = []
+        de: list[Word] = []
         first = pool.draw(self.rng)
         if size in (2, 4):
             en, de = self.same(*self.lexicon.attributive_degree.draw(self.rng))

@@ -1,6 +1,6 @@
-"""The entries of the lexicon, with all their forms, and the pools they are drawn from.
+"""The entries of the lexicon, with all their forms, and weighted pools of them.
 
-Knows what a noun, an adjective, a verb, a fixed phrase is; not where they are read from.
+Knows nouns, adjectives, verbs and fixed phrases; knows no files but the form of a phrase's YAML entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class LexiconError(ValueError):
 
 
 class Pool(Generic[T]):
-    """Items to draw from by weight."""
+    """Items and their weights, to draw from."""
 
     __slots__ = ("cumulative", "items", "total")
 
@@ -32,7 +32,7 @@ class Pool(Generic[T]):
         self.total = total
 
     def draw(self, rng: random.Random) -> T:
-        """One item; uses `rng.random()` only, whose sequence is the same on every platform and version."""
+        """One item, drawn with `rng.random()`, whose sequence is the same on every platform and version."""
         return self.items[bisect.bisect_right(self.cumulative, rng.random() * self.total, 0, len(self.items) - 1)]
 
 
@@ -56,7 +56,7 @@ class Noun:
 
 @dataclass(frozen=True, eq=False)
 class Adjective:
-    """An adjective: the German predicative form and the stem before endings."""
+    """An adjective; `de` is its German predicative form, `stem` the form before endings."""
 
     en: str
     de: str
@@ -79,7 +79,7 @@ class Verb:
     by: frozenset[str]
     nouns: Pool[Noun] | None
     lemmas: frozenset[str]
-    agents: Pool[Noun]  # whom a passive can name
+    agents: Pool[Noun]  # persons or animals that a passive can name after "by"
     parts: bool
     how: Pool[tuple[str, str]] | None
     up: str
@@ -107,7 +107,7 @@ class Phrase:
 
 
 def phrase(entry: dict[str, Any]) -> Phrase:
-    """A fixed phrase from its YAML entry; without `links` the two sides run in parallel."""
+    """A fixed phrase from its YAML entry; without `links`, word n of one side is linked to word n of the other."""
     en, de = tuple(entry["en"].split()), tuple(entry["de"].split())
     if "links" in entry:
         links = tuple((int(i), int(j)) for i, j in (link.split("-") for link in entry["links"].split()))

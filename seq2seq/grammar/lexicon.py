@@ -1,7 +1,7 @@
-"""The lexicon: words with all their forms, and weighted pools of them to draw from. Read from YAML, checked once.
+"""The lexicon: words with all their forms, and weighted pools of them, read from YAML and checked.
 
-Knows the files of `data/grammar` and the paradigms; knows nothing of sentences. Every form is computed here, so that
-generating a sentence only looks up. Weights follow Zipf: 1 / (rank + offset) ** exponent within a class.
+Knows the files of `data/grammar` and the paradigms; knows nothing of sentences. Every form is computed at loading.
+Weights follow Zipf's law: 1 / (rank + offset) ** exponent within a class of words.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Lexicon:
-    """All words and rules. Made by `load`; read-only afterwards."""
+    """All words and rules, made by `load`; never changed afterwards."""
 
     def __init__(self, files: dict[str, Any]) -> None:
         self.rules: dict[str, Any] = files["rules"]
@@ -112,7 +112,7 @@ class Lexicon:
             self.kinds.setdefault(each, []).append(noun)
 
     def pool(self, *kinds: str) -> Pool[Noun]:
-        """The nouns of these kinds ("=dog", or a word that is no kind, stands for one noun)."""
+        """The nouns of these kinds; "=dog", or a name that no kind has, means a single noun."""
         if kinds not in self._pools:
             found: dict[int, Noun] = {}
             for kind in kinds:
@@ -144,7 +144,7 @@ class Lexicon:
         self._adjectives: dict[tuple[str, str, bool], Pool[Adjective] | None] = {}
 
     def adjectives_of(self, kind: str, lemma: str, attributive: bool) -> Pool[Adjective] | None:
-        """The adjectives that go with a noun, before it or after "is"; None where there are none."""
+        """The adjectives that can describe a noun, before it (`attributive`) or after "is"; None if there are none."""
         key = (kind, lemma, attributive)
         if key not in self._adjectives:
             found = [
@@ -216,7 +216,7 @@ class Lexicon:
         )
 
     def verbs_of(self, noun: Noun | None) -> Pool[Verb]:
-        """The verbs that a noun can be the subject of, whose weight takes in that of the frame; None: any person."""
+        """The verbs that can have this subject (None: any person), weighted by the share of their frame."""
         key = noun.en + "/" + noun.kind if noun else ""
         if key not in self._noun_verbs:
             kinds = {"person"} if noun is None else noun.kinds | {noun.en, f"={noun.en}"}
@@ -238,7 +238,7 @@ class Lexicon:
         return self._noun_verbs[key]
 
     def verbs_taking(self, noun: Noun) -> Pool[Verb] | None:
-        """The verbs of frame "object" with persons as subjects that a noun can be the object of."""
+        """The verbs of frame "object" that can have this object and a person as subject; None if there are none."""
         key = noun.en + "/" + noun.kind
         if key not in self._object_verbs:
             found = [
@@ -252,7 +252,7 @@ class Lexicon:
     # ----------------------------------------------------------------------------------------------------- checks
 
     def _check(self) -> None:
-        """Refuses what would make a translation ambiguous: two German words for one English in one place."""
+        """Raise `LexiconError` if an English word has two German translations in the same context."""
         seen: dict[tuple[str, str], str] = {}
         for adjective in self.adjectives:
             for kind in adjective.kinds:
@@ -291,7 +291,7 @@ def load(folder: Path | None = None) -> Lexicon:
 
 
 def digest(folder: Path | None = None) -> str:
-    """A hash of the files, whatever the line ends on this platform."""
+    """A hash of the files that does not depend on the line ends of the platform."""
     hasher = hashlib.sha256()
     for name, text in _texts(folder).items():
         hasher.update(f"{name}\0{text.replace(chr(13), '')}\0".encode())

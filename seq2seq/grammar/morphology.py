@@ -1,6 +1,6 @@
 """Inflection: German articles, adjective endings, noun and verb forms; English plurals and verb forms.
 
-Knows the paradigms and nothing of the lexicon or of sentences: every function maps strings to strings. Cases are
+Knows the paradigms; knows no lexicon and no sentences: every function maps strings to strings. Cases are
 "nom", "acc", "dat", "gen"; genders "m", "f", "n" and, for every plural, "p"; persons "1s", "3s" and "pl" (the polite
 "Sie" inflects as a plural, so no other person is needed).
 """
@@ -47,7 +47,7 @@ REFLEXIVE = {"I": "mich", "we": "uns"}
 
 
 def german_pronoun(pronoun: str, gender: str, case: str) -> str:
-    """The German for an English personal pronoun (in its subject form); "it" goes by the gender of its antecedent."""
+    """The German for an English personal pronoun (in its subject form); "it" has the gender of its antecedent."""
     if pronoun in ("I", "we", "you"):
         key = pronoun
     else:
@@ -56,7 +56,7 @@ def german_pronoun(pronoun: str, gender: str, case: str) -> str:
 
 
 def german_possessive(pronoun: str, gender: str) -> str:
-    """The stem of the possessive whose possessor is `pronoun`; "its" goes by the gender of its antecedent."""
+    """The stem of the possessive whose possessor is `pronoun`; "its" has the gender of its antecedent."""
     fixed = {"he": "sein", "she": "ihr", "they": "ihr", "I": "mein", "we": "unser", "you": "Ihr"}
     return fixed.get(pronoun) or ("ihr" if gender == "f" else "sein")
 
@@ -64,8 +64,8 @@ def german_possessive(pronoun: str, gender: str) -> str:
 def noun_forms(gender: str, nominative: str, genitive: str, plural: str | None, weak: bool) -> dict[str, str]:
     """All forms of a noun, by case + "s" or "p": {"noms": "Hund", "datp": "Hunden", …}.
 
-    A weak noun has the form of its genitive in every case but the nominative ("den Studenten"); "Herr" and "Nachbar"
-    need no exception that way. The dative plural adds n, unless the plural ends in n or s.
+    A weak noun has the form of its genitive in every case but the nominative ("den Studenten"), which covers "Herr"
+    and "Nachbar" too. The dative plural adds n, unless the plural ends in n or s.
     """
     oblique = genitive if weak else nominative
     forms = {"noms": nominative, "accs": oblique, "dats": oblique, "gens": genitive}

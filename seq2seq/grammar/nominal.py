@@ -1,6 +1,6 @@
-"""Noun phrases with what is hung on them, and the prepositional phrases around them, in both languages at once.
+"""Noun phrases with their modifiers, and prepositional phrases, in both languages.
 
-Knows noun phrases of an exact number of English words; knows clauses only as `relative`, which a subclass supplies.
+Knows noun phrases of an exact number of English words; a subclass supplies relative clauses (`relative`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import random
 from abc import ABC, abstractmethod
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import Core, NoFit, NounPhrase, Slot, Token
+from seq2seq.grammar.core import Core, NoFit, NounPhrase, Slot, Word
 from seq2seq.grammar.entries import Noun, Pool
 from seq2seq.grammar.lexicon import Lexicon
 
-Prepositional = tuple[list[Token], list[Token], list[Token]]  # English, German, German relative clause
-MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding nobody reads
+Prepositional = tuple[list[Word], list[Word], list[Word]]  # English, German, German relative clause
+MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding is hard to read
 
 
 class Nominals(Core, ABC):
@@ -25,7 +25,7 @@ class Nominals(Core, ABC):
         self.modifiers = [(name, float(weight)) for name, weight in lexicon.rules["modifier"].items()]
 
     def noun_phrase(self, size: int, pool: Pool[Noun], slot: Slot, noun: Noun | None = None) -> NounPhrase:
-        """A noun phrase of exactly `size` English words, its noun from the pool unless given."""
+        """A noun phrase of exactly `size` English words, its noun drawn from the pool unless given."""
         if noun is None:
             noun = pool.draw(self.rng)
         human = noun.kind == "person"
@@ -62,7 +62,7 @@ class Nominals(Core, ABC):
         return NounPhrase(en + and_en + other_en, de + and_de + other_de, "pl", "they", "p")
 
     def _coordination(self, size: int, pool: Pool[Noun], slot: Slot, noun: Noun) -> NounPhrase:
-        """Two noun phrases; the first is a plain one, so that nobody can read the second into it."""
+        """Two noun phrases with "and"; the first has no modifier that the second could be read as part of."""
         first_size = 2 + (size > 5 and self.rng.random() < 0.5)
         plain = Slot(slot.case, slot.depth, attach=False, coordinate=False, possessor=slot.possessor)
         first = self.core(first_size, noun, plain)
@@ -124,7 +124,7 @@ class Nominals(Core, ABC):
         phrase.de += de
         return phrase
 
-    def genitive(self, owner: NounPhrase) -> tuple[list[Token], list[Token]]:
+    def genitive(self, owner: NounPhrase) -> tuple[list[Word], list[Word]]:
         """ "of the teacher": "of" is linked to the word that shows the genitive."""
         link = self.link()
         (word, links), *rest = owner.de
@@ -153,12 +153,12 @@ class Nominals(Core, ABC):
     def governed(self, en: str, de: str, phrase: NounPhrase) -> Prepositional:
         """A preposition before a noun phrase, contracted in German where that is usual ("im", "zur")."""
         link = self.link()
-        words: list[Token] = [(word, (link,)) for word in en.split()]
+        words: list[Word] = [(word, (link,)) for word in en.split()]
         return words + phrase.en, self.contracted(de, link, phrase), phrase.tail
 
     @staticmethod
-    def contracted(de: str, link: int, phrase: NounPhrase) -> list[Token]:
-        """The German side of the same, without the relative clause."""
+    def contracted(de: str, link: int, phrase: NounPhrase) -> list[Word]:
+        """The German side of `governed`, without the relative clause."""
         word, links = phrase.de[0]
         one = morphology.CONTRACTED.get((de, word)) if phrase.article else None
         if one:
@@ -189,5 +189,5 @@ class Nominals(Core, ABC):
         return self.governed(en, de, self.noun_phrase(size - 1, pool, slot, noun))
 
     @abstractmethod
-    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Token], list[Token]]:
+    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Word], list[Word]]:
         """A relative clause of exactly `size` words after `head`, its German commas included."""

@@ -1,6 +1,6 @@
-"""What a clause will say, before it is written: its verb, and how many English words each of its parts gets.
+"""The plan of a clause: its verb, its tense, and the number of English words of each part.
 
-Knows who was mentioned last (`subject`, `object`), for pronouns; knows no order of words.
+Knows the last subject and object, which pronouns refer to; knows no order of words.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class Planning(Predicates):
         self.persons = lexicon.pool("person")
         self.subject: NounPhrase | None = None
         self.object: NounPhrase | None = None
-        self.last_verb: str | None = None  # never the same verb in two clauses running
+        self.last_verb: str | None = None  # no two consecutive clauses have the same verb
 
     def pronoun_for(self, phrase: NounPhrase, case: str, link: int = 0) -> NounPhrase:
-        """A pronoun for somebody mentioned before; not written where the phrase is empty."""
+        """The pronoun for a noun phrase that was mentioned before."""
         index = (link or self.link(),)
         en = phrase.pronoun if case == "nom" else morphology.ENGLISH_OBJECT[phrase.pronoun]
         de = morphology.german_pronoun(phrase.pronoun, phrase.gender, case)
         return NounPhrase([(en, index)], [(de, index)], phrase.person, phrase.pronoun, phrase.gender, phrase.noun)
 
     def referent(self) -> NounPhrase | None:
-        """Whom a pronoun as subject would mean: the last subject; or the last object, an "it" beside a person."""
+        """The antecedent of a pronoun as subject: the last subject, or the last object if that alone is "it"."""
         subject, other = self.subject, self.object
         if subject is None:
             return None
@@ -45,7 +45,7 @@ class Planning(Predicates):
         return subject
 
     def speaker(self) -> NounPhrase:
-        """I, we or you, with no words yet."""
+        """I, we or you, without its words."""
         name = self.weighted([("I", 5.0), ("we", 3.0), ("you", 3.0)])
         return NounPhrase([], [], {"I": "1s"}.get(name, "pl"), name, "m")
 
@@ -76,7 +76,7 @@ class Planning(Predicates):
     def _measure(
         self, plan: Plan, size: int, fixed: int, subject: NounPhrase | None, noun: Noun | None, bare: bool, depth: int
     ) -> None:
-        """Gives each part of the clause its number of words, so that they sum to `size`."""
+        """Set the number of words of each part of the clause; they sum to `size`."""
         verb, rng, sizes = plan.verb, self.rng, plan.sizes
         rest = size - self._verb_size(plan) - fixed
         if subject is None:
@@ -129,7 +129,7 @@ class Planning(Predicates):
             rest -= step
 
     def _adverbials(self, plan: Plan, rest: int, bare: bool, inside: bool) -> int:
-        """Adds time, manner, company and place where there are words for them; returns how many words remain."""
+        """Add time, manner, company and place as far as words are left; return the number of words that remain."""
         verb, sizes, rng = plan.verb, plan.sizes, self.rng
         flexible = any(name in sizes for name in ("subject", "receiver", "goal", "place")) or (
             "object" in sizes and not plan.it
@@ -195,7 +195,7 @@ class Planning(Predicates):
         return rest
 
     def _object_pronoun(self, plan: Plan, subject: NounPhrase | None) -> NounPhrase | None:
-        """Whom "it", "him", "them" as object would mean, in a clause about the last subject."""
+        """The antecedent of "it", "him" or "them" as object, in a clause about the last subject; None for a noun."""
         other, verb = self.object, plan.verb
         if (
             other is None

@@ -1,6 +1,6 @@
-"""The verb of a clause: its tense, its negation, its particles, on both sides.
+"""The verb of a clause with its tense, negation and particles, in both languages.
 
-Knows forms and how many English words they take; not the order of the clause.
+Knows the forms and their number of English words; knows no order of the clause.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import NounPhrase, Token
+from seq2seq.grammar.core import NounPhrase, Word
 from seq2seq.grammar.entries import Phrase, Verb
 from seq2seq.grammar.nominal import Nominals
 
@@ -17,18 +17,18 @@ SIMPLE = ("present", "past")
 
 @dataclass(slots=True)
 class VerbWords:
-    """The words of the verb: English auxiliaries and the rest, German finite verb and the end of the clause."""
+    """The words of the verb: English auxiliaries and main verb, German finite verb and end of the clause."""
 
-    aux: list[Token]
-    main: list[Token]
-    finite: Token
-    end: list[Token]
+    aux: list[Word]
+    main: list[Word]
+    finite: Word
+    end: list[Word]
     link: int
 
 
 @dataclass(slots=True)
 class Plan:
-    """What was decided of a clause before its words are written: the verb, the number of words of each part."""
+    """The decisions about a clause that precede its words: the verb, the number of words of each part."""
 
     verb: Verb
     tense: str
@@ -41,20 +41,20 @@ class Plan:
     often: tuple[str, str] | None = None
     how: tuple[str, str] | None = None
     front: bool = False
-    it: NounPhrase | None = None  # the object is a pronoun for this
+    it: NounPhrase | None = None  # antecedent of the object, which is a pronoun
     home: bool = False
 
 
-def joined(tokens: list[Token]) -> Token:
-    """One word of several ("auf" + "steht"), with all their links."""
-    return "".join(word for word, _ in tokens), tuple(sorted({link for _, links in tokens for link in links}))
+def joined(words: list[Word]) -> Word:
+    """Several words written as one ("auf" + "steht"), with all their links."""
+    return "".join(word for word, _ in words), tuple(sorted({link for _, links in words for link in links}))
 
 
 class Predicates(Nominals):
     """Writes the words of the verb."""
 
     def _verb_size(self, plan: Plan) -> int:
-        """How many English words the verb takes, its particles and prepositions included."""
+        """The number of English words of the verb, particles and prepositions included."""
         verb, tense = plan.verb, plan.tense
         size = 1 + len(verb.up.split()) + len(verb.to.split()) + len(verb.predicate.split())
         be = verb.en["base"] == "be"
@@ -82,11 +82,11 @@ class Predicates(Nominals):
         verb, tense, link = plan.verb, plan.tense, self.link()
         en, de = verb.en, verb.de
         mark = (link,)
-        nots: list[Token] = [("not", (negation,))] if negation else []
+        nots: list[Word] = [("not", (negation,))] if negation else []
         if plan.order == "zu":
-            zu: list[Token] = [(word, mark) for word in de["zu"].split()]
+            zu: list[Word] = [(word, mark) for word in de["zu"].split()]
             return VerbWords([("to", mark)], [(en["base"], mark)], ("", ()), zu, link)
-        prefix: list[Token] = [(de["prefix"], mark)] if de["prefix"] else []
+        prefix: list[Word] = [(de["prefix"], mark)] if de["prefix"] else []
         third = person == "3s"
         key = tense + person
         if verb.frame == "passive":
@@ -106,8 +106,8 @@ class Predicates(Nominals):
                 return VerbWords([(morphology.ENGLISH_BE[key], mark), *nots], [], finite, prefix, link)
             if negation or plan.order == "question":
                 do = "did" if tense == "past" else "does" if third else "do"
-                helper = self.link()  # "did" goes with "stand", not with "auf"
-                both: Token = (finite[0], (link, helper))
+                helper = self.link()  # "did" is linked to "stand", not to "auf"
+                both: Word = (finite[0], (link, helper))
                 return VerbWords([(do, (helper,)), *nots], [(en["base"], mark)], both, prefix, link)
             form = en["past"] if tense == "past" else en["third"] if third else en["base"]
             return VerbWords([], [(form, mark)], finite, prefix, link)
@@ -118,7 +118,7 @@ class Predicates(Nominals):
             finite = (table[("past" if tense == "pluperfect" else "present") + person], (aux,))
             participle = "been" if en["base"] == "be" else en["participle"]
             return VerbWords([(have, (aux,)), *nots], [(participle, mark)], finite, [(de["participle"], mark)], link)
-        infinitive: list[Token] = [(de["infinitive"], mark)]
+        infinitive: list[Word] = [(de["infinitive"], mark)]
         if tense == "future":
             return VerbWords(
                 [("will", (aux,)), *nots],
@@ -130,7 +130,7 @@ class Predicates(Nominals):
         singular, plural, de_singular, de_plural, _ = morphology.MODALS[tense][plan.modal]
         finite = (de_plural if person == "pl" else de_singular, (aux,))
         modal = singular if third else plural
-        words: list[Token]
+        words: list[Word]
         if negation and modal[0] == "can":
             words = [("cannot", (aux, negation))]
         elif modal[-1] == "to" and (negation or plan.order == "question"):
@@ -143,7 +143,7 @@ class Predicates(Nominals):
             words = [(modal[0], (aux,)), *nots]
         return VerbWords(words, [(en["base"], mark)], finite, infinitive, link)
 
-    def _final(self, plan: Plan, words: VerbWords) -> list[Token]:
+    def _final(self, plan: Plan, words: VerbWords) -> list[Word]:
         """The end of a verb-final clause: "aufsteht", "aufgestanden ist", "aufstehen kann"."""
         if plan.tense in SIMPLE and plan.verb.frame != "passive":
             return [joined([*words.end, words.finite])]

@@ -1,13 +1,13 @@
 """Relative clauses: "who sleeps", "that the woman buys", "in which the man works", "whose dog sleeps".
 
-Knows which pronoun stands before a clause, in which case; the clause itself is written by `clauses`.
+Knows the relative pronoun and its case; `clauses` writes the rest of the clause.
 """
 
 from __future__ import annotations
 
 from seq2seq.grammar import morphology
 from seq2seq.grammar.clauses import Clauses
-from seq2seq.grammar.core import COMMA, NoFit, NounPhrase, Slot, Token
+from seq2seq.grammar.core import COMMA, NoFit, NounPhrase, Slot, Word
 from seq2seq.grammar.entries import Noun, Verb
 from seq2seq.grammar.predicates import Plan
 
@@ -15,8 +15,8 @@ from seq2seq.grammar.predicates import Plan
 class Relatives(Clauses):
     """Writes relative clauses."""
 
-    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Token], list[Token]]:
-        """A relative clause after `head`; its kind is drawn among those for which there are words enough."""
+    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Word], list[Word]]:
+        """A relative clause after `head`, of a kind that is possible with `size` words."""
         human = noun.kind == "person"
         link = (self.link(),)
         kind = self.weighted(self.relatives)
@@ -25,7 +25,7 @@ class Relatives(Clauses):
         if kind == "place" and noun.at is not None and size >= 6:
             pronoun = NounPhrase([], [], head.person, head.pronoun, head.gender, noun)
             en, de = self.clause(size - 2, "final", depth=depth, bare=True)
-            which: Token = (morphology.RELATIVE["dat"][pronoun.gender], link)
+            which: Word = (morphology.RELATIVE["dat"][pronoun.gender], link)
             place = self.link()
             return [(noun.at[0], (place,)), ("which", link), *en], [COMMA, (noun.at[1], (place,)), which, *de, COMMA]
         if kind == "object" and size >= 3 and depth <= 1:
@@ -37,13 +37,13 @@ class Relatives(Clauses):
         which = (morphology.RELATIVE["nom"][head.gender], link)
         return [("who" if human else "that", link), *en], [COMMA, which, *de, COMMA]
 
-    def _whose(self, head: NounPhrase, size: int, depth: int, link: tuple[int, ...]) -> tuple[list[Token], list[Token]]:
-        """ "whose dog sleeps": the German word agrees with the possessor, the adjective after it has strong endings."""
+    def _whose(self, head: NounPhrase, size: int, depth: int, link: tuple[int, ...]) -> tuple[list[Word], list[Word]]:
+        """ "whose dog sleeps": German "dessen", "deren" agrees with the possessor; adjectives after it are strong."""
         owned = self.lexicon.pool(
             "animal", "vehicle", "building", "=sister", "=brother", "=father", "=daughter", "=son"
         ).draw(self.rng)
-        en: list[Token] = []
-        de: list[Token] = []
+        en: list[Word] = []
+        de: list[Word] = []
         if size >= 5 and self.rng.random() < 0.4:
             en, de = self._adjectives(1, owned, morphology.ADJECTIVE_ENDING["strong"]["nom"][owned.gender])
         mark = (self.link(),)
@@ -55,8 +55,8 @@ class Relatives(Clauses):
 
     def _object_relative(
         self, head: NounPhrase, human: bool, verb: Verb, size: int, depth: int, link: tuple[int, ...]
-    ) -> tuple[list[Token], list[Token]]:
-        """ "that the woman buys": the case of the German pronoun is the one that the verb asks."""
+    ) -> tuple[list[Word], list[Word]]:
+        """ "that the woman buys": the verb decides the case of the German pronoun."""
         plan = Plan(verb, self.time, False, "final")
         rest = size - 1 - self._verb_size(plan)
         if rest < 1 or verb.de["infinitive"] == self.last_verb:
@@ -79,8 +79,8 @@ class Relatives(Clauses):
             raise NoFit
         words = self._verb(plan, subject.person, 0)
         en_how, de_how = self.same(*plan.how) if plan.how else ([], [])
-        tail: list[Token] = [(word, (words.link,)) for word in f"{verb.up} {verb.to}".split()]
+        tail: list[Word] = [(word, (words.link,)) for word in f"{verb.up} {verb.to}".split()]
         en = [("whom" if human else "that", link), *subject.en, *words.aux, *words.main, *tail, *en_how]
         which = (morphology.RELATIVE[verb.case][head.gender], link)
-        self_word: list[Token] = [("sich", (words.link,))] if verb.reflexive else []
+        self_word: list[Word] = [("sich", (words.link,))] if verb.reflexive else []
         return en, [COMMA, which, *subject.whole(), *self_word, *de_how, *self._final(plan, words), COMMA]

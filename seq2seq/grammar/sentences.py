@@ -1,6 +1,6 @@
-"""Sentences: how many clauses, of which kind, in which order, joined by what; and from tokens to text.
+"""Sentences made of clauses and connectors; and text and alignment made of their words.
 
-Knows clauses only by their number of words. A long sentence is more clauses of the same make, not longer ones.
+Knows clauses by their number of words only. A long sentence has more clauses, not longer ones.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 
 from seq2seq.grammar.clauses import Sides
-from seq2seq.grammar.core import COMMA, NoFit, NounPhrase, Token
+from seq2seq.grammar.core import COMMA, NoFit, NounPhrase, Word
 from seq2seq.grammar.entries import Phrase, Verb
 from seq2seq.grammar.lexicon import Lexicon
 from seq2seq.grammar.predicates import Plan
 from seq2seq.grammar.relatives import Relatives
 
-LONGEST_PLAIN = 13  # words of a clause that has none beside it
+LONGEST_PLAIN = 13  # most words of a complex that is a single clause
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ _WORD = re.compile(r"[,.;:!?]|[^\s,.;:!?]+")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, punctuation split off: "Hund, der" has three. Alignments count these."""
+    """The words and punctuation marks of a text: "Hund, der" has three. Alignments index them."""
     return _WORD.findall(text)
 
 
@@ -64,7 +64,7 @@ class Sentences(Relatives):
         raise RuntimeError(f"the grammar found no sentence of {length} words")
 
     def _text(self, length: int) -> Sides:
-        """Complexes of clauses, joined by connectors."""
+        """Complexes (a main clause with its dependents), joined by connectors."""
         first = self._share_of(length)
         en, de = self.complex(first, "main")
         rest = length - first
@@ -85,7 +85,7 @@ class Sentences(Relatives):
         return en, de
 
     def _again(self, size: int, order: str) -> Sides:
-        """A complex after the first: tried anew by itself, so that one that fails does not cost the whole sentence."""
+        """A complex after the first, tried several times, so that a failure does not discard the whole sentence."""
         subject, thing, links = self.subject, self.object, self.links
         for _ in range(20):
             try:
@@ -95,14 +95,14 @@ class Sentences(Relatives):
         raise NoFit
 
     def _share_of(self, rest: int) -> int:
-        """How many of the remaining words the next complex takes; never leaves fewer than a clause needs."""
+        """The number of words of the next complex, out of `rest`; what is left is enough for a clause, or nothing."""
         if rest <= 9 or (rest <= 16 and self.rng.random() < 0.6):
             return rest
         part = 6 + self.below(13)
         return rest if rest - part < 6 else part
 
     def complex(self, size: int, order: str) -> Sides:
-        """One main clause and what hangs on it. `order` is "main", or "inverted" after an adverb as "deshalb"."""
+        """A main clause and its dependent clauses. `order`: "main", or "inverted" after an adverb such as "deshalb"."""
         kind = self.weighted(self.complexes)
         if size < 7 or (kind == "plain" and size <= LONGEST_PLAIN):
             return self.clause(size, order)
@@ -124,7 +124,7 @@ class Sentences(Relatives):
     # ------------------------------------------------------------------------------------------- kinds of complexes
 
     def _subordinator(self, place: str) -> tuple[Sides, str | None, int]:
-        """A conjunction, the tense that its clause must have, and the number of its English words."""
+        """A conjunction, the tense of its clause (None: any), and its number of English words."""
         choices = [each for each in self.lexicon.subordinators if place in each.options["place"]]
         while True:
             chosen = choices[min(self.below(len(choices)), self.below(len(choices)))]
@@ -155,7 +155,7 @@ class Sentences(Relatives):
             raise NoFit
         en, de = self.clause(
             size - count, "final", tense=tense, bare=de_word[0][0] == "als"
-        )  # als: once, never "every day"
+        )  # "als" is about a single event, so no "every day"
         more_en, more_de = self.clause(rest, "inverted", tense=self.time if tense else None)
         comma = (self.link(),)
         return [*en_word, *en, (",", comma), *more_en], [*de_word, *de, (",", comma), *more_de]
@@ -171,7 +171,7 @@ class Sentences(Relatives):
         return en + en_and + more_en, de + de_and + more_de
 
     def _matrix(self, size: int, frame: str, order: str) -> tuple[Verb, Sides, NounPhrase]:
-        """Subject and verb of a clause that another one completes; the verb, and the subject with no words."""
+        """A clause without object, such as "Anna says", before a dependent clause: its verb, its words, its subject."""
         verb = self.lexicon.matrix[frame].draw(self.rng)
         plan = Plan(verb, self.time, self.chance("negation"), order)
         rest = size - self._verb_size(plan)
@@ -194,7 +194,7 @@ class Sentences(Relatives):
 
     @staticmethod
     def _silent(subject: NounPhrase) -> NounPhrase:
-        """The same subject with no words, for a verb that shares it."""
+        """The same subject without words, for a second verb."""
         return NounPhrase([], [], subject.person, subject.pronoun, subject.gender, subject.noun)
 
     def _that(self, size: int, order: str) -> Sides:
@@ -224,7 +224,7 @@ class Sentences(Relatives):
 
 
 def finish(sides: Sides, mark: str, link: int) -> AlignedPair:
-    """Text and alignment from tokens: commas tidied, capitals, the final mark."""
+    """Text and alignment of the words of a sentence, with a capital letter and the final mark."""
     en, de = _tidy(sides[0]), _tidy(sides[1])
     en.append((mark, (link,)))
     de.append((mark, (link,)))
@@ -236,10 +236,10 @@ def finish(sides: Sides, mark: str, link: int) -> AlignedPair:
     return AlignedPair(_text_of(en), _text_of(de), tuple(alignment))
 
 
-def _tidy(tokens: list[Token]) -> list[Token]:
-    """Drops a comma that another mark follows, or none; links of merged commas are joined."""
-    tidied: list[Token] = []
-    for token in tokens:
+def _tidy(words: list[Word]) -> list[Word]:
+    """Drop commas at the end and before another mark, which takes over their links."""
+    tidied: list[Word] = []
+    for token in words:
         if token[0] in (",", ";") and tidied and tidied[-1][0] == ",":
             tidied[-1] = (token[0], tidied[-1][1] + token[1])
         else:
@@ -249,6 +249,6 @@ def _tidy(tokens: list[Token]) -> list[Token]:
     return tidied
 
 
-def _text_of(tokens: list[Token]) -> str:
-    text = "".join(word if word in (",", ";", ".", "?") else f" {word}" for word, _ in tokens).lstrip()
+def _text_of(words: list[Word]) -> str:
+    text = "".join(word if word in (",", ";", ".", "?") else f" {word}" for word, _ in words).lstrip()
     return text[0].upper() + text[1:]

@@ -1,8 +1,8 @@
-"""The corpus: as many sentences of each length as asked, dealt into splits that share none.
+"""The corpus: sentences of all lengths, in splits that share no sentence.
 
-Knows lengths and duplicates; nothing of grammar. Sentences per length are in proportion to 1 / length, so that every
-length has about the same number of words. Each (split, length) has a generator of its own, seeded by a string: the
-same sentences on every platform and version of Python (only `random()` is drawn from).
+Knows lengths and duplicates; knows no grammar. The number of sentences of a length is proportional to 1 / length, so
+that each length contributes about as many words. Each (split, length) has a random generator of its own, seeded by a
+string and used through `random()` alone, so that the corpus is the same on every platform and version of Python.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from seq2seq.grammar import lexicon as lexicons
 from seq2seq.grammar.sentences import AlignedPair, Sentences
 
-GENERATOR = 1  # raised whenever the code emits other sentences from the same lexicon: caches go by it
-PATIENCE = 40  # sentences in a row that were there before, after which a length counts as used up
+GENERATOR = 1  # part of the fingerprint: raise it if the code makes other sentences from the same lexicon
+PATIENCE = 40  # duplicates in a row after which a length counts as exhausted
 
 
 def sentence(rng: random.Random, length: int) -> AlignedPair:
@@ -25,7 +25,7 @@ def sentence(rng: random.Random, length: int) -> AlignedPair:
 
 
 def quotas(total: int, lengths: range) -> dict[int, int]:
-    """`total` sentences dealt over the lengths in proportion to 1 / length; the largest remainders are rounded up."""
+    """The number of sentences of each length, proportional to 1 / length; the largest remainders are rounded up."""
     mass = sum(1 / length for length in lengths)
     exact = {length: total / length / mass for length in lengths}
     counts = {length: int(share) for length, share in exact.items()}
@@ -36,10 +36,10 @@ def quotas(total: int, lengths: range) -> dict[int, int]:
 
 
 def _split(name: str, total: int, lengths: range, seed: int, taken: set[str]) -> list[AlignedPair]:
-    """One split, none of whose sentences is in `taken` or comes twice.
+    """One split, without duplicates and without the sentences in `taken`.
 
-    There are only so many sentences of three words: where a length is used up, what is missing is dealt over the
-    longer ones, again by 1 / length.
+    There are few sentences of three words: if a length is exhausted, the longer ones share what is missing, again in
+    proportion to 1 / length.
     """
     wanted = quotas(total, lengths)
     pairs: list[AlignedPair] = []
@@ -59,7 +59,7 @@ def _split(name: str, total: int, lengths: range, seed: int, taken: set[str]) ->
             for longer, more in quotas(missing, range(length + 1, lengths.stop)).items():
                 wanted[longer] += more
     rng = random.Random(f"{seed}/{name}/order")
-    for last in range(len(pairs) - 1, 0, -1):  # Fisher and Yates; random.shuffle may change with Python
+    for last in range(len(pairs) - 1, 0, -1):  # Fisher-Yates; random.shuffle may change with the version of Python
         other = int(rng.random() * (last + 1))
         pairs[last], pairs[other] = pairs[other], pairs[last]
     return pairs
@@ -70,9 +70,9 @@ def corpus(
 ) -> dict[str, list[AlignedPair]]:
     """The splits "train" (`pairs` sentences), "valid" and "test", of `min_words` to `max_words` English words.
 
-    No English and no German sentence is in two splits, no English one twice in a split. Where that leaves too few
-    sentences even at the longest length, a split is smaller than asked. Test and valid come first, so that they do
-    not depend on the size of train.
+    No sentence of either language is in two splits, and no English sentence is twice in a split. If there are too few
+    sentences even of the longest length, the split is smaller. Test and valid are made first, so that they do not
+    depend on the size of train.
     """
     lengths = range(min_words, max_words + 1)
     taken: set[str] = set()
@@ -87,5 +87,5 @@ def corpus(
 
 @functools.lru_cache(maxsize=4)
 def fingerprint(folder: Path | None = None) -> str:
-    """A hash of lexicon, rules and generator version: caches of the corpus are keyed by it."""
+    """A hash of lexicon, rules and generator version, which names the folder of a generated corpus."""
     return hashlib.sha256(f"{GENERATOR} {lexicons.digest(folder)}".encode()).hexdigest()[:16]
