@@ -1,4 +1,4 @@
-"""From a run to a folder of another program: written beside its place, compared with our output, then put there."""
+"""From a run to a folder for CTranslate2. The folder gets its name after its translations were compared with ours."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import ctranslate2
-from rich.console import Console
-from rich.table import Table
 
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
@@ -19,14 +17,15 @@ from seq2seq.export.options import Request
 from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
 from seq2seq.runs import loading as trained
 from seq2seq.system.files import new_folder, write_json
+from seq2seq.terminal.tables import print_table
 
 
 def export(request: Request) -> Comparison:
-    """Write the folder that was asked for and say what came out.
+    """Write the folder, compare, and print the comparison.
 
     Raises:
-        UserError: damaged weights, a place that cannot be written, or float32 weights that do not say there what they
-            say here; nothing is left behind.
+        UserError: damaged weights, a place that cannot be written, or float32 weights with which CTranslate2 does not
+            translate as we do; nothing is left behind.
     """
     config = override(request.config, ["device=cpu", "trainer.precision=fp32"])
     loaded = trained.load([(request.run, request.checkpoint)], config)
@@ -59,7 +58,7 @@ def export(request: Request) -> Comparison:
 
 
 def positions_of(model: Any) -> int:
-    """Rows of the tables of positions: for what our search makes of the longest source that CTranslate2 reads."""
+    """Rows of the tables of position encodings: enough for the longest source and our longest translation of it."""
     learned = [part.max_positions for part in (model.encoder, model.decoder) if part.positions == "learned"]
     return max(limit(LONGEST) + 1, *learned, 0)
 
@@ -77,9 +76,6 @@ def write(folder: Path, loaded: trained.TrainedModel, quantization: str, positio
 
 def print_comparison(request: Request, found: Comparison, positions: int, size: int) -> None:
     """The figures, as a table."""
-    table = Table(title=str(request.out), title_justify="left", title_style="bold")
-    table.add_column(f"{found.sentences} sentences {found.what}")
-    table.add_column("ours and theirs", justify="right")
     rows = {
         "identical greedy translations": f"{found.greedy / found.sentences:.1%}",
         f"identical with beam {BEAM}, length penalty {found.length_penalty}": f"{found.beam / found.sentences:.1%}",
@@ -92,16 +88,14 @@ def print_comparison(request: Request, found: Comparison, positions: int, size: 
         rows[f"BLEU with beam {BEAM}"] = f"{ours:.2f}  {theirs:.2f} ({theirs - ours:+.2f})"
     weights = "float32" if request.quantization == "none" else request.quantization
     rows["weights"] = f"{weights}, {size / 1e6:.1f} MB"
-    rows["longest translation, in pieces"] = f"{positions - 1:,}"
-    for row in rows.items():
-        table.add_row(*row)
-    Console(highlight=False).print(table)
+    rows["longest translation, in tokens"] = f"{positions - 1:,}"
+    print_table(str(request.out), (f"{found.sentences} sentences {found.what}", "ours and theirs"), list(rows.items()))
     if not found.compute_type.startswith(weights):
         print(f"This CPU does not multiply {weights}: CTranslate2 computed in {found.compute_type} here.")
 
 
 def print_usage(folder: Path, config: Config) -> None:
-    """How to translate with the folder as this run's config says, and what of that CTranslate2 has no word for."""
+    """Print a program that translates with the folder by the run's options, and how its search differs from ours."""
     decode = config.decode
     options = f"beam_size={decode.beam}, length_penalty={PENALTIES.get(decode.length_penalty, 1.0):g}"
     if decode.no_repeat_ngram:
@@ -112,15 +106,15 @@ import ctranslate2, sentencepiece, unicodedata
 here = {str(folder.resolve())!r}
 src, tgt = (sentencepiece.SentencePieceProcessor(model_file=f"{{here}}/{{side}}.model")
             for side in ("src", "tgt"))
-pieces = src.encode([unicodedata.normalize("NFC", line) for line in lines], out_type=str)
+tokens = src.encode([unicodedata.normalize("NFC", line) for line in lines], out_type=str)
 found = ctranslate2.Translator(here).translate_batch(
-    pieces, {options}, max_batch_size=64,
+    tokens, {options}, max_batch_size=64,
     min_decoding_length={decode.min_length}, max_decoding_length=512,
     disable_unk=True, suppress_sequences=[["<pad>"], ["<s>"]])  # as in our search
 texts = [tgt.decode(each.hypotheses[0]) for each in found]
 
-Our search ends at decode.max_ratio={decode.max_ratio:g} x source + {decode.max_extra} pieces, theirs at
-max_decoding_length. They cut a source at {LONGEST:,} pieces: see max_input_length.""")
+Our search ends at decode.max_ratio={decode.max_ratio:g} x source + {decode.max_extra} tokens, theirs at
+max_decoding_length. They cut a source at {LONGEST:,} tokens: see max_input_length.""")
     if decode.length_penalty not in PENALTIES:
         print(
             f"There is no decode.length_penalty={decode.length_penalty} there: length_penalty=1 ranks as our average."

@@ -1,4 +1,4 @@
-"""Our Transformer's weights and vocabularies as CTranslate2's specification. Knows both layouts; checks nothing."""
+"""A Transformer's weights and vocabularies as a specification of CTranslate2. Knows both layouts; checks nothing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ EPSILON = 1e-5  # of every layer norm: torch's default
 
 
 def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], list[str]], positions: int) -> Any:
-    """The model as CTranslate2 writes it, in float32 and sharing no memory with ours.
+    """Copy a model into CTranslate2's ``TransformerSpec``, in float32 and sharing no memory with it.
 
     Args:
-        options: the model's ``ModelConfig``.
-        vocabularies: the pieces of both sides in the order of their ids.
-        positions: rows of the tables of position signals; nothing beyond them can be translated.
+        model: a Transformer.
+        options: its ``ModelConfig``.
+        vocabularies: the tokens of both sides in the order of their ids.
+        positions: rows of the tables of position encodings: the longest sequence that can be translated.
     """
     parts = [
         kind(
@@ -43,27 +44,27 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
     weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
     for side, ours, stack in (("encoder", model.encoder, spec.encoder), ("decoder", model.decoder, spec.decoder)):
         _set_stack(stack, side, weights)
-        stack.position_encodings.encodings = _signals(ours, positions)
+        stack.position_encodings.encodings = _position_encodings(ours, positions)
     spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
     spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]
     _set_linear(spec.decoder.projection, "output", weights)
     spec.register_source_vocabulary(vocabularies[0])
     spec.register_target_vocabulary(vocabularies[1])
-    marks = vocabularies[1]
-    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = (marks[n] for n in (UNK, BOS, EOS))
-    spec.config.decoder_start_token = marks[BOS]
-    spec.config.add_source_eos = True  # our encoder reads it, so that a caller need not add it
+    special = vocabularies[1]
+    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = (special[n] for n in (UNK, BOS, EOS))
+    spec.config.decoder_start_token = special[BOS]
+    spec.config.add_source_eos = True  # our encoder reads EOS: so no caller needs to add it
     spec.config.layer_norm_epsilon = EPSILON
     return spec
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """A copy: CTranslate2's int8 rounds the arrays in place."""
+    """A float32 copy of a tensor: for int8, CTranslate2 rounds arrays in place."""
     return np.array(tensor.detach().float().cpu().numpy(), dtype=np.float32, copy=True)
 
 
-def _signals(side: Any, positions: int) -> np.ndarray[Any, Any]:
-    """(positions, D): what our model adds at each place, asked of itself, so that learned and computed are one case."""
+def _position_encodings(side: Any, positions: int) -> np.ndarray[Any, Any]:
+    """The position encodings of an encoder or decoder, learned or sinusoidal: (positions, D)."""
     places = torch.arange(positions)
     with torch.inference_mode():
         return _array(side.positions(torch.zeros(1, positions, side.positions.width), places)[0])
@@ -80,7 +81,7 @@ def _set_stack(stack: Any, side: str, weights: dict[str, np.ndarray[Any, Any]]) 
         _set_norm(layer.ffn.layer_norm, f"{prefix}.around_feed_forward.norm", weights)
         linears = (layer.ffn.linear_0, layer.ffn.linear_1)
         _set_linears(linears, prefix, ("feed_forward.0", "feed_forward.3"), weights)
-    if f"{side}.norm.weight" in weights:  # pre-norm has one at its end
+    if f"{side}.norm.weight" in weights:  # pre-norm stacks end with one
         _set_norm(stack.layer_norm, f"{side}.norm", weights)
 
 

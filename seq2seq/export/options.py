@@ -1,8 +1,9 @@
-"""What can be exported, to what, and where to: checked before anything heavy is loaded."""
+"""The arguments of an export, checked before anything heavy is loaded. Knows options of models; no weights."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,23 +13,41 @@ from seq2seq.errors import UserError, nearest
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import refuse_existing
 
-TARGETS = ("ctranslate2",)
-LAYERS = "transformer"  # the one kind of encoder and decoder that CTranslate2 has
-QUANTIZATIONS = (
-    "none",
-    "int8",
-    "int8_float32",
-    "int8_float16",
-    "int8_bfloat16",
-    "int16",
-    "float16",
-    "bfloat16",
-)
+
+@dataclass(frozen=True)
+class Target:
+    """A program that exported models are for."""
+
+    package: str  # the Python package that writes its format
+    layers: frozenset[str]  # the types of encoders and decoders that it can compute
+    refusal: str  # the reason for refusing a run with other types
+    quantizations: tuple[str, ...]
+
+
+TARGETS = {
+    "ctranslate2": Target(
+        package="ctranslate2",
+        layers=frozenset({"transformer"}),
+        refusal="CTranslate2 has no recurrent layers; it takes transformer runs",
+        quantizations=(
+            "none",
+            "int8",
+            "int8_float32",
+            "int8_float16",
+            "int8_bfloat16",
+            "int16",
+            "float16",
+            "bfloat16",
+        ),
+    )
+}
+"""Targets by their name on the command line. A target for the recurrent models is one more entry here."""
+QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.quantizations))
 
 
 @dataclass(frozen=True)
 class Request:
-    """An export that nothing known so far forbids."""
+    """A checked export: the run and checkpoint, its config, the type of the weights, and the new folder."""
 
     run: Run
     checkpoint: str
@@ -48,28 +67,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def requested(given: argparse.Namespace) -> Request:
-    """What was typed, checked.
+    """Check the parsed arguments.
 
     Raises:
-        UserError: an unknown name, no run, a run that the format cannot hold, a folder that exists, or no CTranslate2.
+        UserError: an unknown name, no run, a model that the target cannot compute, a folder that exists, or a package
+            that is not installed.
     """
     _one_of("--to", given.to, TARGETS)
-    _one_of("--quantization", given.quantization, QUANTIZATIONS)
+    target = TARGETS[given.to]
+    _one_of("--quantization", given.quantization, target.quantizations)
     run, checkpoint = find(Path(given.run))
     config = run.load_config()
-    if {config.model.encoder.type, config.model.decoder.type} != {LAYERS}:
-        raise UserError(
-            f"{run.folder} holds the model {config.model.name}: CTranslate2 has no recurrent layers; "
-            "it takes transformer runs"
-        )
+    if not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
+        raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / name
     refuse_existing(out, "choose another folder with --out")
-    if find_spec("ctranslate2") is None:
-        raise UserError("ctranslate2 is not installed: pip install 'seq2seq-trainer[export]'")
+    if find_spec(target.package) is None:
+        raise UserError(f"{target.package} is not installed: pip install 'seq2seq-trainer[export]'")
     return Request(run, checkpoint, config, given.quantization, out)
 
 
-def _one_of(flag: str, given: str, known: tuple[str, ...]) -> None:
+def _one_of(flag: str, given: str, known: Iterable[str]) -> None:
     if given not in known:
         raise UserError(f"{flag} {given} is not one of {', '.join(known)}{nearest(given, list(known))}")

@@ -1,4 +1,4 @@
-"""Both programs on the same sentences: whether an exported folder says what our model says. Writes nothing."""
+"""An exported folder and our model on the same sentences, compared. Knows CTranslate2's calls; writes nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run
 
 SENTENCES = 200
-LONGEST = 1_024  # source pieces: where CTranslate2 cuts unless it is told otherwise
+LONGEST = 1_024  # source tokens: CTranslate2's default ``max_input_length``
 BEAM = 5
 TOLERANCE = 1e-3  # nats a sentence
-TIE = 1e-4  # nats between two pieces: nearer than that, rounding alone decides which of them is taken
+TIE = 1e-4  # nats: between two tokens that are nearer than this, rounding decides
 PENALTIES = {"average": 1.0, "none": 1e-6}
-"""Our length penalties in CTranslate2's terms. It has no gnmt, and with 0 it also stops by another rule than ours."""
-NEVER: dict[str, Any] = {"disable_unk": True, "suppress_sequences": [["<pad>"], ["<s>"]]}  # as in our search
+"""CTranslate2's ``length_penalty`` for ours; it has no gnmt. Not 0: with it, its search stops by another rule."""
+NEVER: dict[str, Any] = {
+    "disable_unk": True,
+    "suppress_sequences": [["<pad>"], ["<s>"]],
+}  # our search never takes these tokens
 
 
 @dataclass(frozen=True)
@@ -43,28 +46,28 @@ class Sample:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out, in numbers of sentences where nothing else is said."""
+    """The result. Numbers count sentences unless a comment gives another unit."""
 
     sentences: int
     what: str
     compute_type: str
     greedy: int  # identical translations
-    ties: int  # translations that part where two pieces are equally likely to us, so that rounding decides
+    ties: int  # greedy translations that differ first where our model gives two tokens the same probability
     beam: int  # identical translations
     length_penalty: str  # of our beam search
-    log_probability: float  # largest difference of a sentence, in nats, given our greedy translations
+    log_probability: float  # largest difference of a sentence's, in nats, given our greedy translation
     bleu: tuple[float, float] | None  # beam search, ours and theirs
 
     @property
     def agrees(self) -> bool:
-        """Whether float32 weights have kept their meaning; NaN has not."""
+        """Whether float32 weights translate as ours do; false for a difference that is NaN."""
         return self.greedy + self.ties == self.sentences and self.log_probability < TOLERANCE
 
 
 def sample_of(run: Run, subwords: Subwords) -> Sample:
-    """Sentences of all lengths from the test split that the run has kept; of pieces drawn at random where it has none.
+    """Sentences of all lengths from the run's saved test split, or of random tokens where it has none.
 
-    What is longer than CTranslate2 reads by default is left out.
+    Sentences longer than CTranslate2 reads by default are left out.
     """
     saved = saved_split(run, "test")
     if saved:
@@ -76,14 +79,14 @@ def sample_of(run: Run, subwords: Subwords) -> Sample:
             return Sample("of the run's test", [src for src, _ in chosen], [ref for _, ref in chosen])
     draw = random.Random(1)
     size = subwords.sizes[0]
-    pieces = (subwords.src_tokens([draw.randrange(4, size) for _ in range(draw.randint(1, 30))]) for _ in range(500))
-    texts = ("".join(piece for piece in each if not piece.startswith("<0x")) for each in pieces)
+    tokens = (subwords.src_tokens([draw.randrange(4, size) for _ in range(draw.randint(1, 30))]) for _ in range(500))
+    texts = ("".join(token for token in each if not token.startswith("<0x")) for each in tokens)
     lines = [" ".join(text.replace("▁", " ").split()) for text in texts]
-    return Sample("of random pieces", [line for line in lines if line][:SENTENCES], None)
+    return Sample("of random tokens", [line for line in lines if line][:SENTENCES], None)
 
 
 def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig, language: str) -> Comparison:
-    """Translate with ``folder`` and with our model, which must compute in float32, and see where they differ.
+    """Translate ``sample`` with ``folder`` and with our model, which must compute in float32, and compare.
 
     Raises:
         UserError: CTranslate2 cannot read the folder or translate with it.
@@ -102,7 +105,7 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
         texts = ([found[0].text for found in beam], theirs.texts(their_beam))
         ours_bleu, theirs_bleu = (BLEU.corpus_score(each, sample.references, language) for each in texts)
         bleu = ours_bleu, theirs_bleu
-    same = [found[0].tgt_tokens[:-1] == pieces for found, pieces in zip(beam, their_beam, strict=True)]
+    same = [found[0].tgt_tokens[:-1] == tokens for found, tokens in zip(beam, their_beam, strict=True)]
     return Comparison(
         sentences=len(sample.src),
         what=sample.what,
@@ -117,22 +120,22 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
 
 
 class Exported:
-    """An exported folder, used as its users use it: text to pieces by the SentencePiece models that lie in it."""
+    """An exported folder as its users load it; text is segmented by the SentencePiece models inside it."""
 
     def __init__(self, folder: Path) -> None:
-        ctranslate2.set_log_level(logging.ERROR)  # a warning says what ``compute_type`` says
+        ctranslate2.set_log_level(logging.ERROR)  # its warning repeats ``compute_type``
         self.model = ctranslate2.Translator(str(folder), device="cpu", intra_threads=torch.get_num_threads())
         self.src, self.tgt = (sentencepiece.SentencePieceProcessor(model_file=str(folder / name)) for name in NAMES)
         self.compute_type = str(self.model.compute_type)
 
-    def pieces(self, lines: Sequence[str]) -> list[list[str]]:
-        """Pieces of each line, without the end mark, which CTranslate2 adds."""
-        pieces: list[list[str]] = self.src.encode([normalise(line) for line in lines], out_type=str)
-        return pieces
+    def tokens(self, lines: Sequence[str]) -> list[list[str]]:
+        """Tokens of each line, without EOS, which CTranslate2 adds."""
+        tokens: list[list[str]] = self.src.encode([normalise(line) for line in lines], out_type=str)
+        return tokens
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[list[str]]:
-        """The pieces of each translation."""
-        source = self.pieces(lines)
+        """The tokens of each translation, without EOS."""
+        source = self.tokens(lines)
         longest = limit(max(map(len, source)) + 1)
         found = self.model.translate_batch(
             source,
@@ -146,40 +149,39 @@ class Exported:
         return [result.hypotheses[0] for result in found]
 
     def log_probabilities(self, lines: Sequence[str], targets: list[list[str]]) -> list[list[float]]:
-        """Of each piece of given translations, and of the end mark behind them."""
-        found = self.model.score_batch(self.pieces(lines), targets, max_batch_size=64, max_input_length=0)
+        """Log-probabilities of each token of given translations, and of the EOS behind them."""
+        found = self.model.score_batch(self.tokens(lines), targets, max_batch_size=64, max_input_length=0)
         return [list(result.log_probs) for result in found]
 
     def texts(self, translations: list[list[str]]) -> list[str]:
-        """Pieces to text, a line each."""
-        return [" ".join(self.tgt.decode(pieces).split("\n")) for pieces in translations]
+        """The text of each translation, in one line."""
+        return [" ".join(self.tgt.decode(tokens).split("\n")) for tokens in translations]
 
 
 def limit(source: int) -> int:
-    """Pieces of the longest translation that our search makes of so many source pieces by default, the mark counted."""
+    """The most target tokens that our search makes of ``source`` tokens by default, EOS included on both sides."""
     default = DecodeConfig()
     return int(source * default.max_ratio + default.max_extra)
 
 
 def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Translation]) -> tuple[float, int, int]:
-    """The largest difference of log-probability, how many translations are identical, how many part at a tie."""
+    """The largest difference of log-probability, the number of identical translations, and that of ties."""
     targets = [each.tgt_tokens[:-1] for each in found]
     scores = theirs.log_probabilities(sample.src, targets)
     translations = theirs.translate(sample.src, beam_size=1)
     size = ours.subwords.sizes[1]
-    ids = {piece: n for n, piece in enumerate(ours.subwords.tgt_tokens(range(size)))}
+    ids = {token: n for n, token in enumerate(ours.subwords.tgt_tokens(range(size)))}
     largest, identical, ties = 0.0, 0, 0
     for n, source in enumerate(ours.subwords.encode_src(sample.src)):
-        target = [ids[piece] for piece in targets[n]]
-        rows = teacher_forced_log_probs(ours.models, torch.tensor([source]), torch.tensor([[BOS, *target]]))[
-            0
-        ].double()  # (T, V)
+        target = [ids[token] for token in targets[n]]
+        tgt_in = torch.tensor([[BOS, *target]])
+        rows = teacher_forced_log_probs(ours.models, torch.tensor([source]), tgt_in)[0].double()  # (T, V)
         own = rows[torch.arange(len(rows)), torch.tensor([*target, EOS])]
         difference = abs(float((own - torch.tensor(scores[n], dtype=torch.float64)).sum()))
         largest = difference if not difference <= largest else largest  # so that NaN stays
         # Where our search was stopped by its limit, theirs may have gone on.
         end = [] if len(target) >= limit(len(source)) else [EOS]
-        other = [ids[piece] for piece in translations[n]] + [EOS]
+        other = [ids[token] for token in translations[n]] + [EOS]
         apart = [place for place, (a, b) in enumerate(zip([*target, *end], other, strict=False)) if a != b]
         if not apart and len(other) >= len(target) + len(end):
             identical += 1

@@ -332,11 +332,11 @@ def test_quantization_is_reported_in_bleu_and_has_its_own_folder(make_run: MakeR
     assert report["comparison"]["sentences"] == 40
 
 
-def test_a_run_that_was_never_tested_is_compared_on_random_pieces(make_run: MakeRun, capfd: Any) -> None:
+def test_a_run_that_was_never_tested_is_compared_on_random_tokens(make_run: MakeRun, capfd: Any) -> None:
     run = make_run(model_of(), tested=False)
     assert main(["export", str(run.folder), "--to", "ctranslate2"]) == 0
     report = json.loads((run.folder / "export/ctranslate2/export.json").read_text())
-    assert report["comparison"]["what"] == "of random pieces"
+    assert report["comparison"]["what"] == "of random tokens"
     assert report["comparison"]["greedy"] == report["comparison"]["sentences"] == 200
 
 
