@@ -1,4 +1,4 @@
-"""The explanation of every option, for ``--help``: made from the dataclasses, so that it cannot fall behind them."""
+"""The reference of options in ``--help``, made from the dataclasses of the config. Knows the schema; no verb."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seq2seq.config.validation import sections
 
 
 def reference(prefixes: Sequence[str]) -> str:
-    """Options by key, default, limits and explanation, of the sections named (``""``: the keys of no section)."""
+    """Key, default, choices and explanation of each option of some sections (``""``: the keys without a section)."""
     lines = ["options, as key=value:"]
     for prefix in prefixes:
         lines += [""] + [_option(*option) for option in options_below(prefix)]
@@ -19,13 +19,13 @@ def reference(prefixes: Sequence[str]) -> str:
 
 
 def reference_of(node: Any) -> str:
-    """The same for the options of a dataclass that stands alone."""
+    """The reference of a dataclass that is no part of ``Config``."""
     lines = [_option(key, f.metadata, value, "") for key, f, value in sections(node) if f.metadata]
     return "\n".join(["options, as key=value:", "", *lines])
 
 
 def options_below(prefix: str) -> list[tuple[str, Any, Any, str]]:
-    """(key, limits and explanation, default, the kind of encoder or decoder that has the option) below ``prefix``."""
+    """(key, metadata, default, type of the encoder or decoder that has the option) of each option below ``prefix``."""
     found = [(key, f.metadata, value, "") for key, f, value in sections(Config()) if f.metadata]
     for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
         for name, kind in kinds.items():

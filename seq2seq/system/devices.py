@@ -1,4 +1,4 @@
-"""Where to compute, and in what arithmetic. Knows torch and the hardware alone."""
+"""The device and the precision of computations. Knows torch and the hardware alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Autocast = Callable[[], AbstractContextManager[object]]
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU. Raises ``UserError`` for a device that is not there."""
+    """The device called ``name``; ``auto`` is CUDA, else MPS, else the CPU. Raises ``UserError`` for a missing one."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, present in there.items() if present)
@@ -27,10 +27,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def prepare_process() -> None:
-    """Let this process keep what it has made: memory that was freed, kernels for shapes that were met.
+    """Let this process keep freed memory and compiled kernels. To be called before the first tensor is made.
 
-    Without it each matrix above 32 MB is new memory whenever it is made, at 0.4 ms a megabyte, and oneDNN throws away
-    kernels as soon as a training has more shapes than 1024 kernels serve. Called before the first tensor is made.
+    By default glibc returns each freed matrix above 32 MB to the system, and to get it anew costs 0.4 ms a megabyte;
+    oneDNN keeps 1024 kernels, which are fewer than the shapes of a training need.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     if sys.platform == "linux":
@@ -43,11 +43,11 @@ def prepare_process() -> None:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` takes bf16 where the hardware multiplies it natively, else float32.
+    """The dtype of matrix products; ``auto`` is bf16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        UserError: fp16 but on CUDA, where alone gradients are scaled into its range; bf16 on a CPU that only emulates
-            it, where products take hundreds of times as long and LSTM layers have no kernel.
+        UserError: fp16 elsewhere than on CUDA, since gradients are scaled into its range there alone; bf16 on a CPU
+            that emulates it, where products take hundreds of times as long and LSTM layers have no kernel.
     """
     if name == "auto":
         name = "bf16" if multiplies_bf16(device) else "fp32"
@@ -59,7 +59,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether matrix products in bf16 are instructions of this hardware, not emulated ones."""
+    """Whether this hardware has instructions for matrix products in bf16."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
