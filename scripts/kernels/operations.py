@@ -12,12 +12,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scripts.kernels import plain
 from seq2seq.config.schema import (
     AttentionDecoderConfig,
     FixedContextDecoderConfig,
@@ -26,6 +26,7 @@ from seq2seq.config.schema import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from seq2seq.models import kernels
 from seq2seq.models.attention import scaled_dot_product_attention
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
@@ -64,12 +65,20 @@ def ids(length: int = LENGTH) -> Tensor:
     return torch.randint(4, VOCABULARY, (SENTENCES, length))
 
 
+def both(form: Form) -> tuple[Form, Form]:
+    """The form with plain torch operations, and with our kernels."""
+
+    def plain() -> None:
+        with kernels.plain():
+            form()
+
+    return plain, form
+
+
 def loss_layer() -> tuple[Form, Form]:
-    """Output layer, label-smoothed cross-entropy and all gradients: autograd's, and ``sequence_loss``."""
+    """Output layer, label-smoothed cross-entropy and all gradients."""
     model, hidden, target = recurrent("lstm"), torch.randn(SENTENCES, LENGTH, 256, requires_grad=True), ids()
-    forms = plain.sequence_loss, sequence_loss
-    slow, fast = (lambda form=form: form(model, hidden, target, 0.1).loss.backward() for form in forms)
-    return slow, fast
+    return both(lambda: sequence_loss(model, hidden, target, 0.1).loss.backward())
 
 
 def recurrent(name: str, width: int = 256, vocabulary: int = VOCABULARY) -> Seq2Seq:
@@ -82,26 +91,34 @@ def recurrent(name: str, width: int = 256, vocabulary: int = VOCABULARY) -> Seq2
     return build(options, vocabulary, vocabulary)
 
 
-def decoder_steps(name: str, without: tuple[str, ...]) -> tuple[Form, Form]:
-    """The whole decoder with teacher forcing: without the methods ``without``, and as it is."""
+def decoder(name: str) -> tuple[Form, Form]:
+    """The whole decoder with teacher forcing: a loop over the steps, and the scan."""
     model, src, tgt = recurrent(name), ids(), ids()
 
-    def fast() -> None:
+    def steps() -> None:
         with torch.no_grad():
             memory = model.encoder(src, src > 0)
         model.decoder(model.decoder.precompute(memory), tgt).hidden.sum().backward()
 
-    def slow() -> None:
-        with plain.recurrent_decoder(*without):
-            fast()
+    return both(steps)
 
+
+def fixed_context() -> tuple[Form, Form]:
+    """The steps of the fixed-context decoder: by nn.LSTM, and by the scan."""
+    model, ones = recurrent("lstm"), torch.ones(SENTENCES, LENGTH, dtype=torch.bool)
+    decoder: Any = model.decoder
+    with torch.no_grad():
+        memory = decoder.precompute(model.encoder(ids(), ones))
+    embedded = torch.randn(LENGTH, SENTENCES, 256, requires_grad=True)
+    forms = decoder._forward_cudnn, decoder._forward_fused
+    slow, fast = (lambda form=form: form(embedded, memory).states.sum().backward() for form in forms)
     return slow, fast
 
 
 def dropout() -> tuple[Form, Form]:
-    """A mask on 1,536 × 1,024 units."""
-    x, ours = torch.randn(SENTENCES * LENGTH, 1024, requires_grad=True), Dropout(0.1)
-    return lambda: F.dropout(x, 0.1).sum().backward(), lambda: ours(x).sum().backward()
+    """A mask on 1,536 × 1,024 units: torch's, and one random number for eight units."""
+    x, layer = torch.randn(SENTENCES * LENGTH, 1024, requires_grad=True), Dropout(0.1)
+    return both(lambda: layer(x).sum().backward())
 
 
 def attention(length: int) -> tuple[Form, Form]:
@@ -181,9 +198,9 @@ def main() -> None:
     torch.manual_seed(1)
     print(f"{'':<54}         plain     fast  ratio   (ms of processor time, {torch.get_num_threads()} thread(s))")
     compare("output layer + loss + gradients", *loss_layer())
-    compare("attentive decoder: steps, scan", *decoder_steps("bahdanau", ("_forward_fused",)))
-    compare("fixed-context decoder: steps, scan", *decoder_steps("lstm", ("_forward_fused", "_forward_cudnn")))
-    compare("fixed-context decoder: nn.LSTM, scan", *decoder_steps("lstm", ("_forward_fused",)))
+    compare("attentive decoder: steps, scan", *decoder("bahdanau"))
+    compare("fixed-context decoder: steps, scan", *decoder("lstm"))
+    compare("fixed-context decoder's steps: nn.LSTM, scan", *fixed_context())
     compare("dropout: torch's, one draw for eight", *dropout())
     compare("energies: tanh, sigmoid", *squashing())
     for size, model in (("bench's", recurrent("lstm")), ("preset's", recurrent("lstm", 128, VOCABULARY // 4))):
