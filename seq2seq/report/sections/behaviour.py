@@ -75,9 +75,9 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
             if not lost:
                 seen = "it holds"
             elif ratio < SHORT:
-                seen = "its output stays short: it fails by length"
+                seen = "its output stays short, so it fails by length"
             else:
-                seen = "its output is long enough: it loses content"
+                seen = "its output is long enough, so it loses content"
             verdicts.append(
                 f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({usual:.1f} on the test), output "
                 f"{ratio:.2f} of the reference's length: {seen}."
