@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from seq2seq.analysis.measurements import missing
 from seq2seq.data.encoded import Corpus, prepare
@@ -31,6 +29,7 @@ from seq2seq.study.tasks import (
     measuring_tasks,
     training_task,
 )
+from seq2seq.terminal.tables import print_table
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,16 @@ def announce(study: Study, runs: Sequence[Planned]) -> None:
     options = study.options
     variants = [planned for _, planned in study.variants(dict.fromkeys(options.models))]
     workers = options.workers or default_workers(runs[0].config.device, options.threads)
-    table = Table(title=f"study {options.name}", title_justify="left", title_style="bold")
-    for number, column in enumerate(("", "runs", "there", "to do")):
-        table.add_column(column, justify="left" if number == 0 else "right")
+    rows = []
     left = 0.0
     for name, planned in (("trials of learning rates", study.trials), ("models × seeds", runs), ("variants", variants)):
         if planned:
             seconds = sum(expected_seconds(study, one) for one in planned if not one.run.finished) / workers
             there = sum(one.run.finished for one in planned)
-            table.add_row(name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds))
+            rows.append((name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds)))
             left += seconds
     left += sum(MEASURING_SECONDS for one in runs if not one.run.finished or missing(one.run)) / workers
-    Console().print(table)
+    print_table(f"study {options.name}", ("", "runs", "there", "to do"), rows)
     print(f"{workers} at a time, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
     print(f"{minutes(left)} in all, measuring included.\nStop it with Ctrl-C at will: the same command goes on.")
 

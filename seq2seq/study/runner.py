@@ -18,15 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from seq2seq.system.signals import handling
+from seq2seq.terminal.progress import Display
 
 STOPPED = 130  # the exit code of a process that was asked to stop and has saved its state
 POLL_SECONDS = 0.3  # between two looks at the processes
 GRACE_SECONDS = 180.0  # for a process to save its state before it is killed
-PLAIN_SECONDS = 60.0  # between two lines of progress where stderr is no terminal
 
 
 @dataclass(frozen=True)
@@ -84,14 +81,14 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
     running: list[Running] = []
     failed: dict[str, str] = {}
     # SIGINT too: a shell that starts us in the background has it ignored.
-    with Bar() as bar, handling(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
+    with Display() as display, handling(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
         try:
             while waiting or running:
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     if not one.task.done():
                         failed[one.task.label] = _why(one)
-                        bar.say(f"{one.task.label} failed: {failed[one.task.label]}")
+                        display.say(f"{one.task.label} failed: {failed[one.task.label]}")
                 startable = [task for task in waiting if task.ready()]
                 for task in startable[: workers - len(running)]:
                     waiting.remove(task)
@@ -102,7 +99,7 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
                 left = sum(task.seconds for task in waiting)
                 left += sum(one.task.seconds * (1 - one.share()) for one in running)
                 now = ", ".join(f"{one.task.label} {one.share():.0%}" for one in running)
-                bar.update(1 - left / total, left / workers, now)
+                display.update(1 - left / total, f"{minutes(left / workers)} left  {now}")
                 time.sleep(POLL_SECONDS)
         finally:
             _stop(running)
@@ -155,38 +152,6 @@ def _why(one: Running) -> str:
     if code < 0:
         return f"killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     return f"{said} (see {one.task.log})"
-
-
-class Bar:
-    """Progress display on stderr: share done, time left, running tasks. A bar in a terminal, else a line a minute."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
-        self.said = float("-inf")
-        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%  {task.description}"))
-        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal, transient=True)
-        self.task = self.progress.add_task("", total=1.0)
-
-    def __enter__(self) -> Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def update(self, share: float, seconds: float, now: str) -> None:
-        """Show the share done (0 to 1), the seconds left, and the running tasks."""
-        line = f"{minutes(seconds)} left  {now}"
-        room = self.console.width - 33  # beside the bar and the percentage
-        short = line if len(line) <= room else f"{line[: room - 1]}…"
-        self.progress.update(self.task, completed=share, description=short)
-        if not self.console.is_terminal and time.monotonic() - self.said >= PLAIN_SECONDS:
-            self.said = time.monotonic()
-            print(f"{share:4.0%}  {line}", file=sys.stderr, flush=True)
-
-    def say(self, line: str) -> None:
-        """Print a line that stays above the bar."""
-        self.console.print(line, markup=False, soft_wrap=True)
 
 
 def minutes(seconds: float) -> str:
