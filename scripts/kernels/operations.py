@@ -158,7 +158,7 @@ def transformer_step() -> tuple[Form, Form]:
             for place in range(1, 31):
                 _, state, _ = model.decoder.step(token, state, memory)
                 if tight:  # no room left: the next step makes a longer cache and copies this one
-                    caches = {name: cache for name, cache in state.items() if name != "places"}
+                    caches = {name: cache for name, cache in state.items() if name != "position"}
                     state |= {name: cache[..., :place, :].clone() for name, cache in caches.items()}
 
     return lambda: steps(True), lambda: steps(False)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypedDict
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.analysis.sampling import evenly
-from seq2seq.models.interface import AttentionOverride, Seq2Seq
+from seq2seq.models.interface import AttentionOverride
 
 SENTENCES = 200  # translated under each intervention
 
@@ -72,16 +70,6 @@ INTERVENTIONS: dict[str, AttentionOverride | None] = {
 }
 
 
-@contextmanager
-def overridden(model: Seq2Seq, override: AttentionOverride | None) -> Iterator[None]:
-    """Replace the model's attention weights inside the context."""
-    model.attention_override = override
-    try:
-        yield
-    finally:
-        model.attention_override = None
-
-
 def measure(run: LoadedRun) -> Interventions:
     """Translate greedily with the trained attention weights and with each replacement."""
     chosen = evenly(run.src, SENTENCES)
@@ -89,7 +77,7 @@ def measure(run: LoadedRun) -> Interventions:
     rows: list[Translated] = []
     for name, override in INTERVENTIONS.items():
         if override is None or run.config.model.decoder.attention_maps:
-            with overridden(run.model, override):
+            with run.model.overridden_attention(override):
                 found = run.translator.translate([run.src[n] for n in chosen], options)
             rows.append({"attention": name, "hypotheses": [best[0].text for best in found]})
     return {"search": "greedy", "sentences": chosen, "rows": rows}

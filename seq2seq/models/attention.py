@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2seq.models.interface import Memory
+from seq2seq.models.interface import SourceAttention
 from seq2seq.models.kernels.linear import Linear
 
 BLOCK = 8  # places by which a cache grows
@@ -63,6 +63,20 @@ def grow_cache(cache: Tensor) -> Tensor:
     return torch.cat([cache, cache.new_empty(*cache.shape[:-2], BLOCK, cache.shape[-1])], -2)
 
 
+def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]:
+    """Write ``x`` (B, K, H, W) at ``place`` of a cache (B, K, H, T, W); return the cache and its filled part.
+
+    Under plain kernels ``place`` is None and the cache is as long as what it holds: ``x`` comes to its end, in a copy.
+    """
+    if place is None:
+        cache = torch.cat([cache, x[..., None, :].to(cache.dtype)], -2)
+        return cache, cache
+    if place == cache.shape[-2]:
+        cache = grow_cache(cache)
+    cache[..., place, :] = x
+    return cache, cache[..., : place + 1, :]
+
+
 class SelfAttention(nn.Module):
     """Each position looks at the positions of its own sequence."""
 
@@ -79,18 +93,18 @@ class SelfAttention(nn.Module):
         out: Tensor = self.out(merge_heads(mixed))
         return out
 
-    def step(self, x: Tensor, keys: Tensor, values: Tensor, place: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Position ``place``: ``x`` (B, K, D) and the caches (B, K, H, T, W), which are written to and returned."""
+    def step(self, x: Tensor, keys: Tensor, values: Tensor, place: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """One token: ``x`` (B, K, D) at ``place`` (see ``append``) and the caches (B, K, H, T, W), which are extended."""
         query, key, value = (part.unflatten(-1, (self.heads, -1)) for part in self.project(x).chunk(3, -1))
-        if place == keys.shape[-2]:
-            keys, values = grow_cache(keys), grow_cache(values)
-        keys[..., place, :], values[..., place, :] = key, value
-        read_keys, read_values = (cache.flatten(0, 1)[..., : place + 1, :] for cache in (keys, values))  # no copy
-        mixed, _ = scaled_dot_product_attention(query.flatten(0, 1)[:, :, None], read_keys, read_values, None)
+        keys, read_keys = append(keys, key, place)
+        values, read_values = append(values, value, place)
+        mixed, _ = scaled_dot_product_attention(
+            query.flatten(0, 1)[:, :, None], read_keys.flatten(0, 1), read_values.flatten(0, 1), None
+        )
         return self.out(mixed.reshape(x.shape)), keys, values
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(SourceAttention):
     """Each target position, or each hypothesis, looks at the source. Its keys are computed once a sentence."""
 
     def __init__(self, width: int, heads: int, memory_width: int) -> None:
@@ -106,13 +120,13 @@ class CrossAttention(nn.Module):
         return (key, value) if torch.is_grad_enabled() else (to_cache(key), to_cache(value))
 
     def forward(
-        self, x: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool = False
+        self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor, weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """``x`` (B, T, D) or (B, K, D): hypotheses are so many queries against one set of keys."""
-        mask, attention_override = memory.mask[:, None, None, :], memory.attention_override
+        """``x`` (B, T, D) or (B, K, D): hypotheses are so many queries against one set of keys. ``mask`` (B, S)."""
+        mask, override = mask[:, None, None, :], self.attention_override
         query = split_heads(self.query(x), self.heads)
-        mixed, maps = scaled_dot_product_attention(query, key, value, mask, weights or attention_override is not None)
-        if attention_override is not None and maps is not None:
-            maps = attention_override(maps, mask)
+        mixed, maps = scaled_dot_product_attention(query, key, value, mask, weights or override is not None)
+        if override is not None and maps is not None:
+            maps = override(maps, mask)
             mixed = maps.to(value.dtype) @ value
         return self.out(merge_heads(mixed)), maps

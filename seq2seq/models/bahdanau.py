@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2seq.config.schema import AttentionDecoderConfig
-from seq2seq.models.interface import Memory
+from seq2seq.models.interface import Memory, SourceAttention
 from seq2seq.models.kernels.linear import Linear
 from seq2seq.models.kernels.scan import Attended, attentive_scan
 from seq2seq.models.recurrent import Context
 
 
-class AttentiveContext(Context):
+class AttentiveContext(Context, SourceAttention):
     """c_i = Σ_j α_ij h_j, where α_i is the softmax over the source of the energies e_ij (section 3.1)."""
 
     changes = True
@@ -37,7 +37,7 @@ class AttentiveContext(Context):
         """U h_j is computed once a sentence."""
         keys = memory.states if self.score == "dot" else self.key(memory.states)
         padding = torch.zeros_like(memory.mask, dtype=torch.float32).masked_fill_(~memory.mask, float("-inf"))
-        return memory.with_precomputed(keys, padding[:, None])
+        return memory._replace(precomputed=(keys, padding[:, None]))
 
     def first(self, memory: Memory) -> Tensor:
         return memory.sentence_vector
@@ -52,14 +52,14 @@ class AttentiveContext(Context):
         else:
             energies = query @ keys.transpose(1, 2)
         weights = torch.softmax(energies + padding, -1)
-        if memory.attention_override is not None:
-            weights = memory.attention_override(weights, memory.mask[:, None])
+        if self.attention_override is not None:
+            weights = self.attention_override(weights, memory.mask[:, None])
         return weights.to(memory.states.dtype) @ memory.states, weights
 
     def scan(
         self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
     ) -> Attended | None:
-        if self.score != "additive":
+        if self.score != "additive" or self.attention_override is not None:
             return None
         keys, padding = memory.precomputed
         weights = (recurrent, reading, self.query.weight, self.energy)

@@ -7,8 +7,8 @@ V pieces. Masks are True at real positions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -22,32 +22,20 @@ A step may write into the state that it is given: continue from the state that i
 """
 
 
-AttentionOverride = Callable[[Tensor, Tensor], Tensor]
-"""An intervention: attention weights (B, …, S) and the mask (B, …, S) to the weights that are used instead."""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the decoder may know of the source. It depends on the sentence alone and is never repeated for the beam."""
+class Memory(NamedTuple):
+    """The encoded source: tensors that depend on the sentence alone and are never repeated for the beam."""
 
     states: Tensor  # (B, S, D)
     mask: Tensor  # (B, S)
-    sentence_vector: Tensor  # (B, D'): the whole sentence in one vector
-    precomputed: tuple[Tensor, ...] = ()  # what a decoder has computed from the sentence once, each (B, …)
-    attention_override: AttentionOverride | None = (
-        None  # what stands in for the weights that attention has learned; None: nothing
-    )
+    sentence_vector: Tensor  # (B, D'): the whole sentence as one vector
+    precomputed: tuple[Tensor, ...] = ()  # what the decoder computes once a sentence, each (B, …)
 
     def select(self, rows: Tensor) -> Memory:
-        """The memory of some of the sentences, ``rows`` (B',)."""
-        states, mask, sentence_vector, *precomputed = (
+        """The memory of the sentences ``rows`` (B',)."""
+        states, mask, vector, *precomputed = (
             part.index_select(0, rows) for part in (self.states, self.mask, self.sentence_vector, *self.precomputed)
         )
-        return replace(self, states=states, mask=mask, sentence_vector=sentence_vector, precomputed=tuple(precomputed))
-
-    def with_precomputed(self, *precomputed: Tensor) -> Memory:
-        """The same memory with what the decoder computes once."""
-        return replace(self, precomputed=precomputed)
+        return Memory(states, mask, vector, tuple(precomputed))
 
 
 def reorder_state(state: State, rows: Tensor, hypotheses: Tensor | None = None) -> State:
@@ -108,10 +96,18 @@ class Decoder(nn.Module, ABC):
         """Read ``token`` (B, K)."""
 
 
+AttentionOverride = Callable[[Tensor, Tensor], Tensor]
+"""Maps attention weights (B, …, S) and the mask (B, …, S) to the weights that are used instead."""
+
+
+class SourceAttention(nn.Module):
+    """Base of the modules that weigh source positions, which use ``attention_override``'s weights if it is set."""
+
+    attention_override: AttentionOverride | None = None
+
+
 class Seq2Seq(nn.Module):
     """An encoder, a decoder and the output layer. Everything outside ``models/`` holds one of these."""
-
-    attention_override: AttentionOverride | None = None  # set only while the effect of an intervention is measured
 
     def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
         super().__init__()
@@ -119,8 +115,7 @@ class Seq2Seq(nn.Module):
 
     def encode(self, src: Tensor) -> Memory:
         """``src`` (B, S) ids, PAD at the end, to the memory with all that depends on the sentence alone."""
-        memory: Memory = self.decoder.precompute(self.encoder(src, src != PAD))
-        return replace(memory, attention_override=self.attention_override)
+        return self.decoder.precompute(self.encoder(src, src != PAD))
 
     def forward(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         """Teacher forcing: ``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS."""
@@ -131,3 +126,15 @@ class Seq2Seq(nn.Module):
         """(…, D) to (…, V)."""
         logits: Tensor = self.output(hidden)
         return logits
+
+    @contextmanager
+    def overridden_attention(self, override: AttentionOverride | None) -> Iterator[None]:
+        """Inside, ``override`` replaces the weights of each attention over the source; None: the trained weights."""
+        attentions = [module for module in self.modules() if isinstance(module, SourceAttention)]
+        for attention in attentions:
+            attention.attention_override = override
+        try:
+            yield
+        finally:
+            for attention in attentions:
+                attention.attention_override = None

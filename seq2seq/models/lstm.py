@@ -23,7 +23,7 @@ class FixedContext(Context):
         self.compress = nn.Linear(vector_width, options.context_width)
 
     def precompute(self, memory: Memory) -> Memory:
-        return memory.with_precomputed(torch.tanh(self.compress(memory.sentence_vector)))
+        return memory._replace(precomputed=(torch.tanh(self.compress(memory.sentence_vector)),))
 
     def first(self, memory: Memory) -> Tensor:
         return memory.precomputed[0]

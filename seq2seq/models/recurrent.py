@@ -38,7 +38,7 @@ def matrices_of(layer: nn.Module) -> list[Tensor]:
 
 def reverse(x: Tensor, mask: Tensor) -> Tensor:
     """Turn each sequence of (B, S[, D]) around in place, its padding staying at the end."""
-    positions = torch.arange(x.shape[1], device=x.device)
+    positions = torch.arange(mask.shape[1], device=x.device)
     lengths = mask.sum(1, keepdim=True)
     index = torch.where(mask, lengths - 1 - positions, positions)
     return x.gather(1, index if x.dim() == 2 else index[..., None].expand_as(x))
@@ -145,9 +145,8 @@ class RecurrentDecoder(Decoder):
             return memory
         context, _ = self.context(memory.sentence_vector[:, None], memory)  # the same for any state
         weights = (matrices_of(self.layers[0])[0], self.readout.weight)
-        return memory.with_precomputed(
-            *memory.precomputed, *(linear(context, self._of_context(weight)[1]) for weight in weights)
-        )
+        products = (linear(context, self._of_context(weight)[1]) for weight in weights)
+        return memory._replace(precomputed=(*memory.precomputed, *products))
 
     def _of_sentence(self, memory: Memory) -> tuple[Tensor, Tensor]:
         """What a context that never changes adds to gates (B, 1, G) and readout (B, 1, E), as ``prepare`` left it."""
@@ -196,7 +195,7 @@ class RecurrentDecoder(Decoder):
 
     def _forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """One layer of LSTM cells, the usual case, by ``scan``."""
-        if len(self.layers) > 1 or len(self.parts) == 1 or memory.attention_override is not None:
+        if len(self.layers) > 1 or len(self.parts) == 1:
             return None
         if embedded.is_cuda and not self.context.changes:  # there cuDNN's kernel is faster
             return None

@@ -14,6 +14,7 @@ from seq2seq.config.schema import TransformerOptions
 from seq2seq.models.attention import CrossAttention, SelfAttention
 from seq2seq.models.embedding import Embedding
 from seq2seq.models.interface import Decoder, DecoderOutput, Encoder, Memory, State, Step
+from seq2seq.models.kernels import is_plain
 from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import Linear
 
@@ -106,25 +107,27 @@ class DecoderLayer(nn.Module):
         self.around_cross = Residual(options, dropout)
         self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)
 
+    def precompute(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """The cross-attention's keys and values (B, H, S, W) of memory states (B, S, D)."""
+        return self.cross.precompute(states)
+
     def forward(
-        self, x: Tensor, causal: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool
+        self, x: Tensor, causal: Tensor, key: Tensor, value: Tensor, mask: Tensor, weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Teacher forcing: ``x`` (B, T, D), ``causal`` (T, T); the maps (B, H, T, S) where asked for."""
+        """Teacher forcing: ``x`` (B, T, D), ``causal`` (T, T), ``mask`` (B, S); maps (B, H, T, S) where asked for."""
         x = self.around_attention.after(x, self.attention(self.around_attention.before(x), causal))
-        return self._look(x, key, value, memory, weights)
+        return self._look(x, key, value, mask, weights)
 
     def step(
-        self, x: Tensor, keys: Tensor, values: Tensor, place: int, key: Tensor, value: Tensor, memory: Memory
+        self, x: Tensor, keys: Tensor, values: Tensor, place: int | None, key: Tensor, value: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """One token: ``x`` (B, K, D) at ``place``, and the layer's caches (B, K, H, T, W), which are written to."""
+        """One token: ``x`` (B, K, D), and the layer's caches (B, K, H, T, W), as ``SelfAttention.step`` has them."""
         y, keys, values = self.attention.step(self.around_attention.before(x), keys, values, place)
-        x, maps = self._look(self.around_attention.after(x, y), key, value, memory, weights=True)
+        x, maps = self._look(self.around_attention.after(x, y), key, value, mask, weights=True)
         return x, maps, keys, values
 
-    def _look(
-        self, x: Tensor, key: Tensor, value: Tensor, memory: Memory, weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        y, maps = self.cross(self.around_cross.before(x), key, value, memory, weights)
+    def _look(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+        y, maps = self.cross(self.around_cross.before(x), key, value, mask, weights)
         x = self.around_cross.after(x, y)
         return self.around_feed_forward.after(x, self.feed_forward(self.around_feed_forward.before(x))), maps
 
@@ -168,9 +171,8 @@ class TransformerDecoder(Decoder):
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
     def precompute(self, memory: Memory) -> Memory:
-        return memory.with_precomputed(
-            *(part for layer in self._layers for part in layer.cross.precompute(memory.states))
-        )
+        pairs = [layer.precompute(memory.states) for layer in self._layers]
+        return memory._replace(precomputed=tuple(part for pair in pairs for part in pair))
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         places = torch.arange(tgt_in.shape[1], device=tgt_in.device)
@@ -179,7 +181,7 @@ class TransformerDecoder(Decoder):
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):
             key, value = memory.precomputed[2 * n : 2 * n + 2]
-            x, weights = layer(x, causal, key, value, memory, attention)
+            x, weights = layer(x, causal, key, value, memory.mask, attention)
             maps += [] if weights is None else [weights]
         return DecoderOutput(self.norm(x), torch.cat(maps, 1) if attention else None)
 
@@ -187,17 +189,18 @@ class TransformerDecoder(Decoder):
         key = memory.precomputed[0]  # (B, H, S, W)
         empty = key.new_empty(key.shape[0], 1, self.heads, 0, key.shape[-1])
         caches = {f"{part}{n}": empty for n in range(len(self.layers)) for part in ("keys", "values")}
-        return {"places": key.new_empty(key.shape[0], 1, 0, 0), **caches}  # whose size is what it says
+        return {"position": memory.mask.new_zeros(key.shape[0], 1, dtype=torch.long), **caches}
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
-        place = state["places"].shape[2]
-        x = self.positions(self.embedding(token), torch.full((1,), place, device=token.device))
-        new: State = {"places": state["places"].new_empty(*token.shape, place + 1, 0)}
+        position = state["position"]  # (B, K), all the same
+        place = None if is_plain() else int(position[0, 0])
+        x = self.positions(self.embedding(token), position[0, :1])
+        new: State = {"position": position + 1}
         maps: list[Tensor] = []
         for n, layer in enumerate(self._layers):
             key, value = memory.precomputed[2 * n : 2 * n + 2]
             x, weights, new[f"keys{n}"], new[f"values{n}"] = layer.step(
-                x, state[f"keys{n}"], state[f"values{n}"], place, key, value, memory
+                x, state[f"keys{n}"], state[f"values{n}"], place, key, value, memory.mask
             )
             maps += [] if weights is None else [weights]
         return Step(self.norm(x), new, torch.cat(maps, 1).transpose(1, 2))

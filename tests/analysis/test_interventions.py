@@ -88,6 +88,11 @@ def test_a_cycle_visits_every_position() -> None:
         assert sorted(seen) == list(range(length))
 
 
+def overridden(model: Seq2Seq) -> list[SourceAttention]:
+    modules = [module for module in model.modules() if isinstance(module, SourceAttention)]
+    return [module for module in modules if module.attention_override is not None]
+
+
 def test_trained_is_what_greedy_search_gives(make: Make, name: str) -> None:
     run = make(name)
     rows = {row["attention"]: row["hypotheses"] for row in measure(run)["rows"]}
@@ -96,7 +101,7 @@ def test_trained_is_what_greedy_search_gives(make: Make, name: str) -> None:
     ids = torch.tensor([[5, 3]])
     attends = run.model(ids, ids, attention=True).attention is not None
     assert list(rows) == (list(INTERVENTIONS) if attends else ["trained"])
-    assert run.model.attention_override is None
+    assert not overridden(run.model)
 
 
 @pytest.mark.parametrize("name", ["bahdanau", "transformer"])
@@ -105,7 +110,7 @@ def test_each_intervention_reaches_the_search_whatever_the_batch(make: Make, nam
     rows = {row["attention"]: row["hypotheses"] for row in measure(run)["rows"]}
     assert len({tuple(hypotheses) for hypotheses in rows.values()}) == len(INTERVENTIONS)
     for name_, override in INTERVENTIONS.items():
-        with interventions.overridden(run.model, override):
+        with run.model.overridden_attention(override):
             alone = [run.translator.translate([line], GREEDY)[0][0].text for line in run.src[:6]]
         assert rows[name_][:6] == alone, name_
 
@@ -116,6 +121,6 @@ def test_an_intervention_ends_with_an_error(make: Make, monkeypatch: pytest.Monk
     def fails(*_: object) -> None:
         raise RuntimeError("in the middle")
 
-    with pytest.raises(RuntimeError), interventions.overridden(run.model, fails):  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError), run.model.overridden_attention(fails):  # type: ignore[arg-type]
         run.translator.translate(run.src, GREEDY)
-    assert run.model.attention_override is None
+    assert not overridden(run.model)

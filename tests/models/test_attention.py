@@ -132,7 +132,7 @@ def test_cross_attention_and_its_maps_are_torchs() -> None:
         }
     )
     x, states = torch.randn(2, 4, 8), torch.randn(2, 5, 6)
-    mixed, maps = module(x, *module.precompute(states), Memory(states, MASK, states[:, 0]), weights=True)
+    mixed, maps = module(x, *module.precompute(states), MASK, weights=True)
     expected, expected_maps = reference(x, states, states, key_padding_mask=~MASK, average_attn_weights=False)
     torch.testing.assert_close(mixed, expected)
     torch.testing.assert_close(maps, expected_maps)

@@ -87,14 +87,11 @@ def test_an_intervention_replaces_the_weights_on_both_paths(
 ) -> None:
     tgt_in = shift(tgt)
     learned = model(src, tgt_in).hidden
-    try:
-        model.attention_override = lambda weights, mask: weights
+    with model.overridden_attention(lambda weights, mask: weights):
         torch.testing.assert_close(model(src, tgt_in).hidden, learned)
-        model.attention_override = evenly
+    with model.overridden_attention(evenly):
         hidden, maps = model(src, tgt_in, attention=True)
         stepped = torch.cat([step.hidden for step in steps(model, src, tgt_in)], 1)
-    finally:
-        model.attention_override = None
     torch.testing.assert_close(hidden, stepped, atol=1e-5, rtol=1e-4)
     if maps is None:
         torch.testing.assert_close(hidden, learned)

@@ -10,7 +10,6 @@ from torch import nn
 
 from seq2seq.config.schema import TransformerDecoderConfig, TransformerEncoderConfig, TransformerOptions
 from seq2seq.models.attention import CrossAttention, SelfAttention
-from seq2seq.models.interface import Memory
 from seq2seq.models.transformer import DecoderLayer, EncoderLayer, Positions, sinusoids
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False]])
@@ -76,7 +75,7 @@ def test_decoder_layer_is_torchs(norm: str, activation: str) -> None:
     x, memory = torch.randn(2, 4, 8), torch.randn(2, 5, 8)
     causal = torch.ones(4, 4, dtype=torch.bool).tril()
     expected = reference(x, memory, tgt_mask=~causal, memory_key_padding_mask=~MASK)
-    y, _ = layer(x, causal, *layer.cross.precompute(memory), Memory(memory, MASK, memory[:, 0]), weights=False)
+    y, _ = layer(x, causal, *layer.precompute(memory), MASK, weights=False)
     torch.testing.assert_close(y, expected)
 
 
