@@ -94,7 +94,7 @@ class SelfAttention(nn.Module):
         return out
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, place: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        """One token: ``x`` (B, K, D) at ``place`` (see ``append``) and the caches (B, K, H, T, W), which are extended."""
+        """One token: ``x`` (B, K, D) at ``place`` (see ``append``) and the caches (B, K, H, T, W), which grow."""
         query, key, value = (part.unflatten(-1, (self.heads, -1)) for part in self.project(x).chunk(3, -1))
         keys, read_keys = append(keys, key, place)
         values, read_values = append(values, value, place)
