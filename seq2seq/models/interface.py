@@ -71,6 +71,10 @@ class Encoder(nn.Module, ABC):
     def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
         """``src`` (B, S) ids, ``src_mask`` (B, S)."""
 
+    def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        """As ``Seq2Seq.layer_methods``, of the encoder."""
+        return {}
+
 
 class Decoder(nn.Module, ABC):
     """Memory and target ids to hidden states: the whole target at once or token by token, with the same result."""
@@ -78,6 +82,10 @@ class Decoder(nn.Module, ABC):
     def precompute(self, memory: Memory) -> Memory:
         """Add to the memory what the decoder needs of the sentence alone."""
         return memory
+
+    def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        """As ``Seq2Seq.layer_methods``, of the decoder."""
+        return {}
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
         """The one vector (B, C) through which everything must pass, of a prepared memory; None where there is none."""
@@ -112,6 +120,14 @@ class Seq2Seq(nn.Module):
     def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
+
+    def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        """Layers whose parameters only they use, each with the names of the methods, beside ``forward``, that do.
+
+        In sharded training each can be a group of its own, its methods registered by ``register_fsdp_forward_method``;
+        all other parameters belong to the model's group.
+        """
+        return {**self.encoder.layer_methods(), **self.decoder.layer_methods()}
 
     def encode(self, src: Tensor) -> Memory:
         """``src`` (B, S) ids, PAD at the end, to the memory with all that depends on the sentence alone."""

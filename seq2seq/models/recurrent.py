@@ -79,6 +79,9 @@ class RecurrentEncoder(Encoder):
             x = torch.cat(outputs, -1)
         return Memory(x, src_mask, torch.cat(ends, -1))
 
+    def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        return {direction: () for layer in self.layers for direction in layer.children()}
+
 
 class Context(nn.Module, ABC):
     """What a recurrent decoder may know of the source at a step."""

@@ -155,6 +155,9 @@ class TransformerEncoder(Encoder):
         share = src_mask / src_mask.sum(1, keepdim=True)
         return Memory(x, src_mask, (x * share[..., None]).sum(1))
 
+    def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        return dict.fromkeys(self.layers, ())
+
 
 class TransformerDecoder(Decoder):
     """A stack of decoder layers. Its attention is the cross-attention of all heads of all layers, H = L × heads."""
@@ -169,6 +172,9 @@ class TransformerDecoder(Decoder):
     @property
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
+    def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        return dict.fromkeys(self.layers, ("precompute", "step"))
 
     def precompute(self, memory: Memory) -> Memory:
         pairs = [layer.precompute(memory.states) for layer in self._layers]
