@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seq2seq.analysis import interventions
 from seq2seq.analysis.interventions import INTERVENTIONS, cycle, last, measure, shuffled, uniform
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import DecodeConfig
+from seq2seq.models.interface import Seq2Seq, SourceAttention
 
 Make = Callable[..., LoadedRun]
 Pairs = list[tuple[str, str]]
