@@ -1,7 +1,10 @@
 """Tables read through Hugging Face ``datasets``: CSV, JSONL and Parquet files, and repositories of the hub.
 
-Knows columns, configurations, commits and the cache; knows nothing of hold-outs or of what becomes of the text.
-``datasets`` (4 s to import) and ``huggingface_hub`` are imported where they are needed, after whatever can fail sooner.
+Knows columns, configurations, commits and the cache; knows no hold-outs and no subwords. ``datasets`` (4 s to import)
+and ``huggingface_hub`` are imported inside functions, after the checks that need neither.
+
+Without a network, the offline mode of ``datasets`` would take the newest cached copy of a repository, whatever its
+revision. So a record of our own, for each repository, configuration and revision, names the commit and its files.
 """
 
 from __future__ import annotations
@@ -22,19 +25,20 @@ from urllib.request import getproxies, proxy_bypass
 
 from seq2seq.config.schema import DataConfig, HubConfig
 from seq2seq.errors import UserError
+from seq2seq.system.files import write_json
 
 Column = tuple[str, ...]  # ("de",), or ("translation", "de") inside a column of dictionaries
 
 BUILDERS = {"csv": "csv", "jsonl": "json", "parquet": "parquet"}
 TEXT = ("string", "large_string")
 DEFAULT_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
-BATCH = 1_000  # rows taken from Arrow at once: one by one they come at 11,000 a second, in batches at 500,000
-CONNECT_SECONDS = 1.0  # without a name server or a route it fails at once; this is for a network that swallows
-ANSWER_SECONDS = 5.0  # for the hub's first answer, once it is known to be there
+BATCH = 1_000  # rows read from Arrow at once: 500,000 rows a second, against 11,000 one by one
+CONNECT_SECONDS = 1.0  # limit for a network that drops packets; without a name server or a route it fails at once
+ANSWER_SECONDS = 5.0  # limit for the first answer of the hub, once it has taken a connection
 
 
 class _OutOfReach(Exception):
-    """The hub does not answer; the message is the reason."""
+    """The hub cannot be reached, for the reason in the message."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Table:
             raise UserError(
                 f"{self.where}: row {row:,} has no text in column {'.'.join(column)}: fill it in or remove the row"
             )
-        # A sentence is a line wherever it is written down: a line end inside a cell becomes a space.
+        # Outputs are written with a sentence in each line, so a line end inside a cell becomes a space.
         return [text.replace("\n", " ") if "\n" in text else text for text in texts]
 
 
@@ -78,8 +82,8 @@ class Table:
 
 
 def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Table:
-    """The table in a CSV, JSONL or Parquet file that is known to exist. ``names`` are the columns of a CSV file."""
-    # The library knows a file again by its name and time stamp alone: a folder a content, so nothing stale is served.
+    """The table in an existing CSV, JSONL or Parquet file; ``names``: columns of a CSV; ``digest``: its hash."""
+    # ``datasets`` recognises a cached file by name and time stamp; a cache folder for each content avoids stale copies.
     cache = Path(data.cache) / "datasets" / "files" / digest[:12]
     datasets = _quiet_datasets()
     options: dict[str, Any] = {}
@@ -90,7 +94,9 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Tab
     try:
         rows = datasets.load_dataset(
             BUILDERS[data.source],
-            data_files={"train": glob.escape(str(Path(path).expanduser()))},  # corpus[de].csv is a name, not a pattern
+            data_files={
+                "train": glob.escape(str(Path(path).expanduser()))
+            },  # the library takes patterns, so that corpus[de].csv must be escaped
             split="train",
             cache_dir=str(cache),
             keep_in_memory=False,
@@ -107,10 +113,13 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Tab
 
 
 def open_repository(data: DataConfig) -> dict[str, Table]:
-    """The splits of a repository: train, and those of valid and test that are asked for or are there.
+    """The splits of a repository: train, and valid and test if they are asked for or exist.
 
-    A copy of the same commit in the cache is used as it is; where the hub is out of reach, so is the newest copy
-    of what is asked for, with a line that says so.
+    A cached copy of the current commit is used as it is. If the hub is out of reach, the cached copy of the same
+    repository, configuration and revision is used, with a line on stderr.
+
+    Raises:
+        UserError: the repository, configuration, revision, split or column does not exist, or there is no copy.
     """
     hub = data.hub
     if not hub.repo:
@@ -126,8 +135,10 @@ def open_repository(data: DataConfig) -> dict[str, Table]:
         print(f"{where}: the hub is out of reach, taking the copy of commit {commit[:12]} in {cache}", file=sys.stderr)
     else:
         known = _recall(record)
-        splits = known[1] if known and known[0] == commit else _download(hub, hub.repo, commit, cache, where)
-        if not known or known[0] != commit:
+        if known and known[0] == commit:
+            splits = known[1]
+        else:
+            splits = _download(hub, hub.repo, commit, cache, where)
             _remember(record, commit, splits)
     return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}")
 
@@ -145,7 +156,7 @@ def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: s
 
 
 def check_reach(data: DataConfig) -> None:
-    """Say at once, before anything heavy is imported, that there is neither a hub nor a copy. Raises ``UserError``."""
+    """Raise ``UserError`` if there is neither a hub nor a cached copy, before anything heavy is imported."""
     try:
         _connect()
     except _OutOfReach as reason:
@@ -157,14 +168,14 @@ def _where(hub: HubConfig) -> str:
 
 
 def _places(data: DataConfig) -> tuple[Path, Path]:
-    """The cache of the library, and our record of which commit of what is asked for lies in it."""
+    """The cache folder of ``datasets``, and the path of the record of what is asked for."""
     wanted = [data.hub.repo, data.hub.name, data.hub.revision, data.hub.data_dir]
     cache = Path(data.cache) / "datasets"
     return cache, cache / "hub" / f"{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.json"
 
 
 def _known(data: DataConfig, reason: _OutOfReach) -> tuple[str, dict[str, Any]]:
-    """The commit and the splits of the copy in the cache."""
+    """The commit and the splits of the cached copy. Raises ``UserError`` if there is none."""
     known = _recall(_places(data)[1])
     if known is None:
         raise UserError(
@@ -175,29 +186,23 @@ def _known(data: DataConfig, reason: _OutOfReach) -> tuple[str, dict[str, Any]]:
 
 
 def _commit(repo: str, revision: str | None) -> str:
-    """The commit that the revision stands for: also the cheapest question that shows whether the hub answers."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    """The commit of a revision (None: the newest). This short request also shows whether the hub answers."""
+    from huggingface_hub import HfApi, errors
 
     _connect()
     try:
         sha = HfApi().dataset_info(repo, revision=revision, timeout=ANSWER_SECONDS).sha
-    except GatedRepoError as error:
+    except errors.GatedRepoError as error:
         raise UserError(f"hub {repo} is gated: ask for access on its page, then run: hf auth login") from error
-    except RepositoryNotFoundError as error:
+    except errors.RepositoryNotFoundError as error:
         raise UserError(
             f"hub {repo}: no such dataset repository (or a private one): check data.hub.repo, or run: hf auth login"
         ) from error
-    except RevisionNotFoundError as error:
+    except errors.RevisionNotFoundError as error:
         raise UserError(f"hub {repo} has no revision {revision}: check data.hub.revision") from error
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise UserError(f"data.hub.repo={repo} is no repository name: it must be owner/name") from error
-    except Exception as error:  # the libraries underneath have changed their types from release to release
+    except Exception as error:  # their types change from release to release
         raise _OutOfReach(_why(error)) from error
     if not sha:
         raise _OutOfReach("it names no commit")
@@ -205,7 +210,7 @@ def _commit(repo: str, revision: str | None) -> str:
 
 
 def _connect() -> None:
-    """See within a second whether the hub, or the proxy before it, takes a connection at all."""
+    """Raise ``_OutOfReach`` if neither the hub nor its proxy takes a connection within a second."""
     from huggingface_hub.constants import ENDPOINT
 
     hub = urlsplit(ENDPOINT)
@@ -222,7 +227,7 @@ def _download(hub: HubConfig, repo: str, commit: str, cache: Path, where: str) -
     datasets = _quiet_datasets()
     try:
         if hub.name and not hub.data_dir:
-            # A repository without configurations would accept any name, and cache the same text under each.
+            # For a repository without configurations the library accepts any name, and caches the text under each.
             names = datasets.get_dataset_config_names(repo, revision=commit)
             if hub.name not in names:
                 raise UserError(f"{where}: no such configuration; it has {_listed(names)}: set data.hub.name")
@@ -231,37 +236,30 @@ def _download(hub: HubConfig, repo: str, commit: str, cache: Path, where: str) -
         )
     except UserError:
         raise
-    except ValueError as error:
+    except Exception as error:
         if not hub.name and "Config name is missing" in str(error):
             names = datasets.get_dataset_config_names(repo, revision=commit)
             raise UserError(f"{where} has several configurations, {_listed(names)}: set data.hub.name") from error
-        raise UserError(f"{where} cannot be read: {_why(error)}") from error
-    except RuntimeError as error:
         if "scripts are no longer supported" in str(error):
             raise UserError(
                 f"{where} is a script, which datasets no longer runs: try data.hub.revision=refs/convert/parquet "
                 "with data.hub.data_dir= the configuration"
             ) from error
         raise UserError(f"{where} cannot be read: {_why(error)}") from error
-    except Exception as error:
-        raise UserError(f"{where} cannot be read: {_why(error)}") from error
     return dict(loaded)
 
 
 def _remember(record: Path, commit: str, splits: Mapping[str, Any]) -> None:
-    """Note where the library put the commit's splits, relative to the record, so that a moved cache still counts."""
+    """Write the record: the commit, and its files relative to the record, so that a cache can be moved."""
     files = {
         name: [os.path.relpath(part["filename"], record.parent) for part in rows.cache_files]
         for name, rows in splits.items()
     }
-    record.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = record.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps({"commit": commit, "splits": files}, indent=1), encoding="utf-8")
-    unfinished.replace(record)
+    write_json(record, {"commit": commit, "splits": files})
 
 
 def _recall(record: Path) -> tuple[str, dict[str, Any]] | None:
-    """The commit and the splits that ``_remember`` noted, or None where there is no whole copy."""
+    """The commit and the splits of a record, or None if there is no complete copy."""
     try:
         noted = json.loads(record.read_text(encoding="utf-8"))
         files = {name: [record.parent / part for part in parts] for name, parts in noted["splits"].items()}
@@ -276,7 +274,7 @@ def _recall(record: Path) -> tuple[str, dict[str, Any]] | None:
             name: datasets.concatenate_datasets([datasets.Dataset.from_file(str(part)) for part in parts])
             for name, parts in files.items()
         }
-    except Exception:  # a damaged copy is no copy
+    except Exception:  # a damaged copy counts as none
         return None
 
 
@@ -293,7 +291,7 @@ def _table(rows: Any, data: DataConfig, where: str, identity: str) -> Table:
 
 
 def _kinds(features: Mapping[str, Any], above: Column = ()) -> Iterator[tuple[Column, str]]:
-    """What each column holds, those inside dictionaries included."""
+    """The type of each column, those inside dictionaries included."""
     for name, feature in features.items():
         column = (*above, name)
         kind = type(feature).__name__
@@ -323,16 +321,16 @@ def _column(kinds: Mapping[Column, str], named: str | None, language: str, key: 
     return column
 
 
-# ----------------------------------------------------------------------------------------------------- manners
+# ----------------------------------------------------------------------------------------------------- library
 
 
 def _quiet_datasets() -> Any:
-    """The ``datasets`` module without its log lines, and without progress bars where nobody watches."""
+    """The ``datasets`` module without log lines, and without progress bars unless stderr is a terminal."""
     import datasets
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     for library in ("datasets", "huggingface_hub"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)  # what matters arrives as an exception
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # errors arrive as exceptions
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
         disable_progress_bars()
@@ -340,7 +338,7 @@ def _quiet_datasets() -> Any:
 
 
 def _why(error: BaseException) -> str:
-    """The first line of the error at the bottom: the library wraps the cause in words that say nothing."""
+    """The first line of the innermost cause, since the library's own message is generic."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
