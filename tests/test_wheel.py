@@ -54,7 +54,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_config_and_the_grammar(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"seq2seq/configs/{path.relative_to(CLONE / 'configs')}" for path in (CLONE / "configs").rglob("*.yaml")}
-    grammar = {f"seq2seq/grammar/{path.name}" for path in (CLONE / "data/grammar").glob("*.yaml")}
+    grammar = {f"seq2seq/lexicon/{path.name}" for path in (CLONE / "data/grammar").glob("*.yaml")}
     source = {str(path.relative_to(CLONE)) for path in (CLONE / "seq2seq").rglob("*.py")}
     assert configs
     assert grammar

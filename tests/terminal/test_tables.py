@@ -1,0 +1,29 @@
+"""Tables and attention grids: 80 columns, and nothing in a name is markup."""
+
+from __future__ import annotations
+
+import pytest
+
+from seq2seq.terminal.attention import attention_grid
+from seq2seq.terminal.tables import duration, print_table, say
+
+
+def test_a_table_folds_long_names_and_takes_them_literally(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("a [bold]title", ("name", "value"), [("[red]x[/nonsense] :smile:", "1"), None, ("y" * 200, "2")])
+    say("[bold]" + "z" * 100)
+    out = capsys.readouterr().out
+    *table, line = out.splitlines()
+    assert max(map(len, table)) <= 80 and out.count("y") == 200
+    assert "[red]x[/nonsense] :smile:" in out and "a [bold]title" in out
+    assert line == "[bold]" + "z" * 100
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.5, "4.5 s"), (123, "2 min 3 s"), (3900, "1 h 5 min")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_the_attention_is_a_grid_or_where_that_is_too_wide_the_largest_weights() -> None:
+    weights, src, tgt = [[1.0, 0.0], [0.3, 0.7]], ["▁ab", "c"], ["▁x", "</s>"]
+    assert attention_grid(weights, src, tgt) == "     a  \n     b c\n   x █  \n</s> ░ ▓\n"
+    assert attention_grid(weights, src, tgt, width=8) == "   x  ab 1.00  c 0.00\n</s>  c 0.70  ab 0.30\n"
