@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from seq2seq.config.schema import Config, DecodeConfig
-from seq2seq.config.validation import check_decode, from_plain, known_keys, to_plain, within_limits
+from seq2seq.config.schema import Config
+from seq2seq.config.validation import from_plain, known_keys, to_plain
 from seq2seq.errors import UserError, nearest
 
 CHANGEABLE = ("decode.", "data.split", "data.cache", "data.test.", "data.valid.", "device", "trainer.precision", "seed")
@@ -59,25 +57,4 @@ def override(config: Config, arguments: Sequence[str]) -> Config:
         for name in path:
             node = node[name]
         node[last] = parsed.value()
-    decode = plain["decode"]
-    sampled, decode["sample"] = decode["sample"], False
-    nbest, decode["nbest"] = decode["nbest"], 1
-    changed = from_plain(plain, "options")
-    changed.decode = dataclasses.replace(changed.decode, sample=sampled, nbest=nbest)
-    check_decode(changed.decode)
-    return changed
-
-
-def change_decode(decode: DecodeConfig, changes: Mapping[str, Any]) -> DecodeConfig:
-    """Change options of the search. Raises ``UserError`` for unknown options and impossible values."""
-    fields = {field.name: field for field in dataclasses.fields(DecodeConfig)}
-    for name, value in changes.items():
-        if name not in fields:
-            raise UserError(f"unknown option of the search {name}{nearest(name, list(fields))}")
-        kind = type(fields[name].default)
-        if not isinstance(value, (kind, int) if kind is float else kind) or (kind is not bool and value is True):
-            raise UserError(f"decode.{name}={value!r} is not possible: give a value of type {kind.__name__}")
-        within_limits(f"decode.{name}", value, fields[name].metadata)
-    changed = dataclasses.replace(decode, **changes)
-    check_decode(changed)
-    return changed
+    return from_plain(plain, "options", trained=True)

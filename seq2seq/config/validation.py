@@ -15,7 +15,6 @@ from seq2seq.config.schema import (
     ENCODERS,
     AttentionDecoderConfig,
     Config,
-    DecodeConfig,
     TransformerOptions,
 )
 from seq2seq.errors import UserError, nearest
@@ -40,8 +39,8 @@ def known_keys() -> list[str]:
     return sorted(keys | {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)})
 
 
-def validate(config: Config) -> Config:
-    """Check ranges, choices and combinations of options; return ``config``.
+def validate(config: Config, trained: bool = False) -> Config:
+    """Check ranges, choices and combinations of options; return ``config``. A ``trained`` run may also sample.
 
     Raises:
         UserError: names the first impossible key, its value, and the possible values.
@@ -49,6 +48,8 @@ def validate(config: Config) -> Config:
     for key, f, value in sections(config):
         within_limits(key, value, f.metadata)
     _fit_together(config)
+    if config.decode.sample and not trained:
+        raise UserError("decode.sample=true has no place in a training run: give it to evaluate or translate")
     return config
 
 
@@ -114,13 +115,6 @@ def _fit_together(config: Config) -> None:
         raise UserError(
             f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
         )
-    check_decode(decode)
-    if decode.sample:
-        raise UserError("decode.sample=true has no place in a training run: give it to evaluate or translate")
-
-
-def check_decode(decode: DecodeConfig) -> None:
-    """Check combinations of options of the search. Raises ``UserError``."""
     if not decode.sample and decode.nbest > decode.beam:
         raise UserError(f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam")
 
@@ -133,7 +127,7 @@ def to_plain(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_plain(plain: Mapping[str, Any], where: str) -> Config:
+def from_plain(plain: Mapping[str, Any], where: str, trained: bool = False) -> Config:
     """The typed config of nested plain dictionaries, from a saved run or from Hydra.
 
     Interpolations such as ``${oc.env:HOME}`` are refused, since a run folder may come from somebody else.
@@ -156,7 +150,7 @@ def from_plain(plain: Mapping[str, Any], where: str) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {explain(error)}") from error
     assert isinstance(config, Config)
-    return validate(config)
+    return validate(config, trained)
 
 
 def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from seq2seq.config.overrides import change_decode
+from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.sources import open_source
@@ -69,8 +69,10 @@ class TrainedModel:
         **search: Any,
     ) -> list[list[Translation]]:
         """The ``nbest`` best translations of each line, the best first. Arguments and errors as in ``translate``."""
-        options = change_decode(self.config.decode, {**search, "nbest": nbest})
-        return self.translator.translate(lines, options, attention, done)
+        options = override(
+            self.config, [f"decode.{name}={value}" for name, value in {**search, "nbest": nbest}.items()]
+        )
+        return self.translator.translate(lines, options.decode, attention, done)
 
 
 def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:

@@ -20,7 +20,7 @@ from seq2seq.config.schema import (
     RecurrentEncoderConfig,
     TransformerEncoderConfig,
 )
-from seq2seq.config.validation import check_decode, from_plain, known_keys, sections, to_plain, validate
+from seq2seq.config.validation import from_plain, known_keys, sections, to_plain, validate
 from seq2seq.errors import UserError, nearest
 
 COMBINATIONS = [(encoder, decoder) for encoder in ENCODERS for decoder in DECODERS]
@@ -322,9 +322,11 @@ def test_what_just_fits_is_taken(changes: dict[str, Any], parts: tuple[str, str]
 
 
 def test_draws_need_no_beam() -> None:
-    check_decode(DecodeConfig(sample=True, nbest=9, beam=1))
+    made = config("recurrent", "attention")
+    made.decode = DecodeConfig(sample=True, nbest=9, beam=1)
+    assert validate(made, trained=True) is made
     with pytest.raises(UserError, match=r"decode\.nbest=9 is above decode\.beam=1"):
-        check_decode(DecodeConfig(nbest=9, beam=1))
+        validate(replace(made, decode=DecodeConfig(nbest=9, beam=1)), trained=True)
 
 
 def test_nearest_says_nothing_where_nothing_is_near() -> None:
