@@ -211,25 +211,20 @@ def _write_split(
         pairs = filters.drop_empty_and_duplicates(pairs, data.filters, dropped)
     for chunk in chunks(pairs, CHUNK):
         ids = (subwords.encode_src([src for src, _ in chunk]), subwords.encode_tgt([tgt for _, tgt in chunk]))
-        rows = range(len(chunk))
+        rows = list(range(len(chunk)))
         if training:
-            rows_kept = [row for row in rows if filters.within_limits(ids[0][row], ids[1][row], data.filters, dropped)]
-            met = [
-                key
-                for key in (filters.key(chunk[row]) for row in rows_kept)
-                if any(key in k for k in held_out.values())
-            ]
+            rows = [row for row in rows if filters.within_limits(ids[0][row], ids[1][row], data.filters, dropped)]
+            keys = [filters.key(chunk[row]) for row in rows]
+            met = [key for key in keys if any(key in held for held in held_out.values())]
             overlap += len(met)
             known.update(met)
-        else:
-            rows_kept = list(rows)
         for side in (0, 1):
-            writers[side].extend([ids[side][row] for row in rows_kept])
+            writers[side].extend([ids[side][row] for row in rows])
             if texts:
-                texts[side].extend([chunk[row][side].encode() for row in rows_kept])
+                texts[side].extend([chunk[row][side].encode() for row in rows])
         read += len(chunk)
-        kept += len(rows_kept)
-        tokens += sum(len(ids[1][row]) for row in rows_kept)
+        kept += len(rows)
+        tokens += sum(len(ids[1][row]) for row in rows)
     for writer in writers + texts:
         writer.close()
     counts: SplitCounts = {

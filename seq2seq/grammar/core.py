@@ -102,16 +102,9 @@ class Core:
 
     def fixed(self, phrase: Phrase) -> tuple[list[Word], list[Word]]:
         """Both sides of a fixed phrase, with new links."""
-        start = self.links + 1
-        self.links += len(phrase.links)
-        en = [
-            (word, tuple(start + n for n, (i, _) in enumerate(phrase.links) if i == at))
-            for at, word in enumerate(phrase.en)
-        ]
-        de = [
-            (word, tuple(start + n for n, (_, j) in enumerate(phrase.links) if j == at))
-            for at, word in enumerate(phrase.de)
-        ]
+        numbered = [(self.link(), i, j) for i, j in phrase.links]
+        en = [(word, tuple(link for link, i, _ in numbered if i == at)) for at, word in enumerate(phrase.en)]
+        de = [(word, tuple(link for link, _, j in numbered if j == at)) for at, word in enumerate(phrase.de)]
         return en, de
 
     def same(self, en: str, de: str) -> tuple[list[Word], list[Word]]:

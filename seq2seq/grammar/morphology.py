@@ -20,6 +20,12 @@ def _table(rows: str) -> dict[str, dict[str, str]]:
     }
 
 
+def _auxiliary(forms: str) -> dict[str, str]:
+    """An auxiliary by tense + person ("present1s", …) from its forms: present, then past, of all persons in order."""
+    keys = [tense + person for tense in ("present", "past") for person in PERSONS]
+    return dict(zip(keys, forms.split(), strict=True))
+
+
 DEFINITE = _table("der die das die\nden die das die\ndem der dem den\ndes der des der")
 RELATIVE = _table("der die das die\nden die das die\ndem der dem denen\ndessen deren dessen deren")
 # Endings of ein, kein, mein and of dieser, jeder.
@@ -141,39 +147,10 @@ def article_a(following: str) -> str:
     return "an" if vowel else "a"
 
 
-# The auxiliaries, by tense + person.
-ENGLISH_BE = {
-    "present1s": "am",
-    "present3s": "is",
-    "presentpl": "are",
-    "past1s": "was",
-    "past3s": "was",
-    "pastpl": "were",
-}
-SEIN = {
-    "present1s": "bin",
-    "present3s": "ist",
-    "presentpl": "sind",
-    "past1s": "war",
-    "past3s": "war",
-    "pastpl": "waren",
-}
-HABEN = {
-    "present1s": "habe",
-    "present3s": "hat",
-    "presentpl": "haben",
-    "past1s": "hatte",
-    "past3s": "hatte",
-    "pastpl": "hatten",
-}
-WERDEN = {
-    "present1s": "werde",
-    "present3s": "wird",
-    "presentpl": "werden",
-    "past1s": "wurde",
-    "past3s": "wurde",
-    "pastpl": "wurden",
-}
+ENGLISH_BE = _auxiliary("am is are was was were")
+SEIN = _auxiliary("bin ist sind war war waren")
+HABEN = _auxiliary("habe hat haben hatte hatte hatten")
+WERDEN = _auxiliary("werde wird werden wurde wurde wurden")
 # English words (3rd person, other persons), German singular and plural, and whether it can be negated ("must not" is
 # not "muss nicht").
 MODALS = {

@@ -12,6 +12,7 @@ import yaml
 
 from seq2seq.config.compose import compose, options_of
 from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.run import run_of
 
@@ -54,6 +55,28 @@ def test_a_corpus_has_all_three_models_on_equal_terms(corpus: str) -> None:
     assert all(config.model.dropout == configs[0].model.dropout for config in configs)
     for field in ("batch_tokens", "max_steps", "max_epochs", "max_tokens", "label_smoothing", "metric", "average"):
         assert len({getattr(config.trainer, field) for config in configs}) == 1, field
+
+
+@pytest.mark.parametrize(
+    ("experiment", "choices", "lr"),
+    [
+        ("text/lstm", ["data=text", "model=lstm-multi30k", "trainer=multi30k"], 0.001),
+        ("iwslt14/transformer", ["data=iwslt14", "model=transformer-iwslt", "trainer=iwslt"], 0.0005),
+        ("opus100/bahdanau", ["data=opus100", "model=bahdanau-wmt", "trainer=wmt"], 0.0005),
+        ("wmt14/transformer", ["data=wmt14", "model=transformer-wmt", "trainer=wmt"], 0.0007),
+    ],
+)
+def test_the_sizes_of_model_and_trainer_follow_the_corpus(experiment: str, choices: list[str], lr: float) -> None:
+    assert composed(experiment) == compose([*choices, f"trainer.optimizer.lr={lr}"])
+
+
+def test_a_choice_on_the_command_line_replaces_that_of_the_experiment() -> None:
+    assert compose(["experiment=multi30k/lstm", "model=hybrid"]).model.name == "hybrid"
+
+
+def test_an_unknown_pair_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UserError, match=r"^unknown experiment multi30k/lsm; did you mean multi30k/lstm\?"):
+        compose(["experiment=multi30k/lsm"])
 
 
 def test_no_two_experiments_share_a_run_folder() -> None:
