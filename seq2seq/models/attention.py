@@ -14,18 +14,18 @@ from torch.nn import functional as F
 from seq2seq.models.interface import SourceAttention
 from seq2seq.models.kernels.linear import Linear
 
-BLOCK = 8  # places by which a cache grows
+BLOCK = 8  # positions by which a cache grows
 
 
 def scaled_dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """softmax(QKᵀ/√W)V (equation 1), and the softmax where ``weights`` asks for it.
+    """softmax(QKᵀ/√W)V (equation 1), and the softmax itself if ``weights`` asks for it.
 
     Args:
         query: (…, T, W).
         key, value: (…, S, W).
-        mask: broadcastable to (…, T, S), True where looking is allowed; None: everywhere.
+        mask: broadcastable to (…, T, S), True where attention is allowed; None: everywhere.
 
     Returns:
         (…, T, W) and (…, T, S) or None. Weights are zero where the mask is False; each row sums to one.
@@ -33,8 +33,8 @@ def scaled_dot_product_attention(
     query = query.to(key.dtype)
     if query.is_cuda and not weights:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask), None
-    # On a CPU the plain products beat the fused kernel in bf16 (8 times at 16 positions, still at 1,024).
-    with torch.autocast(query.device.type, enabled=False):  # the keys' type decides
+    # On a CPU two products are faster in bf16 than the fused kernel (8 times at 16 positions; also at 1,024).
+    with torch.autocast(query.device.type, enabled=False):  # products in the keys' type
         energies = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
         if mask is not None:
             energies = energies.masked_fill_(~mask, float("-inf"))
@@ -54,19 +54,19 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def to_cache(x: Tensor) -> Tensor:
-    """Keys or values as a search keeps them: on a CPU in float32, where products of single rows cost a third."""
+    """Cast keys or values for decoding: float32 on a CPU, where single-row bf16 products are three times slower."""
     return x if x.is_cuda else x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def grow_cache(cache: Tensor) -> Tensor:
-    """A cache (…, T, W) with ``BLOCK`` places more, so that it need not be copied at every step."""
+    """A cache (…, T, W) with room for ``BLOCK`` more positions, so that not every step copies it."""
     return torch.cat([cache, cache.new_empty(*cache.shape[:-2], BLOCK, cache.shape[-1])], -2)
 
 
 def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]:
     """Write ``x`` (B, K, H, W) at ``place`` of a cache (B, K, H, T, W); return the cache and its filled part.
 
-    Under plain kernels ``place`` is None and the cache is as long as what it holds: ``x`` comes to its end, in a copy.
+    Under plain kernels ``place`` is None: the cache has no spare room, and ``x`` is concatenated to it.
     """
     if place is None:
         cache = torch.cat([cache, x[..., None, :].to(cache.dtype)], -2)
@@ -78,7 +78,7 @@ def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]
 
 
 class SelfAttention(nn.Module):
-    """Each position looks at the positions of its own sequence."""
+    """Multi-head attention of each position to the positions of its own sequence."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(SourceAttention):
-    """Each target position, or each hypothesis, looks at the source. Its keys are computed once a sentence."""
+    """Multi-head attention of target positions, or of hypotheses, to the source; keys are computed once a sentence."""
 
     def __init__(self, width: int, heads: int, memory_width: int) -> None:
         super().__init__()
@@ -115,14 +115,14 @@ class CrossAttention(SourceAttention):
         self.out = Linear(width, width)
 
     def precompute(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory states (B, S, D) to keys and values (B, H, S, W), laid out for the products of every step."""
+        """Memory states (B, S, D) to keys and values (B, H, S, W), contiguous for the products of every step."""
         key, value = (split_heads(part, self.heads).contiguous() for part in self.key_value(states).chunk(2, -1))
         return (key, value) if torch.is_grad_enabled() else (to_cache(key), to_cache(value))
 
     def forward(
         self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor, weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """``x`` (B, T, D) or (B, K, D): hypotheses are so many queries against one set of keys. ``mask`` (B, S)."""
+        """``x`` (B, T, D) or (B, K, D): all hypotheses of a sentence share its keys. ``mask`` (B, S)."""
         mask, override = mask[:, None, None, :], self.attention_override
         query = split_heads(self.query(x), self.heads)
         mixed, maps = scaled_dot_product_attention(query, key, value, mask, weights or override is not None)

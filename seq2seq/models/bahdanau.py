@@ -1,6 +1,6 @@
-"""The attentive context: a look back at every source position, weighted by relevance (Bahdanau et al. 2014).
+"""The attentive context: the mean of the source states, weighted by relevance at each step (Bahdanau et al. 2014).
 
-Scores after Luong et al. 2015 are options. Shapes as in ``interface``; A units of the additive score.
+The dot and general scores of Luong et al. 2015 are options. Shapes as in ``interface``; A units of the additive score.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AttentiveContext(Context, SourceAttention):
             self.key = Linear(memory_width, options.width, bias=False)
 
     def precompute(self, memory: Memory) -> Memory:
-        """U h_j is computed once a sentence."""
+        """Add the keys U h_j (B, S, A) and the padding (B, 1, S), -inf at padded positions, else 0."""
         keys = memory.states if self.score == "dot" else self.key(memory.states)
         padding = torch.zeros_like(memory.mask, dtype=torch.float32).masked_fill_(~memory.mask, float("-inf"))
         return memory._replace(precomputed=(keys, padding[:, None]))
@@ -43,10 +43,10 @@ class AttentiveContext(Context, SourceAttention):
         return memory.sentence_vector
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Hypotheses (B, K, D) are so many queries against one set of keys (B, S, A): the keys are never repeated."""
+        """Queries (B, K, D) of all hypotheses against the same keys (B, S, A), which are never repeated."""
         keys, padding = memory.precomputed
         if self.score == "additive":
-            # v·tanh x is 2v·σ(2x), which costs a third, less a constant, which softmax does not see.
+            # v·tanh x = 2v·σ(2x) - Σv: a third of the cost, and softmax does not change by the constant.
             mixed = torch.sigmoid(2 * self.query(query)[:, :, None] + 2 * keys[:, None])  # (B, K, S, A)
             energies = F.linear(mixed, 2 * self.energy[None]).squeeze(-1)
         else:

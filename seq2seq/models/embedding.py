@@ -15,5 +15,5 @@ class Embedding(nn.Embedding):
         nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(…) ids to (…, D)."""
+        """Ids (…) to embeddings (…, D)."""
         return F.embedding(ids, self.weight) * math.sqrt(self.embedding_dim)

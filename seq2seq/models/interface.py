@@ -1,7 +1,7 @@
-"""What every architecture offers to training and to search, and nothing about any of them.
+"""The interface of all architectures, through which training and search use them. Knows none of them.
 
 Shapes: B sentences, S source positions, T target positions, K hypotheses of a sentence, D units, H attention maps,
-V pieces. Masks are True at real positions.
+V tokens of the vocabulary. Masks are True at real positions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Memory(NamedTuple):
     states: Tensor  # (B, S, D)
     mask: Tensor  # (B, S)
     sentence_vector: Tensor  # (B, D'): the whole sentence as one vector
-    precomputed: tuple[Tensor, ...] = ()  # what the decoder computes once a sentence, each (B, …)
+    precomputed: tuple[Tensor, ...] = ()  # computed by the decoder once a sentence (keys, values, …), each (B, …)
 
     def select(self, rows: Tensor) -> Memory:
         """The memory of the sentences ``rows`` (B',)."""
@@ -43,21 +43,21 @@ def reorder_state(state: State, rows: Tensor, hypotheses: Tensor | None = None) 
     if hypotheses is None:
         return {name: tensor.index_select(0, rows) for name, tensor in state.items()}
     selected = {}
-    for name, tensor in state.items():  # by whole rows of memory, which copy fastest
+    for name, tensor in state.items():  # flattened, so that whole rows are copied, which is fastest
         flat = (rows[:, None] * tensor.shape[1] + hypotheses).flatten()
         selected[name] = tensor.flatten(0, 1).index_select(0, flat).unflatten(0, hypotheses.shape)
     return selected
 
 
 class DecoderOutput(NamedTuple):
-    """Teacher forcing: ``hidden`` (B, T, D) before the output layer, ``attention`` (B, H, T, S) where asked for."""
+    """Result of teacher forcing: ``hidden`` (B, T, D) before the output layer, ``attention`` (B, H, T, S) or None."""
 
     hidden: Tensor
     attention: Tensor | None
 
 
 class Step(NamedTuple):
-    """One token further: ``hidden`` (B, K, D), the new state, ``attention`` (B, K, H, S) or None."""
+    """Result of reading a token: ``hidden`` (B, K, D), the new state, ``attention`` (B, K, H, S) or None."""
 
     hidden: Tensor
     state: State
@@ -65,7 +65,7 @@ class Step(NamedTuple):
 
 
 class Encoder(nn.Module, ABC):
-    """Source ids to a memory."""
+    """Maps source ids to a memory."""
 
     @abstractmethod
     def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
@@ -77,10 +77,10 @@ class Encoder(nn.Module, ABC):
 
 
 class Decoder(nn.Module, ABC):
-    """Memory and target ids to hidden states: the whole target at once or token by token, with the same result."""
+    """Maps a memory and target ids to hidden states: all positions at once, or token by token, with the same result."""
 
     def precompute(self, memory: Memory) -> Memory:
-        """Add to the memory what the decoder needs of the sentence alone."""
+        """Add to the memory what depends on the sentence alone, so that no step computes it again."""
         return memory
 
     def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
@@ -88,12 +88,12 @@ class Decoder(nn.Module, ABC):
         return {}
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
-        """The one vector (B, C) through which everything must pass, of a prepared memory; None where there is none."""
+        """The single vector (B, C) of a precomputed memory that is all the decoder reads of the source, or None."""
         return None
 
     @abstractmethod
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
-        """Teacher forcing on ``tgt_in`` (B, T); attention maps are kept only when asked for."""
+        """Teacher forcing on ``tgt_in`` (B, T) ids; ``attention`` asks for the attention maps."""
 
     @abstractmethod
     def init_state(self, memory: Memory) -> State:
@@ -101,7 +101,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
-        """Read ``token`` (B, K)."""
+        """Read ``token`` (B, K) ids after the hypotheses of ``state``."""
 
 
 AttentionOverride = Callable[[Tensor, Tensor], Tensor]
@@ -115,7 +115,7 @@ class SourceAttention(nn.Module):
 
 
 class Seq2Seq(nn.Module):
-    """An encoder, a decoder and the output layer. Everything outside ``models/`` holds one of these."""
+    """An encoder, a decoder and the output layer: the one model class that code outside ``models/`` uses."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
         super().__init__()
@@ -130,16 +130,16 @@ class Seq2Seq(nn.Module):
         return {**self.encoder.layer_methods(), **self.decoder.layer_methods()}
 
     def encode(self, src: Tensor) -> Memory:
-        """``src`` (B, S) ids, PAD at the end, to the memory with all that depends on the sentence alone."""
+        """The memory of ``src`` (B, S) ids, PAD at the end, with everything precomputed."""
         return self.decoder.precompute(self.encoder(src, src != PAD))
 
     def forward(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
-        """Teacher forcing: ``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS."""
+        """Teacher forcing on ``src`` (B, S) ids and ``tgt_in`` (B, T) ids, which begin with BOS."""
         output: DecoderOutput = self.decoder(self.encode(src), tgt_in, attention)
         return output
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(…, D) to (…, V)."""
+        """The output layer: hidden states (…, D) to logits (…, V)."""
         logits: Tensor = self.output(hidden)
         return logits
 

@@ -1,4 +1,4 @@
-"""The fixed context: the whole sentence in one vector, whatever its length (Cho et al. 2014)."""
+"""The fixed context: a single vector of the whole sentence, whatever its length (Cho et al. 2014)."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class FixedContext(Context):
     def scan(
         self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
     ) -> Attended:
-        """The context is in the gates already: it is the same at every step."""
+        """The gates include the context's part already, because it is the same at every step."""
         return Attended(lstm_scan(gates, recurrent, state, cell), None, None)

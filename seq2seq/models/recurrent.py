@@ -1,6 +1,6 @@
-"""The recurrent encoder, and the recurrent decoder but for its context: what it may know of the source at a step.
+"""The RNN encoder, and the RNN decoder, which is parameterised by a ``Context``: a fixed vector, or attention.
 
-``lstm`` and ``bahdanau`` are this decoder, given a different ``Context``. Shapes as in ``interface``; E units of an
+``lstm`` and ``bahdanau`` are this decoder with different contexts. Shapes as in ``interface``; E units of an
 embedding, C of a context, G of a cell's gates.
 """
 
@@ -22,7 +22,7 @@ from seq2seq.models.kernels.scan import Attended
 
 
 def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
-    """One layer in one direction. The forget gate begins open, so that gradients reach far from the first update on."""
+    """One layer in one direction. The forget bias is raised by 1, so that early gradients reach far back."""
     layer = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](inputs, width, batch_first=True)
     if cell == "lstm":
         with torch.no_grad():
@@ -37,7 +37,7 @@ def matrices_of(layer: nn.Module) -> list[Tensor]:
 
 
 def reverse(x: Tensor, mask: Tensor) -> Tensor:
-    """Turn each sequence of (B, S[, D]) around in place, its padding staying at the end."""
+    """Reverse each sequence of (B, S[, D]); its padding stays at the end."""
     positions = torch.arange(mask.shape[1], device=x.device)
     lengths = mask.sum(1, keepdim=True)
     index = torch.where(mask, lengths - 1 - positions, positions)
@@ -45,9 +45,9 @@ def reverse(x: Tensor, mask: Tensor) -> Tensor:
 
 
 class RecurrentEncoder(Encoder):
-    """Layers of recurrent cells, reading in both directions or one (Bahdanau et al. 2014, section 3.2).
+    """LSTM or GRU layers in both directions or one (Bahdanau et al. 2014, section 3.2).
 
-    Padded batches with a second cell over reversed input stand in for packed sequences, which are slower on a CPU.
+    The backward direction is a second layer over reversed input, because packed sequences are slower on a CPU.
     """
 
     def __init__(self, options: RecurrentEncoderConfig, embedding: Embedding, dropout: float) -> None:
@@ -63,8 +63,8 @@ class RecurrentEncoder(Encoder):
         )
 
     def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
-        """The states are those of the last layer; the summary is the last state of each direction, side by side."""
-        # Reversing the source is reading with the two directions' roles exchanged; positions keep their places.
+        """The states are the last layer's; the sentence vector is the last state of each direction, side by side."""
+        # To reverse the source is to exchange the directions; the states stay in the source's order.
         backwards = [False, True] if not self.reverse_source else [True, False]
         last = (src_mask.sum(1) - 1)[:, None, None]
         x = self.embedding(src)
@@ -84,18 +84,18 @@ class RecurrentEncoder(Encoder):
 
 
 class Context(nn.Module, ABC):
-    """What a recurrent decoder may know of the source at a step."""
+    """The part of an RNN decoder that reads the memory: one vector (B, C) of the source at each step."""
 
     width: int  # C
-    changes: bool  # does it depend on the decoder's previous state?
+    changes: bool  # whether the vector depends on the decoder's previous state
 
     @abstractmethod
     def precompute(self, memory: Memory) -> Memory:
-        """Add what depends on the sentence alone."""
+        """Add to the memory what depends on the sentence alone."""
 
     @abstractmethod
     def first(self, memory: Memory) -> Tensor:
-        """(B, C'): what the decoder's first state is made of."""
+        """The vector (B, C') from which the decoder's first state is computed."""
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
         """As ``Decoder.bottleneck``."""
@@ -103,7 +103,7 @@ class Context(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """From the previous state (B, K, D): the context (B, K, C), and the attention (B, K, S) if there is any.
+        """From the previous state (B, K, D): the context (B, K, C), and the attention weights (B, K, S) or None.
 
         A context that is the same for all hypotheses of a sentence is (B, 1, C).
         """
@@ -111,10 +111,10 @@ class Context(nn.Module, ABC):
     def scan(
         self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
     ) -> Attended | None:
-        """All steps of one LSTM layer at once, where there is a way that pays; None: step by step, to the same result.
+        """All steps of one LSTM layer by a fused kernel; None where there is none, and the caller loops over steps.
 
         Args:
-            gates: (T, B, 4D), what comes of the embeddings, of a context that never changes, and of biases.
+            gates: (T, B, 4D), the part of the gates from embeddings, biases and a context that never changes.
             reading, recurrent: weights of the context (4D, C) and of the state (4D, D).
             state, cell: (B, D), before the first step.
         """
@@ -122,9 +122,9 @@ class Context(nn.Module, ABC):
 
 
 class RecurrentDecoder(Decoder):
-    """y_{i-1}, s_{i-1} and c_i to s_i, and the readout of all three (Bahdanau et al. 2014, appendix A.2.2).
+    """s_i = cell(y_{i-1}, c_i, s_{i-1}), then a readout of s_i, y_{i-1} and c_i (Bahdanau et al. 2014, appendix A.2.2).
 
-    The order is RNNsearch's: the context is chosen by the previous state and enters the cell that makes the next one.
+    The order is RNNsearch's: the previous state determines the context, which enters the cell of the next state.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class RecurrentDecoder(Decoder):
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def precompute(self, memory: Memory) -> Memory:
-        """What a context that never changes adds to every step's gates and readout is multiplied once a sentence."""
+        """Add the part of gates and readout from a context that never changes, which is the same at every step."""
         memory = self.context.precompute(memory)
         if self.context.changes:
             return memory
@@ -152,12 +152,12 @@ class RecurrentDecoder(Decoder):
         return memory._replace(precomputed=(*memory.precomputed, *products))
 
     def _of_sentence(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """What a context that never changes adds to gates (B, 1, G) and readout (B, 1, E), as ``prepare`` left it."""
+        """The part of gates (B, 1, G) and of readout (B, 1, E) from a context that never changes, precomputed."""
         of_gates, of_readout = memory.precomputed[-2:]
         return of_gates, of_readout
 
     def _of_context(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """What a weight (…, I + C) multiplies before the context, and what it multiplies the context with."""
+        """Split a weight (…, I + C) into the columns of the other inputs (…, I) and those of the context (…, C)."""
         own, of_context = weight.split([weight.shape[1] - self.context.width, self.context.width], 1)
         return own, of_context
 
@@ -168,7 +168,7 @@ class RecurrentDecoder(Decoder):
         first = torch.tanh(self.first(self.context.first(memory)))[:, None]
         names = [f"{part}{n}" for n in range(len(self.layers)) for part in self.parts]
         state = dict(zip(names, first.chunk(len(names), -1), strict=True))
-        # Cells are sums over all steps: in bf16 what a step adds to a large one would be lost.
+        # Cells are sums over all steps: in bf16 a small addition to a large cell would be rounded away.
         high = torch.promote_types(first.dtype, torch.float32)
         return {name: part.to(high) if name.startswith("c") else part for name, part in state.items()}
 
@@ -187,7 +187,7 @@ class RecurrentDecoder(Decoder):
         return Step(hidden, state, None if weights is None else weights[:, :, None])
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
-        # What does not depend on the previous state is computed for all steps at once: gates here, and the readout.
+        # What does not depend on the previous state is computed for all steps at once.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
         fast = None if is_plain() else self._forward_fused(embedded, memory) or self._forward_cudnn(embedded, memory)
         found = fast or self._forward_loop(embedded, memory)
@@ -197,10 +197,10 @@ class RecurrentDecoder(Decoder):
         return DecoderOutput(hidden, maps)
 
     def _forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
-        """One layer of LSTM cells, the usual case, by ``scan``."""
+        """A single LSTM layer, the usual case, by ``scan``; None for other decoders."""
         if len(self.layers) > 1 or len(self.parts) == 1:
             return None
-        if embedded.is_cuda and not self.context.changes:  # there cuDNN's kernel is faster
+        if embedded.is_cuda and not self.context.changes:  # cuDNN is faster
             return None
         weight, recurrent, bias, recurrent_bias = matrices_of(self.layers[0])
         from_embedding, reading = self._of_context(weight)
@@ -211,7 +211,7 @@ class RecurrentDecoder(Decoder):
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
 
     def _forward_cudnn(self, embedded: Tensor, memory: Memory) -> Attended | None:
-        """All steps in one call of each layer, possible where the context never changes."""
+        """Each torch layer over all steps in one call; None where the context changes from step to step."""
         if self.context.changes:
             return None
         state = self.init_state(memory)
@@ -224,7 +224,7 @@ class RecurrentDecoder(Decoder):
         return Attended(x.transpose(0, 1), None, None)
 
     def _forward_loop(self, embedded: Tensor, memory: Memory) -> Attended:
-        """The reference: as search does it."""
+        """The reference: a loop over steps, as in a search."""
         state, states, contexts, maps = self.init_state(memory), [], [], []
         _, reading = self._of_context(matrices_of(self.layers[0])[0])
         for gates in self._embedded_gates(embedded):
@@ -233,8 +233,8 @@ class RecurrentDecoder(Decoder):
             states.append(state[f"h{len(self.layers) - 1}"][:, 0])
             contexts.append(context[:, 0])
             maps.append(weights)
-        kept = [weights[:, 0] for weights in maps if weights is not None]
-        return Attended(torch.stack(states), torch.stack(contexts), torch.stack(kept) if kept else None)
+        given = [weights[:, 0] for weights in maps if weights is not None]
+        return Attended(torch.stack(states), torch.stack(contexts), torch.stack(given) if given else None)
 
     def _embedded_gates(self, embedded: Tensor) -> Tensor:
         """The embeddings' part of the first layer's gates, (…, E) to (…, G)."""
@@ -242,7 +242,7 @@ class RecurrentDecoder(Decoder):
         return linear(embedded, self._of_context(weight)[0], bias)
 
     def _advance(self, gates: Tensor, state: State) -> State:
-        """One step of all layers from what the first one reads, multiplied: gates (B, K, G)."""
+        """One step of all layers, from the input's part of the first layer's gates (B, K, G)."""
         new: State = {}
         for n, layer in enumerate(self.layers):
             weight, recurrent_weight, bias, recurrent_bias = matrices_of(layer)
@@ -256,7 +256,7 @@ class RecurrentDecoder(Decoder):
         return new
 
     def _read_out(self, state: Tensor, embedded: Tensor, context: Tensor | None, of_context: Tensor | None) -> Tensor:
-        """The context is given, or what comes of it."""
+        """The readout. ``of_context`` is the context's part of it, given where ``context`` is None."""
         if context is not None:
             hidden: Tensor = self.readout(torch.cat([state, embedded, context], -1))
         else:
@@ -267,14 +267,14 @@ class RecurrentDecoder(Decoder):
 
 
 def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Gates (…, 4D) in torch's order and the old cell (…, D) to the new state and cell, each in its own type."""
+    """An LSTM step: gates (…, 4D) in torch's order and the old cell (…, D) to the new state and cell (…, D)."""
     input_, forget, candidate, output = gates.chunk(4, -1)
     cell = torch.sigmoid(forget) * cell + torch.sigmoid(input_) * torch.tanh(candidate)
     return (torch.sigmoid(output) * torch.tanh(cell)).to(gates.dtype), cell
 
 
 def gru_cell(gates: Tensor, recurrent: Tensor, state: Tensor) -> Tensor:
-    """The input's and the state's gates (…, 3D) in torch's order and the old state (…, D) to the new one."""
+    """A GRU step: the gates (…, 3D) of input and state in torch's order, and the old state (…, D), to the new one."""
     reset_x, update_x, candidate_x = gates.chunk(3, -1)
     reset_h, update_h, candidate_h = recurrent.chunk(3, -1)
     update = torch.sigmoid(update_x + update_h)

@@ -1,4 +1,4 @@
-"""The Transformer: built of attention and position-wise layers alone (Vaswani et al. 2017).
+"""The Transformer encoder and decoder (Vaswani et al. 2017).
 
 Shapes as in ``interface``; W = D / heads units of a head, L layers.
 """
@@ -28,7 +28,7 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
 
 
 class Positions(nn.Module):
-    """Adds to each embedding a signal of its place."""
+    """Adds a signal of its position to each embedding."""
 
     def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
@@ -38,15 +38,15 @@ class Positions(nn.Module):
             nn.init.normal_(self.learned.weight, std=0.02)
 
     def forward(self, x: Tensor, places: Tensor) -> Tensor:
-        """``x`` (B, T, D) at the ``places`` (T); one place serves for all of them, as with K hypotheses in step."""
+        """``x`` (B, T, D) at the positions ``places`` (T), or (B, K, D) of hypotheses at the same position (1)."""
         if self.learned is None:
             return x + sinusoids(places, self.width)
-        # Beyond the table every place is the last one: worse output, but no crash on a user's long sentence.
+        # Positions beyond the table share its last row: worse output, but no crash on a user's long sentence.
         return x + self.learned(places.clamp(max=self.learned.num_embeddings - 1))
 
 
 class Residual(nn.Module):
-    """The path around a sub-layer: x + f(norm(x)), or norm(x + f(x)) as in the paper."""
+    """The residual connection of a sub-layer f: x + f(norm(x)), or norm(x + f(x)) as in the paper."""
 
     def __init__(self, options: TransformerOptions, dropout: float) -> None:
         super().__init__()
@@ -55,17 +55,17 @@ class Residual(nn.Module):
         self.dropout = Dropout(dropout)
 
     def before(self, x: Tensor) -> Tensor:
-        """What the sub-layer reads."""
+        """The input of the sub-layer."""
         return self.norm(x) if self.pre else x
 
     def after(self, x: Tensor, y: Tensor) -> Tensor:
-        """``x`` joined with what the sub-layer wrote."""
+        """The sum of ``x`` and of ``y``, the sub-layer's output."""
         x = x + self.dropout(y)
         return x if self.pre else self.norm(x)
 
 
 class FeedForward(nn.Sequential):
-    """Two products with a nonlinearity between them, at each position alone (section 3.3)."""
+    """Two linear layers with a nonlinearity between them, applied to each position (section 3.3)."""
 
     def __init__(self, options: TransformerOptions, dropout: float) -> None:
         activation = {"relu": nn.ReLU, "gelu": nn.GELU}[options.activation]()
@@ -133,12 +133,12 @@ class DecoderLayer(nn.Module):
 
 
 def last_norm(options: TransformerOptions) -> nn.Module:
-    """Pre-norm leaves the residual path without a norm: one stands at its end."""
+    """The norm after the last layer: with pre-norm the residual path has none; with post-norm the identity."""
     return nn.LayerNorm(options.width) if options.norm == "pre" else nn.Identity()
 
 
 class TransformerEncoder(Encoder):
-    """A stack of encoder layers. Its summary, for decoders that want one, is the mean of the states."""
+    """A stack of encoder layers. The sentence vector is the mean of the states."""
 
     def __init__(self, options: TransformerOptions, embedding: Embedding, dropout: float) -> None:
         super().__init__()

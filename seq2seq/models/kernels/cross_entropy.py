@@ -1,7 +1,7 @@
-"""Cross-entropy of an output layer with label smoothing, and the un-smoothed likelihood beside it.
+"""An output layer and its cross-entropy with label smoothing in one autograd function, and the plain likelihood.
 
-Output layer, softmax and both gradients are computed in one go, a block of rows at a time, so that the (tokens ×
-vocabulary) matrix is never held beyond a block. What smoothing adds to the gradients is known without it.
+Output layer, softmax and both gradients are computed in the forward, a block of rows at a time, so that no more than a
+block of the (tokens × vocabulary) matrix is ever held.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from seq2seq.models.kernels import is_plain
 from seq2seq.models.kernels.scan import product_type
 
 BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
-"""Logits computed at once, on a CPU 64 MB: every block costs a pass over the gradient of the whole weight."""
+"""Logits in a block (64 MB on a CPU). Each block costs a pass over the gradient of the whole weight."""
 ROWS = 64
-"""Products of 16 bits are of multiples of so many rows, filled up with zeros: each number needs kernels of its own."""
+"""Round the row count up to this in bf16 and fp16 (with zero rows): each distinct count compiles a kernel."""
 
 
 def linear_cross_entropy(
@@ -45,7 +45,24 @@ def linear_cross_entropy(
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Of ``hidden`` (N, D), the output layer's weight (V, D) and bias (V), and the targets (N)."""
+    """For a token with hidden state h, target y, logits z = W h + b, p = softmax(z) and smoothing ε:
+
+        q_v = (1 - ε)[v = y] + ε/V            the smoothed target distribution
+        nll = -log p_y
+        loss = -Σ_v q_v log p_v = nll + ε (z_y - mean_v z_v)
+
+    The second form holds because -log p_v = log Σ exp z - z_v, and it needs no sum over log-probabilities: z_y is
+    h·W_y + b_y and mean_v z_v is h·mean_v W_v + mean_v b_v. The gradient of the logits is dz = p - q, in three parts:
+
+        dz_v = p_v [v ≠ y] + (p_y - (1 - ε)) [v = y] - ε/V
+        p_y - (1 - ε) = ε - Σ_{v≠y} p_v       exact in bf16 too, where p_y near 1 would be rounded to 1
+
+    and so, with Σ over the tokens n, p' for p with p_y set to 0, and t = ε - Σ_{v≠y} p_v,
+
+        dh = p' W + t W_y - ε mean_v W_v
+        dW_v = Σ_n p'_v h + Σ_{n: y=v} t h - ε/V Σ_n h
+        db_v = Σ_n p'_v + Σ_{n: y=v} t - ε/V N
+    """
 
     @staticmethod
     def forward(
@@ -64,16 +81,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
             likelihoods, at_target = weight.new_empty(len(rows)), weight.new_empty(len(rows))
             for start in range(0, count, size):
                 here = slice(start, start + size)
-                # The probabilities, which are also the gradient of the logits but for the target's own.
                 logits = torch.addmm(offset, rows[here], table.t())
-                predicted = logits.softmax(-1, torch.float32 if low == torch.float16 else low)  # fp16 ends at 6e-8
+                predicted = logits.softmax(
+                    -1, torch.float32 if low == torch.float16 else low
+                )  # fp16's smallest number is 6e-8
                 of_target = predicted.gather(-1, places[here, None])[:, 0].to(weight.dtype)
-                # That one is p - 1: where p is near 1, in bf16 only the sum of all others still says how near.
-                predicted = predicted.scatter_(-1, places[here, None], 0).to(low)
+                predicted = predicted.scatter_(-1, places[here, None], 0).to(low)  # p'
                 others = predicted.sum(-1).to(weight.dtype)
                 unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
                 likelihoods[here] = torch.where(others < 0.5, torch.log1p(-others), unlikely)
-                at_target[here] = smoothing - others  # p - (1 - smoothing)
+                at_target[here] = smoothing - others  # t
                 of_rows[here] = predicted @ table
                 of_weight += predicted.t() @ rows[here]
                 of_bias += predicted[: count - start].sum(0)
@@ -84,7 +101,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
             of_bias.index_add_(0, target, at_target)
             loss = nll.clone()
             if smoothing:
-                # The smoothed part pulls every logit up by the same amount, so that sums over rows and pieces do.
                 all_rows, mean = hidden.sum(0, dtype=weight.dtype), weight.mean(0)
                 of_rows -= smoothing * mean
                 of_weight -= smoothing / len(weight) * all_rows

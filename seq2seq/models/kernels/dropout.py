@@ -10,7 +10,7 @@ from seq2seq.models.kernels import is_plain
 
 
 class Dropout(nn.Module):
-    """Inverted dropout whose mask costs an eighth of torch's on a CPU: one random 64-bit number serves eight units.
+    """Inverted dropout. On a CPU its mask costs an eighth of torch's: a random 64-bit number serves eight units.
 
     The probability is rounded to a multiple of 1/256.
     """
@@ -26,8 +26,8 @@ class Dropout(nn.Module):
         if is_plain() or x.device.type != "cpu":  # on a GPU one kernel does it all
             return F.dropout(x, self.threshold / 256)
         draws = torch.empty(x.numel() // 8 + 1, dtype=torch.int64)
-        draws.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits: a narrower range costs a division a number
+        draws.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits: a narrower range costs a division for each
         numbers = draws.view(torch.uint8)[: x.numel()].view(x.shape)
-        # Straight into numbers of x's type: a mask of booleans costs ten times as much to make and to multiply with.
-        kept = torch.ge(numbers, self.threshold, out=torch.empty(x.shape, dtype=x.dtype))
-        return x * kept.mul_(256 / (256 - self.threshold))
+        # The mask is in x's type: a boolean mask costs ten times as much to make and to multiply with.
+        mask = torch.ge(numbers, self.threshold, out=torch.empty(x.shape, dtype=x.dtype))
+        return x * mask.mul_(256 / (256 - self.threshold))

@@ -1,4 +1,4 @@
-"""A product with a weight: as torch has it, and faster for as long as the weight is known not to change."""
+"""The linear layer, with weights that are prepacked for oneDNN, or converted, once where they do not change."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ from torch.nn import functional as F
 from seq2seq.models.kernels import is_plain
 
 LEAST = {torch.float32: 2**17, torch.bfloat16: 0}
-"""Numbers in a weight, up to which a laid-out one costs more to multiply with than it saves."""
+"""Weights with at most this many elements are not prepacked: packing costs more than it saves."""
 
-Kept = dict[tuple[object, ...], tuple[Tensor, Tensor]]
+Packed = dict[tuple[object, ...], tuple[Tensor, Tensor]]
+"""From a key of ``_ready`` to the weight and what was made of it."""
 
 
 class prepacked_weights:
-    """Within it no weight changes, as in a search: what ``linear`` makes of one is kept until it ends.
+    """A block in which no weight changes, as in a search: ``linear`` packs or converts each weight once.
 
-    A block within another is part of it.
+    Nested blocks share the outermost block's weights, which are freed at its end.
     """
 
-    kept: Kept | None = None  # of the outermost block
+    packed: Packed | None = None  # of the outermost block
 
     def __enter__(self) -> None:
-        self.outermost = prepacked_weights.kept is None
+        self.outermost = prepacked_weights.packed is None
         if self.outermost:
-            prepacked_weights.kept = {}
+            prepacked_weights.packed = {}
 
     def __exit__(self, *_: object) -> None:
         if self.outermost:
-            prepacked_weights.kept = None
+            prepacked_weights.packed = None
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """xWᵀ + b, (…, I) to (…, O), as ``F.linear``; ``weight`` is a parameter or a part of one."""
-    kept = prepacked_weights.kept
-    if kept is None or torch.is_grad_enabled() or is_plain():
+    packed = prepacked_weights.packed
+    if packed is None or torch.is_grad_enabled() or is_plain():
         return F.linear(x, weight, bias)
     converts = torch.is_autocast_enabled(x.device.type)
     type_ = torch.get_autocast_dtype(x.device.type) if converts else weight.dtype
-    if _is_onednns(x, weight, type_) and (converts or x.dtype == type_):
-        # torch's own product reads the weight as it lies, which for the few rows of a step costs up to twice as much.
-        laid_out = _ready(kept, weight, type_, True)
-        bias = None if bias is None else _ready(kept, bias, type_)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), laid_out, bias, "none", [], "")
+    if _uses_onednn(x, weight, type_) and (converts or x.dtype == type_):
+        # With the few rows of a decoding step, F.linear on an unpacked weight costs up to twice as much.
+        prepacked = _ready(packed, weight, type_, True)
+        bias = None if bias is None else _ready(packed, bias, type_)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), prepacked, bias, "none", [], "")
         return product
-    # Autocast itself keeps a whole weight that it has converted, but never a part of one.
-    return F.linear(x, _ready(kept, weight, type_) if converts else weight, bias)
+    # Autocast caches a converted parameter, but not a converted slice of one.
+    return F.linear(x, _ready(packed, weight, type_) if converts else weight, bias)
 
 
-def _is_onednns(x: Tensor, weight: Tensor, type_: torch.dtype) -> bool:
+def _uses_onednn(x: Tensor, weight: Tensor, type_: torch.dtype) -> bool:
     if not x.is_cpu or type_ not in LEAST or weight.numel() <= LEAST[type_] or not torch.backends.mkldnn.is_available():
         return False
     return type_ == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def _ready(kept: Kept, weight: Tensor, type_: torch.dtype, laid_out: bool = False) -> Tensor:
-    """The weight in a type, as it lies or laid out for oneDNN; made at its first use."""
-    # A part is a new tensor at every step. The version tells what another thread has changed meanwhile.
-    key = (type_, laid_out, weight.data_ptr(), weight.shape, weight.stride(), weight._version)
-    if key not in kept:
+def _ready(packed: Packed, weight: Tensor, type_: torch.dtype, prepack: bool = False) -> Tensor:
+    """The weight converted to a type, and prepacked for oneDNN if asked for; made at its first use."""
+    # Not the tensor's identity: a slice is a new object at every step. The version changes when a weight is written to.
+    key = (type_, prepack, weight.data_ptr(), weight.shape, weight.stride(), weight._version)
+    if key not in packed:
         made = weight.to(type_)
-        made = torch.ops.mkldnn._reorder_linear_weight(made, None) if laid_out else made
-        kept[key] = weight, made  # with the weight itself, so that no other comes to lie where it does
-    return kept[key][1]
+        made = torch.ops.mkldnn._reorder_linear_weight(made, None) if prepack else made
+        packed[key] = weight, made  # the weight too, so that its address is not given to another
+    return packed[key][1]
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` by ``linear``."""
+    """``nn.Linear`` computed by ``linear``."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, I) to (…, O)."""

@@ -1,14 +1,14 @@
-"""All steps of a recurrent layer at once, with their own backward: what ``recurrent`` does step by step, faster.
+"""All steps of an LSTM layer in one autograd function with its own backward: a fast form of ``recurrent``'s loop.
 
-Autograd adds up a gradient of every weight at every step. Here a step computes only what the step beside it needs; the
-gradients of the weights are one product each, after the loop. What does not depend on the previous state has left the
-loop too: the inputs' part of the gates, and the readout.
+Autograd would add to the gradient of every weight at every step. Here a step computes only what its neighbour needs;
+the gradient of a weight is one matrix product after the loop. The inputs' part of the gates is computed before it.
 
-Products run in autocast's type, and a gate's sum with them; cells, and what is summed over steps, are in float32 or
-better. tanh is written with the sigmoid, tanh x = 2σ(2x) - 1, which costs a third of it on a CPU. Time comes first, so
+Matrix products, and the sums of gates, are in autocast's type; cells, and sums over steps, in float32 or better. On a
+CPU tanh costs three times as much as the sigmoid, so it is written as tanh x = 2σ(2x) - 1. Tensors are (T, B, …), so
 that a step is one block of memory.
 
-Shapes: T steps, B sentences, S source positions, D units of the state, C of a source position, A of the energies.
+Shapes: T steps, B sentences, S source positions, D units of the state, C of a source position, A of the energies. In
+equations ⊙ multiplies element by element, and dx is the gradient of the loss with respect to x.
 """
 
 from __future__ import annotations
@@ -23,31 +23,46 @@ Gradients = tuple[Tensor | None, ...]
 
 
 def product_type(x: Tensor) -> torch.dtype:
-    """The type that matrix products run in here: autocast's where it is on, else the tensor's own."""
+    """The type of matrix products: autocast's where it is on, else the tensor's own."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 class Cells:
-    """The cells of an LSTM layer at all steps, in torch's order of gates: input, forget, candidate, output."""
+    """The LSTM cell at all steps (torch's order of gates: input i, forget f, candidate g, output o).
+
+    With the sums of gates a_t = gates_t + W x_t, where x_t is the previous state (and the context, if any), a step is
+
+        i = σ(a_i)   f = σ(a_f)   g = tanh(a_g) = 2s - 1, s = σ(2 a_g)   o = σ(a_o)
+        c_t = f ⊙ c_{t-1} + i ⊙ g = f ⊙ c_{t-1} + 2 i ⊙ s - i
+        h_t = o ⊙ tanh(c_t)
+
+    The candidate's rows of gates and weights are doubled beforehand, so that a single sigmoid gives i, f, s and o.
+    Given dh_t, and from step t + 1 the gradient dc_t, the backward of a step is
+
+        dc_t ← dc_t + dh_t ⊙ o ⊙ (1 - tanh²(c_t))
+        da_i = dc_t ⊙ g ⊙ i(1 - i)                  da_f = dc_t ⊙ c_{t-1} ⊙ f(1 - f)
+        da_g = dc_t ⊙ i ⊙ (1 - g²), 1 - g² = 4s(1 - s)   da_o = dh_t ⊙ tanh(c_t) ⊙ o(1 - o)
+        dc_{t-1} = dc_t ⊙ f
+    """
 
     def __init__(self, gates: Tensor, cell: Tensor) -> None:
-        """``gates`` (T, B, 4D): the inputs' part, in the type of products; ``cell`` (B, D): before the first step."""
+        """``gates`` (T, B, 4D): the inputs' part, in the type of products; ``cell`` (B, D): c_0."""
         steps, sentences, width = gates.shape
         self.width = width // 4
-        self.gates = gates.clone()  # becomes their sigmoids
+        self.gates = gates.clone()  # overwritten step by step with i, f, s, o
         self.gates[..., 2 * self.width : 3 * self.width] *= 2
         self.cells = cell.new_empty(steps + 1, sentences, self.width)
         self.cells[0] = cell
 
     def doubled(self, weight: Tensor) -> Tensor:
-        """A weight of the gates (4D, …) for ``forward``, whose sigmoid of twice the candidate gives its tanh."""
+        """A copy of a weight (4D, …) whose candidate's rows are doubled, as ``forward`` expects it."""
         weight = weight.clone()
         weight[2 * self.width : 3 * self.width] *= 2
         return weight
 
     def forward(self, t: int, x: Tensor, weight: Tensor) -> Tensor:
-        """Step ``t`` with the states' part ``x`` (B, …) through ``weight`` (4D, …), doubled: the new state (B, D)."""
+        """The state h_t (B, D) of step ``t``, from ``x`` (B, …) and the doubled ``weight`` (4D, …) that it meets."""
         gates = self.gates[t].addmm_(x, weight.t()).sigmoid_()
         input_, forget, candidate, output = gates.to(self.cells.dtype).chunk(4, -1)
         cell = torch.mul(forget, self.cells[t], out=self.cells[t + 1])
@@ -55,17 +70,17 @@ class Cells:
         return torch.mul(cell, 2).sigmoid_().mul_(2).sub_(1).mul_(output)
 
     def backward(self, t: int, state: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """From the gradients of step t's state and cell: those of its gates (B, 4D) and of the cell before it."""
+        """The gradients da_t (B, 4D) and dc_{t-1} (B, D), from dh_t = ``state`` and dc_t = ``cell`` (B, D)."""
         gates = self.gates[t].to(cell.dtype)
         input_, forget, candidate, output = gates.chunk(4, -1)
         squashed = torch.mul(self.cells[t + 1], 2).sigmoid_().mul_(2).sub_(1)
-        through = torch.addcmul(output, torch.mul(output, squashed), squashed, value=-1)  # o (1 - tanh² c)
+        through = torch.addcmul(output, torch.mul(output, squashed), squashed, value=-1)  # o (1 - tanh²(c_t))
         cell = torch.addcmul(cell, state, through)
-        slopes = torch.addcmul(gates, gates, gates, value=-1)  # σ (1 - σ)
+        slopes = torch.addcmul(gates, gates, gates, value=-1)  # σ(1 - σ) of all four
         to_input, to_forget, to_candidate, to_output = slopes.chunk(4, -1)
-        to_input.mul_(candidate.mul(2).sub_(1))
+        to_input.mul_(candidate.mul(2).sub_(1))  # g = 2s - 1
         to_forget.mul_(self.cells[t])
-        to_candidate.mul_(input_).mul_(4)  # 1 - tanh²x = 4σ(1 - σ) of 2x
+        to_candidate.mul_(input_).mul_(4)  # 1 - g² = 4s(1 - s)
         to_output.mul_(squashed).mul_(state)
         slopes.unflatten(-1, (4, -1))[:, :3].mul_(cell[:, None])
         return slopes, cell.mul_(forget)
@@ -75,7 +90,7 @@ def lstm_scan(gates: Tensor, weight: Tensor, state: Tensor, cell: Tensor) -> Ten
     """An LSTM layer over T steps: the states (T, B, D).
 
     Args:
-        gates: (T, B, 4D), what comes of the inputs and biases, in torch's order.
+        gates: (T, B, 4D), the part of the gates from inputs and biases, in torch's order.
         weight: (4D, D), recurrent.
         state, cell: (B, D), before the first step.
     """
@@ -84,6 +99,13 @@ def lstm_scan(gates: Tensor, weight: Tensor, state: Tensor, cell: Tensor) -> Ten
 
 
 class _LSTMScan(torch.autograd.Function):
+    """a_t = gates_t + W h_{t-1}, then the cell. The backward runs from the last step to the first:
+
+    da_t as in ``Cells``          dgates_t = da_t
+    dh_{t-1} = da_t W + the gradient of the returned h_{t-1}
+    dW = Σ_t da_tᵀ h_{t-1}, one product after the loop
+    """
+
     @staticmethod
     def forward(ctx: Any, gates: Tensor, weight: Tensor, state: Tensor, cell: Tensor) -> Tensor:
         low = product_type(weight)
@@ -109,8 +131,7 @@ class _LSTMScan(torch.autograd.Function):
         cell = torch.zeros_like(cells.cells[0])
         state = torch.zeros_like(cell)
         for t in reversed(range(len(gates))):
-            slopes, cell = cells.backward(t, state.add_(grad[t]), cell)
-            gates[t] = slopes
+            gates[t], cell = cells.backward(t, state.add_(grad[t]), cell)
             state = (gates[t] @ weight).to(cell.dtype)
         of_weight = gates.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
         found = gates, of_weight, state, cell
@@ -118,9 +139,9 @@ class _LSTMScan(torch.autograd.Function):
 
 
 class Attended(NamedTuple):
-    """What all steps came to: states (T, B, D), and attention (T, B, S) if there is any.
+    """Results of all steps: states (T, B, D), contexts (T, B, C), attention weights (T, B, S).
 
-    Contexts are (T, B, C), or None where one serves for all steps.
+    Contexts are None where they are the same at every step, weights are None without attention.
     """
 
     states: Tensor
@@ -135,12 +156,12 @@ def attentive_scan(
     state: Tensor,
     cell: Tensor,
 ) -> Attended:
-    """An LSTM layer that looks back, over T steps (Bahdanau et al. 2014, appendix A.2.2).
+    """An LSTM layer with additive attention, over T steps (Bahdanau et al. 2014, appendix A.2.2).
 
     Args:
-        gates: (T, B, 4D), what comes of the embeddings and biases, in torch's order.
-        weights: of the state (4D, D) and the context (4D, C) to the gates, of the query (A, D), of the energy (A).
-        memory: keys (B, S, A), states (B, S, C), and (B, S) that is -inf at padding, else 0.
+        gates: (T, B, 4D), the part of the gates from embeddings and biases, in torch's order.
+        weights: from the state (4D, D) and the context (4D, C) to the gates; of the query (A, D), of the energy (A).
+        memory: keys (B, S, A); states (B, S, C); the padding (B, S), -inf at padded positions, else 0.
         state, cell: (B, D), before the first step.
     """
     given = (gates, *weights, *memory, state, cell, torch.is_grad_enabled())
@@ -149,6 +170,28 @@ def attentive_scan(
 
 
 class _AttentiveScan(torch.autograd.Function):
+    """A step attends with the previous state, then runs the cell. With keys k_j, memory m_j, energy weight v:
+
+        z_tj = σ(2(Q h_{t-1} + k_j))
+        e_tj = v·tanh(Q h_{t-1} + k_j) = 2 v·z_tj - Σv    (the constant Σv is left out: softmax does not change by it)
+        α_t = softmax_j(e_tj + padding_j)
+        r_t = Σ_j α_tj m_j                                 (the context)
+        a_t = gates_t + W h_{t-1} + R r_t                  (one product with [W R])
+
+    The backward runs from the last step to the first, da_t as in ``Cells``:
+
+        [dh_{t-1}, dr_t] = da_t [W R]       dr_t also gets the gradient of the returned context
+        dα_tj = dr_t·m_j
+        de_tj = α_tj (dα_tj - Σ_k α_tk dα_tk)
+        du_tj = 4 de_tj v ⊙ z_tj(1 - z_tj)  of the inside u = Q h + k, because tanh'(u) = 4z(1 - z)
+        dh_{t-1} also gets dq_t Q, where dq_t = Σ_j du_tj, and the gradient of the returned h_{t-1}
+
+    After the loop, one product or sum each:
+
+        d[W R] = Σ_t da_tᵀ [h_{t-1}, r_t]   dQ = Σ_t dq_tᵀ h_{t-1}   dk_j = Σ_t du_tj   dm_j = Σ_t α_tj dr_t
+        dv = Σ_tj de_tj tanh(u_tj) = 2 Σ_tj de_tj z_tj, because Σ_j de_tj = 0
+    """
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -172,16 +215,16 @@ class _AttentiveScan(torch.autograd.Function):
             both = torch.cat([recurrent, reading], 1).to(low)
             into, twice_query, twice_keys = cells.doubled(both), query.to(low) * 2, keys.to(low) * 2
             low_energy, memory = energy.to(low)[:, None] * 2, memory.to(low)
-            # A step's previous state and its context lie side by side, as one input of one product.
+            # The previous state and the context of a step, side by side: the input of one product.
             inputs = memory.new_empty(steps + 1, sentences, both.shape[1])
-            # σ of twice the energies' insides. Nothing else is as large, and only a backward asks for all of them.
+            # All z_tj. Nothing else is as large, so without a backward only one step's are held.
             squashed = memory.new_empty(steps if keep else 1, *keys.shape)
             weights = memory.new_empty(steps, *padding.shape)
             inputs[0, :, :width] = state
             for t in range(steps):
                 queries = inputs[t, :, :width] @ twice_query.t()
                 inside = torch.add(twice_keys, queries[:, None], out=squashed[t if keep else 0]).sigmoid_()
-                energies = (inside.flatten(0, 1) @ low_energy).view(padding.shape)  # up to a constant
+                energies = (inside.flatten(0, 1) @ low_energy).view(padding.shape)
                 weights[t] = torch.softmax(padding + energies, -1)
                 torch.bmm(weights[t][:, None], memory, out=inputs[t, :, None, width:])
                 inputs[t + 1, :, :width] = cells.forward(t, inputs[t], into)
@@ -202,17 +245,16 @@ class _AttentiveScan(torch.autograd.Function):
         cell = torch.zeros_like(cells.cells[0])
         state = torch.zeros_like(cell)
         keys = torch.zeros(squashed.shape[1:], dtype=cell.dtype, device=cell.device)
-        inner = (energy * 4).to(cell.dtype)  # of tanh' = 4σ(1 - σ) and the energy's weight
+        inner = (energy * 4).to(cell.dtype)
         for t in reversed(range(steps)):
-            slopes, cell = cells.backward(t, state.add_(of_states[t]), cell)
-            gates[t] = slopes
+            gates[t], cell = cells.backward(t, state.add_(of_states[t]), cell)
             before = gates[t] @ both
             torch.add(before[:, width:], of_contexts[t], out=contexts[t])
             of_weights = torch.bmm(memory, contexts[t][:, :, None]).squeeze(-1).to(cell.dtype)
             attention = weights[t].to(cell.dtype)
             of_weights -= (attention * of_weights).sum(-1, keepdim=True)
             energies[t] = attention * of_weights
-            slope = torch.addcmul(squashed[t], squashed[t], squashed[t], value=-1)
+            slope = torch.addcmul(squashed[t], squashed[t], squashed[t], value=-1)  # z(1 - z)
             queries[t] = torch.bmm(energies[t][:, None], slope).squeeze(1) * inner
             keys += slope.mul_(energies[t][:, :, None])
             state = torch.addmm(before[:, :width], queries[t], low_query).to(cell.dtype)

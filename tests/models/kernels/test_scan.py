@@ -88,7 +88,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_without_gradients_no_step_is_kept(inputs: dict[str, Tensor]) -> None:
-    """A line of a thousand pieces has a thousand times a thousand energies, each of as many units."""
+    """A line of a thousand tokens has a thousand times a thousand energies, each of as many units."""
     x = inputs
     wide = x["keys"].repeat(1, 1, 40), x["memory"], x["padding"]
     weights = x["recurrent"], x["reading"], x["query"].repeat(40, 1), x["energy"].repeat(40)
