@@ -376,7 +376,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(beam=5))
     seed: int = option(1, "seed of the weights, the batches and the dropout", low=0)
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    device: str = option("auto", "device to compute on", choices=("auto", "cpu", "cuda", "mps"))
     outputs: str = option("outputs", "folder of all runs")
     name: Optional[str] = option(None, "run folder below outputs/ (default: data.name/model.name/seed<seed>)")
     overwrite: bool = option(False, "delete an existing run of this name first")

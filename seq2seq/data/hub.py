@@ -168,7 +168,7 @@ def _where(hub: HubConfig) -> str:
 
 
 def _places(data: DataConfig) -> tuple[Path, Path]:
-    """The cache folder of ``datasets``, and the path of the record of what is asked for."""
+    """The cache folder of ``datasets``, and the path of the record that belongs to ``data.hub``."""
     wanted = [data.hub.repo, data.hub.name, data.hub.revision, data.hub.data_dir]
     cache = Path(data.cache) / "datasets"
     return cache, cache / "hub" / f"{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.json"
