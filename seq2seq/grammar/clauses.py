@@ -20,14 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import NoFit, NounPhrase, Slot, Word
-from seq2seq.grammar.entries import Noun, Pool, Verb
-from seq2seq.grammar.nominal import Prepositional
+from seq2seq.grammar.core import NoFit, NounPhrase, Sides, Slot, Word, said
+from seq2seq.grammar.entries import Noun, Pool
 from seq2seq.grammar.planning import Planning
 from seq2seq.grammar.predicates import SIMPLE, Plan, VerbWords
 
 TRIES = 60
-Sides = tuple[list[Word], list[Word]]
 
 
 @dataclass(slots=True)
@@ -35,18 +33,24 @@ class Parts:
     """The words of each part of a clause, on both sides, before they are put in order."""
 
     objects: list[Word] = field(default_factory=list)  # English: all words between verb and adverbials
-    how: Sides = field(default_factory=lambda: ([], []))
-    company: Sides = field(default_factory=lambda: ([], []))
-    place: Sides = field(default_factory=lambda: ([], []))
-    when: Sides = field(default_factory=lambda: ([], []))
-    comment: Sides = field(default_factory=lambda: ([], []))
-    often: Sides = field(default_factory=lambda: ([], []))
+    how: Sides = field(default_factory=Sides)
+    company: Sides = field(default_factory=Sides)
+    place: Sides = field(default_factory=Sides)
+    when: Sides = field(default_factory=Sides)
+    comment: Sides = field(default_factory=Sides)
+    often: Sides = field(default_factory=Sides)
     pronouns: list[Word] = field(default_factory=list)  # this part and those below are German
     nouns: list[Word] = field(default_factory=list)  # dative and accusative
     nicht: list[Word] = field(default_factory=list)
     last: list[Word] = field(default_factory=list)  # prepositional object, goal, adjective
     tail: list[Word] = field(default_factory=list)  # a relative clause, which goes after the verb
     thing: NounPhrase | None = None
+
+    def add(self, part: Sides) -> list[Word]:
+        """Adds the English words and the relative clause of a part; returns its German words, which go elsewhere."""
+        self.objects += part.en
+        self.tail += part.tail
+        return part.de
 
 
 class Clauses(Planning):
@@ -66,100 +70,100 @@ class Clauses(Planning):
         Raises:
             NoFit: no clause of this size was found.
         """
+        before = self.last_verb
         for _ in range(TRIES):
-            links, before = self.links, self.last_verb
             try:
                 return self._clause(size, order, subject, tense, depth, bare, pronoun)
             except NoFit:
-                self.links, self.last_verb = links, before
+                self.last_verb = before
         raise NoFit
 
     def _clause(
-        self, size: int, order: str, given: NounPhrase | None, tense: str | None, depth: int, bare: bool, pronoun: bool
+        self,
+        size: int,
+        order: str,
+        subject: NounPhrase | None,
+        tense: str | None,
+        depth: int,
+        bare: bool,
+        pronoun: bool,
     ) -> Sides:
-        subject, noun, fixed = given, None, 0
-        if given is not None:
-            noun = given.noun
-            fixed = len(given.en)
-        elif depth == 0 and pronoun:
-            referent = self.referent() if self.chance("pronoun") else None
-            if referent is None and self.chance("speaker"):
-                referent = self.speaker()
-            if referent is not None:
-                subject, noun, fixed = self.pronoun_for(referent, "nom"), referent.noun, 1
-        if subject is None:
-            kind = "person" if depth else self.weighted(self.subjects)
-            noun = self.lexicon.pool(kind).draw(self.rng)
+        if subject is None and depth == 0 and pronoun:
+            subject = self._pronoun_subject()
+        if subject is not None:
+            noun = subject.noun
+        else:
+            noun = self.lexicon.pool("person" if depth else self.choose("subject")).draw(self.rng)
         verb = self.lexicon.verbs_of(noun).draw(self.rng)
         if verb.de["infinitive"] == self.last_verb:
             raise NoFit
         self.last_verb = verb.de["infinitive"]  # so that the relative clauses inside have other verbs
-        plan = self._plan(verb, order, tense, subject, noun, bare)
-        self._measure(plan, size, fixed, subject, noun, bare, depth)
-        return self._write(plan, size, subject, noun, depth)
+        plan = self._plan(verb, order, tense, bare, noun)
+        plan.subject, plan.depth = subject, depth
+        self._measure(plan, size)
+        return self._write(plan, size)
+
+    def _pronoun_subject(self) -> NounPhrase | None:
+        """A pronoun for somebody mentioned, or I, we, you; None where the subject is to be a noun."""
+        referent = self.referent() if self.chance("pronoun") else None
+        if referent is None and self.chance("speaker"):
+            referent = self.speaker()
+        return self.pronoun_for(referent, "nom") if referent is not None else None
 
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def _write(self, plan: Plan, size: int, subject: NounPhrase | None, noun: Noun | None, depth: int) -> Sides:
+    def _write(self, plan: Plan, size: int) -> Sides:
         """The ordered words of a planned clause, both sides."""
-        verb = plan.verb
+        verb, subject, noun = plan.verb, plan.subject, plan.noun
         if subject is None:
             assert noun is not None
-            place = Slot("nom", depth, relative=depth == 0 or plan.order != "final", singular=noun.en_plural is None)
+            relative = plan.depth == 0 or plan.order != "final"
+            place = Slot("nom", plan.depth, relative=relative, singular=noun.en_plural is None)
             subject = self.noun_phrase(plan.sizes["subject"], self.lexicon.pool(noun.kind), place, noun)
         alike = verb.en["base"] == verb.en["past"] and subject.person != "3s"
         if alike and plan.tense in SIMPLE and verb.frame != "passive" and plan.order != "zu":
             raise NoFit  # "they put" may be present or past, and German needs to know
         negation = self.link() if plan.negated else 0
         words = self._verb(plan, subject.person, negation)
-        parts = self._parts(plan, words, subject, negation, depth)
-        en, de = self._english(plan, words, parts, subject), self._german(plan, words, parts, subject)
-        if len(en) != size:
+        parts = self._parts(plan, words, subject, negation)
+        clause = Sides(self._english(plan, words, parts, subject), self._german(plan, words, parts, subject))
+        if len(clause.en) != size:
             raise NoFit
-        if depth == 0:
+        if plan.depth == 0:
             self._remember(subject, parts.thing)
         self.last_verb = verb.de["infinitive"]
-        return en, de
+        return clause
 
-    def _parts(self, plan: Plan, words: VerbWords, subject: NounPhrase, negation: int, depth: int) -> Parts:
+    def _parts(self, plan: Plan, words: VerbWords, subject: NounPhrase, negation: int) -> Parts:
         """Objects and adverbials. The last part of the English clause alone may contain a relative clause."""
         verb, sizes, parts = plan.verb, plan.sizes, Parts()
+        kind = subject.noun.kind if subject.noun else "person"
         last = self._last_of(plan)
-        owner = subject if subject.noun is None or subject.noun.kind in ("person", "animal") else None
+        owner = subject if kind in ("person", "animal") else None
 
         def slot(name: str, case: str) -> Slot:
-            return Slot(case, depth, relative=last == name, attach=not plan.negated, possessor=owner)
+            return Slot(case, plan.depth, relative=last == name, attach=not plan.negated, possessor=owner)
 
         if "object" in sizes:
             self._objects(plan, words, parts, slot, negation)
         else:
-            parts.objects += [(word, (words.link,)) for word in verb.up.split()]
-        if "quality" in sizes:
-            en, parts.last = self._quality(sizes["quality"], subject, verb)
-            parts.objects += en
-        kind = subject.noun.kind if subject.noun else "person"
-        if "goal" in sizes:
-            en, parts.last, tail = self._goal(plan, slot("goal", "acc"), kind)
-            parts.objects += en
-            parts.tail += tail
+            parts.objects += said(verb.up, words.link)
+        if "quality" in sizes or "goal" in sizes:
+            end = self._goal(plan, slot("goal", "acc"), kind) if "goal" in sizes else self._quality(plan, subject)
+            parts.last = parts.add(end)
         if "agent" in sizes:
             agent = self.noun_phrase(sizes["agent"], verb.agents, slot("agent", "dat"))
-            en, parts.nouns, tail = self.governed("by", "von", agent)
-            parts.objects += en
-            parts.tail += tail
-        if plan.how:
-            parts.how = self.same(*plan.how)
+            parts.nouns = parts.add(self.governed("by", "von", agent))
         if "company" in sizes:
             choices = self.lexicon.words["company"]  # the last one, "for", needs an object
-            en_word, de_word, case = choices[self.below(len(choices) - (verb.frame != "object"))]
+            en, de, case = choices[self.below(len(choices) - (verb.frame != "object"))]
             person = self.noun_phrase(sizes["company"], self.persons, slot("company", case))
-            en, de, tail = self.governed(en_word, de_word, person)
-            parts.company = en, de
-            parts.tail += tail
+            parts.company = self.governed(en, de, person)
         if "place" in sizes:
-            en, de, tail = self._where(plan, slot("place", "dat"), kind)
-            parts.place = en, de
-            parts.tail += tail
+            parts.place = self._where(plan, slot("place", "dat"), kind)
+        parts.tail += parts.company.tail + parts.place.tail
+        if plan.how:
+            parts.how = self.same(*plan.how)
         if plan.when:
             parts.when = self.fixed(plan.when)
         if plan.comment:
@@ -167,7 +171,7 @@ class Clauses(Planning):
         if plan.often:
             parts.often = self.same(*plan.often)
         if negation and not (parts.thing and parts.thing.negated):
-            parts.nicht = [("nicht", (negation,))]
+            parts.nicht = said("nicht", negation)
         return parts
 
     @staticmethod
@@ -185,8 +189,7 @@ class Clauses(Planning):
     ) -> None:
         """The objects of the verb, with its particles and prepositions."""
         verb, sizes = plan.verb, plan.sizes
-        particle: list[Word] = [(word, (words.link,)) for word in verb.up.split()]
-        to: list[Word] = [(word, (words.link,)) for word in verb.to.split()]
+        particle, to = said(verb.up, words.link), said(verb.to, words.link)
         if plan.it is not None:
             parts.thing = self.pronoun_for(plan.it, verb.case)
             parts.objects += to + parts.thing.en + particle
@@ -205,16 +208,15 @@ class Clauses(Planning):
             assert verb.nouns is not None
             thing = self.noun_phrase(sizes["object"], verb.nouns, where)
         parts.thing = thing
-        parts.tail += thing.tail
         if verb.prep:
             *lead, preposition = verb.prep[0].split() or [""]
             link = self.link() if preposition else words.link  # "remembers": "an" belongs to the verb
-            parts.objects += [(word, (words.link,)) for word in lead] + [(preposition, (link,))] * bool(preposition)
+            parts.objects += said(" ".join(lead), words.link) + said(preposition, link)
             parts.last = self.contracted(verb.prep[1], link, thing)
         else:
             parts.objects += particle + to
             parts.nouns = parts.nouns + thing.de
-        parts.objects += thing.en
+        parts.add(thing)
         if verb.options.get("pp"):
             self._receiver(sizes["receiver"], parts, slot("receiver", "dat"), "to")
 
@@ -224,36 +226,31 @@ class Clauses(Planning):
         (first, links), *rest = receiver.de
         if to:
             link = self.link()
-            parts.objects.append((to, (link,)))
+            parts.objects += said(to, link)
             links = (*links, link)
-        parts.objects += receiver.en
+        parts.add(receiver)
         parts.nouns = [(first, links), *rest, *parts.nouns]
-        parts.tail += receiver.tail
 
-    def _english(self, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
-        front, when = parts.comment[0], parts.when[0]
-        if plan.front:
-            front, when = when, []
-        predicate: list[Word] = [(word, (words.link,)) for word in plan.verb.predicate.split()]
-        rest = parts.often[0] + words.main + predicate + parts.objects
-        rest += parts.how[0] + parts.company[0] + parts.place[0] + when
+    @staticmethod
+    def _english(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
+        front, when = (parts.when.en, []) if plan.front else (parts.comment.en, parts.when.en)
+        rest = parts.often.en + words.main + said(plan.verb.predicate, words.link) + parts.objects
+        rest += parts.how.en + parts.company.en + parts.place.en + when
         if plan.order == "question":
             return words.aux[:1] + subject.en + words.aux[1:] + rest
         return front + subject.en + words.aux + rest
 
     def _german(self, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
-        front, when = parts.comment[1], parts.when[1]
-        if plan.front:
-            front, when = when, []
+        front, when = (parts.when.de, []) if plan.front else (parts.comment.de, parts.when.de)
         middle: list[Word] = []
         if plan.verb.reflexive:
-            middle = [(morphology.REFLEXIVE.get(subject.pronoun, "sich"), (words.link,))]
-        middle += parts.pronouns + when + parts.often[1]
+            middle = said(morphology.REFLEXIVE.get(subject.pronoun, "sich"), words.link)
+        middle += parts.pronouns + when + parts.often.de
         if plan.verb.frame == "object" and parts.thing is not None and parts.thing.indefinite:
-            middle += parts.how[1] + parts.nouns + parts.nicht + parts.company[1]  # "trinkt gern Milch"
+            middle += parts.how.de + parts.nouns + parts.nicht + parts.company.de  # "trinkt gern Milch"
         else:
-            middle += parts.nouns + parts.nicht + parts.company[1] + parts.how[1]
-        middle += parts.place[1] + parts.last
+            middle += parts.nouns + parts.nicht + parts.company.de + parts.how.de
+        middle += parts.place.de + parts.last
         who = subject.whole()
         if plan.order == "zu":
             return middle + words.end + parts.tail
@@ -261,10 +258,8 @@ class Clauses(Planning):
             return who + middle + self._final(plan, words) + parts.tail
         if front:
             opening = [*front, words.finite, *who]
-        elif plan.order == "main":
-            opening = [*who, words.finite]
         else:
-            opening = [words.finite, *who]
+            opening = [*who, words.finite] if plan.order == "main" else [words.finite, *who]
         return opening + middle + words.end + parts.tail
 
     def _remember(self, subject: NounPhrase, thing: NounPhrase | None) -> None:
@@ -273,40 +268,35 @@ class Clauses(Planning):
             self.subject = subject
         self.object = thing if thing is None or thing.pronoun in ("it", "he", "she", "they") else None
 
-    def _quality(self, size: int, subject: NounPhrase, verb: Verb) -> tuple[list[Word], list[Word]]:
-        noun = subject.noun
-        pool = self.lexicon.adjectives_of(*((noun.kind, noun.en) if noun else ("person", "")), False)
+    def _quality(self, plan: Plan, subject: NounPhrase) -> Sides:
+        """ "old", "very old", "old and tired" after "is"."""
+        size, never = plan.sizes["quality"], plan.verb.options.get("never", ())
+        pool = self.lexicon.adjectives_of(subject.noun, False)
         if pool is None:
             raise NoFit
         adjective = pool.draw(self.rng)
-        if adjective.en in verb.options.get("never", ()):
+        if adjective.en in never:
             raise NoFit
-        en, de = self.same(adjective.en, adjective.de)
+        words = self.same(adjective.en, adjective.de)
         if size == 2:
-            more_en, more_de = self.same(*self.lexicon.degree.draw(self.rng))
-            return more_en + en, more_de + de
+            return self.same(*self.lexicon.degree.draw(self.rng)) + words
         if size == 3:
             other = pool.draw(self.rng)
-            if (
-                other.en == adjective.en
-                or (adjective.en, other.en) in self.lexicon.opposites
-                or other.en in verb.options.get("never", ())
-            ):
+            clash = other.en == adjective.en or (adjective.en, other.en) in self.lexicon.opposites
+            if clash or other.en in never:
                 raise NoFit
-            and_en, and_de = self.same("and", "und")
-            more_en, more_de = self.same(other.en, other.de)
-            return en + and_en + more_en, de + and_de + more_de
-        return en, de
+            return words + self.same("and", "und") + self.same(other.en, other.de)
+        return words
 
-    def _goal(self, plan: Plan, slot: Slot, kind: str) -> Prepositional:
+    def _goal(self, plan: Plan, slot: Slot, kind: str) -> Sides:
         size = plan.sizes["goal"]
         if plan.home:
-            return (*self.same("home", "nach Hause"), [])
+            return self.same("home", "nach Hause")
         if plan.verb.frame == "put":
             return self._upon(size, slot, self.lexicon.pool("furniture"))
         return self.place(size, "from" if plan.verb.options.get("from") else "to", slot, kind)
 
-    def _upon(self, size: int, slot: Slot, pool: Pool[Noun]) -> Prepositional:
+    def _upon(self, size: int, slot: Slot, pool: Pool[Noun]) -> Sides:
         choices = self.lexicon.words["upon"]
         en, de = choices[min(self.below(len(choices)), self.below(len(choices)), self.below(len(choices)))]
         words = len(en.split())
@@ -315,7 +305,7 @@ class Clauses(Planning):
         slot.coordinate = False
         return self.governed(en, de, self.noun_phrase(size - words, pool, slot))
 
-    def _where(self, plan: Plan, slot: Slot, kind: str) -> Prepositional:
+    def _where(self, plan: Plan, slot: Slot, kind: str) -> Sides:
         size, verb = plan.sizes["place"], plan.verb
         seats = verb.options.get("seats")
         if seats and (kind != "person" or self.rng.random() < 0.75):

@@ -6,7 +6,9 @@ Knows nouns, adjectives, verbs and fixed phrases; knows no files but the form of
 from __future__ import annotations
 
 import bisect
+import itertools
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -20,20 +22,17 @@ class LexiconError(ValueError):
 class Pool(Generic[T]):
     """Items and their weights, to draw from."""
 
-    __slots__ = ("cumulative", "items", "total")
+    __slots__ = ("cumulative", "items")
 
-    def __init__(self, items: list[T], weights: list[float]) -> None:
-        self.items = items
-        self.cumulative: list[float] = []
-        total = 0.0
-        for weight in weights:
-            total += weight
-            self.cumulative.append(total)
-        self.total = total
+    def __init__(self, items: Iterable[T], weights: Iterable[float]) -> None:
+        self.items = list(items)
+        self.cumulative = list(itertools.accumulate(weights))
 
     def draw(self, rng: random.Random) -> T:
         """One item, drawn with `rng.random()`, whose sequence is the same on every platform and version."""
-        return self.items[bisect.bisect_right(self.cumulative, rng.random() * self.total, 0, len(self.items) - 1)]
+        return self.items[
+            bisect.bisect_right(self.cumulative, rng.random() * self.cumulative[-1], 0, len(self.items) - 1)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +48,9 @@ class Noun:
     weight: float
     mass: bool = False
     pronoun: str = "it"
-    at: tuple[str, str] | None = None
-    to: tuple[str, str] | None = None
-    source: tuple[str, str] | None = None
+    at: list[str] | None = None  # the English and the German preposition
+    to: list[str] | None = None
+    source: list[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ class Verb:
     to: str
     case: str
     reflexive: bool
-    prep: tuple[str, str, str] | None
+    prep: list[str] | None  # English, German, case
     predicate: str
     place: bool
     when: bool

@@ -9,6 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.resources
+import itertools
+import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +22,11 @@ from seq2seq.grammar.entries import Adjective, LexiconError, Noun, Pool, Verb, p
 
 FILES = ("nouns", "verbs", "adjectives", "function_words", "rules")
 T = TypeVar("T")
+Entry = TypeVar("Entry", Noun, Adjective, Verb)
+
+
+def _by_weight(entries: list[Entry]) -> Pool[Entry]:
+    return Pool(entries, [entry.weight for entry in entries])
 
 
 class Lexicon:
@@ -27,17 +35,25 @@ class Lexicon:
     def __init__(self, files: dict[str, Any]) -> None:
         self.rules: dict[str, Any] = files["rules"]
         self.words: dict[str, Any] = files["function_words"]
+        self.choices = {
+            name: Pool(self.rules[name], self.rules[name].values())
+            for name in ("subject", "time", "present", "past", "relative", "complex")
+        }
+        self.pool: Callable[..., Pool[Noun]] = functools.cache(self._pool)
+        self.adjectives_of: Callable[[Noun | None, bool], Pool[Adjective] | None] = functools.cache(self._adjectives_of)
+        self.verbs_of: Callable[[Noun | None], Pool[Verb]] = functools.cache(self._verbs_of)
+        self.verbs_taking: Callable[[Noun], Pool[Verb] | None] = functools.cache(self._verbs_taking)
         self._read_nouns(files["nouns"])
         self._read_adjectives(files["adjectives"])
-        self.manner: dict[str, tuple[str, str]] = {en: (en, de) for en, de in self.words["manner"]}
+        self.manner = {en: (en, de) for en, de in self.words["manner"]}
         self._read_verbs(files["verbs"])
         self.frequency = self._zipf([(en, de) for en, de in self.words["frequency"]])
         degrees = [(en, de) for en, de in self.words["degree"]]
         self.degree = self._zipf(degrees)
         self.attributive_degree = self._zipf([pair for pair in degrees if pair[0] != "too"])
         self.numbers = self._zipf(list(self.words["numbers"].items()))
-        self.quantifiers = self._zipf([(en, de, declension) for en, de, declension in self.words["quantifiers"]])
-        self.connectors = self._zipf(list(self.words["connectors"]))
+        self.quantifiers = self._zipf(self.words["quantifiers"])
+        self.connectors = self._zipf(self.words["connectors"])
         self.comments = self._zipf([phrase(entry) for entry in self.words["comment"]])
         self.subordinators = [phrase(entry) for entry in self.words["subordinators"]]
         self.times = [phrase(entry) for entry in self.words["time"]]
@@ -64,30 +80,23 @@ class Lexicon:
         for kind, entries in data.items():
             for rank, (en, entry) in enumerate(entries.items()):
                 self._add_noun(kind, en, entry, self._weight(rank, "nouns"))
-        # (pool of possessors, the noun in its sense), for each part and kind of possessor
+        # For each part and kind of possessor: the pool of possessors, and the noun in its sense.
         self.parts: dict[str, list[tuple[Pool[Noun], Noun]]] = {}
         self.part_pool = self._zipf(list(parts))
         for rank, (en, senses) in enumerate(parts.items()):
             special = {name[1:] for name in senses if name.startswith("=")}
             self.parts[en] = []
             for possessor, entry in senses.items():
-                noun = self._noun(
-                    "part",
-                    en,
-                    [*entry, {"plural": plurals[en]}] if en in plurals else entry,
-                    self._weight(rank, "nouns"),
-                )
+                if en in plurals:
+                    entry = [*entry, {"plural": plurals[en]}]
                 if possessor.startswith("="):
                     owners = self.by_lemma[possessor[1:]]
                 else:
                     owners = [owner for owner in self.kinds[possessor] if owner.en not in special]
-                self.parts[en].append((Pool(owners, [owner.weight for owner in owners]), noun))
-        self._pools: dict[Any, Pool[Noun]] = {}
+                self.parts[en].append((_by_weight(owners), self._noun("part", en, entry, self._weight(rank, "nouns"))))
 
     def _noun(self, kind: str, en: str, entry: list[Any], weight: float) -> Noun:
-        options = entry[4] if len(entry) > 4 else {}
-        gender, nominative, genitive, plural = entry[:4]
-        mass = options.get("mass", False)
+        gender, nominative, genitive, plural, options = entry if len(entry) > 4 else (*entry, {})
         pronoun = options.get("pronoun") or ({"m": "he"}.get(gender, "she") if kind == "person" else "it")
         return Noun(
             en=en,
@@ -97,11 +106,11 @@ class Lexicon:
             kind=kind,
             kinds=frozenset([kind, *options.get("also", [])]),
             weight=weight,
-            mass=mass,
+            mass=options.get("mass", False),
             pronoun=pronoun,
-            at=tuple(options["in"]) if "in" in options else None,
-            to=tuple(options["to"]) if "to" in options else None,
-            source=tuple(options["from"]) if "from" in options else None,
+            at=options.get("in"),
+            to=options.get("to"),
+            source=options.get("from"),
         )
 
     def _add_noun(self, kind: str, en: str, entry: list[Any], weight: float) -> None:
@@ -111,21 +120,15 @@ class Lexicon:
         for each in sorted(noun.kinds):
             self.kinds.setdefault(each, []).append(noun)
 
-    def pool(self, *kinds: str) -> Pool[Noun]:
+    def _pool(self, *kinds: str) -> Pool[Noun]:
         """The nouns of these kinds; "=dog", or a name that no kind has, means a single noun."""
-        if kinds not in self._pools:
-            found: dict[int, Noun] = {}
-            for kind in kinds:
-                if kind in self.kinds and not kind.startswith("="):
-                    nouns = self.kinds[kind]
-                elif kind.lstrip("=") in self.by_lemma:
-                    nouns = self.by_lemma[kind.lstrip("=")]
-                else:
-                    raise LexiconError(f"{kind!r} is neither a kind of noun nor a noun")
-                found.update((id(noun), noun) for noun in nouns)
-            ordered = [noun for noun in self.nouns if id(noun) in found]
-            self._pools[kinds] = Pool(ordered, [noun.weight for noun in ordered])
-        return self._pools[kinds]
+        found: set[Noun] = set()
+        for kind in kinds:
+            nouns = self.kinds.get(kind) or self.by_lemma.get(kind.removeprefix("="))
+            if nouns is None:
+                raise LexiconError(f"{kind!r} is neither a kind of noun nor a noun")
+            found.update(nouns)
+        return _by_weight([noun for noun in self.nouns if noun in found])
 
     # ------------------------------------------------------------------------------------------------ adjectives
 
@@ -139,22 +142,17 @@ class Lexicon:
                     frozenset(entry["of"]), self._weight(rank, "adjectives"),
                 )
             )  # fmt: skip
-        opposites = self.rules["opposites"]
-        self.opposites = {(one, other) for pair in opposites for one, other in (pair, pair[::-1])}
-        self._adjectives: dict[tuple[str, str, bool], Pool[Adjective] | None] = {}
+        self.opposites = {pair for one, other in self.rules["opposites"] for pair in ((one, other), (other, one))}
 
-    def adjectives_of(self, kind: str, lemma: str, attributive: bool) -> Pool[Adjective] | None:
-        """The adjectives that can describe a noun, before it (`attributive`) or after "is"; None if there are none."""
-        key = (kind, lemma, attributive)
-        if key not in self._adjectives:
-            found = [
-                adjective
-                for adjective in self.adjectives
-                if (kind in adjective.kinds or f"={lemma}" in adjective.kinds)
-                and (adjective.attributive if attributive else adjective.predicative)
-            ]
-            self._adjectives[key] = Pool(found, [each.weight for each in found]) if found else None
-        return self._adjectives[key]
+    def _adjectives_of(self, noun: Noun | None, attributive: bool) -> Pool[Adjective] | None:
+        """The adjectives that can describe a noun (None: any person), before it (`attributive`) or after "is"."""
+        kinds = {"person"} if noun is None else {noun.kind, f"={noun.en}"}
+        found = [
+            adjective
+            for adjective in self.adjectives
+            if adjective.kinds & kinds and (adjective.attributive if attributive else adjective.predicative)
+        ]
+        return _by_weight(found) if found else None
 
     # ----------------------------------------------------------------------------------------------------- verbs
 
@@ -169,14 +167,7 @@ class Lexicon:
             for entry, verb in zip(data["object"], self.verbs["object"], strict=True)
             if entry.get("passive")
         ]
-        self.matrix = {
-            frame: Pool(self.verbs[frame], [verb.weight for verb in self.verbs[frame]])
-            for frame in ("that", "infinitive")
-        }
-        weights = self.rules["frames"]
-        self._weights = weights
-        self._object_verbs: dict[str, Pool[Verb] | None] = {}
-        self._noun_verbs: dict[str, Pool[Verb]] = {}
+        self.matrix = {frame: _by_weight(self.verbs[frame]) for frame in ("that", "infinitive")}
 
     def _verb(self, frame: str, entry: dict[str, Any], weight: float) -> Verb:
         of = [kind for kind in entry.get("of", []) if kind != "part"]
@@ -186,19 +177,16 @@ class Lexicon:
             if "how" not in entry and frame not in ("quality", "that", "infinitive"):
                 raise LexiconError(f"{entry['en']!r} needs manner: false, or how: the adverbs that go with it")
             how = self._zipf([self.manner[name] for name in entry.get("how", ["well"])])
-        by = entry["of"] if frame == "passive" else entry.get("by", ["person"])
-        prep = entry.get("prep")
+        by = entry.get("by", ["person"])
         return Verb(
             frame=frame,
-            en=morphology.english_verb(entry["en"])
-            if entry["en"] != "be"
-            else dict.fromkeys(("base", "third", "past", "participle"), "be"),
+            en=morphology.english_verb(entry["en"]),
             de=morphology.german_verb(entry["de"]),
             weight=weight,
             haben=entry.get("aux") != "sein",
-            by=frozenset(by),
+            by=frozenset(entry["of"] if frame == "passive" else by),
             nouns=nouns,
-            agents=self.pool("person") if "person" in entry.get("by", ["person"]) else self.pool(*entry["by"]),
+            agents=self.pool("person") if "person" in by else self.pool(*by),
             lemmas=frozenset(noun.en for noun in nouns.items) if nouns else frozenset(),
             parts="part" in entry.get("of", []),
             how=how,
@@ -206,7 +194,7 @@ class Lexicon:
             to=entry.get("to", ""),
             case=entry.get("case", "acc"),
             reflexive=entry.get("self", False),
-            prep=(prep[0], prep[1], prep[2]) if prep else None,
+            prep=entry.get("prep"),
             predicate=entry.get("en_pred", ""),
             place=entry.get("place", True),
             when=entry.get("when", True),
@@ -215,39 +203,27 @@ class Lexicon:
             options=entry,
         )
 
-    def verbs_of(self, noun: Noun | None) -> Pool[Verb]:
+    def _verbs_of(self, noun: Noun | None) -> Pool[Verb]:
         """The verbs that can have this subject (None: any person), weighted by the share of their frame."""
-        key = noun.en + "/" + noun.kind if noun else ""
-        if key not in self._noun_verbs:
-            kinds = {"person"} if noun is None else noun.kinds | {noun.en, f"={noun.en}"}
-            found: list[Verb] = []
-            weights: list[float] = []
-            for frame, weight in self._weights.items():
-                if frame == "quality":
-                    verbs = (
-                        self.verbs[frame]
-                        if self.adjectives_of(*(("person", "") if noun is None else (noun.kind, noun.en)), False)
-                        else []
-                    )
-                else:
-                    verbs = [verb for verb in self.verbs[frame] if verb.by & kinds]
-                total = sum(verb.weight for verb in verbs)
-                found += verbs
-                weights += [weight * verb.weight / total for verb in verbs]
-            self._noun_verbs[key] = Pool(found, weights)
-        return self._noun_verbs[key]
+        kinds = {"person"} if noun is None else noun.kinds | {noun.en, f"={noun.en}"}
+        found: list[Verb] = []
+        weights: list[float] = []
+        for frame, weight in self.rules["frames"].items():
+            if frame == "quality":
+                verbs = self.verbs[frame] if self.adjectives_of(noun, False) else []
+            else:
+                verbs = [verb for verb in self.verbs[frame] if verb.by & kinds]
+            total = sum(verb.weight for verb in verbs)
+            found += verbs
+            weights += [weight * verb.weight / total for verb in verbs]
+        return Pool(found, weights)
 
-    def verbs_taking(self, noun: Noun) -> Pool[Verb] | None:
+    def _verbs_taking(self, noun: Noun) -> Pool[Verb] | None:
         """The verbs of frame "object" that can have this object and a person as subject; None if there are none."""
-        key = noun.en + "/" + noun.kind
-        if key not in self._object_verbs:
-            found = [
-                verb
-                for verb in self.verbs["object"]
-                if noun.en in verb.lemmas and "person" in verb.by and noun.kind != "part"
-            ]
-            self._object_verbs[key] = Pool(found, [verb.weight for verb in found]) if found else None
-        return self._object_verbs[key]
+        if noun.kind == "part":
+            return None
+        found = [verb for verb in self.verbs["object"] if noun.en in verb.lemmas and "person" in verb.by]
+        return _by_weight(found) if found else None
 
     # ----------------------------------------------------------------------------------------------------- checks
 
@@ -258,24 +234,14 @@ class Lexicon:
             for kind in adjective.kinds:
                 if seen.setdefault((adjective.en, kind), adjective.de) != adjective.de:
                     raise LexiconError(f"adjective {adjective.en!r} has two German words for {kind!r}")
-        for frame, verbs in self.verbs.items():
-            for number, verb in enumerate(verbs):
-                for other in verbs[:number]:
-                    same = (
-                        verb.en["base"] + verb.up + verb.to == other.en["base"] + other.up + other.to
-                        and verb.prep == other.prep
-                    )
-                    clash = (not verb.lemmas and not other.lemmas) or verb.lemmas & other.lemmas
-                    if (
-                        same
-                        and verb.by & other.by
-                        and clash
-                        and verb.predicate == other.predicate
-                        and frame not in ("that", "infinitive")
-                    ):
-                        raise LexiconError(
-                            f"verb {verb.en['base']!r} ({frame}) has two German words for {clash or verb.by}"
-                        )
+        english = operator.attrgetter("en", "up", "to", "prep", "predicate")
+        for frame in sorted(self.verbs.keys() - {"that", "infinitive"}):
+            for verb, other in itertools.combinations(self.verbs[frame], 2):
+                shared = verb.lemmas & other.lemmas
+                alike = english(verb) == english(other) and verb.by & other.by
+                if alike and (shared or not (verb.lemmas or other.lemmas)):
+                    objects = sorted(shared or verb.by)
+                    raise LexiconError(f"verb {verb.en['base']!r} ({frame}) has two German words for {objects}")
 
 
 def _texts(folder: Path | None) -> dict[str, str]:

@@ -20,8 +20,8 @@ def _table(rows: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _auxiliary(forms: str) -> dict[str, str]:
-    """An auxiliary by tense + person ("present1s", …) from its forms: present, then past, of all persons in order."""
+def _finite(forms: str) -> dict[str, str]:
+    """The finite forms of a verb by tense + person, from those of the present and then of the past."""
     keys = [tense + person for tense in ("present", "past") for person in PERSONS]
     return dict(zip(keys, forms.split(), strict=True))
 
@@ -36,16 +36,17 @@ ADJECTIVE_ENDING = {
     "mixed": _table("er e es en\nen e es en\nen en en en\nen en en en"),
     "strong": _table("er e es e\nen e es e\nem er em en\nen er en er"),
 }
+ENGLISH_BE = _finite("am is are was was were")
+SEIN = _finite("bin ist sind war war waren")
+HABEN = _finite("habe hat haben hatte hatte hatten")
+WERDEN = _finite("werde wird werden wurde wurde wurden")
 CONTRACTED = {
     ("in", "dem"): "im", ("an", "dem"): "am", ("zu", "dem"): "zum", ("zu", "der"): "zur",
     ("in", "das"): "ins", ("an", "das"): "ans", ("bei", "dem"): "beim", ("von", "dem"): "vom",
 }  # fmt: skip
 PRONOUN = {
-    "hem": ("er", "ihn", "ihm"), "shef": ("sie", "sie", "ihr"), "itm": ("er", "ihn", "ihm"),
-    "itf": ("sie", "sie", "ihr"),
-    "itn": ("es", "es", "ihm"), "theyp": ("sie", "sie", "ihnen"), "I": ("ich", "mich", "mir"),
-    "we": ("wir", "uns", "uns"),
-    "you": ("Sie", "Sie", "Ihnen"),
+    "m": ("er", "ihn", "ihm"), "f": ("sie", "sie", "ihr"), "n": ("es", "es", "ihm"), "p": ("sie", "sie", "ihnen"),
+    "I": ("ich", "mich", "mir"), "we": ("wir", "uns", "uns"), "you": ("Sie", "Sie", "Ihnen"),
 }  # fmt: skip
 ENGLISH_OBJECT = {"he": "him", "she": "her", "it": "it", "they": "them", "I": "me", "we": "us", "you": "you"}
 ENGLISH_POSSESSIVE = {"he": "his", "she": "her", "it": "its", "they": "their", "I": "my", "we": "our", "you": "your"}
@@ -54,10 +55,7 @@ REFLEXIVE = {"I": "mich", "we": "uns"}
 
 def german_pronoun(pronoun: str, gender: str, case: str) -> str:
     """The German for an English personal pronoun (in its subject form); "it" has the gender of its antecedent."""
-    if pronoun in ("I", "we", "you"):
-        key = pronoun
-    else:
-        key = pronoun + {"he": "m", "she": "f", "they": "p"}.get(pronoun, gender)
+    key = {"he": "m", "she": "f", "they": "p", "it": gender}.get(pronoun, pronoun)
     return PRONOUN[key][CASES.index(case)]
 
 
@@ -95,19 +93,14 @@ def german_verb(parts: str) -> dict[str, str]:
     first = f"{stem[:-2]}le" if infinitive.endswith("eln") else f"{stem}e"  # lächeln: ich lächle
     if infinitive == "wissen":
         first = present
-    plural_past = past + ("n" if past.endswith("e") else "en")
-    return {
+    forms = {
         "prefix": prefix,
         "infinitive": prefix + infinitive,
         "participle": prefix + participle,
         "zu": f"{prefix}zu{infinitive}" if prefix else f"zu {infinitive}",
-        "present1s": first,
-        "present3s": present,
-        "presentpl": infinitive,
-        "past1s": past,
-        "past3s": past,
-        "pastpl": plural_past,
     }
+    finite = f"{first} {present} {infinitive} {past} {past} {past}{'n' if past.endswith('e') else 'en'}"
+    return forms | {"sein": SEIN, "werden": WERDEN}.get(infinitive, _finite(finite))
 
 
 def english_plural(noun: str) -> str:
@@ -127,6 +120,8 @@ def english_verb(parts: str) -> dict[str, str]:
     base, *rest = parts.split()
     if rest:
         past, participle = rest
+    elif base == "be":
+        past = participle = base  # its forms are in ENGLISH_BE
     elif base.endswith("e"):
         past = participle = base + "d"
     elif base.endswith("y") and base[-2] not in "aeiou":
@@ -141,28 +136,21 @@ def english_verb(parts: str) -> dict[str, str]:
 
 def article_a(following: str) -> str:
     """ "a" or "an", by the sound of the word that follows."""
-    vowel = (following[0] in "aeiou" and not following.startswith(("unusu",))) or following.startswith(
-        ("hour", "unusu")
-    )
-    return "an" if vowel else "a"
+    return "an" if following.startswith((*"aeiou", "hour")) else "a"
 
 
-ENGLISH_BE = _auxiliary("am is are was was were")
-SEIN = _auxiliary("bin ist sind war war waren")
-HABEN = _auxiliary("habe hat haben hatte hatte hatten")
-WERDEN = _auxiliary("werde wird werden wurde wurde wurden")
 # English words (3rd person, other persons), German singular and plural, and whether it can be negated ("must not" is
 # not "muss nicht").
 MODALS = {
     "modal": [
-        (("can",), ("can",), "kann", "können", True),
-        (("must",), ("must",), "muss", "müssen", False),
-        (("wants", "to"), ("want", "to"), "will", "wollen", True),
-        (("should",), ("should",), "sollte", "sollten", True),
+        ("can", "can", "kann", "können", True),
+        ("must", "must", "muss", "müssen", False),
+        ("wants to", "want to", "will", "wollen", True),
+        ("should", "should", "sollte", "sollten", True),
     ],
     "modal_past": [
-        (("could",), ("could",), "konnte", "konnten", True),
-        (("had", "to"), ("had", "to"), "musste", "mussten", False),
-        (("wanted", "to"), ("wanted", "to"), "wollte", "wollten", True),
+        ("could", "could", "konnte", "konnten", True),
+        ("had to", "had to", "musste", "mussten", False),
+        ("wanted to", "wanted to", "wollte", "wollten", True),
     ],
 }

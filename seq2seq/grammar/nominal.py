@@ -5,24 +5,17 @@ Knows noun phrases of an exact number of English words; a subclass supplies rela
 
 from __future__ import annotations
 
-import random
 from abc import ABC, abstractmethod
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import Core, NoFit, NounPhrase, Slot, Word
+from seq2seq.grammar.core import Core, NoFit, NounPhrase, Sides, Slot, Word, said
 from seq2seq.grammar.entries import Noun, Pool
-from seq2seq.grammar.lexicon import Lexicon
 
-Prepositional = tuple[list[Word], list[Word], list[Word]]  # English, German, German relative clause
 MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding is hard to read
 
 
 class Nominals(Core, ABC):
     """Writes noun phrases and prepositional phrases."""
-
-    def __init__(self, lexicon: Lexicon, rng: random.Random) -> None:
-        super().__init__(lexicon, rng)
-        self.modifiers = [(name, float(weight)) for name, weight in lexicon.rules["modifier"].items()]
 
     def noun_phrase(self, size: int, pool: Pool[Noun], slot: Slot, noun: Noun | None = None) -> NounPhrase:
         """A noun phrase of exactly `size` English words, its noun drawn from the pool unless given."""
@@ -31,18 +24,13 @@ class Nominals(Core, ABC):
         human = noun.kind == "person"
         if human and not slot.definite and (size == 1 or (size == 3 and self.rng.random() < 0.12 and slot.coordinate)):
             return self._names(size, slot, noun)
-        if (
-            slot.coordinate
-            and not slot.negation
-            and not slot.singular
-            and size >= 5
-            and (size > 14 or self.rng.random() < 0.1)
-        ):
+        several = slot.coordinate and not slot.negation and not slot.singular and size >= 5
+        if several and (size > 14 or self.rng.random() < 0.1):
             return self._coordination(size, pool, slot, noun)
         if size > 6 or (size > 3 and self.rng.random() > (0.65, 0.3, 0.1)[size - 4]):
             options = self._modifiers_of(noun, size, slot)
             if options:
-                return self._modified(size, noun, slot, self.weighted(options))
+                return self._modified(size, noun, slot, options.draw(self.rng))
             if size > 6:
                 raise NoFit
         return self.core(size, noun, slot)
@@ -51,15 +39,14 @@ class Nominals(Core, ABC):
         """ "Anna", "Anna and Peter"; now and then "children"."""
         if size == 1 and not self.chance("name") and not slot.singular and not slot.negation:
             return self.core(1, noun, slot)
-        sex = "he" if self.rng.random() < 0.5 else "she"
+        sex, other = ("he", "she") if self.rng.random() < 0.5 else ("she", "he")
         name = self.lexicon.names[sex].draw(self.rng)
-        en, de = self.same(name, name)
+        words = self.same(name, name)
         if size == 1:
-            return NounPhrase(en, de, "3s", sex, "m" if sex == "he" else "f")
-        other = self.lexicon.names["she" if sex == "he" else "he"].draw(self.rng)
-        and_en, and_de = self.same("and", "und")
-        other_en, other_de = self.same(other, other)
-        return NounPhrase(en + and_en + other_en, de + and_de + other_de, "pl", "they", "p")
+            return NounPhrase(words.en, words.de, "3s", sex, "m" if sex == "he" else "f")
+        name = self.lexicon.names[other].draw(self.rng)
+        words += self.same("and", "und") + self.same(name, name)
+        return NounPhrase(words.en, words.de, "pl", "they", "p")
 
     def _coordination(self, size: int, pool: Pool[Noun], slot: Slot, noun: Noun) -> NounPhrase:
         """Two noun phrases with "and"; the first has no modifier that the second could be read as part of."""
@@ -74,19 +61,17 @@ class Nominals(Core, ABC):
         else:
             raise NoFit
         rest = Slot(slot.case, slot.depth, slot.relative, slot.attach, coordinate=False)
-        second = self.noun_phrase(size - first_size - 1, pool, rest, other)
-        and_en, and_de = self.same("and", "und")
+        words = first + self.same("and", "und") + self.noun_phrase(size - first_size - 1, pool, rest, other)
         return NounPhrase(
-            first.en + and_en + second.en, first.de + and_de + second.de, "pl", "they", "p", noun,
-            indefinite=first.indefinite, tail=second.tail,
+            words.en, words.de, "pl", "they", "p", noun, indefinite=first.indefinite, tail=words.tail
         )  # fmt: skip
 
-    def _modifiers_of(self, noun: Noun, size: int, slot: Slot) -> list[tuple[str, float]]:
+    def _modifiers_of(self, noun: Noun, size: int, slot: Slot) -> Pool[str] | None:
         lexicon = self.lexicon
         if noun.kind in lexicon.bare:
-            return []
-        options = []
-        for name, weight in self.modifiers:
+            return None
+        options = {}
+        for name, weight in lexicon.rules["modifier"].items():
             if name == "genitive":
                 fits = size >= 5 and (noun.kind in lexicon.owned or noun.en in lexicon.relational)
             elif name == "place":
@@ -98,8 +83,8 @@ class Nominals(Core, ABC):
             else:
                 fits = slot.relative and slot.depth < MAX_DEPTH and size - 2 <= 14
             if fits:
-                options.append((name, weight))
-        return options
+                options[name] = weight
+        return Pool(options, options.values()) if options else None
 
     def _modified(self, size: int, noun: Noun, slot: Slot, modifier: str) -> NounPhrase:
         least = 2 if modifier == "relative" else 3
@@ -108,27 +93,26 @@ class Nominals(Core, ABC):
         phrase = self.core(core_size, noun, slot)
         size -= core_size
         if modifier == "genitive":
-            if phrase.article or phrase.person == "pl":
-                owner = self.noun_phrase(size - 1, self.lexicon.pool("person"), inner)
-            else:
+            if not phrase.article and phrase.person != "pl":
                 raise NoFit
-            phrase.tail = owner.tail
-            en, de = self.genitive(owner)
-        elif modifier == "place":
-            inner.case, inner.definite = "dat", False
-            en, de, phrase.tail = self.place(size, "at", inner, noun.kind)
-        else:
-            en, phrase.tail = self.relative(phrase, noun, size, slot.depth + 1)
-            de = []
-        phrase.en += en
-        phrase.de += de
+            return self._with(phrase, self.genitive(self.noun_phrase(size - 1, self.lexicon.pool("person"), inner)))
+        if modifier == "place":
+            return self._with(phrase, self.place(size, "at", inner, noun.kind))
+        return self._with(phrase, self.relative(phrase, noun, size, slot.depth + 1))
+
+    @staticmethod
+    def _with(phrase: NounPhrase, modifier: Sides) -> NounPhrase:
+        """The noun phrase, lengthened by what follows its noun."""
+        phrase.en += modifier.en
+        phrase.de += modifier.de
+        phrase.tail = modifier.tail
         return phrase
 
-    def genitive(self, owner: NounPhrase) -> tuple[list[Word], list[Word]]:
+    def genitive(self, owner: NounPhrase) -> Sides:
         """ "of the teacher": "of" is linked to the word that shows the genitive."""
         link = self.link()
         (word, links), *rest = owner.de
-        return [("of", (link,)), *owner.en], [(word, (*links, link)), *rest]
+        return Sides([("of", (link,)), *owner.en], [(word, (*links, link)), *rest], tail=owner.tail)
 
     def part(self, size: int, slot: Slot) -> NounPhrase:
         """ "the trunk of the old elephant": the possessor decides the German noun."""
@@ -138,23 +122,15 @@ class Nominals(Core, ABC):
         definite = Slot(
             slot.case, slot.depth, definite=True, coordinate=False, singular=name not in self.lexicon.manifold
         )
-        core_size = 2 + (
-            size > 5 and self.rng.random() < 0.3 and self.lexicon.adjectives_of("part", noun.en, True) is not None
-        )
+        core_size = 2 + (size > 5 and self.rng.random() < 0.3 and self.lexicon.adjectives_of(noun, True) is not None)
         phrase = self.core(core_size, noun, definite, "the")
         inner = Slot("gen", slot.depth, slot.relative, slot.attach, definite=True, coordinate=False, singular=True)
-        owner = self.noun_phrase(size - core_size - 1, owners, inner)
-        en, de = self.genitive(owner)
-        phrase.en += en
-        phrase.de += de
-        phrase.tail = owner.tail
-        return phrase
+        return self._with(phrase, self.genitive(self.noun_phrase(size - core_size - 1, owners, inner)))
 
-    def governed(self, en: str, de: str, phrase: NounPhrase) -> Prepositional:
+    def governed(self, en: str, de: str, phrase: NounPhrase) -> Sides:
         """A preposition before a noun phrase, contracted in German where that is usual ("im", "zur")."""
         link = self.link()
-        words: list[Word] = [(word, (link,)) for word in en.split()]
-        return words + phrase.en, self.contracted(de, link, phrase), phrase.tail
+        return Sides(said(en, link) + phrase.en, self.contracted(de, link, phrase), tail=phrase.tail)
 
     @staticmethod
     def contracted(de: str, link: int, phrase: NounPhrase) -> list[Word]:
@@ -163,9 +139,9 @@ class Nominals(Core, ABC):
         one = morphology.CONTRACTED.get((de, word)) if phrase.article else None
         if one:
             return [(one, (link, *links)), *phrase.de[1:]]
-        return [*[(each, (link,)) for each in de.split()], *phrase.de]
+        return said(de, link) + phrase.de
 
-    def place(self, size: int, way: str, slot: Slot, kind: str) -> Prepositional:
+    def place(self, size: int, way: str, slot: Slot, kind: str) -> Sides:
         """A place of exactly `size` words for a noun of this kind: "at" (rest), "to" (direction) or "from"."""
         surroundings = self.lexicon.words["surroundings"]
         pool = self.lexicon.pool(*surroundings.get(kind, surroundings["other"]))
@@ -176,18 +152,15 @@ class Nominals(Core, ABC):
             left = size - len(en.split())
             if left >= 2:
                 slot.definite = slot.case == "gen"
-                pool = (
-                    self.lexicon.pool("place", "water")
-                    if en == "near"
-                    else self.lexicon.pool("building", "plant", "vehicle")
-                )
+                kinds = ("place", "water") if en == "near" else ("building", "plant", "vehicle")
+                pool = self.lexicon.pool(*kinds)
                 return self.governed(en, de, self.noun_phrase(left, pool, slot))
         noun = pool.draw(self.rng)
-        en, de = (noun.at if way == "at" else noun.to if way == "to" else noun.source) or ("in", "in")
+        en, de = (noun.at if way == "at" else noun.to if way == "to" else noun.source) or ["in", "in"]
         slot.case = "acc" if way == "to" and de != "zu" else "dat"
         slot.definite = False
         return self.governed(en, de, self.noun_phrase(size - 1, pool, slot, noun))
 
     @abstractmethod
-    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> tuple[list[Word], list[Word]]:
-        """A relative clause of exactly `size` words after `head`, its German commas included."""
+    def relative(self, head: NounPhrase, noun: Noun, size: int, depth: int) -> Sides:
+        """A relative clause of exactly `size` words after `head`; its German side, commas included, is the `tail`."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import NounPhrase, Word
-from seq2seq.grammar.entries import Phrase, Verb
+from seq2seq.grammar.core import NounPhrase, Word, said
+from seq2seq.grammar.entries import Noun, Phrase, Verb
 from seq2seq.grammar.nominal import Nominals
 
 SIMPLE = ("present", "past")
@@ -34,15 +34,19 @@ class Plan:
     tense: str
     negated: bool
     order: str
+    subject: NounPhrase | None = None  # given or a pronoun; None: yet to be written, around `noun`
+    noun: Noun | None = None  # of the subject
+    depth: int = 0  # of relative clauses around this one
+    bare: bool = False  # no time and no comment
     modal: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     when: Phrase | None = None
     comment: Phrase | None = None
     often: tuple[str, str] | None = None
     how: tuple[str, str] | None = None
-    front: bool = False
+    front: bool = False  # the time stands at the head of the clause
     it: NounPhrase | None = None  # antecedent of the object, which is a pronoun
-    home: bool = False
+    home: bool = False  # the goal is "home"
 
 
 def joined(words: list[Word]) -> Word:
@@ -56,92 +60,74 @@ class Predicates(Nominals):
     def _verb_size(self, plan: Plan) -> int:
         """The number of English words of the verb, particles and prepositions included."""
         verb, tense = plan.verb, plan.tense
-        size = 1 + len(verb.up.split()) + len(verb.to.split()) + len(verb.predicate.split())
-        be = verb.en["base"] == "be"
-        if verb.prep:
-            size += len(verb.prep[0].split())
-        if verb.options.get("pp"):
-            size += 1
+        preposition = verb.prep[0] if verb.prep else ""
+        size = 1 + len(f"{verb.up} {verb.to} {verb.predicate} {preposition}".split()) + bool(verb.options.get("pp"))
         if plan.order == "zu":
             return size + 1
         if verb.frame == "passive" or tense in ("perfect", "pluperfect", "future"):
-            size += 1 + plan.negated
-        elif tense in morphology.MODALS:
-            words = morphology.MODALS[tense][plan.modal][0]
-            size += len(words)
-            if plan.negated and words[0] != "can":
-                size += 2 if words[-1] == "to" else 1
-        elif not be:
-            size += 2 if plan.negated else plan.order == "question"
-        else:
-            size += plan.negated
-        return size
+            return size + 1 + plan.negated
+        if tense in morphology.MODALS:
+            words = morphology.MODALS[tense][plan.modal][0].split()
+            nots = 0 if words[0] == "can" else 2 if words[-1] == "to" else 1
+            return size + len(words) + (nots if plan.negated else 0)
+        if verb.en["base"] == "be":
+            return size + plan.negated
+        return size + (2 if plan.negated else int(plan.order == "question"))
 
     def _verb(self, plan: Plan, person: str, negation: int) -> VerbWords:
-        """The forms of the verb for this tense and person."""
+        """The forms of the verb for this tense and person; `negation` is the link of "not", or 0."""
         verb, tense, link = plan.verb, plan.tense, self.link()
-        en, de = verb.en, verb.de
-        mark = (link,)
-        nots: list[Word] = [("not", (negation,))] if negation else []
+        base, infinitive = said(verb.en["base"], link), said(verb.de["infinitive"], link)
         if plan.order == "zu":
-            zu: list[Word] = [(word, mark) for word in de["zu"].split()]
-            return VerbWords([("to", mark)], [(en["base"], mark)], ("", ()), zu, link)
-        prefix: list[Word] = [(de["prefix"], mark)] if de["prefix"] else []
-        third = person == "3s"
-        key = tense + person
-        if verb.frame == "passive":
-            aux = self.link()
-            return VerbWords(
-                [(morphology.ENGLISH_BE[key], (aux,)), *nots], [(en["participle"], mark)],
-                (morphology.WERDEN[key], (aux,)), [(de["participle"], mark)], link,
-            )  # fmt: skip
-        if tense in SIMPLE:
-            if de["infinitive"] == "sein":
-                finite = (morphology.SEIN[key], mark)
-            elif de["infinitive"] == "werden":
-                finite = (morphology.WERDEN[key], mark)
-            else:
-                finite = (de[key], mark)
-            if en["base"] == "be":
-                return VerbWords([(morphology.ENGLISH_BE[key], mark), *nots], [], finite, prefix, link)
-            if negation or plan.order == "question":
-                do = "did" if tense == "past" else "does" if third else "do"
-                helper = self.link()  # "did" is linked to "stand", not to "auf"
-                both: Word = (finite[0], (link, helper))
-                return VerbWords([(do, (helper,)), *nots], [(en["base"], mark)], both, prefix, link)
-            form = en["past"] if tense == "past" else en["third"] if third else en["base"]
-            return VerbWords([], [(form, mark)], finite, prefix, link)
+            return VerbWords(said("to", link), base, ("", ()), said(verb.de["zu"], link), link)
+        if tense in SIMPLE and verb.frame != "passive":
+            return self._simple(plan, person, negation, link)
+        nots = [("not", (negation,))] if negation else []
         aux = self.link()
+        participles = said(verb.en["participle"], link), said(verb.de["participle"], link)
+        if verb.frame == "passive":
+            be, werden = morphology.ENGLISH_BE[tense + person], morphology.WERDEN[tense + person]
+            return VerbWords([(be, (aux,)), *nots], participles[0], (werden, (aux,)), participles[1], link)
         if tense in ("perfect", "pluperfect"):
-            have = "had" if tense == "pluperfect" else "has" if third else "have"
+            have = "had" if tense == "pluperfect" else "has" if person == "3s" else "have"
             table = morphology.HABEN if verb.haben else morphology.SEIN
-            finite = (table[("past" if tense == "pluperfect" else "present") + person], (aux,))
-            participle = "been" if en["base"] == "be" else en["participle"]
-            return VerbWords([(have, (aux,)), *nots], [(participle, mark)], finite, [(de["participle"], mark)], link)
-        infinitive: list[Word] = [(de["infinitive"], mark)]
+            finite = table[("past" if tense == "pluperfect" else "present") + person]
+            main = said("been", link) if verb.en["base"] == "be" else participles[0]
+            return VerbWords([(have, (aux,)), *nots], main, (finite, (aux,)), participles[1], link)
         if tense == "future":
-            return VerbWords(
-                [("will", (aux,)), *nots],
-                [(en["base"], mark)],
-                (morphology.WERDEN["present" + person], (aux,)),
-                infinitive,
-                link,
-            )
-        singular, plural, de_singular, de_plural, _ = morphology.MODALS[tense][plan.modal]
-        finite = (de_plural if person == "pl" else de_singular, (aux,))
-        modal = singular if third else plural
-        words: list[Word]
-        if negation and modal[0] == "can":
-            words = [("cannot", (aux, negation))]
-        elif modal[-1] == "to" and (negation or plan.order == "question"):
-            do = "did" if tense == "modal_past" else "does" if third else "do"
-            base = "have" if modal[0] == "had" else "want"
-            words = [(do, (aux,)), *nots, (base, (aux,)), ("to", mark)]
-        elif modal[-1] == "to":
-            words = [(modal[0], (aux,)), ("to", mark)]
-        else:
-            words = [(modal[0], (aux,)), *nots]
-        return VerbWords(words, [(en["base"], mark)], finite, infinitive, link)
+            werden = morphology.WERDEN["present" + person]
+            return VerbWords([("will", (aux,)), *nots], base, (werden, (aux,)), infinitive, link)
+        third, other, singular, plural, _ = morphology.MODALS[tense][plan.modal]
+        modal = self._modal(plan, third if person == "3s" else other, person, negation, aux, link)
+        finite = plural if person == "pl" else singular
+        return VerbWords(modal, base, (finite, (aux,)), infinitive, link)
+
+    def _simple(self, plan: Plan, person: str, negation: int, link: int) -> VerbWords:
+        """Present and past, with "do" where English asks for it."""
+        en, de, key = plan.verb.en, plan.verb.de, plan.tense + person
+        past, third = plan.tense == "past", person == "3s"
+        nots = [("not", (negation,))] if negation else []
+        finite, prefix = (de[key], (link,)), said(de["prefix"], link)
+        if en["base"] == "be":
+            return VerbWords([(morphology.ENGLISH_BE[key], (link,)), *nots], [], finite, prefix, link)
+        if negation or plan.order == "question":
+            do = "did" if past else "does" if third else "do"
+            helper = self.link()  # "did" is linked to "stand", not to "auf"
+            both = (de[key], (link, helper))
+            return VerbWords([(do, (helper,)), *nots], said(en["base"], link), both, prefix, link)
+        return VerbWords([], said(en["past" if past else "third" if third else "base"], link), finite, prefix, link)
+
+    @staticmethod
+    def _modal(plan: Plan, words: str, person: str, negation: int, aux: int, link: int) -> list[Word]:
+        """The English modal, its "not" and its "to"."""
+        nots = [("not", (negation,))] if negation else []
+        word, *to = words.split()
+        if negation and word == "can":
+            return [("cannot", (aux, negation))]
+        if to and (negation or plan.order == "question"):
+            do = "did" if plan.tense == "modal_past" else "does" if person == "3s" else "do"
+            return [(do, (aux,)), *nots, ("have" if word == "had" else "want", (aux,)), ("to", (link,))]
+        return [(word, (aux,)), ("to", (link,))] if to else [(word, (aux,)), *nots]
 
     def _final(self, plan: Plan, words: VerbWords) -> list[Word]:
         """The end of a verb-final clause: "aufsteht", "aufgestanden ist", "aufstehen kann"."""

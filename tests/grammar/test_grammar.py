@@ -173,8 +173,8 @@ def test_the_order_of_a_separable_verb(order: str, expected: str) -> None:
     verb = next(verb for verb in load().verbs["alone"] if verb.en["base"] == "get")
     he = NounPhrase([], [] if order == "zu" else [("er", (1000,))], "3s", "he", "m")
     size = {"question": 3, "zu": 3}.get(order, 2)
-    _, de = writer._write(Plan(verb, "present", False, order), size, he, None, 0)
-    assert " ".join(word for word, _ in de) == expected
+    clause = writer._write(Plan(verb, "present", False, order, he), size)
+    assert " ".join(word for word, _ in clause.de) == expected
 
 
 def test_the_verb_is_second_after_a_time_and_last_after_a_conjunction(sample: list[AlignedPair]) -> None:
@@ -237,7 +237,7 @@ def test_alignments_worked_out_by_hand(
     writer = Sentences(load(), random.Random(0))
     verb = next(verb for verb in load().verbs[frame] if verb.en["base"] == english)
     he = NounPhrase([("he", (1000,))], [("er", (1000,))], "3s", "he", "m")
-    sides = writer._write(Plan(verb, tense, negated, "main"), len(src.split()), he, None, 0)
+    sides = writer._write(Plan(verb, tense, negated, "main", he), len(src.split()))
     pair = finish(sides, ".", writer.link())
     assert (pair.src, pair.tgt) == (src, tgt)
     assert " ".join(f"{i}-{j}" for i, j in pair.alignment) == links
