@@ -10,29 +10,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypedDict, cast
 
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.faithfulness import Masking, Position, attended_words, draw_positions, masking
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.faithfulness import Position, aligned, attended_words, compare, draw_positions
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.analysis.sampling import draw
-from seq2seq.data.batches import batched, collate
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import (
     Gold,
     Links,
-    MapAgreement,
-    MapName,
     agreements,
     map_names,
     most_attended,
     parse_links,
     word_maps,
 )
-from seq2seq.evaluation.evaluate import evaluating
 from seq2seq.evaluation.words import Pair
 
 SENTENCES = 1_000  # of the test
@@ -40,54 +35,30 @@ VALID_SENTENCES = 300  # on which the best map is chosen
 COVERED = 0.5  # a source word is covered that gets this share of the attention due to each word, or more
 
 
-class MapFigures(MapName, total=False):
-    """Means over a map: of target words, of source words (coverage), of sentences (spread)."""
+def measure(run: LoadedRun) -> Record:
+    """Measure the maps on the test, and the effects of ``masking`` source words.
 
-    entropy: float  # of a target word's attention over the source words, in nats
-    entropy_share: float  # the same divided by the greatest possible entropy
-    outside: float  # attention on tokens of no word, such as EOS
-    coverage: float  # share of source words that are covered
-    spread: float  # standard deviation of the attention that source words get, 1 being an even share
-
-
-class ChosenMap(MapAgreement):
-    """Agreement on the test of the map and state with the least AER on the validation split."""
-
-    valid_sentences: int
-    valid_aer_words: float
-
-
-class Maps(TypedDict, total=False):
-    """Figures of a model with attention: ``alignment`` and ``chosen`` where there is a gold alignment."""
-
-    maps: list[MapFigures]
-    alignment: list[MapAgreement]
-    chosen: ChosenMap | None
-
-
-class Attention(Maps):
-    """The record; a model without attention has only what masking the gold-aligned word does."""
-
-    attention: bool
-    sentences: int
-    masking: Masking
-
-
-def measure(run: LoadedRun) -> Attention:
-    """Measure the maps on the test, and the effects of masking source words."""
+    Masked are the word most ``attended`` by this model, and the word that the gold alignment links, which is the same
+    for all models. A model without attention has only the latter.
+    """
     numbers = draw(run.src, run.references, SENTENCES)
     pairs = run.encode_pairs([run.src[n] for n in numbers], [run.references[n] for n in numbers])
     links = None if run.gold is None else [run.gold[n] for n in numbers]
     positions = draw_positions(pairs)
     looks = bool(run.config.model.decoder.attention_maps)
-    maps, attended = measure_maps(run, pairs, positions, links) if looks else ({}, None)
-    effects = masking(run.translator, pairs, positions, attended, links)
-    return {"attention": looks, "sentences": len(numbers), **maps, "masking": effects}
+    maps: Record = {}
+    masking: Record = {"drawn": len(positions)}
+    if looks:
+        maps, attended = measure_maps(run, pairs, positions, links)
+        masking["attended"] = compare(run.translator, pairs, attended)
+    if links is not None:
+        masking["gold"] = compare(run.translator, pairs, aligned(pairs, positions, links))
+    return {"attention": looks, "sentences": len(numbers), **maps, "masking": masking}
 
 
 def measure_maps(
     run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links] | None
-) -> tuple[Maps, dict[Position, int]]:
+) -> tuple[Record, dict[Position, int]]:
     """Figures of every map, and the source word most attended at each position."""
     names, sharpness = map_names(run.config.model.decoder.attention_maps), Sharpness()
     attended: dict[Position, int] = {}
@@ -97,7 +68,7 @@ def measure_maps(
         choices[n] = most_attended(maps)
         sharpness.add(maps[0])
         attended |= attended_words(pairs[n], attention, [p for p in positions if p.sentence == n])
-    found: Maps = {"maps": sharpness.figures(names)}
+    found: Record = {"maps": sharpness.figures(names)}
     if links is not None:
         gold = [Gold(pair, pair) for pair in links]
         words = [pair.tgt.words for pair in pairs]
@@ -106,7 +77,7 @@ def measure_maps(
     return found, attended
 
 
-def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgreement]) -> ChosenMap | None:
+def choose_map(run: LoadedRun, names: Sequence[Record], test: Sequence[Record]) -> Record | None:
     """The best map by the validation split; None if that has no gold alignment. The test has no say in the choice."""
     file = open_source(run.config.data).alignment_file("valid")
     if file is None:
@@ -138,16 +109,21 @@ def most_attended_words(
 def forced_attention(translator: Translator, pairs: Sequence[Pair]) -> Iterator[tuple[int, Tensor]]:
     """The index of each pair and its attention weights (H, T, S) under teacher forcing; long pairs come first."""
     [model] = translator.models
-    for rows in batched([max(len(pair.src_ids), len(pair.tgt_ids)) for pair in pairs]):
-        batch = collate([pairs[n].src_ids for n in rows], [pairs[n].tgt_ids for n in rows]).to(translator.device)
-        with evaluating([model]), torch.inference_mode(), translator.autocast():
+    ids = [pair.src_ids for pair in pairs], [pair.tgt_ids for pair in pairs]
+    for rows, batch in translator.teacher_forcing_batches(*ids):
+        with torch.inference_mode(), translator.autocast():
             maps = model(batch.src, batch.tgt_in, attention=True).attention.float().cpu()
         for n, attention in zip(rows, maps, strict=True):
             yield n, attention[:, : len(pairs[n].tgt_ids), : len(pairs[n].src_ids)]
 
 
 class Sharpness:
-    """Sums over pairs, for each of M maps, from which ``MapFigures`` are computed."""
+    """Sums over pairs, for each of M maps: of target words, of source words (coverage), of sentences (spread).
+
+    Figures are the entropy of a target word's attention over the source words in nats, its share of the greatest
+    possible entropy, attention on tokens of no word (``outside``), the share of source words that are covered, and the
+    standard deviation of the attention that source words get, 1 being an even share (``spread``).
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -173,9 +149,8 @@ class Sharpness:
             self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + value
             self.counts[name] += number
 
-    def figures(self, names: Sequence[MapName]) -> list[MapFigures]:
+    def figures(self, names: Sequence[Record]) -> list[Record]:
         """The means of each map."""
         means = {name: (total / self.counts[name]).tolist() for name, total in self.totals.items()}
         columns = zip(*means.values(), strict=True)
-        rows = ({**name, **dict(zip(means, values, strict=True))} for name, values in zip(names, columns, strict=True))
-        return [cast(MapFigures, row) for row in rows]
+        return [{**name, **dict(zip(means, values, strict=True))} for name, values in zip(names, columns, strict=True)]

@@ -6,12 +6,11 @@ import statistics
 import time
 from collections.abc import Iterable
 from itertools import cycle, islice
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
 from seq2seq.decoding.search import search
 from seq2seq.decoding.translator import Translator
@@ -22,55 +21,27 @@ LENGTHS = (10, 20, 40, 80)  # source words, as so many tokens as the test has fo
 REPEATS = 3
 
 
-class Row(TypedDict):
-    """Cost of one source length."""
-
-    words: int
-    pieces: int  # tokens
-    greedy_seconds: float
-    beam_seconds: float
-    memory: dict[str, int]  # bytes that depend on the source alone, by part
-    state: int  # bytes of a hypothesis's decoder state after its last token
-
-
-class Cost(TypedDict):
-    """Cost by source length, the width of the beam, and where it was measured."""
-
-    beam: int
-    device: str
-    threads: int
-    rows: list[Row]
-
-
-def measure(run: LoadedRun) -> Cost:
+def measure(run: LoadedRun) -> Record:
     """Time and weigh the translation of sources made of test text.
 
-    The output is as long as the source, in tokens, so that no model gains by stopping early.
+    The output is as long as the source, in tokens, so that no model gains by stopping early. A row has the length of
+    the source in ``words`` and in tokens (``pieces``), the seconds of greedy search and of the run's ``beam``, and
+    bytes: ``memory`` depends on the source alone, ``state`` is a hypothesis's decoder state after its last token.
     """
     translator, beam = run.translator, run.config.decode.beam
     stream = [token for ids in translator.subwords.encode_src(run.src) for token in ids[:-1]]
     per_word = len(stream) / sum(len(line.split()) for line in run.src)
-    rows: list[Row] = []
+    rows = []
     for words in LENGTHS:
         length = max(round(words * per_word), 2)
         src = torch.tensor([[*islice(cycle(stream), length - 1), EOS]], device=translator.device)
-        greedy, wide = (
-            run.search_options(beam=width, min_length=length, max_ratio=1.0, max_extra=0, no_repeat_ngram=0)
-            for width in (1, beam)
-        )
-        seconds = [median_seconds(translator, src, options) for options in (greedy, wide)]
+        row: Record = {"words": words, "pieces": length}
+        for name, width in (("greedy_seconds", 1), ("beam_seconds", beam)):
+            options = run.search_options(beam=width, min_length=length, max_ratio=1.0, max_extra=0, no_repeat_ngram=0)
+            row[name] = median_seconds(translator, src, options)
         with translator.autocast():
-            memory, state = bytes_held(run.model, src, length)
-        rows.append(
-            {
-                "words": words,
-                "pieces": length,
-                "greedy_seconds": seconds[0],
-                "beam_seconds": seconds[1],
-                "memory": memory,
-                "state": state,
-            }
-        )
+            row["memory"], row["state"] = bytes_held(run.model, src, length)
+        rows.append(row)
     return {"beam": beam, "device": str(translator.device), "threads": torch.get_num_threads(), "rows": rows}
 
 
@@ -95,7 +66,8 @@ def bytes_held(model: Seq2Seq, src: Tensor, length: int) -> tuple[dict[str, int]
     state, token = model.decoder.init_state(memory), src.new_full((1, 1), BOS)
     for _ in range(length):
         state = model.decoder.step(token, state, memory).state
-    return {name: bytes_of(tensors) for name, tensors in parts.items()}, bytes_of(state.values())
+    held = [tensor for tensor in state.values() if tensor.is_floating_point()]  # the position is a counter
+    return {name: bytes_of(tensors) for name, tensors in parts.items()}, bytes_of(held)
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:

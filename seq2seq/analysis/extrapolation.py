@@ -7,36 +7,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TypedDict
 
 from seq2seq import grammar
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 
 SENTENCES = 60  # of each set
 SPAN = 20  # lengths, in words, of a set of the grammar's sentences
 JOINED = (2, 3, 4)  # test sentences joined to one
 
 
-class TranslatedSet(TypedDict):
-    """Sources of one kind and length with references and translations."""
+def measure(run: LoadedRun) -> Record:
+    """Translate, by the run's own search, grammar sentences beyond the trained lengths and joined test sentences.
 
-    name: str
-    kind: str
-    parts: int  # sentences joined to one
-    src: list[str]
-    references: list[str]
-    hypotheses: list[str]
-
-
-class Extrapolation(TypedDict):
-    """Translations of each set, and the width of the beam."""
-
-    beam: int
-    sets: list[TranslatedSet]
-
-
-def measure(run: LoadedRun) -> Extrapolation:
-    """Translate, by the run's own search, grammar sentences beyond the trained lengths and joined test sentences."""
+    Each of the ``sets`` has its ``name`` and ``kind``, the number of sentences joined to one (``parts``), and texts.
+    """
     options = run.search_options()
     sets = generated(run) + joined(run.src, run.references)
     for each in sets:
@@ -44,41 +28,29 @@ def measure(run: LoadedRun) -> Extrapolation:
     return {"beam": options.beam, "sets": sets}
 
 
-def generated(run: LoadedRun) -> list[TranslatedSet]:
+def generated(run: LoadedRun) -> list[Record]:
     """Sentences longer than the longest of the grammar's corpus; none for another corpus."""
     data = run.config.data
     if data.source != "grammar":
         return []
-    sets: list[TranslatedSet] = []
+    sets = []
     for first in range(data.grammar.max_words + 1, data.grammar.max_words + 3 * SPAN, SPAN):
         rng = random.Random(f"extrapolation/{first}")
         pairs = [grammar.sentence(rng, first + n % SPAN) for n in range(SENTENCES)]
         english, german = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
         src, references = (english, german) if data.src == "en" else (german, english)
-        sets.append(
-            {
-                "name": f"{first}–{first + SPAN - 1} words",
-                "kind": "grammar",
-                "parts": 1,
-                "src": src,
-                "references": references,
-                "hypotheses": [],
-            }
-        )
+        name = f"{first}–{first + SPAN - 1} words"
+        sets.append({"name": name, "kind": "grammar", "parts": 1, "src": src, "references": references})
     return sets
 
 
-def joined(src: Sequence[str], references: Sequence[str]) -> list[TranslatedSet]:
+def joined(src: Sequence[str], references: Sequence[str]) -> list[Record]:
     """Test sentences joined two, three and four at a time, in a fixed random order."""
     rng = random.Random("joined")
-    keys = [rng.random() for _ in src]
-    order = sorted(range(len(src)), key=keys.__getitem__)
-    sets: list[TranslatedSet] = []
+    order = sorted(range(len(src)), key=lambda n: rng.random())
+    sets = []
     for parts in JOINED:
         groups = [order[n * parts : (n + 1) * parts] for n in range(min(SENTENCES, len(src) // parts))]
         texts, wanted = ([" ".join(side[n] for n in group) for group in groups] for side in (src, references))
-        name = f"{parts} joined"
-        sets.append(
-            {"name": name, "kind": "joined", "parts": parts, "src": texts, "references": wanted, "hypotheses": []}
-        )
+        sets.append({"name": f"{parts} joined", "kind": "joined", "parts": parts, "src": texts, "references": wanted})
     return sets

@@ -11,17 +11,16 @@ import random
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seq2seq.analysis.loaded_run import Record
 from seq2seq.analysis.sampling import SEED
 from seq2seq.config.schema import PAD, UNK
-from seq2seq.data.batches import batched, collate
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Links, most_attended, word_attention
-from seq2seq.evaluation.evaluate import evaluating
 from seq2seq.evaluation.words import Pair, Words, is_punctuation
 
 POSITIONS = 500  # target tokens at which source words are masked
@@ -32,37 +31,6 @@ class Position(NamedTuple):
 
     sentence: int
     token: int
-
-
-class Change(TypedDict):
-    """Mean change of a log-probability, in nats."""
-
-    change: float
-    standard_error: float | None  # None for a single position
-
-
-class Effect(Change):
-    """The effect of masking one word at each position."""
-
-    prediction_changes: float  # share of positions with another argmax
-
-
-class Effects(TypedDict, total=False):
-    """Effects on the reference's tokens; ``positions`` alone if there is none."""
-
-    positions: int
-    log_probability: float  # mean, with nothing masked
-    word: Effect  # of masking the word in question
-    random: Effect  # of masking another word
-    difference: Change  # of the first less the second
-
-
-class Masking(TypedDict, total=False):
-    """Effects of masking two words, and the number of positions drawn."""
-
-    drawn: int
-    attended: Effects  # the word that this model attends to most; only with attention
-    gold: Effects  # the word that the gold alignment links, the same for all models; only with gold
 
 
 def draw_positions(pairs: Sequence[Pair]) -> list[Position]:
@@ -89,22 +57,6 @@ def attended_words(pair: Pair, attention: Tensor, positions: Sequence[Position])
     return {position: choice[position.token] for position in positions if choice[position.token] >= 0}
 
 
-def masking(
-    translator: Translator,
-    pairs: Sequence[Pair],
-    positions: Sequence[Position],
-    attended: dict[Position, int] | None,
-    links: Sequence[Links] | None,
-) -> Masking:
-    """Measure the effects of masking the attended and the gold-aligned source word at each position."""
-    found: Masking = {"drawn": len(positions)}
-    if attended is not None:
-        found["attended"] = compare(translator, pairs, attended)
-    if links is not None:
-        found["gold"] = compare(translator, pairs, aligned(pairs, positions, links))
-    return found
-
-
 def aligned(pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links]) -> dict[Position, int]:
     """The source word that the gold links to each token's word, where it is the only one and has tokens."""
     words = {}
@@ -124,41 +76,34 @@ def control(side: Words, word: int, position: Position) -> int:
     return min(others, key=lambda other: abs(sizes[other] - sizes[word]))
 
 
-def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position, int]) -> Effects:
-    """Effects of masking the given word of each position, and of masking its control."""
+def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position, int]) -> Record:
+    """Effects of masking the given word of each position (``word``), and of masking its control (``random``).
+
+    An effect is the mean change of the log-probability (nats) of the reference's token, and the share of positions with
+    another argmax; ``difference`` is the first change less the second. A single position has no standard error.
+    """
     if not words:
         return {"positions": 0}
     sources: list[list[int]] = []
     for position, word in words.items():
-        pair = pairs[position.sentence]
-        sources += [masked(pair, mask) for mask in (None, word, control(pair.src, word, position))]
+        src_ids, _, src, _ = pairs[position.sentence]
+        for mask in (-1, word, control(src, word, position)):  # -1 masks nothing
+            sources.append([UNK if of == mask else token for token, of in zip(src_ids, src.of_token, strict=True)])
     targets = [pairs[p.sentence].tgt_ids[: p.token + 1] for p in words for _ in range(3)]
     log_probs, argmaxes = predict(translator, sources, targets)
-    base, changes, effects = log_probs[::3], [], []
-    for arm in (1, 2):
-        changes.append([new - old for new, old in zip(log_probs[arm::3], base, strict=True)])
+    record: Record = {"positions": len(words), "log_probability": statistics.fmean(log_probs[::3])}
+    changes = []
+    for arm, name in ((1, "word"), (2, "random")):
+        changes.append([new - old for new, old in zip(log_probs[arm::3], log_probs[::3], strict=True)])
         other = [new != old for new, old in zip(argmaxes[arm::3], argmaxes[::3], strict=True)]
-        effect: Effect = {**_mean(changes[-1]), "prediction_changes": statistics.fmean(other)}
-        effects.append(effect)
-    return {
-        "positions": len(words),
-        "log_probability": statistics.fmean(base),
-        "word": effects[0],
-        "random": effects[1],
-        "difference": _mean([one - other for one, other in zip(*changes, strict=True)]),
-    }
+        record[name] = {**_mean(changes[-1]), "prediction_changes": statistics.fmean(other)}
+    record["difference"] = _mean([one - other for one, other in zip(*changes, strict=True)])
+    return record
 
 
-def _mean(values: Sequence[float]) -> Change:
+def _mean(values: Sequence[float]) -> Record:
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     return {"change": statistics.fmean(values), "standard_error": error}
-
-
-def masked(pair: Pair, word: int | None) -> list[int]:
-    """The source ids with a word's tokens replaced by UNK."""
-    if word is None:
-        return pair.src_ids
-    return [UNK if of == word else token for token, of in zip(pair.src_ids, pair.src.of_token, strict=True)]
 
 
 def predict(
@@ -167,10 +112,9 @@ def predict(
     """For the last token of each target: its log-probability after the tokens before it, and the argmax there."""
     [model] = translator.models
     log_probs, argmaxes = [0.0] * len(sources), [0] * len(sources)
-    for rows in batched([max(len(src), len(tgt)) for src, tgt in zip(sources, targets, strict=True)]):
-        batch = collate([sources[n] for n in rows], [targets[n] for n in rows]).to(translator.device)
+    for rows, batch in translator.teacher_forcing_batches(sources, targets):
         last = (batch.tgt_out != PAD).sum(1, keepdim=True) - 1
-        with evaluating([model]), torch.inference_mode(), translator.autocast():
+        with torch.inference_mode(), translator.autocast():
             hidden = model(batch.src, batch.tgt_in).hidden
             hidden = hidden.gather(1, last[..., None].expand(-1, -1, hidden.shape[2])).squeeze(1)
             predicted = model.logits(hidden).float().log_softmax(-1)

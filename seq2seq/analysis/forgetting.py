@@ -6,28 +6,19 @@ Knows texts, word alignments and teacher forcing; no architecture.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TypedDict
 
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import token_log_probs
 from seq2seq.evaluation.words import splitter
 
 
-class Forgetting(TypedDict):
-    """Rows of [source words, place, target tokens, sum of their negative log-probabilities, correct argmaxes].
-
-    The place is the index of the aligned source word, the mean of several; None for tokens without an aligned word,
-    such as EOS.
-    """
-
-    rows: list[tuple[int, int | None, int, float, int]]  # a tuple is a list in JSON
-
-
-def measure(run: LoadedRun) -> Forgetting:
+def measure(run: LoadedRun) -> Record:
     """Sum over target tokens of the references by source length and place of the aligned word.
 
-    Words are aligned by ``run.links``; without them there are no rows.
+    Words are aligned by ``run.links``; without them there are no rows. A row is [source words, place, target tokens,
+    sum of their negative log-probabilities, correct argmaxes]. The place is the index of the aligned source word, the
+    mean of several; None for tokens without an aligned word, such as EOS.
 
     Raises:
         UserError: not one alignment for each test sentence.

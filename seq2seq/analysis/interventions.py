@@ -7,31 +7,15 @@ from __future__ import annotations
 
 import functools
 import random
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.analysis.sampling import evenly
 from seq2seq.models.interface import AttentionOverride
 
 SENTENCES = 200  # translated under each intervention
-
-
-class Translated(TypedDict):
-    """Translations under one intervention, which ``attention`` names."""
-
-    attention: str
-    hypotheses: list[str]
-
-
-class Interventions(TypedDict):
-    """Translations of the test ``sentences`` with these indices; a model without attention has one row."""
-
-    search: str
-    sentences: list[int]
-    rows: list[Translated]
 
 
 def uniform(weights: Tensor, mask: Tensor) -> Tensor:
@@ -62,19 +46,19 @@ def cycle(length: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-INTERVENTIONS: dict[str, AttentionOverride | None] = {
-    "trained": None,
-    "uniform": uniform,
-    "last": last,
-    "shuffled": shuffled,
-}
+INTERVENTIONS: dict[str, AttentionOverride | None]
+INTERVENTIONS = {"trained": None, "uniform": uniform, "last": last, "shuffled": shuffled}
 
 
-def measure(run: LoadedRun) -> Interventions:
-    """Translate greedily with the trained attention weights and with each replacement."""
+def measure(run: LoadedRun) -> Record:
+    """Translate greedily with the trained attention weights and with each replacement.
+
+    ``sentences`` are indices in the test. A row has ``hypotheses`` under one intervention, which ``attention`` names; a
+    model without attention has one row.
+    """
     chosen = evenly(run.src, SENTENCES)
     options = run.search_options(beam=1)
-    rows: list[Translated] = []
+    rows = []
     for name, override in INTERVENTIONS.items():
         if override is None or run.config.model.decoder.attention_maps:
             with run.model.overridden_attention(override):

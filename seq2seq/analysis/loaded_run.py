@@ -18,6 +18,9 @@ from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.loading import load, saved_split, unzip
 from seq2seq.runs.run import Run, find
 
+Record = dict[str, Any]
+"""What a measurement finds, as JSON data. The ``measure`` of each file says what its keys hold."""
+
 
 @dataclass(frozen=True)
 class LoadedRun:

@@ -11,10 +11,9 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -28,7 +27,7 @@ from seq2seq.analysis import (
     probe,
     search_errors,
 )
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, read_gold
 from seq2seq.evaluation.words import splitter
@@ -36,11 +35,10 @@ from seq2seq.runs.run import Run, find
 from seq2seq.system.files import read_json, write_atomically
 
 VERSION = 1  # to be raised whenever a measurement changes, so that older records are made anew
-Record = TypeVar("Record", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True)
-class Measurement(Generic[Record]):
+class Measurement:
     """A question to a finished run: the function that answers it, and the file with the record."""
 
     name: str
@@ -73,10 +71,9 @@ SEARCH = Measurement("search", search_errors.measure)
 COST = Measurement("cost", cost.measure)
 EXPLORER = Measurement("explorer", explorer.measure)
 
-ALL: tuple[Measurement[Any], ...] = (
-    INTERVENTIONS, ATTENTION, FORGETTING, PROBE, EXTRAPOLATION, SEARCH, COST, EXPLORER,
-)  # fmt: skip
-MEASUREMENTS: dict[str, Measurement[Any]] = {each.name: each for each in ALL}
+MEASUREMENTS = {
+    each.name: each for each in (INTERVENTIONS, ATTENTION, FORGETTING, PROBE, EXTRAPOLATION, SEARCH, COST, EXPLORER)
+}
 
 
 def missing(run: Run, links: Path | None = None, gold: bool = False) -> list[str]:

@@ -14,13 +14,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from seq2seq import grammar
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
@@ -32,21 +31,6 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # ridge penalties, of which the best on th
 BINS = 5  # of a word's place in its sentence
 
 
-class Probe(TypedDict):
-    """Recall of the probe on the test. Rows are [source words of the sentences, words asked for, words found]."""
-
-    vector: str  # "bottleneck" where all that the decoder knows of the source passes through it, else "summary"
-    units: int
-    fitted_on: int  # sentences
-    asked: list[str]
-    recall: float
-    control_recall: float
-    selectivity: float
-    rows: list[list[int]]
-    control: list[list[int]]
-    places: list[list[int]]  # [source words, fifth of the sentence, words asked for, found], of words that occur once
-
-
 @dataclass(frozen=True)
 class Examples:
     """Sentences that the probe is fitted or tested on."""
@@ -56,8 +40,13 @@ class Examples:
     present: Tensor  # (N, W), which words each sentence has
 
 
-def measure(run: LoadedRun) -> Probe:
-    """Fit the probe on training text and test it, on the test sentences and on the control task."""
+def measure(run: LoadedRun) -> Record:
+    """Fit the probe on training text and test it, on the test sentences and on the control task.
+
+    The ``vector`` is the "bottleneck" where all that the decoder knows of the source passes through it. ``rows`` and
+    those of the ``control`` are [source words of the sentences, words asked for, words found]; ``places``
+    [source words, fifth of the sentence, words asked for, words found], of words that occur once.
+    """
     text = fitting_text(run)
     asked = frequent(text)
     sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]
@@ -95,9 +84,6 @@ def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
     return [[length, *row] for length, row in sorted(rows.items())]
 
 
-# --------------------------------------------------------------------------------------------------------- words
-
-
 def normal(line: str) -> list[str]:
     """Words in lower case, without the punctuation around them."""
     return [re.sub(r"^\W+|\W+$", "", word).casefold() for word in line.split()]
@@ -123,33 +109,24 @@ def frequent(lines: Sequence[str]) -> dict[str, int]:
     return {word: number for number, word in enumerate(kept[:ASKED])}
 
 
-# ------------------------------------------------------------------------------------------------------- vectors
-
-
-@torch.inference_mode()
-def _vector(translator: Translator, src: Tensor) -> Tensor:
-    """The decoder's bottleneck (B, C), or the encoder's sentence vector if the decoder has none."""
-    model = translator.models[0]
-    with translator.autocast():
-        memory = model.encode(src.to(translator.device))
-        narrow = model.decoder.bottleneck(memory)
-    return (memory.sentence_vector if narrow is None else narrow).float().cpu()
-
-
 def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]) -> Examples:
-    """Encode lines to vectors, and look up which of the words they have."""
+    """Encode lines to vectors, and look up which of the words they have.
+
+    A vector is the decoder's bottleneck, or the encoder's sentence vector if the decoder has none.
+    """
     words = [normal(line) for line in lines]
     present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
     encoded = translator.subwords.encode_src(lines)
-    vectors: list[Tensor] = [torch.empty(0)] * len(lines)
+    [model] = translator.models
+    vectors: dict[int, Tensor] = {}
     for rows in batched([len(ids) for ids in encoded]):
-        found = _vector(translator, torch.from_numpy(pad([encoded[n] for n in rows])))
-        for n, vector in zip(rows, found, strict=True):
-            vectors[n] = vector
-    return Examples([len(each) for each in words], torch.stack(vectors), present)
-
-
-# --------------------------------------------------------------------------------------------------------- probe
+        src = torch.from_numpy(pad([encoded[n] for n in rows])).to(translator.device)
+        with torch.inference_mode(), translator.autocast():
+            memory = model.encode(src)
+            narrow = model.decoder.bottleneck(memory)
+        found = memory.sentence_vector if narrow is None else narrow
+        vectors |= zip(rows, found.float().cpu(), strict=True)
+    return Examples([len(each) for each in words], torch.stack([vectors[n] for n in range(len(lines))]), present)
 
 
 def deal(sentences: Examples) -> Examples:

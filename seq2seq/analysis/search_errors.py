@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TypedDict
 
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.analysis.sampling import evenly
 from seq2seq.data.files import lines
 from seq2seq.evaluation.evaluate import reference_likelihood
@@ -20,51 +19,27 @@ OUTCOMES = ("higher", "lower", "same")
 PENALTIES = ("none", "gnmt")  # with the usual beam
 
 
-class Searched(TypedDict):
-    """Translations of one search, and its seconds."""
+def measure(run: LoadedRun) -> Record:
+    """Translate validation sentences by each search, and compare test translations with their references.
 
-    beam: int
-    length_penalty: str
-    seconds: float
-    hypotheses: list[str]
-
-
-class SearchErrors(TypedDict):
-    """Rows of translations of the same ``sentences`` (indices) of the split."""
-
-    split: str
-    sentences: list[int]
-    src: list[str]
-    references: list[str]
-    rows: list[Searched]
-    preference: dict[str, dict[str, float]]  # shares of OUTCOMES, by "total" and by "average" log-probability
-
-
-def measure(run: LoadedRun) -> SearchErrors:
-    """Translate validation sentences by each search, and compare test translations with their references."""
+    ``sentences`` are indices in the split; a row has the translations and the seconds of one search.
+    """
     chosen = evenly(run.valid[0], SENTENCES)
     src, references = ([side[n] for n in chosen] for side in run.valid)
     searches = [(beam, "average") for beam in BEAMS] + [(USUAL_BEAM, penalty) for penalty in PENALTIES]
-    rows: list[Searched] = []
+    rows = []
     for beam, penalty in searches:
-        options = run.search_options(beam=beam, length_penalty=penalty)
         started = time.perf_counter()
-        found = run.translator.translate(src, options)
+        found = run.translator.translate(src, run.search_options(beam=beam, length_penalty=penalty))
         seconds = time.perf_counter() - started
         hypotheses = [best[0].text for best in found]
         rows.append({"beam": beam, "length_penalty": penalty, "seconds": seconds, "hypotheses": hypotheses})
-    return {
-        "split": "valid",
-        "sentences": chosen,
-        "src": src,
-        "references": references,
-        "rows": rows,
-        "preference": preference(run),
-    }
+    texts = {"src": src, "references": references}
+    return {"split": "valid", "sentences": chosen, **texts, "rows": rows, "preference": preference(run)}
 
 
 def preference(run: LoadedRun) -> dict[str, dict[str, float]]:
-    """Compare the log-probability of each test translation with that of its reference.
+    """Compare the log-probability of each test translation with that of its reference: shares of ``OUTCOMES``.
 
     Where it is ``higher``, no better search would have found the reference (a model error); where it is ``lower``, the
     search has missed a sentence that the model prefers (a search error); where both are the ``same`` text, neither.
@@ -72,7 +47,7 @@ def preference(run: LoadedRun) -> dict[str, dict[str, float]]:
     """
     folder = run.run.evaluation("test")
     own, scored = (list(lines(str(folder / name))) for name in ("hypotheses.txt", "log_probability.txt"))
-    _, found = reference_likelihood(run.translator, run.src, own, lambda count: None)
+    _, found = reference_likelihood(run.translator, run.src, own)
     sizes = [map(len, run.translator.subwords.encode_tgt(side)) for side in (own, run.references)]
     counts = {"total": Counter[str](), "average": Counter[str]()}
     for text, wanted, ours, theirs, *tokens in zip(own, run.references, found, map(float, scored), *sizes, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config.schema import DecodeConfig
-from seq2seq.data.batches import batched, pad
+from seq2seq.data.batches import Batch, batched, collate, pad
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
@@ -69,6 +69,13 @@ class Translator:
                     results[n] = [self._translation(next(texts), encoded[n], h) for h in hypotheses]
                 done(len(batch))
         return results
+
+    def teacher_forcing_batches(
+        self, src: Sequence[list[int]], tgt: Sequence[list[int]]
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """Pairs of token ids as batches on the device, long pairs first, each with the indices of its pairs."""
+        for rows in batched([max(map(len, pair)) for pair in zip(src, tgt, strict=True)]):
+            yield rows, collate([src[n] for n in rows], [tgt[n] for n in rows]).to(self.device)
 
     def _translation(self, text: str, src: list[int], hypothesis: Hypothesis) -> Translation:
         maps = hypothesis.attention

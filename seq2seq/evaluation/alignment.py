@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,26 +24,14 @@ STATES = ("before", "after")
 """A target token is explained by the step that predicts it (row i), or by the step that reads it (row i + 1)."""
 
 
-# ------------------------------------------------------------------------------------------ attention to links
-
-
-class MapName(TypedDict, total=False):
-    """``map``: name of an evaluated map; layer and head, from 1, unless it is the mean."""
-
-    map: str
-    layer: int
-    head: int
-
-
-def map_names(maps: Sequence[tuple[int, int]]) -> list[MapName]:
-    """Names of the M evaluated maps.
+def map_names(maps: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Names of the M evaluated maps (``map``), with layer and head, from 1, unless it is the mean.
 
     Args:
         maps: layer and head of each of the model's maps (``DecoderConfig.attention_maps``).
     """
-    mean: MapName = {"map": "mean"}
     several = maps if len(maps) > 1 else ()
-    return [mean, *(MapName(map=f"layer {n} head {k}", layer=n, head=k) for n, k in several)]
+    return [{"map": "mean"}, *({"map": f"layer {n} head {k}", "layer": n, "head": k} for n, k in several)]
 
 
 def word_attention(attention: Tensor, tgt: Words, src: Words) -> Tensor:
@@ -84,9 +72,6 @@ def most_attended(weights: Tensor) -> Tensor:
 def links_of(choice: Tensor) -> Links:
     """Source words (I) as ``most_attended`` gives them, to links."""
     return {(source, target) for target, source in enumerate(choice.tolist()) if source >= 0}
-
-
-# --------------------------------------------------------------------------------------------------------- gold
 
 
 class Gold(NamedTuple):
@@ -138,27 +123,7 @@ def read_gold(path: str, src: Sequence[list[str]], tgt: Sequence[list[str]], one
     return gold
 
 
-# ---------------------------------------------------------------------------------------------------- agreement
-
-
-class Agreement(TypedDict):
-    """Alignment error rate, precision and recall, from 0 to 1."""
-
-    aer: float
-    precision: float
-    recall: float
-
-
-class MapAgreement(MapName, Agreement):
-    """Agreement of one map in one of ``STATES``, on all target words and on those that are not punctuation."""
-
-    state: str
-    aer_words: float
-    precision_words: float
-    recall_words: float
-
-
-def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> Agreement:
+def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> dict[str, float]:
     """AER, precision and recall over a corpus (Och and Ney 2003, equations 22 to 24); 0 where undefined."""
     total = sum(map(len, found))
     sure = sum(len(pair.sure) for pair in gold)
@@ -172,9 +137,9 @@ def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> Agreement:
 
 
 def agreements(
-    choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[MapName]
-) -> list[MapAgreement]:
-    """Agreement of each of the maps named (the first of M) in each of ``STATES``.
+    choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Agreement of each of the maps named (the first of M) in each of ``STATES``, with and without punctuation.
 
     Args:
         choices: for each pair the attended source words (2, M, I), as ``most_attended`` gives them.
@@ -186,19 +151,10 @@ def agreements(
         return [{link for link in pair if link[1] in kept} for pair, kept in zip(links, real, strict=True)]
 
     real_gold = list(map(Gold, only([g.sure for g in gold]), only([g.possible for g in gold])))
-    rows: list[MapAgreement] = []
+    rows = []
     for n, name in enumerate(names):
         for k, state in enumerate(STATES):
             found = [links_of(choice[k, n]) for choice in choices]
-            words = agreement(only(found), real_gold)
-            rows.append(
-                {
-                    **name,
-                    "state": state,
-                    **agreement(found, gold),
-                    "aer_words": words["aer"],
-                    "precision_words": words["precision"],
-                    "recall_words": words["recall"],
-                }
-            )
+            words = {f"{key}_words": value for key, value in agreement(only(found), real_gold).items()}
+            rows.append({**name, "state": state, **agreement(found, gold), **words})
     return rows

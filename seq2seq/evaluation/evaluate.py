@@ -16,7 +16,6 @@ from typing import Any
 from torch import nn
 
 from seq2seq.config.schema import DecodeConfig
-from seq2seq.data.batches import batched, collate
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.lengths import by_thirds
@@ -100,11 +99,14 @@ def evaluate(
 
 
 def reference_likelihood(
-    translator: Translator, src: Sequence[str], references: Sequence[str], done: Callable[[int], None]
+    translator: Translator,
+    src: Sequence[str],
+    references: Sequence[str],
+    done: Callable[[int], None] = lambda count: None,
 ) -> tuple[Likelihood, list[float]]:
     """Scores of the references under teacher forcing, and the log-probability (nats) of each reference."""
     tokens = token_log_probs(translator, src, references, done)
-    log_probability = [sum(log_probs) for log_probs, _ in tokens]
+    log_probability = [-sum(-each for each in log_probs) for log_probs, _ in tokens]  # -0.0 for a certain sentence
     nll, count = -sum(log_probability), sum(len(is_argmax) for _, is_argmax in tokens)
     likelihood: Likelihood = {
         "nll": nll / max(count, 1),
@@ -127,16 +129,14 @@ def token_log_probs(
     Args:
         done: called with 0 after each batch, so that it may stop the evaluation.
     """
-    encoded = list(zip(translator.subwords.encode_src(src), translator.subwords.encode_tgt(references), strict=True))
-    scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(encoded)
-    for rows in batched([max(map(len, pair)) for pair in encoded]):
-        batch = collate([encoded[n][0] for n in rows], [encoded[n][1] for n in rows]).to(translator.device)
+    targets = translator.subwords.encode_tgt(references)
+    scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(targets)
+    for rows, batch in translator.teacher_forcing_batches(translator.subwords.encode_src(src), targets):
         with translator.autocast():
             predicted = teacher_forced_log_probs(translator.models, batch.src, batch.tgt_in)
         picked = predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)
         is_argmax = predicted.argmax(-1) == batch.tgt_out
         for n, row, hits in zip(rows, picked.tolist(), is_argmax.tolist(), strict=True):
-            length = len(encoded[n][1])
-            scores[n] = (row[:length], hits[:length])
+            scores[n] = (row[: len(targets[n])], hits[: len(targets[n])])
         done(0)
     return scores

@@ -10,18 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric, check_pairing, ratio
+from seq2seq.evaluation.metrics import TextMetric, ratio
 
 NGRAM = 3  # words that are repeated together
 SHORT = 0.8  # of the reference's words: below it something was left out
-WORD = re.compile(r"\w+(?:[-'’.,]\w+)*")
-
-
-def words(line: str) -> list[str]:
-    """The words of a line without the punctuation around them; numbers keep their points and commas."""
-    return WORD.findall(line)
+words = re.compile(r"\w+(?:[-'’.,]\w+)*").findall
+"""The words of a line without the punctuation around them; numbers keep their points and commas."""
 
 
 def repeats(hypothesis: str, reference: str) -> bool:
@@ -62,16 +56,13 @@ class FailureRate(TextMetric):
 
     count: Callable[[str, str, str], tuple[int, int]]  # source, hypothesis, reference to failures and occasions
 
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
-    ) -> SufficientStatistics:
-        """Failures and occasions (N, 2) in each sentence."""
-        check_pairing(hypotheses, references)
-        if src is None:
-            assert not self.needs_source
-            src = [""] * len(references)
-        rows = [self.count(*sentence) for sentence in zip(src, hypotheses, references, strict=True)]
-        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+    def rows(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None
+    ) -> Sequence[tuple[int, int]]:
+        """Failures and occasions in each sentence."""
+        assert src is not None or not self.needs_source
+        sources = [""] * len(references) if src is None else src
+        return [self.count(*sentence) for sentence in zip(sources, hypotheses, references, strict=True)]
 
 
 def _rate(

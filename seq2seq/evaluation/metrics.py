@@ -54,10 +54,18 @@ class Metric:
         return str(scores[f"{self.key}_signature"])
 
 
+@dataclass(frozen=True, kw_only=True)
 class TextMetric(Metric, ABC):
     """A metric of texts alone."""
 
+    width: int = 2  # k
+
     @abstractmethod
+    def rows(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None
+    ) -> Sequence[Sequence[float]]:
+        """The ``width`` statistics of each hypothesis. Arguments as in ``statistics``."""
+
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
     ) -> SufficientStatistics:
@@ -70,6 +78,9 @@ class TextMetric(Metric, ABC):
         Raises:
             UserError: not one hypothesis for each reference.
         """
+        check_pairing(hypotheses, references)
+        rows = self.rows(hypotheses, references, language, src)
+        return np.array(rows, dtype=np.float64).reshape(-1, self.width)
 
     def corpus_score(
         self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
@@ -86,16 +97,14 @@ class TextMetric(Metric, ABC):
 class SacreBLEUMetric(TextMetric):
     """A metric of sacreBLEU's; ``corpus_score`` is sacreBLEU's own to the last bit."""
 
-    width: int  # numbers that sacreBLEU keeps of a sentence
     build: Callable[[str], SacreBLEU]  # the target language to sacreBLEU's object
 
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
-    ) -> SufficientStatistics:
-        """Sufficient statistics (N, ``width``) in sacreBLEU's order."""
-        check_pairing(hypotheses, references)
-        rows = self.build(language)._extract_corpus_statistics(list(hypotheses), [list(references)])
-        return np.array(rows, dtype=np.float64).reshape(-1, self.width)
+    def rows(
+        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None
+    ) -> Sequence[Sequence[float]]:
+        """Statistics in sacreBLEU's order."""
+        rows: list[list[float]] = self.build(language)._extract_corpus_statistics(list(hypotheses), [list(references)])
+        return rows
 
     def corpus_score(
         self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
@@ -117,9 +126,6 @@ def check_pairing(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     """Raises ``UserError`` unless there is one hypothesis for each reference: sacreBLEU would cut the longer side."""
     if len(hypotheses) != len(references):
         raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} references: give one for each")
-
-
-# ------------------------------------------------------------------------------------- scores of summed statistics
 
 
 def bleu(sums: SufficientStatistics) -> NDArray[np.float64]:
@@ -172,13 +178,11 @@ def bleu_tokenizer(language: str) -> str:
     return "13a"
 
 
-# --------------------------------------------------------------------------------------------------- the metrics
-
 BLEU = SacreBLEUMetric(
     "bleu", "BLEU", bleu, width=10, build=lambda language: SacreBLEUBLEU(tokenize=bleu_tokenizer(language))
 )
 CHRF = SacreBLEUMetric("chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF())
-TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, width=2, build=lambda _: SacreBLEUTER())
+TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, build=lambda _: SacreBLEUTER())
 NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)  # of sums of nats and of tokens
 MEAN = Metric("mean", "mean", ratio, high=math.inf)
 RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.evaluation.metrics import USUAL, SufficientStatistics, TextMetric
+from seq2seq.evaluation.metrics import USUAL, SufficientStatistics
 from seq2seq.evaluation.statistics import Indices, by_bucket, difference, holm, interval
 
 TESTS = ("p_bootstrap", "p_randomisation")
@@ -44,53 +44,39 @@ def score_systems(
         language: of the target, for the signatures.
     """
     sentences = len(systems[0].statistics[USUAL[0].label][0])
-    everything = np.arange(sentences)
-    buckets = by_bucket(lengths, edges) if lengths else []
+    overall = _figures(systems, np.arange(sentences))
     by_length: list[Row] = [
         {
             "words": bucket.name,
             "sentences": len(bucket.indices),
             "small": bucket.small,
-            "systems": _scored(systems, bucket.indices),
-            "differences": _compared(systems, bucket.indices),
+            **_figures(systems, bucket.indices),
         }
-        for bucket in buckets
+        for bucket in (by_bucket(lengths, edges) if lengths else [])
     ]
-    overall = _compared(systems, everything)
-    _correct(overall)
+    _correct(overall["differences"])
     _correct([row for bucket in by_length for row in bucket["differences"]])
     return {
         "sentences": sentences,
-        "systems": _scored(systems, everything),
-        "differences": overall,
+        **overall,
         "by_length": by_length,
         "signatures": {metric.label: metric.signature(language) for metric in USUAL},
     }
 
 
-def _scored(systems: Sequence[System], chosen: Indices) -> list[Row]:
-    rows = []
-    for system in systems:
-        row: Row = {"system": system.name, "files": system.files}
-        for metric in USUAL:
-            counts = [seed[chosen] for seed in system.statistics[metric.label]]
-            seeds = [float(metric.score(seed.sum(0))) for seed in counts]
-            row[metric.label] = {**asdict(interval(counts, metric)), "seeds": seeds}
-        rows.append(row)
-    return rows
-
-
-def _compared(systems: Sequence[System], chosen: Indices) -> list[Row]:
-    """The difference of each pair of systems in each metric."""
-
-    def of(system: System, metric: TextMetric) -> list[SufficientStatistics]:
-        return [seed[chosen] for seed in system.statistics[metric.label]]
-
-    return [
-        {"a": a.name, "b": b.name, "metric": metric.label, **asdict(difference(of(a, metric), of(b, metric), metric))}
-        for metric in USUAL
-        for a, b in itertools.combinations(systems, 2)
-    ]
+def _figures(systems: Sequence[System], chosen: Indices) -> Row:
+    """Scores of each of the systems, and differences of each pair of them, in each metric."""
+    scored: list[Row] = [{"system": system.name, "files": system.files} for system in systems]
+    differences = []
+    for metric in USUAL:
+        selected = [[seed[chosen] for seed in system.statistics[metric.label]] for system in systems]
+        for row, own in zip(scored, selected, strict=True):
+            seeds = [float(metric.score(seed.sum(0))) for seed in own]
+            row[metric.label] = {**asdict(interval(own, metric)), "seeds": seeds}
+        for (a, one), (b, other) in itertools.combinations(zip(systems, selected, strict=True), 2):
+            pair = {"a": a.name, "b": b.name, "metric": metric.label}
+            differences.append({**pair, **asdict(difference(one, other, metric))})
+    return {"systems": scored, "differences": differences}
 
 
 def _correct(rows: Sequence[Row]) -> None:

@@ -85,11 +85,6 @@ class Onset:
     from_start: bool  # worse at every length
     covers: Covers
 
-    @property
-    def never(self) -> bool:
-        """Whether the system is worse at no length for good."""
-        return self.length is None
-
 
 # ----------------------------------------------------------------------------------------------------- bootstrap
 
@@ -284,11 +279,9 @@ def growth(
     a: System, b: System, short: Sequence[int] | Indices, long: Sequence[int] | Indices, metric: Metric
 ) -> Estimate:
     """The difference ``a`` less ``b`` on long sentences less that on short ones (no sentence is both)."""
-    groups = []
     of_short = _bootstrap_scores([[each[short] for each in system] for system in (a, b)], metric, DRAWS)
     of_long = _bootstrap_scores([[each[long] for each in system] for system in (a, b)], metric, DRAWS, seed=SEED + 1)
-    for sign, on_long, on_short in zip((1, -1), of_long, of_short, strict=True):
-        groups.append(sign * (on_long[0] - on_short[0]))
+    groups = [of_long[0][0] - of_short[0][0], of_short[1][0] - of_long[1][0]]
     reach = 2 * (metric.high - metric.low)
     return _Spread.of(groups, min(len(short), len(long))).estimate(-reach, reach)
 

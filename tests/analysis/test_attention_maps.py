@@ -20,7 +20,7 @@ from seq2seq.config.schema import BOS, PAD, UNK, Config, DataConfig, ModelConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.alignment import Links, MapName
+from seq2seq.evaluation.alignment import Links
 from seq2seq.evaluation.words import encode_pairs, words_of_tokens
 from seq2seq.models.interface import DecoderOutput, Seq2Seq
 from seq2seq.runs.run import Run
@@ -84,7 +84,7 @@ def diagonal(lines: Sequence[str]) -> list[Links]:
     return [{(n, n) for n in range(len(line.split()))} for line in lines]
 
 
-MEAN: list[MapName] = [{"map": "mean"}]
+MEAN = [{"map": "mean"}]
 VALID = (["", *LINES], ["", *LINES])
 
 

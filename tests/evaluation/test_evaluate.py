@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.config.schema import BOS, PAD, DecodeConfig
+from seq2seq.config.schema import BOS, EOS, PAD, DecodeConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
@@ -159,6 +159,19 @@ def test_what_is_saved_can_be_read_line_by_line(
     values = [float(line) for line in (tmp_path / "log_probability.txt").read_text().split()]
     assert values == pytest.approx(found.log_probability, abs=1e-6)
     assert json.loads((tmp_path / "scores.json").read_text()) == found.scores
+
+
+def test_a_certain_reference_is_saved_with_the_sign_that_it_always_had(
+    lstm: Translator, text: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    """The log-probability is the negative of a sum of negative log-probabilities: of zeros, it is -0."""
+    with torch.no_grad():
+        lstm.models[0].output.weight.zero_()
+        lstm.models[0].output.bias.fill_(-1e9)[EOS] = 0.0
+    evaluate(lstm, ["a", "b"], ["", "ein Haus"], "de", GREEDY).save(tmp_path)
+    certain, impossible = (tmp_path / "log_probability.txt").read_text().splitlines()
+    assert certain == "-0.000000"
+    assert float(impossible) < -1e8
 
 
 def test_a_diverged_model_is_evaluated_to_nan_not_to_a_crash(

@@ -323,7 +323,7 @@ def test_the_onset_is_found_where_it_was_put() -> None:
     assert found.length == pytest.approx(22, abs=0.5)
     assert found.low <= found.length <= found.high
     assert found.high - found.low < 1  # the gap has no noise but that of lengths within a window
-    assert not found.never and not found.from_start
+    assert found.length is not None and not found.from_start
 
 
 def test_a_dip_that_passes_is_no_onset() -> None:
@@ -338,7 +338,7 @@ def test_behind_from_the_start_never_and_only_in_the_middle() -> None:
     assert (everywhere.length, everywhere.low, everywhere.high, everywhere.from_start) == (3, 3, 3, True)
     for rate_of in (lambda length: 99, lambda length: 101, lambda length: 100 - 50 * (10 < length < 40)):
         found = onset(PERFECT, [falling(rate_of)], LENGTHS, MEAN)
-        assert (found.length, found.low, found.high, found.never) == (None, None, None, True)
+        assert (found.length, found.low, found.high) == (None, None, None)
 
 
 def test_an_onset_that_might_as_well_not_be_has_no_upper_end() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.analysis.extrapolation import TranslatedSet
+from seq2seq.analysis.loaded_run import Record
 from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
@@ -23,7 +23,7 @@ def extrapolation(data: ReportData) -> Section:
     """BLEU and output length on sentences longer than any in training."""
     rows: list[Row] = []
     for group in data.groups:
-        sets: dict[str, list[TranslatedSet]] = defaultdict(list)
+        sets: dict[str, list[Record]] = defaultdict(list)
         for found in group.measured(EXTRAPOLATION):
             for each in found["sets"]:
                 if each["src"]:  # empty where a tiny test has too few sentences to join

@@ -54,7 +54,7 @@ def _length(found: Onset) -> str:
 
 def behind_from(found: Onset) -> str:
     """A phrase for the length from which on a model is behind, after "it is behind X"."""
-    if found.never or found.length is None:
+    if found.length is None:
         return "at no length for good"
     return "from the shortest sentences on" if found.from_start else f"from {_length(found)}"
 
@@ -142,13 +142,13 @@ class Quality:
 
     def _behind_from(self, name: str) -> str:
         found = self.onset[name]
-        if found.never or found.length is None:
+        if found.length is None:
             return f"it does not fall {MARGIN:g} BLEU behind {name} for good at any length seen here"
         if not found.from_start:
             return f"it falls behind {name} from {_length(found)}"
         text = f"it is more than {MARGIN:g} BLEU behind {name} from the shortest sentences on"
         wider = self.widening[name]
-        if wider.never or wider.from_start or wider.length is None:
+        if wider.from_start or wider.length is None:
             return text
         return f"{text}, and the gap is wider than there from {_length(wider)}"
 
