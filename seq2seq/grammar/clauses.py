@@ -26,6 +26,7 @@ from seq2seq.grammar.planning import Planning
 from seq2seq.grammar.predicates import SIMPLE, Plan, VerbWords
 
 TRIES = 60
+SPEAKERS = Pool(("I", "we", "you"), (5, 3, 3))
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Parts:
     thing: NounPhrase | None = None
 
     def add(self, part: Sides) -> list[Word]:
-        """Adds the English words and the relative clause of a part; returns its German words, which go elsewhere."""
+        """Add the English words and the relative clause of a part; return its German words."""
         self.objects += part.en
         self.tail += part.tail
         return part.de
@@ -70,47 +71,33 @@ class Clauses(Planning):
         Raises:
             NoFit: no clause of this size was found.
         """
-        before = self.last_verb
+        before, given = self.last_verb, subject
         for _ in range(TRIES):
             try:
-                return self._clause(size, order, subject, tense, depth, bare, pronoun)
+                subject = given
+                if subject is None and depth == 0 and pronoun:
+                    subject = self._pronoun_subject()
+                kind = self.choose("subject") if subject is None and depth == 0 else "person"
+                noun = subject.noun if subject is not None else self.lexicon.pool(kind).draw(self.rng)
+                verb = self.lexicon.verbs_of(noun).draw(self.rng)
+                if verb.de["infinitive"] == before:
+                    raise NoFit
+                self.last_verb = verb.de["infinitive"]  # so that the relative clauses inside have other verbs
+                plan = self._plan(verb, order, tense, bare, noun)
+                plan.subject, plan.depth = subject, depth
+                self._measure(plan, size)
+                return self._write(plan, size)
             except NoFit:
                 self.last_verb = before
         raise NoFit
 
-    def _clause(
-        self,
-        size: int,
-        order: str,
-        subject: NounPhrase | None,
-        tense: str | None,
-        depth: int,
-        bare: bool,
-        pronoun: bool,
-    ) -> Sides:
-        if subject is None and depth == 0 and pronoun:
-            subject = self._pronoun_subject()
-        if subject is not None:
-            noun = subject.noun
-        else:
-            noun = self.lexicon.pool("person" if depth else self.choose("subject")).draw(self.rng)
-        verb = self.lexicon.verbs_of(noun).draw(self.rng)
-        if verb.de["infinitive"] == self.last_verb:
-            raise NoFit
-        self.last_verb = verb.de["infinitive"]  # so that the relative clauses inside have other verbs
-        plan = self._plan(verb, order, tense, bare, noun)
-        plan.subject, plan.depth = subject, depth
-        self._measure(plan, size)
-        return self._write(plan, size)
-
     def _pronoun_subject(self) -> NounPhrase | None:
-        """A pronoun for somebody mentioned, or I, we, you; None where the subject is to be a noun."""
+        """A pronoun for the antecedent, or I, we or you; None if the subject is to be a noun."""
         referent = self.referent() if self.chance("pronoun") else None
         if referent is None and self.chance("speaker"):
-            referent = self.speaker()
+            name = SPEAKERS.draw(self.rng)
+            referent = NounPhrase([], [], "1s" if name == "I" else "pl", name, "m")
         return self.pronoun_for(referent, "nom") if referent is not None else None
-
-    # ------------------------------------------------------------------------------------------------------- writing
 
     def _write(self, plan: Plan, size: int) -> Sides:
         """The ordered words of a planned clause, both sides."""
@@ -256,11 +243,9 @@ class Clauses(Planning):
             return middle + words.end + parts.tail
         if plan.order == "final":
             return who + middle + self._final(plan, words) + parts.tail
-        if front:
-            opening = [*front, words.finite, *who]
-        else:
-            opening = [*who, words.finite] if plan.order == "main" else [words.finite, *who]
-        return opening + middle + words.end + parts.tail
+        if plan.order == "main" and not front:
+            return [*who, words.finite, *middle, *words.end, *parts.tail]
+        return [*front, words.finite, *who, *middle, *words.end, *parts.tail]
 
     def _remember(self, subject: NounPhrase, thing: NounPhrase | None) -> None:
         """Keep the antecedents of pronouns in the next clause."""

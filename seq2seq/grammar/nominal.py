@@ -12,6 +12,7 @@ from seq2seq.grammar.core import Core, NoFit, NounPhrase, Sides, Slot, Word, sai
 from seq2seq.grammar.entries import Noun, Pool
 
 MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding is hard to read
+LOCATED = ("person", "animal", "thing", "machine", "building", "furniture", "plant")  # "the dog in the garden"
 
 
 class Nominals(Core, ABC):
@@ -62,29 +63,20 @@ class Nominals(Core, ABC):
             raise NoFit
         rest = Slot(slot.case, slot.depth, slot.relative, slot.attach, coordinate=False)
         words = first + self.same("and", "und") + self.noun_phrase(size - first_size - 1, pool, rest, other)
-        return NounPhrase(
-            words.en, words.de, "pl", "they", "p", noun, indefinite=first.indefinite, tail=words.tail
-        )  # fmt: skip
+        indefinite = first.indefinite
+        return NounPhrase(words.en, words.de, "pl", "they", "p", noun, indefinite=indefinite, tail=words.tail)
 
     def _modifiers_of(self, noun: Noun, size: int, slot: Slot) -> Pool[str] | None:
+        """The modifiers that the noun can have with this many words, weighted; None if there are none."""
         lexicon = self.lexicon
-        if noun.kind in lexicon.bare:
-            return None
-        options = {}
-        for name, weight in lexicon.rules["modifier"].items():
-            if name == "genitive":
-                fits = size >= 5 and (noun.kind in lexicon.owned or noun.en in lexicon.relational)
-            elif name == "place":
-                fits = (
-                    size >= 5
-                    and slot.attach
-                    and noun.kind in ("person", "animal", "thing", "machine", "building", "furniture", "plant")
-                )
-            else:
-                fits = slot.relative and slot.depth < MAX_DEPTH and size - 2 <= 14
-            if fits:
-                options[name] = weight
-        return Pool(options, options.values()) if options else None
+        owned = noun.kind in lexicon.owned or noun.en in lexicon.relational
+        possible = {
+            "genitive": size >= 5 and owned,
+            "place": size >= 5 and slot.attach and noun.kind in LOCATED,
+            "relative": slot.relative and slot.depth < MAX_DEPTH and size <= 16,
+        }
+        options = {name: weight for name, weight in lexicon.rules["modifier"].items() if possible[name]}
+        return Pool(options, options.values()) if options and noun.kind not in lexicon.bare else None
 
     def _modified(self, size: int, noun: Noun, slot: Slot, modifier: str) -> NounPhrase:
         least = 2 if modifier == "relative" else 3
@@ -102,7 +94,7 @@ class Nominals(Core, ABC):
 
     @staticmethod
     def _with(phrase: NounPhrase, modifier: Sides) -> NounPhrase:
-        """The noun phrase, lengthened by what follows its noun."""
+        """Append a modifier to a noun phrase."""
         phrase.en += modifier.en
         phrase.de += modifier.de
         phrase.tail = modifier.tail
@@ -119,9 +111,8 @@ class Nominals(Core, ABC):
         name = self.lexicon.part_pool.draw(self.rng)
         senses = self.lexicon.parts[name]
         owners, noun = senses[self.below(len(senses))]
-        definite = Slot(
-            slot.case, slot.depth, definite=True, coordinate=False, singular=name not in self.lexicon.manifold
-        )
+        single = name not in self.lexicon.manifold
+        definite = Slot(slot.case, slot.depth, definite=True, coordinate=False, singular=single)
         core_size = 2 + (size > 5 and self.rng.random() < 0.3 and self.lexicon.adjectives_of(noun, True) is not None)
         phrase = self.core(core_size, noun, definite, "the")
         inner = Slot("gen", slot.depth, slot.relative, slot.attach, definite=True, coordinate=False, singular=True)

@@ -9,11 +9,9 @@ import random
 
 from seq2seq.grammar import morphology
 from seq2seq.grammar.core import NoFit, NounPhrase
-from seq2seq.grammar.entries import Noun, Pool, Verb
+from seq2seq.grammar.entries import Noun, Verb
 from seq2seq.grammar.lexicon import Lexicon
 from seq2seq.grammar.predicates import SIMPLE, Plan, Predicates
-
-SPEAKERS = Pool(("I", "we", "you"), (5, 3, 3))
 
 
 class Planning(Predicates):
@@ -41,11 +39,6 @@ class Planning(Predicates):
         if other is not None and other.pronoun == "it" and subject.pronoun != "it" and self.rng.random() < 0.35:
             return other
         return subject
-
-    def speaker(self) -> NounPhrase:
-        """I, we or you, without its words."""
-        name = SPEAKERS.draw(self.rng)
-        return NounPhrase([], [], {"I": "1s"}.get(name, "pl"), name, "m")
 
     def _plan(self, verb: Verb, order: str, tense: str | None, bare: bool, noun: Noun | None) -> Plan:
         """Tense, negation and modal of a clause. Raises NoFit where they do not go with the verb."""
@@ -100,7 +93,7 @@ class Planning(Predicates):
             sizes["quality"] = 1
 
     def _grow(self, plan: Plan, rest: int) -> None:
-        """Deals the remaining words over the parts that can be longer."""
+        """Distribute the remaining words over the parts that can be longer."""
         verb, sizes, bare = plan.verb, plan.sizes, self.lexicon.bare
         fixed = {"object": plan.it is not None, "goal": plan.home}
         names = ("subject", "receiver", "object", "goal", "place", "company", "agent")
@@ -149,7 +142,7 @@ class Planning(Predicates):
         return rest
 
     def _times(self, plan: Plan, rest: int, tight: bool) -> int:
-        """Adds when and how often, and the comment at the head; returns how many words remain."""
+        """Add a time, a frequency and a comment as far as words are left; return the number of words that remain."""
         inner = plan.bare or plan.order in ("zu", "shared")
         if rest >= 1 and not inner and plan.verb.when and self.rng.random() < (0.5 if tight else self.share["when"]):
             times = self.lexicon.times
