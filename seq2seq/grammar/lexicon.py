@@ -79,8 +79,15 @@ class Lexicon:
         self.by_lemma: dict[str, list[Noun]] = {}
         for kind, entries in data.items():
             for rank, (en, entry) in enumerate(entries.items()):
-                self._add_noun(kind, en, entry, self._weight(rank, "nouns"))
-        # For each part and kind of possessor: the pool of possessors, and the noun in its sense.
+                noun = self._noun(kind, en, entry, self._weight(rank, "nouns"))
+                self.nouns.append(noun)
+                self.by_lemma.setdefault(en, []).append(noun)
+                for each in noun.kinds:
+                    self.kinds.setdefault(each, []).append(noun)
+        self._read_parts(parts, plurals)
+
+    def _read_parts(self, parts: dict[str, Any], plurals: dict[str, str]) -> None:
+        """For each part and kind of possessor: the pool of possessors, and the noun in its sense."""
         self.parts: dict[str, list[tuple[Pool[Noun], Noun]]] = {}
         self.part_pool = self._zipf(list(parts))
         for rank, (en, senses) in enumerate(parts.items()):
@@ -112,13 +119,6 @@ class Lexicon:
             to=options.get("to"),
             source=options.get("from"),
         )
-
-    def _add_noun(self, kind: str, en: str, entry: list[Any], weight: float) -> None:
-        noun = self._noun(kind, en, entry, weight)
-        self.nouns.append(noun)
-        self.by_lemma.setdefault(en, []).append(noun)
-        for each in sorted(noun.kinds):
-            self.kinds.setdefault(each, []).append(noun)
 
     def _pool(self, *kinds: str) -> Pool[Noun]:
         """The nouns of these kinds; "=dog", or a name that no kind has, means a single noun."""

@@ -65,11 +65,8 @@ class Sentences(Relatives):
             size = 1 if connector["en"] else 0
             part = self._share_of(rest - size)
             more = self._again(part, "inverted" if connector.get("invert") else "main")
-            mark_en, mark_de = connector["mark"]
-            mark = self.same(mark_en, mark_de)
-            if not mark_de:
-                mark = Sides([(mark_en, ())] if mark_en else [])
-            text += mark + (self.same(connector["en"], connector["de"]) if size else Sides()) + more
+            text += self.same(*connector["mark"])
+            text += self.same(connector["en"], connector["de"]) + more if size else more
             rest -= size + part
         return text
 
@@ -109,8 +106,6 @@ class Sentences(Relatives):
         if kind == "purpose" and size >= 9:
             return self._purpose(size, order)
         return self._after(cut, size - cut, order)
-
-    # ------------------------------------------------------------------------------------------- kinds of complexes
 
     def _subordinator(self, place: str) -> tuple[Sides, str | None]:
         """A conjunction and the tense of its clause (None: any)."""

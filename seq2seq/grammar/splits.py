@@ -79,9 +79,7 @@ def corpus(
     splits: dict[str, list[AlignedPair]] = {}
     for name, total in (("test", test), ("valid", valid), ("train", pairs)):
         splits[name] = _split(name, total, lengths, seed, taken)
-        if name != "train":
-            taken.update(pair.src for pair in splits[name])
-            taken.update(pair.tgt for pair in splits[name])
+        taken.update(text for pair in splits[name] for text in (pair.src, pair.tgt))
     return {name: splits[name] for name in ("train", "valid", "test")}
 
 
