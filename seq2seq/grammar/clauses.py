@@ -26,6 +26,7 @@ from seq2seq.grammar.planning import Planning
 from seq2seq.grammar.predicates import SIMPLE, Plan, VerbWords
 
 TRIES = 60
+NOTHING = Sides()  # never changed
 SPEAKERS = Pool(("I", "we", "you"), (5, 3, 3))
 
 
@@ -34,12 +35,12 @@ class Parts:
     """The words of each part of a clause, on both sides, before they are put in order."""
 
     objects: list[Word] = field(default_factory=list)  # English: all words between verb and adverbials
-    how: Sides = field(default_factory=Sides)
-    company: Sides = field(default_factory=Sides)
-    place: Sides = field(default_factory=Sides)
-    when: Sides = field(default_factory=Sides)
-    comment: Sides = field(default_factory=Sides)
-    often: Sides = field(default_factory=Sides)
+    how: Sides = field(default_factory=lambda: NOTHING)
+    company: Sides = field(default_factory=lambda: NOTHING)
+    place: Sides = field(default_factory=lambda: NOTHING)
+    when: Sides = field(default_factory=lambda: NOTHING)
+    comment: Sides = field(default_factory=lambda: NOTHING)
+    often: Sides = field(default_factory=lambda: NOTHING)
     pronouns: list[Word] = field(default_factory=list)  # this part and those below are German
     nouns: list[Word] = field(default_factory=list)  # dative and accusative
     nicht: list[Word] = field(default_factory=list)

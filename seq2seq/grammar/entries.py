@@ -22,17 +22,17 @@ class LexiconError(ValueError):
 class Pool(Generic[T]):
     """Items and their weights, to draw from."""
 
-    __slots__ = ("cumulative", "items")
+    __slots__ = ("cumulative", "items", "last", "total")
 
     def __init__(self, items: Iterable[T], weights: Iterable[float]) -> None:
         self.items = list(items)
+        self.last = len(self.items) - 1
         self.cumulative = list(itertools.accumulate(weights))
+        self.total = self.cumulative[-1] if self.cumulative else 0.0
 
     def draw(self, rng: random.Random) -> T:
         """One item, drawn with `rng.random()`, whose sequence is the same on every platform and version."""
-        return self.items[
-            bisect.bisect_right(self.cumulative, rng.random() * self.cumulative[-1], 0, len(self.items) - 1)
-        ]
+        return self.items[bisect.bisect_right(self.cumulative, rng.random() * self.total, 0, self.last)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,7 @@ class Verb:
     when: bool
     company: bool
     conjunction: str
+    size: int  # English words, particles and prepositions included
     options: dict[str, Any] = field(repr=False)
 
 

@@ -178,6 +178,7 @@ class Lexicon:
                 raise LexiconError(f"{entry['en']!r} needs manner: false, or how: the adverbs that go with it")
             how = self._zipf([self.manner[name] for name in entry.get("how", ["well"])])
         by = entry.get("by", ["person"])
+        around = [entry.get(name, "") for name in ("up", "to", "en_pred")] + entry.get("prep", [""])[:1]
         return Verb(
             frame=frame,
             en=morphology.english_verb(entry["en"]),
@@ -200,6 +201,7 @@ class Lexicon:
             when=entry.get("when", True),
             company=entry.get("with", True),
             conjunction=entry.get("conj", ""),
+            size=1 + len(" ".join(around).split()) + bool(entry.get("pp")),
             options=entry,
         )
 

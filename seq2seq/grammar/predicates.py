@@ -60,8 +60,7 @@ class Predicates(Nominals):
     def _verb_size(self, plan: Plan) -> int:
         """The number of English words of the verb, particles and prepositions included."""
         verb, tense = plan.verb, plan.tense
-        preposition = verb.prep[0] if verb.prep else ""
-        size = 1 + len(f"{verb.up} {verb.to} {verb.predicate} {preposition}".split()) + bool(verb.options.get("pp"))
+        size = verb.size
         if plan.order == "zu":
             return size + 1
         if verb.frame == "passive" or tense in ("perfect", "pluperfect", "future"):
@@ -77,11 +76,11 @@ class Predicates(Nominals):
     def _verb(self, plan: Plan, person: str, negation: int) -> VerbWords:
         """The forms of the verb for this tense and person; `negation` is the link of "not", or 0."""
         verb, tense, link = plan.verb, plan.tense, self.link()
+        if tense in SIMPLE and verb.frame != "passive" and plan.order != "zu":
+            return self._simple(plan, person, negation, link)
         base, infinitive = said(verb.en["base"], link), said(verb.de["infinitive"], link)
         if plan.order == "zu":
             return VerbWords(said("to", link), base, ("", ()), said(verb.de["zu"], link), link)
-        if tense in SIMPLE and verb.frame != "passive":
-            return self._simple(plan, person, negation, link)
         nots = [("not", (negation,))] if negation else []
         aux = self.link()
         participles = said(verb.en["participle"], link), said(verb.de["participle"], link)
