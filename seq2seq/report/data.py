@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric
+from seq2seq.evaluation.statistics import Bucket, by_bucket
 from seq2seq.runs.loading import saved_split, unzip
 from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.runs.run import Run
@@ -31,6 +32,19 @@ from seq2seq.study.plan import Trial
 def lines_of(path: Path) -> list[str]:
     """Lines of a text file, split at line feeds alone."""
     return list(files.lines(str(path)))
+
+
+def word_counts(lines: Sequence[str]) -> NDArray[np.float64]:
+    """Number of words of each line (N,)."""
+    return np.array([len(line.split()) for line in lines], float)
+
+
+def mean_row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of one row over several runs; what is no float is the same in all."""
+    return {
+        key: float(np.mean([cell[key] for cell in cells])) if isinstance(value, float) else value
+        for key, value in cells[0].items()
+    }
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,11 @@ class ReportData:
     def lengths(self) -> NDArray[np.int64]:
         """Number of words of each test source (N,)."""
         return np.array([len(line.split()) for line in self.src])
+
+    @cached_property
+    def buckets(self) -> list[Bucket]:
+        """The test sentences by source length."""
+        return by_bucket(self.lengths.tolist(), self.edges)
 
     @cached_property
     def reference_tokens(self) -> NDArray[np.int64]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from seq2seq.analysis.measurements import MEASUREMENTS
 from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Page
@@ -18,7 +16,7 @@ from seq2seq.report.sections.repetition import repetition
 
 def page_of(data: ReportData) -> Page:
     """Make every section; those without content are left out."""
-    quality, shown = Quality(data), explorer(data)
+    quality = Quality(data)
     missing = [
         f"{run.folder} lacks measurements: {', '.join(lacking)}"
         for group in data.groups
@@ -43,7 +41,7 @@ def page_of(data: ReportData) -> Page:
         answer=quality.answer(),
         figure=quality.figure(),
         sections=[section for section in sections if section.text or section.figures or section.tables],
-        explorer=None if shown is None else replace(shown, after="attention"),
+        explorer=explorer(data),
         warnings=[*data.warnings, *missing],
         colours=tuple(group.model for group in data.groups),
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from seq2seq.analysis.measurements import ATTENTION, EXPLORER
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ModelRuns, ReportData, mean_row
 from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table, table_of
 
 STATES = {"before": "before the word is written", "after": "after it"}
@@ -16,33 +14,38 @@ STATES = {"before": "before the word is written", "after": "after it"}
 
 def attention(data: ReportData) -> Section:
     """Alignment error rate by map and state, entropy and coverage, and the effect of masking single words."""
-    figures = [figure for figure in (_alignment_figure(data), _masking_figure(data)) if figure.rows]
-    tables = [_alignment_table(data), _sharpness_table(data), _masking_table(data)]
-    return Section("attention", "Attention as explanation", _words(data), figures, [t for t in tables if t.rows])
+    aligned, masked = _aligned(data), _masked(data)
+    figures = [_alignment_figure(aligned), _masking_figure(masked)]
+    tables = [
+        _alignment_table(aligned),
+        _sharpness_table(data),
+        table_of("masking", "Hiding one source word", masked, headings={"change": "change (nats)"}),
+    ]
+    return Section(
+        "attention",
+        "Attention as explanation",
+        _words(data, aligned, masked),
+        [figure for figure in figures if figure.rows],
+        [table for table in tables if table.rows],
+    )
 
 
-def _aligned(data: ReportData) -> list[tuple[ModelRuns, list[Row]]]:
-    """Alignment scores of each model with attention: a row for each map and state, the mean over the seeds."""
+Aligned = list[tuple[ModelRuns, list[Row]]]
+"""Each model with attention and its alignment scores: a row for each map and state, the mean over the seeds."""
+
+
+def _aligned(data: ReportData) -> Aligned:
     found = []
     for group in data.groups:
         own = [one["alignment"] for one in group.measured(ATTENTION) if one.get("alignment")]
         if own:
-            found.append((group, [_mean_row(cells) for cells in zip(*own, strict=True)]))
+            found.append((group, [mean_row(cells) for cells in zip(*own, strict=True)]))
     return found
 
 
-def _mean_row(cells: tuple[dict[str, Any], ...]) -> Row:
-    """The mean of one row over several runs; what is no float is the same in all."""
-    numbers = {key for key, value in cells[0].items() if isinstance(value, float)}
-    return {
-        key: float(np.mean([cell[key] for cell in cells])) if key in numbers else value
-        for key, value in cells[0].items()
-    }
-
-
-def _alignment_figure(data: ReportData) -> Figure:
+def _alignment_figure(aligned: Aligned) -> Figure:
     rows: list[Row] = []
-    for group, maps in _aligned(data):
+    for group, maps in aligned:
         for row in maps:
             name = group.model if len(maps) == len(STATES) else f"{group.model}, {row['map']}"
             rows.append({"map": name, "state": STATES[row["state"]], "AER": row["aer_words"]})
@@ -55,29 +58,22 @@ def _alignment_figure(data: ReportData) -> Figure:
     )  # fmt: skip
 
 
-def _alignment_table(data: ReportData) -> Table:
-    rows = [
-        [
-            group.model,
-            row["map"],
-            row["state"],
-            row["aer_words"],
-            row["precision_words"],
-            row["recall_words"],
-            row["aer"],
-        ]
-        for group, maps in _aligned(data)
-        for row in maps
-    ]
-    columns = ["model", "map", "state", "AER", "precision", "recall", "AER with punctuation"]
-    return Table("aer", "Alignment by attention", columns, rows, note="Means over the seeds; up to 1,000 test pairs.")
+def _alignment_table(aligned: Aligned) -> Table:
+    return table_of(
+        "aer",
+        "Alignment by attention",
+        [{"model": group.model, **row} for group, maps in aligned for row in maps],
+        ["model", "map", "state", "aer_words", "precision_words", "recall_words", "aer"],
+        {"aer_words": "AER", "precision_words": "precision", "recall_words": "recall", "aer": "AER with punctuation"},
+        "Means over the seeds; up to 1,000 test pairs.",
+    )
 
 
 def _sharpness_table(data: ReportData) -> Table:
     rows: list[Row] = []
     for group in data.groups:
         own = [one["maps"] for one in group.measured(ATTENTION) if one.get("maps")]
-        rows += [{"model": group.model, **_mean_row(cells)} for cells in zip(*own, strict=True)]
+        rows += [{"model": group.model, **mean_row(cells)} for cells in zip(*own, strict=True)]
     return table_of(
         "sharpness",
         "Sharpness and coverage of attention",
@@ -100,16 +96,14 @@ def _masked(data: ReportData) -> list[Row]:
             "the word most attended": [one["attended"] for one in found if "attended" in one],
             "the word aligned by gold": [one["gold"] for one in found if "gold" in one],
         }
-        for label, effects in ways.items():
-            own = [each for each in effects if each["positions"]]
+        for label, own in ways.items():
             other = f"a random word beside {label}"
             arms = {label: [one["word"] for one in own], other: [one["random"] for one in own]} if own else {}
             for name, arm in arms.items():
                 change = float(np.mean([one["change"] for one in arm]))
-                changed = float(np.mean([one["prediction_changes"] for one in arm]))
-                positions = own[0]["positions"]
-                row = {"model": group.model, "masked": name, "change": change, "prediction changes": changed}
-                rows.append({**row, "positions": positions})
+                changes = float(np.mean([one["prediction_changes"] for one in arm]))
+                row = {"model": group.model, "masked": name, "change": change, "prediction changes": changes}
+                rows.append({**row, "positions": own[0]["positions"]})
     return rows
 
 
@@ -123,22 +117,18 @@ def _apart(group: ModelRuns) -> bool:
     )
 
 
-def _masking_figure(data: ReportData) -> Figure:
+def _masking_figure(masked: list[Row]) -> Figure:
     return Figure(
         "masking", "The effect of hiding one source word",
         "Change of the log-probability (nats) of the reference's next token when the tokens of one source word become "
         "unknown: the word with the most attention, or the word aligned by gold, against a random word beside it.",
-        _masked(data), "bars", "model", "change", "masked", y_title="change in nats",
+        masked, "bars", "model", "change", "masked", y_title="change in nats",
     )  # fmt: skip
 
 
-def _masking_table(data: ReportData) -> Table:
-    return table_of("masking", "Hiding one source word", _masked(data), headings={"change": "change (nats)"})
-
-
-def _words(data: ReportData) -> list[str]:
+def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
     words = []
-    for group, maps in _aligned(data):
+    for group, maps in aligned:
         mean = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
         chosen = [each for one in group.measured(ATTENTION) if (each := one.get("chosen"))]
         text = f"{group.model}: AER {mean['before']:.2f} before the word is written, {mean['after']:.2f} after it"
@@ -146,7 +136,7 @@ def _words(data: ReportData) -> list[str]:
             best = float(np.mean([one["aer_words"] for one in chosen]))
             text += f" (the mean of its maps; the map that is best on the validation split has {best:.2f} on the test)"
         words.append(f"{text}.")
-    rows = {(row["model"], row["masked"]): row["change"] for row in _masked(data)}
+    rows = {(row["model"], row["masked"]): row["change"] for row in masked}
     for group in data.groups:
         hidden = rows.get((group.model, "the word most attended"))
         other = rows.get((group.model, "a random word beside the word most attended"))
@@ -157,7 +147,7 @@ def _words(data: ReportData) -> list[str]:
             )
     if not words:
         words.append("No model here has attention, or it was not measured.")
-    elif not any(one.get("alignment") for group in data.groups for one in group.measured(ATTENTION)):
+    elif not aligned:
         words.append("There is no gold alignment for this test; seq2seq align RUN --gold FILE scores against one.")
     return words
 
@@ -175,4 +165,4 @@ def explorer(data: ReportData) -> Explorer | None:
     for cells in zip(*(one["sentences"] for _, one in found), strict=True):
         outputs = [Output(cell["words"], cell["nll"], cell["chrf"], cell["attention"]) for cell in cells]
         sentences.append(Sentence(cells[0]["src"], cells[0]["reference"], outputs))
-    return Explorer(models, maps, sentences)
+    return Explorer(models, maps, sentences, after="attention")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,10 @@ from seq2seq.analysis.loaded_run import Record
 from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
-from seq2seq.evaluation.statistics import by_bucket, interval
-from seq2seq.report.data import ReportData
-from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
+from seq2seq.evaluation.statistics import interval
+from seq2seq.report.data import ReportData, mean_row, word_counts
+from seq2seq.report.page.document import Figure, Row, Section, table_of
+from seq2seq.report.sections.quality import at, mean_score
 
 SHORT = 0.85  # an output below this share of the reference's length ends too early
 LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
@@ -31,12 +31,12 @@ def extrapolation(data: ReportData) -> Section:
         for name, same in sets.items():
             system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in same]
             score = interval(system, BLEU)
-            words = float(np.mean([len(line.split()) for line in same[0]["src"]]))
-            wanted = sum(len(line.split()) for line in same[0]["references"])
-            out = float(np.mean([sum(len(line.split()) for line in one["hypotheses"]) for one in same]))
+            words = float(word_counts(same[0]["src"]).mean())
+            wanted = word_counts(same[0]["references"]).sum()
+            out = float(np.mean([word_counts(one["hypotheses"]).sum() for one in same]))
             row = {"model": group.model, "sentences": name, "kind": same[0]["kind"], "source words": words}
             spread = {"BLEU": score.value, "low": score.low, "high": score.high}
-            rows.append({**row, **spread, "output / reference": out / max(wanted, 1)})
+            rows.append({**row, **spread, "output / reference": float(out / max(wanted, 1))})
     kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
     figures = []
     for kind, title in kinds.items():
@@ -46,11 +46,10 @@ def extrapolation(data: ReportData) -> Section:
             figures.append(
                 _figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference")
             )
-    longest = max(len(line.split()) for line in data.src)
     text = [
-        f"The sections above use the lengths of the test, up to {longest} words, which training covers. Beyond them "
-        "an architecture may fail for another reason than the bottleneck: its output keeps to lengths that it was "
-        "trained on. So the output's length stands beside each BLEU. Joined sentences also differ in kind: in "
+        f"The sections above use the lengths of the test, up to {data.lengths.max()} words, which training covers. "
+        "Beyond them an architecture may fail for another reason than the bottleneck: its output keeps to lengths that "
+        "it was trained on. So the output's length stands beside each BLEU. Joined sentences also differ in kind: in "
         "training a full stop ends the output.",
         *_verdicts(data, rows),
     ]
@@ -91,25 +90,17 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
 def search(data: ReportData) -> Section:
     """Validation BLEU by beam size and length penalty; model errors and search errors."""
     rows: list[Row] = []
-    body: list[list[Any]] = []
+    errors: list[Row] = []
     for group in data.groups:
         found = group.measured(SEARCH)
         for cells in zip(*(one["rows"] for one in found), strict=True):
             references = found[0]["references"]
             system = [BLEU.statistics(cell["hypotheses"], references, data.language) for cell in cells]
-            value = float(np.mean([BLEU.score(counts.sum(0)) for counts in system]))
             own = {"model": group.model, "beam": cells[0]["beam"], "length penalty": cells[0]["length_penalty"]}
-            rows.append({**own, "BLEU": value})
-        for way in ("total", "average"):
-            if found:
-                shares = {
-                    key: float(np.mean([one["preference"][way][key] for one in found]))
-                    for key in found[0]["preference"][way]
-                }
-                body.append(
-                    [group.model, "log-probability" if way == "total" else "mean over the tokens", *shares.values()]
-                )
-                names = list(shares)
+            rows.append({**own, "BLEU": mean_score(system, BLEU)})
+        for way, label in (("total", "log-probability"), ("average", "mean over the tokens")) if found else ():
+            shares = mean_row([one["preference"][way] for one in found])
+            errors.append({"model": group.model, "by": label, **shares})
     beams = [row for row in rows if row["length penalty"] == "average"]
     wide = [row["beam"] for row in rows if row["length penalty"] != "average"][:1]
     penalties = [row for row in rows if [row["beam"]] == wide]
@@ -125,8 +116,8 @@ def search(data: ReportData) -> Section:
         "not have helped. A search error: it gives the reference a higher one, and the search missed it."
     ]
     tables = [table_of("search", "Validation BLEU by search", rows)]
-    if body:
-        tables.append(Table("errors", "Model error or search error", ["model", "by", *names], body))
+    if errors:
+        tables.append(table_of("errors", "Model error or search error", errors))
     return Section("search", "Search", text, [figure for figure in figures if figure.rows], tables if rows else [])
 
 
@@ -135,13 +126,12 @@ def search(data: ReportData) -> Section:
 
 def failing(data: ReportData) -> Section:
     """Rates of repetition, short output, missing words and names or numbers that are not copied, by source length."""
-    buckets = by_bucket(data.lengths.tolist(), data.edges)
     rows: list[Row] = []
     for group in data.groups:
         for metric in FAILURES:
             system = data.system(group, metric)
-            for bucket in buckets:
-                inside = [counts[bucket.indices] for counts in system]
+            for bucket in data.buckets:
+                inside = at(system, bucket)
                 if not inside[0][:, 1].sum():
                     continue
                 rate = interval(inside, metric)

@@ -9,17 +9,14 @@ import numpy as np
 
 from seq2seq.analysis.measurements import FORGETTING, INTERVENTIONS, PROBE
 from seq2seq.evaluation.metrics import BLEU, RATE
-from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
+from seq2seq.evaluation.statistics import by_bucket, interval
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
+from seq2seq.report.sections.quality import at, mean_score
 
 ENOUGH = 100  # a share of fewer target tokens is not put into words
-PARTS = 5  # equal parts of a source sentence
-
-
-def part_name(part: int) -> str:
-    """Name of a fifth of a sentence."""
-    return ("first fifth", "second", "third", "fourth", "last fifth")[part]
+FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
+"""Equal parts of a source sentence."""
 
 
 def causes(data: ReportData) -> Section:
@@ -43,13 +40,20 @@ def interventions(data: ReportData) -> Found:
     """Test BLEU by source length with the attention weights replaced at test time."""
     rows: list[Row] = []
     for group in data.groups:
-        for condition, system, chosen in _intervened(group, data):
-            lengths = data.lengths[chosen]
+        records = group.measured(INTERVENTIONS)
+        by_condition: dict[str, list[Any]] = defaultdict(list)
+        for found in records:
+            references = [data.references[n] for n in found["sentences"]]
+            for own in found["rows"]:
+                by_condition[own["attention"]].append(BLEU.statistics(own["hypotheses"], references, data.language))
+        for condition, system in by_condition.items():
             whole = interval(system, BLEU)
-            rows.append(_intervention(group.model, condition, "all", whole.value, whole.low, whole.high))
-            for bucket in by_bucket(lengths.tolist(), data.edges):
-                value = float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in system]))
-                rows.append(_intervention(group.model, condition, bucket.name, value, None, None))
+            row = {"model": group.model, "attention": condition}
+            spread = {"BLEU": whole.value, "low": whole.low, "high": whole.high}
+            rows.append({**row, "source words": "all", **spread})
+            for bucket in by_bucket(data.lengths[records[-1]["sentences"]].tolist(), data.edges):
+                value = mean_score(at(system, bucket), BLEU)
+                rows.append({**row, "source words": bucket.name, "BLEU": value})
     drawn = [row for row in rows if row["source words"] == "all"]
     figure = Figure(
         "interventions", "Attention replaced at test time",
@@ -62,29 +66,13 @@ def interventions(data: ReportData) -> Found:
     table = table_of("interventions", "Interventions by source length", rows, columns)
     words = []
     for group in data.others:
-        own = {row["attention"]: row["BLEU"] for row in drawn if row["model"] == group.model}
-        if "uniform" in own:
+        scores = {row["attention"]: row["BLEU"] for row in drawn if row["model"] == group.model}
+        if "uniform" in scores:
             words.append(
-                f"With uniform weights {group.model} falls from {own['trained']:.1f} to {own['uniform']:.1f} BLEU, "
-                f"with shuffled ones to {own['shuffled']:.1f}."
+                f"With uniform weights {group.model} falls from {scores['trained']:.1f} to {scores['uniform']:.1f} "
+                f"BLEU, with shuffled ones to {scores['shuffled']:.1f}."
             )
     return words, [figure], [table]
-
-
-def _intervention(model: str, condition: str, words: str, value: float, low: Any, high: Any) -> Row:
-    return {"model": model, "attention": condition, "source words": words, "BLEU": value, "low": low, "high": high}
-
-
-def _intervened(group: ModelRuns, data: ReportData) -> list[tuple[str, list[Any], list[int]]]:
-    """Each condition with the sufficient statistics of every run, and the indices of the translated sentences."""
-    by_condition: dict[str, list[Any]] = defaultdict(list)
-    chosen: list[int] = []
-    for found in group.measured(INTERVENTIONS):
-        chosen = found["sentences"]
-        references = [data.references[n] for n in chosen]
-        for row in found["rows"]:
-            by_condition[row["attention"]].append(BLEU.statistics(row["hypotheses"], references, data.language))
-    return [(condition, system, chosen) for condition, system in by_condition.items()]
 
 
 # ---------------------------------------------------------------------------------------------------- forgetting
@@ -99,21 +87,22 @@ def forgetting(data: ReportData) -> Found:
         for found in group.measured(FORGETTING):
             for length, place, *figures in found["rows"]:
                 if place is not None:
-                    cell = cells[_bucket_of(length, data), min(int(place * PARTS / max(length, 1)), PARTS - 1)]
+                    fifth = min(int(place * len(FIFTHS) / max(length, 1)), len(FIFTHS) - 1)
+                    cell = cells[_bucket_of(length, data), fifth]
                     cell[:] = [total + figure for total, figure in zip(cell, figures, strict=True)]
         for (bucket, part), (tokens, nll, correct) in sorted(cells.items()):
-            where = {"model": group.model, "source words": names[bucket], "place in the source": part_name(part)}
+            where = {"model": group.model, "source words": names[bucket], "place in the source": FIFTHS[part]}
             rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
     figure = Figure(
         "forgetting", "Forgetting by position in the source",
         "Teacher-forced accuracy of target tokens, by the position of the aligned source word and by source length.",
         rows, "heat", "place in the source", "accuracy", row="source words", facet="model",
-        order=(*map(part_name, range(PARTS)), *names.values()),
+        order=(*FIFTHS, *names.values()),
     )  # fmt: skip
     table = table_of("forgetting", "Token accuracy by position and length", rows, headings={"nats": "NLL a token"})
     words = []
     shown = list(names.values())
-    places = [(length, part_name(part)) for length in (shown[0], shown[-1]) for part in (0, PARTS - 1)]
+    places = [(length, fifth) for length in (shown[0], shown[-1]) for fifth in (FIFTHS[0], FIFTHS[-1])]
     for group in data.groups:
         own = {(row["source words"], row["place in the source"]): row for row in rows if row["model"] == group.model}
         if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
@@ -130,11 +119,9 @@ def forgetting(data: ReportData) -> Found:
 
 def aligned_by(data: ReportData) -> str:
     """The source of the word alignment, in words."""
-    return (
-        "the grammar's gold alignment"
-        if data.config.data.source == "grammar"
-        else ("the gold alignment" if data.gold else "the attention of the first model that has any")
-    )
+    if data.config.data.source == "grammar":
+        return "the grammar's gold alignment"
+    return "the gold alignment" if data.gold else "the attention of the first model that has any"
 
 
 def _bucket_of(words: int, data: ReportData) -> int:
@@ -143,8 +130,7 @@ def _bucket_of(words: int, data: ReportData) -> int:
 
 def _bucket_names(data: ReportData) -> dict[int, str]:
     """Names of the buckets of the test by their number."""
-    found: list[Bucket] = by_bucket(data.lengths.tolist(), data.edges)
-    return {_bucket_of(bucket.first, data): bucket.name for bucket in found}
+    return {_bucket_of(bucket.first, data): bucket.name for bucket in data.buckets}
 
 
 # --------------------------------------------------------------------------------------------------------- probe
@@ -155,21 +141,20 @@ def probe(data: ReportData) -> Found:
     rows: list[Row] = []
     body: list[list[Any]] = []
     names = _bucket_names(data)
-    vectors: dict[str, str] = {}
     for group in data.groups:
         found = group.measured(PROBE)
         if not found:
             continue
-        vectors[group.model] = f"{found[0]['vector']} of {found[0]['units']} units"
         tasks = {"": [one["rows"] for one in found], ", control": [one["control"] for one in found]}
         for label, tables in tasks.items():
             for bucket, name in names.items():
                 system = [_recalled(table, bucket, data) for table in tables]
                 if all(counts.sum() for counts in system):
-                    value = float(np.mean([RATE.score(counts.sum(0)) for counts in system]))
+                    value = mean_score(system, RATE)
                     rows.append({"vector": group.model + label, "source words": name, "recall": value})
         recall, control = (float(np.mean([one[key] for one in found])) for key in ("recall", "control_recall"))
-        body.append([group.model, vectors[group.model], recall, control, recall - control])
+        vector = f"{found[0]['vector']} of {found[0]['units']} units"
+        body.append([group.model, vector, recall, control, recall - control])
     figure = Figure(
         "probe", "Source words that a linear probe finds in the sentence vector",
         "Share of the source's frequent words that a linear probe recovers from the sentence vector. Control: the same "
@@ -195,12 +180,10 @@ def width(data: ReportData) -> Found:
     if not swept:
         return [], [], []
     rows: list[Row] = []
-    base, buckets = first_seed(data.baseline), by_bucket(data.lengths.tolist(), data.edges)
-    for name, group in [(base.model, base), *swept]:
+    for name, group in [(data.baseline.model, first_seed(data.baseline)), *swept]:
         units = group.configs[0].model.decoder.vector_width
-        for bucket in buckets:
-            value = _bleu(data, group, bucket)
-            rows.append({"run": name, "units of the vector": units, "source words": bucket.name, "BLEU": value})
+        for bucket, value in _bleu(data, group).items():
+            rows.append({"run": name, "units of the vector": units, "source words": bucket, "BLEU": value})
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
         "width", "A wider vector",
@@ -209,7 +192,7 @@ def width(data: ReportData) -> Found:
         rows, "lines", "units of the vector", "BLEU", "source words", y_title="test BLEU", log_x=True,
     )  # fmt: skip
     table = table_of("width", "Width of the fixed context", rows, headings={"units of the vector": "units"})
-    longest = buckets[-1].name
+    longest = data.buckets[-1].name
     own = [row for row in rows if row["source words"] == longest]
     words = [
         f"On {longest} words BLEU goes from {own[0]['BLEU']:.1f} with {own[0]['units of the vector']} units of the "
@@ -223,8 +206,10 @@ def first_seed(group: ModelRuns) -> ModelRuns:
     return ModelRuns(group.model, group.runs[:1])
 
 
-def _bleu(data: ReportData, group: ModelRuns, bucket: Bucket) -> float:
-    return float(np.mean([BLEU.score(counts[bucket.indices].sum(0)) for counts in data.system(group, BLEU)]))
+def _bleu(data: ReportData, group: ModelRuns) -> dict[str, float]:
+    """Test BLEU by the name of the bucket of source length."""
+    system = data.system(group, BLEU)
+    return {bucket.name: mean_score(at(system, bucket), BLEU) for bucket in data.buckets}
 
 
 def variants(data: ReportData) -> Found:
@@ -234,25 +219,16 @@ def variants(data: ReportData) -> Found:
         return ["Width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
     rows: list[Row] = []
     body = []
-    buckets = by_bucket(data.lengths.tolist(), data.edges)
+    names = [bucket.name for bucket in data.buckets]
     for name, group in [*((group.model, first_seed(group)) for group in data.groups), *changed]:
-        scores = [_bleu(data, group, bucket) for bucket in buckets]
-        rows += [
-            {"run": name, "source words": bucket.name, "BLEU": value}
-            for bucket, value in zip(buckets, scores, strict=True)
-        ]
+        scores = _bleu(data, group)
+        rows += [{"run": name, "source words": bucket, "BLEU": value} for bucket, value in scores.items()]
         tokens = group.summaries[0]["tokens"] / 1e6
-        body.append([name, group.parameters, tokens, len(group.runs), *scores])
+        body.append([name, group.parameters, tokens, len(group.runs), *scores.values()])
     figure = Figure(
         "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
         rows, "heat", "source words", "BLEU", row="run",
-        order=(*(bucket.name for bucket in buckets), *dict.fromkeys(row["run"] for row in rows)),
+        order=(*names, *dict.fromkeys(row["run"] for row in rows)),
     )  # fmt: skip
-    columns = [
-        "run",
-        "parameters",
-        "million target tokens",
-        "seeds",
-        *(f"BLEU, {bucket.name} words" for bucket in buckets),
-    ]
+    columns = ["run", "parameters", "million target tokens", "seeds", *(f"BLEU, {name} words" for name in names)]
     return [], [figure], [Table("variants", "Runs with one thing changed", columns, body)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -15,24 +15,28 @@ from seq2seq.evaluation.statistics import (
     Estimate,
     Onset,
     System,
-    by_bucket,
     difference,
     growth,
     holm,
     interval,
     onset,
 )
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ModelRuns, ReportData, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, Table
 
-StatisticsOf = Callable[[ModelRuns], Sequence[SufficientStatistics]]
-"""From one model's runs to the sufficient statistics (N, k) of each."""
 MARGIN = 2.0  # a model is behind another if it has this much less BLEU
+TESTED = ("difference", "low", "high", "p (bootstrap)", "p (randomisation)")
+"""Columns of a table of differences, as ``_tested`` fills them."""
 
 
 def at(system: System, bucket: Bucket) -> list[SufficientStatistics]:
     """A system's sufficient statistics of the sentences of one bucket."""
     return [counts[bucket.indices] for counts in system]
+
+
+def mean_score(system: System, metric: Metric) -> float:
+    """The score of all sentences, the mean over a system's runs."""
+    return float(np.mean([metric.score(counts.sum(0)) for counts in system]))
 
 
 def shown(estimate: Estimate, digits: int = 1) -> str:
@@ -68,6 +72,15 @@ def _growing(grown: Estimate) -> str:
     return f"changes by {shown(grown)}, which may be chance"
 
 
+def _tested(labels: Sequence[Sequence[Any]], found: Sequence[Difference]) -> list[list[Any]]:
+    """A row for each difference: its label's cells, then ``TESTED``, with Holm's correction over all of them."""
+    drawn, swapped = holm([each.p_bootstrap for each in found]), holm([each.p_randomisation for each in found])
+    return [
+        [*label, each.value, each.low, each.high, chance(p), chance(q)]
+        for label, each, p, q in zip(labels, found, drawn, swapped, strict=True)
+    ]
+
+
 class Quality:
     """Estimates that several parts of the page share, each computed once: BLEU by length, gaps and their growth.
 
@@ -77,18 +90,12 @@ class Quality:
     def __init__(self, data: ReportData) -> None:
         self.data = data
         self.systems = {group.model: data.system(group, BLEU) for group in data.groups}
-        self.buckets = by_bucket(data.lengths.tolist(), data.edges)
-        self.by_length = {
-            model: [interval(at(system, bucket), BLEU) for bucket in self.buckets]
-            for model, system in self.systems.items()
-        }
+        self.buckets = data.buckets
+        self.by_length = self._by_length(self.systems, BLEU)
         sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
         self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
         base, names = self.systems[data.baseline.model], [group.model for group in data.others]
-        self.behind = {
-            name: [difference(at(self.systems[name], bucket), at(base, bucket), BLEU) for bucket in self.buckets]
-            for name in names
-        }
+        self.behind = {name: self._differences(self.systems[name], base, BLEU) for name in names}
         if self.ends is None:
             return
         first, last = (self.buckets[n].indices for n in self.ends)
@@ -100,6 +107,15 @@ class Quality:
             for name, found in self.behind.items()
         }
         self.growth = {name: growth(self.systems[name], base, first, last, BLEU) for name in names}
+
+    def _by_length(self, systems: Mapping[str, System], metric: Metric) -> dict[str, list[Estimate]]:
+        return {
+            model: [interval(at(system, bucket), metric) for bucket in self.buckets]
+            for model, system in systems.items()
+        }
+
+    def _differences(self, system: System, base: System, metric: Metric) -> list[Difference]:
+        return [difference(at(system, bucket), at(base, bucket), metric) for bucket in self.buckets]
 
     @property
     def covers(self) -> str:
@@ -162,24 +178,26 @@ class Quality:
 
     def figure(self) -> Figure:
         """The opening figure: BLEU by source length, a line with its interval for each model."""
-        return Figure(
-            "bleu-by-length",
-            "BLEU by source length",
+        return self._curve(
+            "bleu-by-length", "BLEU by source length",
             f"Test BLEU in buckets of source words, with 95 % intervals over {self.covers}; points stand at the mean "
             "length of each bucket.",
-            self._rows(self.by_length),
-            "lines", "source words", "BLEU", "model", "low", "high", y_title="test BLEU",
+            self.by_length, "BLEU", "test BLEU",
         )  # fmt: skip
 
-    def _rows(self, estimates: Mapping[str, Sequence[Estimate]], value: str = "BLEU") -> list[Row]:
-        """A row for each model and bucket, at the mean length of the bucket's sentences."""
+    def _curve(
+        self, name: str, title: str, caption: str, estimates: Mapping[str, Sequence[Estimate]], value: str, y_title: str
+    ) -> Figure:
+        """A line with its interval for each model, with points at the mean length of each bucket's sentences."""
         rows: list[Row] = []
         for model, found in estimates.items():
             for bucket, each in zip(self.buckets, found, strict=True):
                 words = float(self.data.lengths[bucket.indices].mean())
                 values = {value: each.value, "low": each.low, "high": each.high}
                 rows.append({"model": model, "bucket": bucket.name, "source words": words, **values})
-        return rows
+        return Figure(
+            name, title, caption, rows, "lines", "source words", value, "model", "low", "high", y_title=y_title
+        )
 
     def overall(self) -> Section:
         """Section 2: test scores with intervals, single seeds, and tests of every pair of models."""
@@ -220,15 +238,11 @@ class Quality:
     def _pairs(self) -> Table:
         rows: list[list[Any]] = []
         for metric in USUAL:
-            found: list[tuple[str, Difference]] = []
-            for a, b in combinations(self.data.groups, 2):
-                systems = [self.data.system(group, metric) for group in (b, a)]
-                found.append((f"{b.model} − {a.model}", difference(systems[0], systems[1], metric)))
-            drawn = holm([each.p_bootstrap for _, each in found])
-            swapped = holm([each.p_randomisation for _, each in found])
-            for (pair, each), p, q in zip(found, drawn, swapped, strict=True):
-                rows.append([pair, metric.label, each.value, each.low, each.high, chance(p), chance(q)])
-        columns = ["pair", "metric", "difference", "low", "high", "p (bootstrap)", "p (randomisation)"]
+            pairs = [(b, a) for a, b in combinations(self.data.groups, 2)]
+            labels = [[f"{b.model} − {a.model}", metric.label] for b, a in pairs]
+            found = [difference(self.data.system(b, metric), self.data.system(a, metric), metric) for b, a in pairs]
+            rows += _tested(labels, found)
+        columns = ["pair", "metric", *TESTED]
         return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
 
     def lengths(self) -> Section:
@@ -237,9 +251,13 @@ class Quality:
         text = [self._headline(name) for name in self.behind] if self.ends else []
         if small:
             text.append(f"Too few sentences to speak: {', '.join(small)} words.")
-        curves = [self._chrf_figure(), self._likelihood_figure(), self._ratio_figure()]
-        figures = [figure for figure in (self._difference_figure(), *curves) if figure.rows]
-        tables = [self._bucket_table(curves), self._difference_table()]
+        gap = self._curve(
+            "gap-by-length", f"BLEU above {self.data.baseline.model}, by source length",
+            "Paired differences with 95 % intervals.", self.behind, "BLEU", "difference in BLEU",
+        )  # fmt: skip
+        curves = self._curves()
+        figures = [figure for figure in (gap, *curves) if figure.rows]
+        tables = [self._bucket_table([self.figure(), *curves]), self._difference_table()]
         return Section("lengths", "By source length", text, figures, tables)
 
     def _headline(self, name: str) -> str:
@@ -252,68 +270,42 @@ class Quality:
             f"{shown(grown)}, {zero}."
         )
 
-    def _difference_figure(self) -> Figure:
-        return Figure(
-            "gap-by-length", f"BLEU above {self.data.baseline.model}, by source length",
-            "Paired differences with 95 % intervals.", self._rows(self.behind),
-            "lines", "source words", "BLEU", "model", "low", "high", y_title="difference in BLEU",
-        )  # fmt: skip
-
     def _system(self, group: ModelRuns, metric: Metric) -> list[SufficientStatistics]:
+        """A metric's sufficient statistics for each run: of its translations, or of the references' likelihood."""
         if isinstance(metric, TextMetric):
             return self.data.system(group, metric)
-        return self._likelihood(group)
-
-    def _likelihood(self, group: ModelRuns) -> list[SufficientStatistics]:
         tokens = self.data.reference_tokens.astype(float)
         return [np.stack([nll, tokens], 1) for nll in group.reference_nll]
 
-    def _lengths_out(self, group: ModelRuns) -> list[SufficientStatistics]:
-        wanted = np.array([len(line.split()) for line in self.data.references], float)
-        return [np.stack([np.array([len(line.split()) for line in own], float), wanted], 1) for own in group.hypotheses]
-
-    def _curves(self, metric: Metric, of: StatisticsOf, value: str) -> list[Row]:
-        estimates = {}
-        for group in self.data.groups:
-            system = of(group)
-            estimates[group.model] = [interval(at(system, bucket), metric) for bucket in self.buckets]
-        return self._rows(estimates, value)
-
-    def _likelihood_figure(self) -> Figure:
-        return Figure(
-            "nll-by-length", "Negative log-likelihood of the reference, by source length",
-            "In nats a token, by teacher forcing: no search is involved.",
-            self._curves(NLL, self._likelihood, "nats"), "lines", "source words", "nats", "model", "low", "high",
-            y_title="nats a token",
-        )  # fmt: skip
-
-    def _chrf_figure(self) -> Figure:
-        return Figure(
-            "chrf-by-length", "chrF by source length", "A score of character n-grams.",
-            self._curves(CHRF, lambda group: self.data.system(group, CHRF), "chrF"),
-            "lines", "source words", "chrF", "model", "low", "high", y_title="test chrF",
-        )  # fmt: skip
-
-    def _ratio_figure(self) -> Figure:
-        return Figure(
-            "ratio-by-length", "Output length, by source length", "Words of the output for each word of the reference.",
-            self._curves(MEAN, self._lengths_out, "ratio"), "lines", "source words", "ratio", "model", "low", "high",
-            y_title="output / reference",
-        )  # fmt: skip
+    def _curves(self) -> list[Figure]:
+        """Everything but BLEU by source length: chrF, likelihood and output length."""
+        groups = self.data.groups
+        chrf, nll = ({group.model: self._system(group, metric) for group in groups} for metric in (CHRF, NLL))
+        wanted = word_counts(self.data.references)
+        ratio = {group.model: [np.stack([word_counts(own), wanted], 1) for own in group.hypotheses] for group in groups}
+        return [
+            self._curve("chrf-by-length", "chrF by source length", "A score of character n-grams.",
+                        self._by_length(chrf, CHRF), "chrF", "test chrF"),
+            self._curve("nll-by-length", "Negative log-likelihood of the reference, by source length",
+                        "In nats a token, by teacher forcing: no search is involved.",
+                        self._by_length(nll, NLL), "nats", "nats a token"),
+            self._curve("ratio-by-length", "Output length, by source length",
+                        "Words of the output for each word of the reference.",
+                        self._by_length(ratio, MEAN), "ratio", "output / reference"),
+        ]  # fmt: skip
 
     def _bucket_table(self, curves: Sequence[Figure]) -> Table:
-        """BLEU and the rows of ``curves``: chrF, likelihood and length ratio."""
+        """The rows of ``curves`` side by side."""
+        sizes = {bucket.name: len(bucket.indices) for bucket in self.buckets}
         rows: list[list[Any]] = []
-        for number, cell in enumerate(self._rows(self.by_length)):
-            bucket = self.buckets[number % len(self.buckets)]
-            row = [cell["model"], bucket.name, len(bucket.indices), *_spread(cell, "BLEU")]
-            for curve in curves:
-                row += _spread(curve.rows[number], curve.y)
+        for cells in zip(*(curve.rows for curve in curves), strict=True):
+            row = [cells[0]["model"], cells[0]["bucket"], sizes[cells[0]["bucket"]]]
+            for curve, cell in zip(curves, cells, strict=True):
+                row += [cell[curve.y], cell["low"], cell["high"]]
             rows.append(row)
         spread = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
-        return Table(
-            "by-length", "Every figure by source length", ["model", "source words", "sentences", *spread], rows
-        )
+        columns = ["model", "source words", "sentences", *spread]
+        return Table("by-length", "Every figure by source length", columns, rows)
 
     def _difference_table(self) -> Table:
         rows: list[list[Any]] = []
@@ -321,17 +313,8 @@ class Quality:
         for metric in (*USUAL, NLL):
             theirs = self._system(base, metric)
             for group in self.data.others:
-                own = self._system(group, metric)
-                found = [difference(at(own, bucket), at(theirs, bucket), metric) for bucket in self.buckets]
-                drawn = holm([each.p_bootstrap for each in found])
-                swapped = holm([each.p_randomisation for each in found])
-                for bucket, each, p, q in zip(self.buckets, found, drawn, swapped, strict=True):
-                    row = [f"{group.model} − {base.model}", metric.label, bucket.name, len(bucket.indices)]
-                    rows.append([*row, each.value, each.low, each.high, chance(p), chance(q)])
-        columns = ["pair", "metric", "source words", "sentences", "difference", "low", "high"]
-        columns += ["p (bootstrap)", "p (randomisation)"]
+                pair = f"{group.model} − {base.model}"
+                labels = [[pair, metric.label, bucket.name, len(bucket.indices)] for bucket in self.buckets]
+                rows += _tested(labels, self._differences(self._system(group, metric), theirs, metric))
+        columns = ["pair", "metric", "source words", "sentences", *TESTED]
         return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")
-
-
-def _spread(row: Row, value: str) -> list[Any]:
-    return [row[value], row["low"], row["high"]]
