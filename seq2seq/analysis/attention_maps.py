@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.analysis.faithfulness import Position, aligned, attended_words, compare, draw_positions
-from seq2seq.analysis.loaded_run import LoadedRun, Record
-from seq2seq.analysis.sampling import draw
+from seq2seq.analysis.loaded_run import LoadedRun, Record, draw
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable
 from itertools import cycle, islice
 
 import torch
@@ -66,10 +65,5 @@ def bytes_held(model: Seq2Seq, src: Tensor, length: int) -> tuple[dict[str, int]
     state, token = model.decoder.init_state(memory), src.new_full((1, 1), BOS)
     for _ in range(length):
         state = model.decoder.step(token, state, memory).state
-    held = [tensor for tensor in state.values() if tensor.is_floating_point()]  # the position is a counter
-    return {name: bytes_of(tensors) for name, tensors in parts.items()}, bytes_of(held)
-
-
-def bytes_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the tensors' elements."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    held = sum(part.nbytes for part in state.values() if part.is_floating_point())  # the position is a counter
+    return {name: sum(part.nbytes for part in tensors) for name, tensors in parts.items()}, held

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record
-from seq2seq.analysis.sampling import evenly
+from seq2seq.analysis.loaded_run import LoadedRun, Record, evenly
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.alignment import word_attention
 from seq2seq.evaluation.evaluate import reference_likelihood

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import Record
-from seq2seq.analysis.sampling import SEED
+from seq2seq.analysis.loaded_run import SEED, Record
 from seq2seq.config.schema import PAD, UNK
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Links, most_attended, word_attention

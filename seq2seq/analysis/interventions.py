@@ -11,8 +11,7 @@ import random
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record
-from seq2seq.analysis.sampling import evenly
+from seq2seq.analysis.loaded_run import LoadedRun, Record, evenly
 from seq2seq.models.interface import AttentionOverride
 
 SENTENCES = 200  # translated under each intervention

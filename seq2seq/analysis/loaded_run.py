@@ -1,7 +1,12 @@
-"""A finished run with its model and its texts, ready for questions. Knows run folders; measures nothing."""
+"""A finished run with its model and its texts, ready for questions, and which of its sentences are looked at.
+
+The choice of sentences depends on the text alone, so that all models get the same ones. Knows run folders; measures
+nothing.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +17,13 @@ from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.alignment import Links, parse_links
+from seq2seq.evaluation.alignment import Links, parse_links, read_gold
 from seq2seq.evaluation.words import Pair, encode_pairs, splitter
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.loading import load, saved_split, unzip
 from seq2seq.runs.run import Run, find
 
+SEED = 20  # of every choice of sentences
 Record = dict[str, Any]
 """What a measurement finds, as JSON data. The ``measure`` of each file says what its keys hold."""
 
@@ -41,14 +47,18 @@ class LoadedRun:
         return self.translator.models[0]
 
     @classmethod
-    def open(cls, folder: Path, cache: str | None = None) -> LoadedRun:
+    def open(
+        cls, folder: Path, cache: str | None = None, links: Path | None = None, correct: bool = False
+    ) -> LoadedRun:
         """Load a finished run, and the validation split and alignments of its corpus.
 
         Args:
             cache: where the corpus is now, if not where it was during training.
+            links: word alignment of the test pairs (Pharaoh format) in place of the corpus's own.
+            correct: whether these links are gold as well.
 
         Raises:
-            UserError: no finished run there, or its corpus is gone.
+            UserError: no finished run there, its corpus is gone, or links that do not fit.
         """
         run, checkpoint = find(folder)
         test = saved_split(run, "test")
@@ -63,7 +73,12 @@ class LoadedRun:
         if file is not None and unzip(source.pairs("test")) == test:  # else the grammar has changed since
             gold = [parse_links(line) for line in file.read_text("utf-8").splitlines()]
         loaded = load([(run, checkpoint)], config)
-        return cls(run, config, loaded.translator, *test, unzip(source.pairs("valid")), gold, gold)
+        opened = cls(run, config, loaded.translator, *test, unzip(source.pairs("valid")), gold, gold)
+        if links is None:
+            return opened
+        src, references = ([splitter(config)(line) for line in side] for side in test)
+        given = [pair.possible for pair in read_gold(str(links), src, references)]
+        return replace(opened, links=given, gold=given if correct else gold)
 
     def encode_pairs(self, src: Sequence[str], references: Sequence[str]) -> list[Pair]:
         """Segment sentence pairs with the run's vocabulary, into the corpus's words."""
@@ -72,3 +87,16 @@ class LoadedRun:
     def search_options(self, **changes: Any) -> DecodeConfig:
         """Options of a search that can be compared between runs: one deterministic answer; ``changes`` to the rest."""
         return replace(self.config.decode, **{"nbest": 1, "sample": False, **changes})
+
+
+def evenly(lines: Sequence[str], count: int) -> list[int]:
+    """Indices of at most ``count`` lines, at even distances in the order of their numbers of words."""
+    order = sorted(range(len(lines)), key=lambda n: len(lines[n].split()))
+    count = min(count, len(lines))
+    return sorted(order[(2 * k + 1) * len(order) // (2 * count)] for k in range(count))
+
+
+def draw(src: Sequence[str], references: Sequence[str], count: int) -> list[int]:
+    """Sorted indices of at most ``count`` pairs with text on both sides, drawn at random from a fixed seed."""
+    full = [n for n, pair in enumerate(zip(src, references, strict=True)) if all(side.strip() for side in pair)]
+    return sorted(random.Random(SEED).sample(full, min(count, len(full))))

@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,8 +29,6 @@ from seq2seq.analysis import (
 )
 from seq2seq.analysis.loaded_run import LoadedRun, Record
 from seq2seq.errors import UserError
-from seq2seq.evaluation.alignment import Links, read_gold
-from seq2seq.evaluation.words import splitter
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import read_json, write_atomically
 
@@ -114,21 +112,11 @@ def measure_all(
             continue
         started = time.perf_counter()
         if loaded is None:
-            loaded = LoadedRun.open(folder, cache)
-            if links is not None:
-                given = read_links(links, loaded)
-                loaded = replace(loaded, links=given, gold=given if gold else loaded.gold)
+            loaded = LoadedRun.open(folder, cache, links, gold)
         record = {"version": VERSION, "origin": origins[name], **measurement.measure(loaded)}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         write_atomically(measurement.file(run), f"{text}\n")
         done(name, time.perf_counter() - started)
-
-
-def read_links(path: Path, run: LoadedRun) -> list[Links]:
-    """A word alignment of the test pairs. Raises ``UserError`` where it does not fit them."""
-    split = splitter(run.config)
-    words = [[split(line) for line in side] for side in (run.src, run.references)]
-    return [pair.possible for pair in read_gold(str(path), words[0], words[1])]
 
 
 def _origins(run: Run, links: Path | None, gold: bool) -> dict[str, str]:

@@ -77,11 +77,9 @@ def measure(run: LoadedRun) -> Record:
 
 def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
     """Rows of the record, summed over sentences of a length; ``found`` (N, W): which words the probe has named."""
-    rows: dict[int, list[int]] = {}
-    counts = zip(sentences.lengths, sentences.present.sum(1).tolist(), found.sum(1).tolist(), strict=True)
-    for length, *pair in counts:
-        rows[length] = [a + b for a, b in zip(rows.get(length, [0, 0]), pair, strict=True)]
-    return [[length, *row] for length, row in sorted(rows.items())]
+    lengths = torch.tensor(sentences.lengths)
+    sides = sentences.present, found
+    return [[n, *(int(side[lengths == n].sum()) for side in sides)] for n in sorted(set(sentences.lengths))]
 
 
 def normal(line: str) -> list[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record
-from seq2seq.analysis.sampling import evenly
+from seq2seq.analysis.loaded_run import LoadedRun, Record, evenly
 from seq2seq.data.files import lines
 from seq2seq.evaluation.evaluate import reference_likelihood
 

@@ -78,7 +78,7 @@ def _text(loaded: TrainedModel, given: argparse.Namespace) -> tuple[str, list[st
 
 
 def _print(scores: Scores, folder: Path) -> None:
-    from seq2seq.evaluation.lengths import figures_by_length
+    from seq2seq.evaluation.evaluate import figures_by_length
     from seq2seq.evaluation.metrics import TER, USUAL
     from seq2seq.terminal.tables import duration, print_figures, say
 

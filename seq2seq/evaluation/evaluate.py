@@ -18,10 +18,11 @@ from torch import nn
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.lengths import by_thirds
-from seq2seq.evaluation.metrics import USUAL, TextMetric, score
-from seq2seq.runs.records import Details, Likelihood, Scores
+from seq2seq.evaluation.metrics import BLEU, USUAL, TextMetric, score
+from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json
+
+THIRDS = ("shortest", "middle", "longest")
 
 
 @dataclass(frozen=True)
@@ -140,3 +141,30 @@ def token_log_probs(
             scores[n] = (row[: len(targets[n])], hits[: len(targets[n])])
         done(0)
     return scores
+
+
+def by_thirds(src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str) -> list[Third]:
+    """BLEU of the shortest, the middle and the longest third of the sentences, by words of the source.
+
+    Long sentences are where a fixed-size context vector loses quality. The list is empty if there are fewer than
+    three sentences.
+    """
+    if len(src) < len(THIRDS):
+        return []
+    words = [len(line.split()) for line in src]
+    order = sorted(range(len(src)), key=lambda n: words[n])
+    rows: list[Third] = []
+    for part, name in enumerate(THIRDS):
+        chosen = order[len(order) * part // 3 : len(order) * (part + 1) // 3]
+        bleu = BLEU.corpus_score([hypotheses[n] for n in chosen], [references[n] for n in chosen], language)
+        least, most = words[chosen[0]], words[chosen[-1]]
+        rows.append({"third": name, "from_words": least, "to_words": most, "sentences": len(chosen), "bleu": bleu})
+    return rows
+
+
+def figures_by_length(scores: Scores) -> dict[str, str]:
+    """The rows of a table: BLEU of each third of the sentences, where ``scores`` has them."""
+    return {
+        f"  BLEU, {row['third']} third ({row['from_words']}–{row['to_words']} words)": f"{row['bleu']:.2f}"
+        for row in scores.get("by_length", [])
+    }

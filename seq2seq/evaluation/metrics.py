@@ -170,12 +170,10 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 def bleu_tokenizer(language: str) -> str:
     """sacreBLEU's tokeniser for a target language; ja and ko fall back to characters without their extra."""
     language = language.split("-")[0].split("_")[0]
-    if language == "zh":
-        return "zh"
-    if language in ("ja", "ko"):
-        extra = {"ja": "MeCab", "ko": "mecab_ko"}[language]
+    extra = {"ja": "MeCab", "ko": "mecab_ko"}.get(language)
+    if extra:
         return f"{language}-mecab" if find_spec(extra) else "char"
-    return "13a"
+    return "zh" if language == "zh" else "13a"
 
 
 BLEU = SacreBLEUMetric(

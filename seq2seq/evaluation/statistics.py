@@ -86,9 +86,6 @@ class Onset:
     covers: Covers
 
 
-# ----------------------------------------------------------------------------------------------------- bootstrap
-
-
 def _bootstrap_weights(number: int, draws: int, seed: int) -> Iterator[Array]:
     """How often each of N sentences is drawn (…, N): once in the first row, then as in each bootstrap sample."""
     generator = np.random.default_rng(seed)
@@ -121,9 +118,6 @@ def _bootstrap_scores(
         parts.append([metric.score(each.reshape(len(weights), -1, width)) for each in sums])
     scores = np.concatenate(parts, axis=1)
     return np.split(scores, np.cumsum([len(system) for system in systems])[:-1], axis=-1)
-
-
-# ----------------------------------------------------------------------------------------------------- intervals
 
 
 @dataclass(frozen=True)
@@ -204,9 +198,6 @@ def interval(system: System, metric: Metric, draws: int = DRAWS) -> Estimate:
     return _Spread.of([scores[0]], len(system[0])).estimate(metric.low, metric.high)
 
 
-# -------------------------------------------------------------------------------------------------------- tests
-
-
 def difference(a: System, b: System, metric: Metric, draws: int = DRAWS, swaps: int = SWAPS) -> Difference:
     """``a`` less ``b``, paired over sentences, with a 95 % confidence interval and two tests.
 
@@ -247,16 +238,11 @@ def _randomisation(a: SufficientStatistics, b: SufficientStatistics, metric: Met
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for multiple comparisons (Holm 1979), in the order given."""
-    order = sorted(range(len(p_values)), key=lambda n: p_values[n])
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, n in enumerate(order):
-        largest = max(largest, min((len(p_values) - rank) * p_values[n], 1.0))
-        adjusted[n] = largest
-    return adjusted
-
-
-# ------------------------------------------------------------------------------------------------ source lengths
+    sizes = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(sizes, kind="stable")
+    adjusted = np.empty_like(sizes)
+    adjusted[order] = np.maximum.accumulate(np.minimum((len(sizes) - np.arange(len(sizes))) * sizes[order], 1.0))
+    return list(adjusted.tolist())
 
 
 def by_bucket(lengths: Sequence[int], edges: Sequence[int]) -> list[Bucket]:

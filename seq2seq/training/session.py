@@ -13,8 +13,7 @@ import torch
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import Evaluation, evaluate
-from seq2seq.evaluation.lengths import figures_by_length
+from seq2seq.evaluation.evaluate import Evaluation, evaluate, figures_by_length
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint

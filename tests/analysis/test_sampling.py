@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seq2seq.analysis.sampling import draw, evenly
+from seq2seq.analysis.loaded_run import draw, evenly
 
 
 def test_sentences_are_chosen_evenly_over_the_lengths_by_their_text_alone() -> None:
