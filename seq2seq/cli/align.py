@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import Parser, check_src_and_ref, runs_and_config
+from seq2seq.cli.arguments import Parser, Trained, pairs_of, runs_and_config
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("align", "Word alignments from a run's attention, and their error rate (AER).")
-    taken.add_runs("+", "RUN key=value …", "a run, options as for evaluate")
+    taken.add_argument("arguments", nargs="+", metavar="RUN key=value …", help="a run, options as for evaluate")
     taken.add_argument("--src", metavar="FILE", help="source text, words between spaces, instead of the run's split")
     taken.add_argument("--ref", metavar="FILE", help="its translations, line by line")
     taken.add_argument("--gold", metavar="FILE", help="gold alignment in Pharaoh format (default: the grammar's own)")
@@ -35,12 +34,11 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> tuple[list[tuple[Run, str]], Config]:
+def validate(given: argparse.Namespace) -> Trained:
     """The run, in a list, and the config. Raises ``UserError``, also for a model without attention."""
-    check_src_and_ref(given)
+    runs, config = runs_and_config(given)
     if given.one_based and not given.gold:
         raise UserError("--one-based says how --gold counts: give --gold FILE")
-    runs, config = runs_and_config(given.arguments)
     if len(runs) != 1:
         raise UserError("an alignment comes from one model: give one run")
     maps = config.model.decoder.attention_maps
@@ -52,7 +50,7 @@ def validate(given: argparse.Namespace) -> tuple[list[tuple[Run, str]], Config]:
     return runs, config
 
 
-def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) -> int:
+def run(given: argparse.Namespace, valid: Trained) -> int:
     """Write the word alignment of the references by a run's attention; print its error rate where there is a gold one.
 
     Raises:
@@ -64,7 +62,10 @@ def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) 
 
     runs, config = valid
     [(folder, checkpoint)] = runs
-    src, references, gold_file = _text(folder, config, given)
+    src, references = pairs_of(given, folder, config)
+    gold_file = given.gold
+    if not (given.src or given.gold) and config.data.source == "grammar":
+        gold_file = _gold_of_grammar(folder, config, (src, references))
     split = str.split if given.src else splitter(config)
     src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
     gold = read_gold(gold_file, src_words, tgt_words, given.one_based) if gold_file else None
@@ -95,24 +96,16 @@ def _choices(
         return most_attended_words(translator, encode_pairs(translator.subwords, src, references, split), done)
 
 
-def _text(folder: Run, config: Config, given: argparse.Namespace) -> tuple[list[str], list[str], str | None]:
-    """The pairs to align, and the file of their gold alignment if there is one."""
-    from seq2seq.data import files, sources
-    from seq2seq.runs import loading as trained
+def _gold_of_grammar(folder: Run, config: Config, pairs: tuple[list[str], list[str]]) -> str | None:
+    """The file of the grammar's alignment; None, with a warning, if the run has other ``pairs`` than it makes now."""
+    from seq2seq.data.sources import open_source
+    from seq2seq.runs.loading import unzip
 
-    if given.src:
-        return *trained.unzip(files.text_files(given.src, given.ref).pairs()), given.gold
-    name = config.data.split
-    as_saved = config.data.split_options(name) == folder.load_config().data.split_options(name)
-    saved = trained.saved_split(folder, name) if as_saved else None
-    if given.gold or config.data.source != "grammar":
-        return *(saved or trained.split_of_source(config, name)), given.gold
-    source = sources.open_source(config.data)
-    made = trained.unzip(source.pairs(name))
-    if saved not in (None, made):
-        print(f"{folder.folder}: the grammar makes other sentences by now, so its gold is no use", file=sys.stderr)
-        return *(saved or made), None
-    return *made, str(source.alignment_file(name))
+    source = open_source(config.data)
+    if pairs == unzip(source.pairs(config.data.split)):
+        return str(source.alignment_file(config.data.split))
+    print(f"{folder.folder}: the grammar makes other sentences by now, so its gold is no use", file=sys.stderr)
+    return None
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:

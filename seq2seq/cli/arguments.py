@@ -13,6 +13,9 @@ from seq2seq.runs.run import Run, find
 TRANSLATION = ("decode", "device", "seed", "trainer.precision")
 EVALUATION = ("data.split", "data.valid", "data.test", "data.cache", *TRANSLATION)
 """Sections of the options that can be changed for a trained run."""
+Trained = tuple[list[tuple[Run, str]], Config]
+"""Runs, each with the name of a checkpoint, and the config to use them with."""
+RUNS = "run folders or checkpoints, options"
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,10 +29,6 @@ class Parser(argparse.ArgumentParser):
         """Raise ``UserError``."""
         raise UserError(f"{message} (see: {self.prog} --help)")
 
-    def add_runs(self, nargs: str, metavar: str = "RUN … key=value …", help: str = "") -> None:
-        """Take runs and ``key=value`` options, in any order, as ``arguments``."""
-        self.add_argument("arguments", nargs=nargs, metavar=metavar, help=help or "run folders or checkpoints, options")
-
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse ``arguments``; flags may stand anywhere, but behind a leading ``--`` nothing is a flag."""
         given = argparse.Namespace(typed=list(arguments))
@@ -38,14 +37,17 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(arguments, given)
 
 
-def runs_and_config(arguments: Sequence[str]) -> tuple[list[tuple[Run, str]], Config]:
+def runs_and_config(given: argparse.Namespace) -> Trained:
     """The runs among ``arguments``, each with a checkpoint's name, and the config of the first with the options set.
 
     Raises:
-        UserError: no run, something that is none, or an option that cannot be changed for a trained run.
+        UserError: no run, something that is none, an option that cannot be changed for a trained run, or ``--src``
+            without ``--ref``.
     """
-    options = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
-    paths = [argument for argument in arguments if argument not in options]
+    if "src" in given and bool(given.src) != bool(given.ref):
+        raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
+    options = [argument for argument in given.arguments if "=" in argument and not Path(argument).exists()]
+    paths = [argument for argument in given.arguments if argument not in options]
     if not paths:
         raise UserError("give a run folder or a checkpoint, e.g. outputs/embedded/transformer/seed1")
     runs = [find(Path(path)) for path in paths]
@@ -54,7 +56,13 @@ def runs_and_config(arguments: Sequence[str]) -> tuple[list[tuple[Run, str]], Co
     return runs, override(runs[0][0].load_config(), options)
 
 
-def check_src_and_ref(given: argparse.Namespace) -> None:
-    """Raise ``UserError`` if only one of ``--src`` and ``--ref`` was given."""
-    if bool(given.src) != bool(given.ref):
-        raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
+def pairs_of(given: argparse.Namespace, run: Run, config: Config) -> tuple[list[str], list[str]]:
+    """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match."""
+    from seq2seq.data.files import text_files
+    from seq2seq.runs.loading import saved_split, split_of_source, unzip
+
+    if given.src:
+        return unzip(text_files(given.src, given.ref).pairs())
+    name = config.data.split
+    as_saved = config.data.split_options(name) == run.load_config().data.split_options(name)
+    return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)

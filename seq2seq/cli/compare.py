@@ -17,7 +17,6 @@ Any option of seq2seq train is one of every run."""
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     from seq2seq.config.compose import options_of
 
     taken = Parser("compare", ABOUT, f"{reference_of(StudyConfig())}\n\nstudies: {', '.join(options_of('study'))}")

@@ -32,7 +32,6 @@ complete -o nospace -F _seq2seq seq2seq"""
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     about = 'Print the completion script for bash. Use it by: eval "$(seq2seq completion)"'
     taken = Parser("completion", about)
     taken.add_argument("words", nargs="*", metavar="WORD", help="words to complete (the script passes them)")

@@ -8,7 +8,6 @@ from seq2seq.cli.arguments import Parser
 
 
 def parser() -> Parser:
-    """The arguments of the verb: none."""
     about = "List the experiments that ship: what experiment=NAME and make train CONFIG=NAME\ncan be."
     return Parser("configs", about)
 

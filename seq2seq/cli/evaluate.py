@@ -7,20 +7,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import EVALUATION, Parser, check_src_and_ref, runs_and_config
+from seq2seq.cli.arguments import EVALUATION, RUNS, Parser, Trained, pairs_of, runs_and_config
 from seq2seq.cli.help import reference
-from seq2seq.config.schema import Config
-from seq2seq.runs.run import Run
 
 if TYPE_CHECKING:
-    from seq2seq.runs.loading import TrainedModel
     from seq2seq.runs.records import Scores
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("evaluate", "Score a trained run, or an ensemble of several.", reference(EVALUATION))
-    taken.add_runs("*")
+    taken.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help=RUNS)
     taken.add_argument("--src", metavar="FILE", help="source text, one sentence a line, instead of the run's split")
     taken.add_argument("--ref", metavar="FILE", help="its reference translations, line by line")
     taken.add_argument("--ter", action="store_true", help="TER as well (slow)")
@@ -29,13 +25,10 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> tuple[list[tuple[Run, str]], Config]:
-    """The runs and the config. Raises ``UserError``."""
-    check_src_and_ref(given)
-    return runs_and_config(given.arguments)
+validate = runs_and_config
 
 
-def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) -> int:
+def run(given: argparse.Namespace, valid: Trained) -> int:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
     from dataclasses import asdict
 
@@ -46,7 +39,8 @@ def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) 
 
     loaded = load(*valid)
     config = loaded.config
-    name, src, references = _text(loaded, given)
+    src, references = pairs_of(given, loaded.run, config)
+    name = Path(given.src).name if given.src else config.data.split
     metrics = (*USUAL, TER) if given.ter else USUAL
     with progress("evaluating", len(src)) as done:
         evaluation = evaluate(
@@ -62,19 +56,6 @@ def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) 
     else:
         _print(evaluation.scores, folder)
     return 0
-
-
-def _text(loaded: TrainedModel, given: argparse.Namespace) -> tuple[str, list[str], list[str]]:
-    """A name for the text, its source lines and its references."""
-    from seq2seq.data.files import text_files
-    from seq2seq.runs.loading import saved_split, split_of_source, unzip
-
-    if given.src:
-        return Path(given.src).name, *unzip(text_files(given.src, given.ref).pairs())
-    config, name = loaded.config, loaded.config.data.split
-    as_trained = config.data.split_options(name) == loaded.run.load_config().data.split_options(name)
-    saved = saved_split(loaded.run, name) if as_trained else None
-    return name, *(saved or split_of_source(config, name))
 
 
 def _print(scores: Scores, folder: Path) -> None:

@@ -1,29 +1,30 @@
-"""``seq2seq export``. Knows the arguments; the folder is made by ``export``."""
+"""``seq2seq export``. Knows the arguments; they are checked, and the folder is made, by ``export``."""
 
 from __future__ import annotations
 
 import argparse
 
 from seq2seq.cli.arguments import Parser
-from seq2seq.export import options
+from seq2seq.export.options import QUANTIZATIONS, TARGETS, Request, requested
 
 ABOUT = """Write a trained run for another program, and compare: float32 weights must give
 our translations there too, or nothing is written."""
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("export", ABOUT)
-    options.add_arguments(taken)
+    taken.add_argument("run", metavar="RUN", help="a run folder, or one of its checkpoints")
+    taken.add_argument("--to", required=True, metavar="FORMAT", help=f"one of: {', '.join(TARGETS)}")
+    taken.add_argument("--out", metavar="FOLDER", help="a new folder (default: RUN/export/FORMAT[-QUANTIZATION])")
+    of_weights = f"of the weights: {', '.join(QUANTIZATIONS)}"
+    taken.add_argument("--quantization", default="none", metavar="TYPE", help=of_weights)
     return taken
 
 
-def validate(given: argparse.Namespace) -> options.Request:
-    """The export, checked. Raises ``UserError``."""
-    return options.requested(given)
+validate = requested
 
 
-def run(given: argparse.Namespace, request: options.Request) -> int:
+def run(given: argparse.Namespace, request: Request) -> int:
     """Write the folder and print the comparison."""
     from seq2seq.export.exporting import export
 

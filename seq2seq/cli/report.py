@@ -10,7 +10,6 @@ from seq2seq.study.options import BUCKETS, bucket_edges
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("report", "Make the page of a comparison from finished runs.")
     taken.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs, of several models and seeds")
     out = "folder of the page (default: outputs/report)"

@@ -16,7 +16,6 @@ WORDS = ("words", "system", "less", "in")  # columns that hold no figures
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("score", "Scores of any systems' translations, with intervals and tests.")
     kinds = "translations, a line each: FILE, NAME=FILE, or NAME=FILE,FILE,… (seeds)"
     taken.add_argument("systems", nargs="+", metavar="HYP", help=kinds)

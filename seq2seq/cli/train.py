@@ -16,7 +16,6 @@ ABOUT = "Train a model, test it, and print the scores. The same command again go
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("train", ABOUT, reference(("data", "model", "trainer", "decode", "")))
     taken.add_argument("arguments", nargs="*", metavar="key=value", help="experiment=NAME, and options that differ")
     return taken

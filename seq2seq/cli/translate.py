@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import TRANSLATION, Parser, runs_and_config
+from seq2seq.cli.arguments import RUNS, TRANSLATION, Parser, Trained, runs_and_config
 from seq2seq.cli.help import reference
-from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
-from seq2seq.runs.run import Run
 from seq2seq.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -24,21 +22,18 @@ CHUNK = 2_000  # lines translated at once from a file or a pipe
 
 
 def parser() -> Parser:
-    """The arguments of the verb."""
     taken = Parser("translate", "Translate with a trained run, or an ensemble of several.", reference(TRANSLATION))
-    taken.add_runs("*")
+    taken.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help=RUNS)
     taken.add_argument("--in", dest="source", metavar="FILE", help="text, one sentence a line (default: stdin)")
     taken.add_argument("--out", metavar="FILE", help="where to write, a line for every line (default: stdout)")
     taken.add_argument("--attention", action="store_true", help="draw the attention weights of each target token")
     return taken
 
 
-def validate(given: argparse.Namespace) -> tuple[list[tuple[Run, str]], Config]:
-    """The runs and the config. Raises ``UserError``."""
-    return runs_and_config(given.arguments)
+validate = runs_and_config
 
 
-def run(given: argparse.Namespace, valid: tuple[list[tuple[Run, str]], Config]) -> int:
+def run(given: argparse.Namespace, valid: Trained) -> int:
     """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal."""
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress

@@ -2,7 +2,7 @@
 
 The verb NAME is the module ``seq2seq.cli.NAME``. Each has three functions, called in this order:
 
-- ``parser()``: its arguments and its help;
+- ``parser()``: the ``Parser`` of its arguments, with its help;
 - ``validate(given)``: checks the parsed arguments and returns what ``run`` needs, or raises ``UserError``; it imports
   nothing heavy, so that a mistake is answered before torch is loaded;
 - ``run(given, valid)``: does the work and returns the exit code; heavy imports stand inside it.
