@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from seq2seq.cli.verbs import VERBS, overview
 from seq2seq.errors import UserError, nearest
-from seq2seq.system.signals import sigterm_as_interrupt
-
-INTERRUPTED = 130
+from seq2seq.system.signals import handling
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv``; returns the exit code: 0, 2 for a mistake of the user's, 130 when stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with sigterm_as_interrupt():
+        with handling(signal.default_int_handler, signal.SIGTERM):  # so that ``finally`` and ``with`` clean up
             return _run(arguments)
     except SystemExit as end:  # argparse has printed a help
         return int(end.code or 0)
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("seq2seq: stopped", file=sys.stderr)
-        return INTERRUPTED
+        return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -44,7 +43,9 @@ def _run(arguments: list[str]) -> int:
         print(overview(), end="")
         return 0
     if arguments[0] == "--version":
-        print(_versions())
+        from importlib.metadata import version
+
+        print(f"seq2seq-trainer {version('seq2seq-trainer')} (torch {version('torch')})")
         return 0
     name, *rest = arguments
     if name not in VERBS:
@@ -53,9 +54,3 @@ def _run(arguments: list[str]) -> int:
     given = verb.parser().read(rest)
     code: int = verb.run(given, verb.validate(given))
     return code
-
-
-def _versions() -> str:
-    from importlib.metadata import version
-
-    return f"seq2seq-trainer {version('seq2seq-trainer')} (torch {version('torch')})"

@@ -20,7 +20,7 @@ from seq2seq.system.files import new_folder, write_json
 from seq2seq.terminal.tables import print_table
 
 
-def export(request: Request) -> Comparison:
+def export(request: Request) -> None:
     """Write the folder, compare, and print the comparison.
 
     Raises:
@@ -54,7 +54,6 @@ def export(request: Request) -> Comparison:
         )
     print_comparison(request, found, positions, (request.out / "model.bin").stat().st_size)
     print_usage(request.out, config)
-    return found
 
 
 def positions_of(model: Any) -> int:
@@ -116,6 +115,5 @@ texts = [tgt.decode(each.hypotheses[0]) for each in found]
 Our search ends at decode.max_ratio={decode.max_ratio:g} x source + {decode.max_extra} tokens, theirs at
 max_decoding_length. They cut a source at {LONGEST:,} tokens: see max_input_length.""")
     if decode.length_penalty not in PENALTIES:
-        print(
-            f"There is no decode.length_penalty={decode.length_penalty} there: length_penalty=1 ranks as our average."
-        )
+        missing = f"There is no decode.length_penalty={decode.length_penalty} there"
+        print(f"{missing}: length_penalty=1 ranks as our average.")

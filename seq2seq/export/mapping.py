@@ -27,20 +27,11 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
         vocabularies: the tokens of both sides in the order of their ids.
         positions: rows of the tables of position encodings: the longest sequence that can be translated.
     """
-    parts = [
-        kind(
-            part.layers,
-            part.heads,
-            pre_norm=part.norm == "pre",
-            activation=ACTIVATIONS[part.activation],
-            **more,
-        )
-        for kind, part, more in (
-            (TransformerEncoderSpec, options.encoder, {}),
-            (TransformerDecoderSpec, options.decoder, {"alignment_heads": options.decoder.heads}),
-        )
-    ]
-    spec = TransformerSpec(*parts)
+    encoder, decoder = options.encoder, options.decoder
+    spec = TransformerSpec(
+        TransformerEncoderSpec(encoder.layers, encoder.heads, **_settings(encoder)),
+        TransformerDecoderSpec(decoder.layers, decoder.heads, alignment_heads=decoder.heads, **_settings(decoder)),
+    )
     weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
     for side, ours, stack in (("encoder", model.encoder, spec.encoder), ("decoder", model.decoder, spec.decoder)):
         _set_stack(stack, side, weights)
@@ -56,6 +47,10 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
     spec.config.add_source_eos = True  # our encoder reads EOS: so no caller needs to add it
     spec.config.layer_norm_epsilon = EPSILON
     return spec
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    return {"pre_norm": part.norm == "pre", "activation": ACTIVATIONS[part.activation]}
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -29,10 +29,6 @@ TOLERANCE = 1e-3  # nats a sentence
 TIE = 1e-4  # nats: between two tokens that are nearer than this, rounding decides
 PENALTIES = {"average": 1.0, "none": 1e-6}
 """CTranslate2's ``length_penalty`` for ours; it has no gnmt. Not 0: with it, its search stops by another rule."""
-NEVER: dict[str, Any] = {
-    "disable_unk": True,
-    "suppress_sequences": [["<pad>"], ["<s>"]],
-}  # our search never takes these tokens
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,8 @@ class Exported:
             max_input_length=0,
             max_decoding_length=longest,
             min_decoding_length=0,
-            **NEVER,
+            disable_unk=True,  # our search never takes this token, nor these
+            suppress_sequences=[["<pad>"], ["<s>"]],
             **options,
         )
         return [result.hypotheses[0] for result in found]

@@ -45,10 +45,3 @@ def stop_flag() -> Iterator[StopFlag]:
 
     with handling(ask, signal.SIGINT, signal.SIGTERM):
         yield flag
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Inside, SIGTERM raises ``KeyboardInterrupt`` as SIGINT does, so that ``finally`` and ``with`` clean up."""
-    with handling(signal.default_int_handler, signal.SIGTERM):
-        yield
