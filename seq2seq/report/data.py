@@ -140,7 +140,7 @@ class ReportData:
     @property
     def language(self) -> str:
         """Target language."""
-        return self.baseline.configs[0].data.tgt
+        return self.config.data.tgt
 
     @property
     def config(self) -> Config:
@@ -172,32 +172,21 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     Raises:
         UserError: a run is not finished, or a model has two runs with one seed.
     """
-    kinds: dict[str, list[Any]] = {}
     for run in runs:
         if not run.finished:
             raise UserError(f"{run.folder}: not finished: start the same `seq2seq train` again")
-        config = run.load_config()
-        kind = (config.model, config.trainer.optimizer.lr)
-        kinds.setdefault(config.model.name, []).append(kind)
+    configs = [run.load_config() for run in runs]
+    kinds = [(config.model, config.trainer.optimizer.lr) for config in configs]
     by_model: dict[str, list[Run]] = {}
-    for run in runs:
-        name = run.load_config().model.name
-        alike = all(kind == kinds[name][0] for kind in kinds[name])
-        by_model.setdefault(name if alike else run.folder.absolute().parent.name, []).append(run)
+    for run, (model, rate) in zip(runs, kinds, strict=True):
+        alike = all(kind == (model, rate) for kind in kinds if kind[0].name == model.name)
+        by_model.setdefault(model.name if alike else run.folder.absolute().parent.name, []).append(run)
     groups = [ModelRuns(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
     for group in groups:
         if len(set(group.seeds)) < len(group.seeds):
             folders = ", ".join(str(run.folder) for run in group.runs)
             raise UserError(f"{group.model} has two runs with the same seed among {folders}: leave one out")
     return groups
-
-
-def test_split(group: ModelRuns) -> tuple[list[str], list[str]]:
-    """Sources and references of the test split, as the first run has kept them. Raises ``UserError``."""
-    found = saved_split(group.runs[0], "test")
-    if found is None:
-        raise UserError(f"{group.runs[0].folder}: its test split is gone: train it anew with overwrite=true")
-    return found
 
 
 def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: Any) -> ReportData:
@@ -207,14 +196,16 @@ def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: Any)
         UserError: a run is not finished, a model has two runs with one seed, or the test split is gone.
     """
     groups = grouped(runs)
-    src, references = test_split(groups[0])
+    test = saved_split(groups[0].runs[0], "test")
+    if test is None:
+        raise UserError(f"{groups[0].runs[0].folder}: its test split is gone: train it anew with overwrite=true")
     warnings = more.setdefault("warnings", [])
     try:
         valid = unzip(open_source(groups[0].configs[0].data).pairs("valid"))
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
-    return ReportData(title, groups, src, references, valid, edges, **more)
+    return ReportData(title, groups, *test, valid, edges, **more)
 
 
 def data_of_study(outcome: Outcome) -> ReportData:

@@ -53,13 +53,13 @@ def conduct(study: Study) -> Outcome:
     """
     options = study.options
     draft = study.runs(dict.fromkeys(options.models, options.rates[0] if options.rates else None))
-    announce(study, draft)
     config = draft[0].config
+    workers = options.workers or default_workers(config.device, options.threads)
+    announce(study, draft, workers)
     corpus = prepare(config.data)
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
-    workers = options.workers or default_workers(config.device, options.threads)
     failed = run_all([training_task(study, planned) for planned in study.trials], workers, options.threads)
     rates = study.rates()
     for model, rate in rates.items():
@@ -69,8 +69,7 @@ def conduct(study: Study) -> Outcome:
     planned_variants = study.variants(rates)
     tasks = [training_task(study, planned) for planned in [*planned_runs, *(run for _, run in planned_variants)]]
     aligner = next((planned.run for planned in planned_runs if planned.config.model.decoder.sees == "positions"), None)
-    to_measure = [planned.run for planned in planned_runs]
-    tasks += measuring_tasks(to_measure, config.data, study.logs, options.gold, aligner)
+    tasks += measuring_tasks([one.run for one in planned_runs], config.data, study.logs, options.gold, aligner)
     failed |= run_all(tasks, workers, options.threads)
     finished = [planned for planned in planned_runs if planned.finished]
     runs = [planned.run for planned in sorted(finished, key=lambda planned: options.models.index(planned.model))]
@@ -84,11 +83,10 @@ def conduct(study: Study) -> Outcome:
     return Outcome(study, rates, runs, variants, warnings, failed)
 
 
-def announce(study: Study, runs: Sequence[Planned]) -> None:
+def announce(study: Study, runs: Sequence[Planned], workers: int) -> None:
     """Print how many runs are needed, how many are finished, and an estimate of the time for the others."""
     options = study.options
     variants = [planned for _, planned in study.variants(dict.fromkeys(options.models))]
-    workers = options.workers or default_workers(runs[0].config.device, options.threads)
     rows = []
     left = 0.0
     for name, planned in (("trials of learning rates", study.trials), ("models × seeds", runs), ("variants", variants)):

@@ -14,6 +14,8 @@ COMPARED = ("data", "subwords", "references", "code", "versions")
 """Entries of a fingerprint that must agree between runs that are compared."""
 MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")
 """Keys of the config in which the runs of a study differ by design."""
+ANY_KEY = ("",)
+"""The prefix of all keys."""
 
 
 def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
@@ -26,7 +28,9 @@ def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
     reasons = []
     for other in others:
         keys = [d for d in differences(config, other.load_config()) if not d.startswith((*MAY_DIFFER, *allowed))]
-        reasons += _reason(first, other, [*unlike_entries(first, other), *keys])
+        differing = [*unlike_entries(first, other), *keys]
+        if differing:
+            reasons.append(f"{other.folder} is not like {first.folder}: {'; '.join(differing[:4])}")
     return reasons
 
 
@@ -34,10 +38,6 @@ def unlike_entries(first: Run, other: Run) -> list[str]:
     """Entries of ``COMPARED`` in which two fingerprints disagree."""
     one, two = (run.load_fingerprint() for run in (first, other))
     return [entry for entry in COMPARED if one.get(entry) != two.get(entry)]
-
-
-def _reason(first: Run, other: Run, differing: list[str]) -> list[str]:
-    return [f"{other.folder} is not like {first.folder}: {'; '.join(differing[:4])}"] if differing else []
 
 
 def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) -> list[str]:
@@ -56,8 +56,7 @@ def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) 
 
 def check_fingerprints(runs: Sequence[Run], anyway: bool) -> list[str]:
     """``check_alike`` for trials and variants, whose configs differ by design: of the fingerprints alone."""
-    first, *others = runs
-    return _refuse([line for run in others for line in _reason(first, run, unlike_entries(first, run))], anyway)
+    return _refuse(unlike(runs, ANY_KEY), anyway)
 
 
 def _refuse(reasons: list[str], anyway: bool) -> list[str]:

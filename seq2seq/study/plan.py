@@ -52,8 +52,7 @@ class Planned:
     @property
     def label(self) -> str:
         """Short name for messages and log files, e.g. ``lstm/seed1``."""
-        name = self.config.name or ""
-        return name.split("/", 2)[-1]
+        return (self.config.name or "").split("/", 2)[-1]
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,9 @@ class Study:
         arguments += [*self.arguments, *more]
         arguments += [f"seed={seed}", f"name={options.folder}/{name}", f"outputs={options.outputs}"]
         arguments += [f"trainer.threads={options.threads}"]
-        filled = _last_wins([argument.replace("{model}", model) for argument in arguments])
+        filled = [argument.replace("{model}", model) for argument in arguments]
+        # Only the last argument for each key: Hydra refuses a group that is chosen twice.
+        filled = list({argument.partition("=")[0]: argument for argument in filled}.values())
         return Planned(model, seed, rate, tuple(filled), compose(filled))
 
     def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
@@ -151,17 +152,17 @@ class Study:
         chosen: dict[str, float | None] = dict.fromkeys(self.options.models)
         if not self.options.rates:
             return chosen
-        results = self.tried()
         for planned in self.trials:
             if not planned.finished:
                 raise UserError(
                     f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same number "
                     "of trials: start the same command again, or leave the rate out of rates"
                 )
+        results = self.tried()
         for model in chosen:
             own = [trial for trial in results if trial.model == model]
-            best = max(trial.bleu for trial in own)
-            chosen[model] = min(trial.rate for trial in own if trial.bleu >= best * (1 - self.options.margin))
+            enough = max(trial.bleu for trial in own) * (1 - self.options.margin)
+            chosen[model] = min(trial.rate for trial in own if trial.bleu >= enough)
         return chosen
 
     def tried(self) -> list[Trial]:
@@ -173,8 +174,3 @@ class Study:
                 tokens = planned.run.load_summary()["tokens"]
                 results.append(Trial(planned.model, planned.rate, tokens, last["valid/bleu"], last["valid/nll"]))
         return results
-
-
-def _last_wins(arguments: Sequence[str]) -> list[str]:
-    """Keep the last argument for each key: Hydra refuses a group that is chosen twice."""
-    return list({argument.partition("=")[0]: argument for argument in arguments}.values())

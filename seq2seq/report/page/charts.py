@@ -181,29 +181,27 @@ class _Plan:
         """The channel of a measured value, y or an end of its interval."""
         title = self.figure.y_title or self.figure.y
         scale = alt.Scale(domain=self.span, nice=True, zero=False)
+        options: dict[str, Any] = {"type": "quantitative", "scale": scale, "title": title}
         if self.lying:
-            return {"x": alt.X(field, type="quantitative", scale=scale, title=title, axis=alt.Axis(tickCount=5))}
+            return {"x": alt.X(field, axis=alt.Axis(tickCount=5), **options)}
         # A horizontal title above the axis is easier to read and leaves a phone more width.
         over = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleY": -12, "titleX": -32}
-        axis = alt.Axis(tickCount=5, **over)
-        return {"y": alt.Y(field, type="quantitative", scale=scale, title=title, axis=axis)}
+        return {"y": alt.Y(field, axis=alt.Axis(tickCount=5, **over), **options)}
 
     def category(self) -> dict[str, Any]:
         """The channel of the categories, and the one that offsets the bars of a group."""
-        title = self.figure.x_title or None
-        axis = alt.Axis(labelAngle=0, labelLimit=170, **({"labelExpr": e} if (e := self._broken_labels()) else {}))
-        options: dict[str, Any] = {"type": "nominal", "sort": self.categories, "title": title, "axis": axis}
-        inner = alt.Scale(paddingInner=0.3, paddingOuter=0.15)
-        beside = {"sort": self.labels}
-        if self.lying:
-            channel: dict[str, Any] = {"y": alt.Y("x", scale=inner, **options)}
-            return {**channel, "yOffset": alt.YOffset("colour:N", **beside)} if self.grouped else channel
-        channel = {"x": alt.X("x", scale=inner, **options)}
-        return {**channel, "xOffset": alt.XOffset("colour:N", **beside)} if self.grouped else channel
-
-    def _broken_labels(self) -> str:
         broken = {name: _halves(name) for name in self.categories if self.lying and len(name) > ROOM}
-        return f"{json.dumps(broken)}[datum.label] || datum.label" if broken else ""
+        breaks = {"labelExpr": f"{json.dumps(broken)}[datum.label] || datum.label"} if broken else {}
+        axis = alt.Axis(labelAngle=0, labelLimit=170, **breaks)
+        scale = alt.Scale(paddingInner=0.3, paddingOuter=0.15)
+        name, along, beside = ("y", alt.Y, alt.YOffset) if self.lying else ("x", alt.X, alt.XOffset)
+        title = self.figure.x_title or None
+        channels: dict[str, Any] = {
+            name: along("x", scale=scale, type="nominal", sort=self.categories, title=title, axis=axis)
+        }
+        if self.grouped:
+            channels[f"{name}Offset"] = beside("colour:N", sort=self.labels)
+        return channels
 
     def number(self) -> alt.X:
         """The channel of x where it is a quantity; if measured at few integers, these are its ticks."""
@@ -222,32 +220,31 @@ class _Plan:
         return alt.X("x:Q", scale=scale, axis=axis, title=self.figure.x_title or self.figure.x)
 
     def colour(self) -> dict[str, Any]:
+        """The channel of colours: a key's own, else one for all marks."""
         if not self.keys:
             return {"color": alt.value(self.theme["accent"])}
-        scale = alt.Scale(domain=self.labels, range=[self.theme[key.colour] for key in self.keys])
-        return {"color": alt.Color("colour:N", scale=scale, legend=self._legend())}
+        return self._by_key("color", alt.Color, [self.theme[key.colour] for key in self.keys], self._legend())
+
+    def shape(self) -> dict[str, Any]:
+        """The channel of the points' shapes."""
+        return self._by_key("shape", alt.Shape, [key.shape for key in self.keys], self._legend())
+
+    def dash(self) -> dict[str, Any]:
+        """The channel of the lines' dashes."""
+        return self._by_key("strokeDash", alt.StrokeDash, [list(key.dash) for key in self.keys], None)
+
+    def _by_key(self, name: str, channel: Any, values: list[Any], legend: alt.Legend | None) -> dict[str, Any]:
+        scale = alt.Scale(domain=self.labels, range=values)
+        return {name: channel("colour:N", scale=scale, legend=legend)} if self.keys else {}
 
     def _legend(self) -> alt.Legend | None:
         if not self.in_file or not self.grouped or self.named_at_their_ends:
             return None
         across = max(len(key.label) for key in self.keys) * 8 + 50
         columns = max(1, min(len(self.keys), (WIDTH - 60) // across))
-        return alt.Legend(
-            orient="top",
-            title=None,
-            columns=columns,
-            columnPadding=22,
-            offset=12 if self.lying or self.figure.facet else 30,
-            symbolSize=120,
-            symbolOpacity=1,
-            symbolStrokeWidth=0,
-        )
-
-    def shape(self) -> dict[str, Any]:
-        if not self.keys:
-            return {}
-        scale = alt.Scale(domain=self.labels, range=[key.shape for key in self.keys])
-        return {"shape": alt.Shape("colour:N", scale=scale, legend=self._legend())}
+        offset = 12 if self.lying or self.figure.facet else 30
+        marks = {"symbolSize": 120, "symbolOpacity": 1, "symbolStrokeWidth": 0}
+        return alt.Legend(orient="top", title=None, columns=columns, columnPadding=22, offset=offset, **marks)
 
     def tooltip(self) -> list[alt.Tooltip]:
         """The values shown for the mark below the pointer."""
@@ -271,10 +268,8 @@ def _lines(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
     layers = []
     if plan.figure.low and plan.figure.high:
         layers.append(base.mark_area(opacity=0.17).encode(**plan.value("low"), y2="high:Q"))
-    dashes = alt.Scale(domain=plan.labels, range=[list(key.dash) for key in plan.keys])
-    dash = {"strokeDash": alt.StrokeDash("colour:N", scale=dashes, legend=None)} if plan.keys else {}
     base = base.encode(**plan.value("y"))
-    layers.append(base.mark_line(strokeWidth=2.4, strokeJoin="round").encode(**dash))
+    layers.append(base.mark_line(strokeWidth=2.4, strokeJoin="round").encode(**plan.dash()))
     seen = base.mark_point(filled=True, size=64, opacity=1, stroke=plan.theme["paper"], strokeWidth=1)
     layers.append(seen.encode(**plan.shape(), tooltip=plan.tooltip()))
     if not plan.in_file:  # large enough to touch
@@ -314,12 +309,12 @@ def _bars(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
 def _points(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
     base = alt.Chart(alt.Data(values=rows)).encode(**plan.category(), tooltip=plan.tooltip())
     mean = "isValid(datum.low)"
-    seeds = base.transform_filter(f"!{mean}").mark_point(filled=True, size=40, opacity=0.6, yOffset=10)
-    layers = [seeds.encode(**plan.value("y"), **plan.colour(), **plan.shape())]
+    marks = base.encode(**plan.value("y"), **plan.colour(), **plan.shape())
+    layers = [marks.transform_filter(f"!{mean}").mark_point(filled=True, size=40, opacity=0.6, yOffset=10)]
     if plan.figure.low and plan.figure.high:
         layers.append(_whiskers(plan, base, plan.colour(), 2.4))
-        means = base.transform_filter(mean).mark_point(filled=True, size=110, opacity=1, stroke=plan.theme["paper"])
-        layers.append(means.encode(**plan.value("y"), **plan.colour(), **plan.shape()))
+        edge = plan.theme["paper"]
+        layers.append(marks.transform_filter(mean).mark_point(filled=True, size=110, opacity=1, stroke=edge))
     return alt.layer(*layers)
 
 

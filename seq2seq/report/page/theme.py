@@ -19,28 +19,21 @@ _NAMES = (
     *("on-low", "on-high"),  # text in a heat map's pale and strong cells
 )
 
-LIGHT = dict(
-    zip(
-        _NAMES,
+LIGHT, DARK = (
+    dict(zip(_NAMES, colours, strict=True))
+    for colours in (
         (
             *("#ffffff", "#f6f7f9", "#1b1e25", "#596170", "#d9dde4", "#e8ebef", "#3c5170", "#8a4b00", "#fff6e5"),
             *("#bb3511", "#1c74d4", "#2f9d88", "#57287a", "#a4840c", "#55636f", "#2c9cc6", "#7d1434"),
             *("#f1f5fa", "#d6e3f1", "#b2cce5", "#85aed6", "#4178b2", "#2a5f9b", "#153f72"),
             *("#1b1e25", "#ffffff"),
         ),
-        strict=True,
-    )
-)
-DARK = dict(
-    zip(
-        _NAMES,
         (
             *("#14161b", "#1d2027", "#e7e9ee", "#a3abb9", "#383d48", "#2a2e37", "#a9bddb", "#ffc36b", "#2e2516"),
             *("#f2713f", "#4f97f5", "#5fe3bb", "#a06fae", "#f5cb4d", "#b9c6d3", "#2fb8ec", "#ea5a73"),
             *("#1c222c", "#22354c", "#2a4b6f", "#376695", "#5088bd", "#7fb0de", "#bcdcf8"),
             *("#e7e9ee", "#14161b"),
         ),
-        strict=True,
     )
 )
 ON_PAGE = {name: f"var(--{name})" for name in LIGHT}
@@ -61,18 +54,16 @@ SHAPES = (  # SVG paths between -1 and 1: circle, square, triangle, diamond, dow
 
 def vega_config(theme: dict[str, str]) -> dict[str, Any]:
     """Vega-Lite's config for all charts: fonts, axes, legends."""
-    text = {"font": FONT, "labelFont": FONT, "titleFont": FONT}
+    text = {"labelFont": FONT, "titleFont": FONT}
+    quiet, line = theme["quiet"], theme["line"]
     axis = {
-        **{"labelFont": FONT, "titleFont": FONT, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-        **{
-            "labelColor": theme["quiet"],
-            "titleColor": theme["quiet"],
-            "titlePadding": 10,
-            "labelPadding": 6,
-            "labelFlush": False,
-        },
-        **{"domainColor": theme["line"], "tickColor": theme["line"], "gridColor": theme["grid"], "tickSize": 4},
+        **text,
+        **{"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        **{"labelColor": quiet, "titleColor": quiet, "titlePadding": 10, "labelPadding": 6, "labelFlush": False},
+        **{"domainColor": line, "tickColor": line, "gridColor": theme["grid"], "tickSize": 4},
     }
+    legend = {"labelColor": theme["ink"], "titleColor": quiet, "labelFontSize": 13, "titleFontWeight": "normal"}
+    title = {"color": theme["ink"], "subtitleColor": quiet, "anchor": "start", "fontSize": 17}
     return {
         "background": "transparent",
         "font": FONT,
@@ -80,13 +71,7 @@ def vega_config(theme: dict[str, str]) -> dict[str, Any]:
         "axis": axis,
         "axisQuantitative": {"ticks": False, "domain": False},
         "axisBand": {"ticks": False, "grid": False},
-        "legend": {
-            **text,
-            "labelColor": theme["ink"],
-            "titleColor": theme["quiet"],
-            "labelFontSize": 13,
-            "titleFontWeight": "normal",
-        },
-        "title": {**text, "color": theme["ink"], "subtitleColor": theme["quiet"], "anchor": "start", "fontSize": 17},
+        "legend": {"font": FONT, **text, **legend},
+        "title": {"font": FONT, **text, **title},
         "text": {"font": FONT},
     }

@@ -157,12 +157,12 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
 
 def explorer(data: ReportData) -> Explorer | None:
     """Sentences with the translations of each model's first seed. None unless all models have the measurement."""
-    found = [(group.model, group.measured(EXPLORER)[0]) for group in data.groups if group.measured(EXPLORER)]
+    found = [records[0] for group in data.groups if (records := group.measured(EXPLORER))]
     if len(found) < len(data.groups):
         return None
-    models, maps = [model for model, _ in found], [one["maps"] for _, one in found]
     sentences = []
-    for cells in zip(*(one["sentences"] for _, one in found), strict=True):
+    for cells in zip(*(one["sentences"] for one in found), strict=True):
         outputs = [Output(cell["words"], cell["nll"], cell["chrf"], cell["attention"]) for cell in cells]
         sentences.append(Sentence(cells[0]["src"], cells[0]["reference"], outputs))
-    return Explorer(models, maps, sentences, after="attention")
+    models = [group.model for group in data.groups]
+    return Explorer(models, [one["maps"] for one in found], sentences, after="attention")

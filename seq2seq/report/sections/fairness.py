@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seq2seq.config.schema import Config
 from seq2seq.report.data import ModelRuns, ReportData
-from seq2seq.report.page.document import Figure, Section, Table
+from seq2seq.report.page.document import Figure, Section, Table, table_of
 from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.study.options import StudyConfig
 
@@ -24,11 +24,10 @@ def fairness(data: ReportData) -> Section:
     ]
     tables = [
         Table("declared", "One declared budget", ["what", "value", "models"], checks),
-        Table(
+        table_of(
             "parameters",
             "Parameters by part",
-            ["model", *data.groups[0].summaries[0]["parameters"]],
-            [[group.model, *group.summaries[0]["parameters"].values()] for group in data.groups],
+            [{"model": group.model, **group.summaries[0]["parameters"]} for group in data.groups],
         ),
     ]
     figures = []
@@ -72,11 +71,9 @@ def _checks(groups: list[ModelRuns]) -> list[list[str]]:
     ]
     rows = []
     for name in declared[0][1]:
-        by_seed: dict[int, set[object]] = {}
-        for seed, values in declared:
-            by_seed.setdefault(seed, set()).add(values[name])
-        same = all(len(found) == 1 for found in by_seed.values())
-        shown = list(dict.fromkeys(str(values[name]) for _, values in declared))
+        found = list(dict.fromkeys((seed, values[name]) for seed, values in declared))
+        same = len(found) == len({seed for seed, _ in found})
+        shown = list(dict.fromkeys(str(value) for _, value in found))
         text = shown[0] if len(shown) == 1 else f"{shown[0]} … {shown[-1]}"
         rows.append([name, text, "the same" if same else "differ"])
     return rows

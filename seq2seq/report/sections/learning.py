@@ -127,12 +127,12 @@ def cost(data: ReportData) -> Section:
         [_training_cost(group) for group in data.groups],
         note="Speeds were measured on a machine that may have done other work: compare them within the table only.",
     )  # fmt: skip
-    levels = [level for level in (10, 20, 40, 60, 80, 90) if any(_reached(group, level) for group in data.groups)]
-    rows = []
-    for group in data.groups:
-        for level in levels:
-            found = _reached(group, level)
-            rows.append([group.model, level, *(found or (None, None))])
+    levels = (10, 20, 40, 60, 80, 90)
+    found = {(group.model, level): _reached(group, level) for group in data.groups for level in levels}
+    shown = [level for level in levels if any(found[group.model, level] for group in data.groups)]
+    rows = [
+        [group.model, level, *(found[group.model, level] or (None, None))] for group in data.groups for level in shown
+    ]
     reached = Table(
         "to-quality", "Until validation BLEU reaches a level",
         ["model", "BLEU", "million target tokens", "seconds"], rows,
