@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seq2seq.cli.arguments import Parser, Trained, pairs_of, runs_and_config
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.system.files import write_atomically
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from seq2seq.decoding.translator import Translator
 
 
 def parser() -> Parser:
@@ -56,9 +51,11 @@ def run(given: argparse.Namespace, valid: Trained) -> int:
     Raises:
         UserError: files that do not fit.
     """
+    from seq2seq.analysis.attention_maps import most_attended_words
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
-    from seq2seq.evaluation.words import splitter
+    from seq2seq.evaluation.words import encode_pairs, splitter
     from seq2seq.runs.loading import load
+    from seq2seq.terminal.progress import progress
 
     runs, config = valid
     [(folder, checkpoint)] = runs
@@ -71,7 +68,10 @@ def run(given: argparse.Namespace, valid: Trained) -> int:
     gold = read_gold(gold_file, src_words, tgt_words, given.one_based) if gold_file else None
     names = map_names(config.model.decoder.attention_maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
-    choices = _choices(load(runs, config).translator, src, references, split)
+    translator = load(runs, config).translator
+    with progress("aligning", len(src)) as done:
+        pairs = encode_pairs(translator.subwords, src, references, split)
+        choices = most_attended_words(translator, pairs, done)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
     name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
@@ -82,18 +82,6 @@ def run(given: argparse.Namespace, valid: Trained) -> int:
         _print(agreements(choices, tgt_words, gold, names if given.heads else names[:1]), str(folder.folder))
     print(f"{len(src):,} alignments ({names[number]['map']}) in {out}")
     return 0
-
-
-def _choices(
-    translator: Translator, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
-) -> list[Tensor]:
-    """The most attended source word of each target word of each pair: (2, M, I), see ``most_attended``."""
-    from seq2seq.analysis.attention_maps import most_attended_words
-    from seq2seq.evaluation.words import encode_pairs
-    from seq2seq.terminal.progress import progress
-
-    with progress("aligning", len(src)) as done:
-        return most_attended_words(translator, encode_pairs(translator.subwords, src, references, split), done)
 
 
 def _gold_of_grammar(folder: Run, config: Config, pairs: tuple[list[str], list[str]]) -> str | None:

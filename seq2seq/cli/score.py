@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from seq2seq.errors import UserError
 from seq2seq.study.options import BUCKETS, bucket_edges
 
 WORDS = ("words", "system", "less", "in")  # columns that hold no figures
+P_VALUES = """p-values. boot.: the paired bootstrap as in sacreBLEU, which is lenient, or from
+three seeds on the t of the interval; rand.: approximate randomisation, of these
+very outputs; Holm: corrected for the number of pairs"""
 
 
 def parser() -> Parser:
@@ -95,15 +98,18 @@ def _beside(path: str, ref: str, references: Sequence[str]) -> list[str]:
 
 def _print(report: dict[str, Any]) -> None:
     from seq2seq.evaluation.statistics import SEEDS
-    from seq2seq.terminal.tables import say
+    from seq2seq.terminal.tables import print_table, say
 
     names = list(report["signatures"])
-    rows = [
-        (row["system"], str(len(row["files"])), *(_range(row[name]) for name in names)) for row in report["systems"]
-    ]
-    _table(f"{report['sentences']:,} sentences", ("system", "seeds", *names), rows)
+    rows = [(row["system"], str(len(row["files"])), *_ranges(row, names)) for row in report["systems"]]
+    print_table(f"{report['sentences']:,} sentences", ("system", "seeds", *names), rows, WORDS)
     if report["differences"]:
-        _print_differences(report["differences"], names)
+        for name in names:
+            columns = ("system", "less", name, "boot.", "Holm", "rand.", "Holm")
+            chosen = [row for row in report["differences"] if row["metric"] == name]
+            gaps = [(row["a"], row["b"], *_gap(row, "", "_holm")) for row in chosen]
+            print_table(f"differences in {name}", columns, gaps, WORDS)
+        print(P_VALUES)
     if report["by_length"]:
         _print_lengths(report["by_length"], names)
     for name, signature in report["signatures"].items():
@@ -114,58 +120,35 @@ def _print(report: dict[str, Any]) -> None:
         print(f"95 % intervals {which} cover {each}{'' if each != 'sentences' else ' alone'}")
 
 
-def _print_differences(differences: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    for name in names:
-        chosen = [row for row in differences if row["metric"] == name]
-        rows = [(row["a"], row["b"], _gap(row), *_p_values(row, "", "_holm")) for row in chosen]
-        _table(f"differences in {name}", ("system", "less", name, "boot.", "Holm", "rand.", "Holm"), rows)
-    print(
-        "p-values. boot.: the paired bootstrap as in sacreBLEU, which is lenient, or from\n"
-        "three seeds on the t of the interval; rand.: approximate randomisation, of these\n"
-        "very outputs; Holm: corrected for the number of pairs"
-    )
-
-
 def _print_lengths(by_length: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
     from seq2seq.evaluation.statistics import SMALL
+    from seq2seq.terminal.tables import print_table
 
     scores: list[tuple[str, ...] | None] = []
     gaps: list[tuple[str, ...] | None] = []
     for bucket in by_length:
-        words = f"{bucket['words']}{'*' if bucket['small'] else ''}"
-        for row in bucket["systems"]:
-            ranges = (_range(row[name]) for name in names)
-            scores.append((words, f"{bucket['sentences']:,}", row["system"], *ranges))
-        for row in bucket["differences"]:
-            gaps.append((words, row["a"], row["b"], row["metric"], _gap(row), *_p_values(row, "_holm")))
-        scores.append(None)
-        gaps.append(None)
-    _table("by words of the source", ("words", "sent.", "system", *names), scores)
+        words, size = f"{bucket['words']}{'*' if bucket['small'] else ''}", f"{bucket['sentences']:,}"
+        scores += [*((words, size, row["system"], *_ranges(row, names)) for row in bucket["systems"]), None]
+        differences = bucket["differences"]
+        gaps += [*((words, row["a"], row["b"], row["metric"], *_gap(row, "_holm")) for row in differences), None]
+    print_table("by words of the source", ("words", "sent.", "system", *names), scores, WORDS)
     if any(gaps):
         columns = ("words", "system", "less", "in", "points", "boot.", "rand.")
-        _table("differences by words of the source", columns, gaps)
+        print_table("differences by words of the source", columns, gaps, WORDS)
         print("p-values by Holm, corrected for all pairs and buckets")
     if any(bucket["small"] for bucket in by_length):
         print(f"* fewer than {SMALL} sentences: too few to speak")
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str] | None]) -> None:
-    from seq2seq.terminal.tables import print_table
-
-    print_table(title, columns, rows, left=WORDS)
-
-
-def _range(row: dict[str, Any]) -> str:
-    return f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+def _ranges(row: dict[str, Any], names: Sequence[str]) -> list[str]:
+    scores = [row[name] for name in names]
+    return [f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" for score in scores]
 
 
-def _gap(row: dict[str, Any]) -> str:
-    return f"{row['value']:+.2f} ± {(row['high'] - row['low']) / 2:.2f}"
-
-
-def _p_values(row: dict[str, Any], *endings: str) -> Iterator[str]:
+def _gap(row: dict[str, Any], *endings: str) -> list[str]:
+    """A difference with half the width of its interval, and its p-values."""
     from seq2seq.evaluation.scoring import TESTS
 
-    for test in TESTS:
-        for ending in endings:
-            yield f"{row[test + ending]:.4f}".removeprefix("0")
+    p_values = [row[test + ending] for test in TESTS for ending in endings]
+    gap = f"{row['value']:+.2f} ± {(row['high'] - row['low']) / 2:.2f}"
+    return [gap, *(f"{value:.4f}".removeprefix("0") for value in p_values)]
