@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +56,13 @@ def runs_and_config(given: argparse.Namespace) -> Trained:
     from seq2seq.config.overrides import override
 
     return runs, override(runs[0][0].load_config(), options)
+
+
+def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
+    """Print the command that continues a stopped one; returns the exit code of a stop."""
+    again = shlex.join(["seq2seq", verb, *arguments])
+    print(f"{done}; to go on, the same command again: {again}", file=sys.stderr)
+    return 130
 
 
 def pairs_of(given: argparse.Namespace, run: Run, config: Config) -> tuple[list[str], list[str]]:

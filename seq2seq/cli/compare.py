@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
-import sys
 
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Parser, say_how_to_go_on
 from seq2seq.cli.help import reference_of
 from seq2seq.study.options import StudyConfig, study_of
 
@@ -39,6 +37,4 @@ def run(given: argparse.Namespace, valid: tuple[StudyConfig, list[str]]) -> int:
         with handling(signal.default_int_handler, signal.SIGINT):  # shells ignore it for jobs in the background
             return compare(Study(*valid, given.arguments))
     except KeyboardInterrupt:
-        again = shlex.join(["seq2seq", "compare", *given.arguments])
-        print(f"stopped and saved; to go on, the same command again: {again}", file=sys.stderr)
-        return 130
+        return say_how_to_go_on("stopped and saved", "compare", given.arguments)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import threading
 
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Parser, say_how_to_go_on
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
@@ -49,8 +47,7 @@ def run(given: argparse.Namespace, config: Config) -> int:
     except (Stopped, KeyboardInterrupt) as stop:
         again = [argument for argument in given.arguments if not argument.startswith("overwrite=")]
         done = "stopped and saved" if isinstance(stop, Stopped) else "stopped"
-        print(f"{done}; to go on, the same command again: {shlex.join(['seq2seq', 'train', *again])}", file=sys.stderr)
-        return 130
+        return say_how_to_go_on(done, "train", again)
     return 0
 
 

@@ -38,7 +38,7 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
         stack.position_encodings.encodings = _position_encodings(ours, positions)
     spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
     spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]
-    _set_linear(spec.decoder.projection, "output", weights)
+    spec.decoder.projection.weight, spec.decoder.projection.bias = weights["output.weight"], weights["output.bias"]
     spec.register_source_vocabulary(vocabularies[0])
     spec.register_target_vocabulary(vocabularies[1])
     special = vocabularies[1]
@@ -82,11 +82,7 @@ def _set_stack(stack: Any, side: str, weights: dict[str, np.ndarray[Any, Any]]) 
 
 def _set_linears(linears: Sequence[Any], prefix: str, names: Sequence[str], weights: dict[str, Any]) -> None:
     for linear, name in zip(linears, names, strict=True):
-        _set_linear(linear, f"{prefix}.{name}", weights)
-
-
-def _set_linear(linear: Any, name: str, weights: dict[str, Any]) -> None:
-    linear.weight, linear.bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        linear.weight, linear.bias = weights[f"{prefix}.{name}.weight"], weights[f"{prefix}.{name}.bias"]
 
 
 def _set_norm(norm: Any, name: str, weights: dict[str, Any]) -> None:
