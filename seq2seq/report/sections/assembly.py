@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from seq2seq.analysis.measurements import MEASUREMENTS
 from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Page
@@ -15,7 +17,7 @@ from seq2seq.report.sections.repetition import repetition
 
 
 def page_of(data: ReportData) -> Page:
-    """Make every section; those without content are left out."""
+    """Make every section; sections without content and figures without rows are left out."""
     quality = Quality(data)
     missing = [
         f"{run.folder} lacks measurements: {', '.join(lacking)}"
@@ -36,6 +38,7 @@ def page_of(data: ReportData) -> Page:
         cost(data),
         repetition(data),
     ]
+    sections = [replace(each, figures=[figure for figure in each.figures if figure.rows]) for each in sections]
     return Page(
         title=data.title,
         answer=quality.answer(),

@@ -25,7 +25,7 @@ def attention(data: ReportData) -> Section:
         "attention",
         "Attention as explanation",
         _words(data, aligned, masked),
-        [figure for figure in figures if figure.rows],
+        figures,
         [table for table in tables if table.rows],
     )
 

@@ -13,7 +13,7 @@ from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import interval
 from seq2seq.report.data import ReportData, mean_row, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, table_of
-from seq2seq.report.sections.quality import at, mean_score
+from seq2seq.report.sections.quality import at, mean_score, spread
 
 SHORT = 0.85  # an output below this share of the reference's length ends too early
 LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
@@ -30,22 +30,19 @@ def extrapolation(data: ReportData) -> Section:
                     sets[each["name"]].append(each)
         for name, same in sets.items():
             system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in same]
-            score = interval(system, BLEU)
             words = float(word_counts(same[0]["src"]).mean())
             wanted = word_counts(same[0]["references"]).sum()
             out = float(np.mean([word_counts(one["hypotheses"]).sum() for one in same]))
             row = {"model": group.model, "sentences": name, "kind": same[0]["kind"], "source words": words}
-            spread = {"BLEU": score.value, "low": score.low, "high": score.high}
-            rows.append({**row, **spread, "output / reference": float(out / max(wanted, 1))})
+            rows.append(
+                {**row, **spread("BLEU", interval(system, BLEU)), "output / reference": float(out / max(wanted, 1))}
+            )
     kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
     figures = []
     for kind, title in kinds.items():
         own = [row for row in rows if row["kind"] == kind]
-        if own:
-            figures.append(_figure(f"extrapolation-{kind}", title, own, "BLEU"))
-            figures.append(
-                _figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference")
-            )
+        figures.append(_figure(f"extrapolation-{kind}", title, own, "BLEU"))
+        figures.append(_figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference"))
     text = [
         f"The sections above use the lengths of the test, up to {data.lengths.max()} words, which training covers. "
         "Beyond them an architecture may fail for another reason than the bottleneck: its output keeps to lengths that "
@@ -118,7 +115,7 @@ def search(data: ReportData) -> Section:
     tables = [table_of("search", "Validation BLEU by search", rows)]
     if errors:
         tables.append(table_of("errors", "Model error or search error", errors))
-    return Section("search", "Search", text, [figure for figure in figures if figure.rows], tables if rows else [])
+    return Section("search", "Search", text, figures, tables if rows else [])
 
 
 # ------------------------------------------------------------------------------------------------------ failures
@@ -134,10 +131,9 @@ def failing(data: ReportData) -> Section:
                 inside = at(system, bucket)
                 if not inside[0][:, 1].sum():
                     continue
-                rate = interval(inside, metric)
                 words = float(data.lengths[bucket.indices].mean())
                 row = {"model": group.model, "failure": metric.label, "bucket": bucket.name, "source words": words}
-                rows.append({**row, "rate": rate.value, "low": rate.low, "high": rate.high})
+                rows.append({**row, **spread("rate", interval(inside, metric))})
     figure = Figure(
         "failures", "Failures by source length",
         "Shares of the sentences (repetition, length) or of the words (missing, not copied), with 95 % intervals.",

@@ -12,7 +12,7 @@ from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import by_bucket, interval
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
-from seq2seq.report.sections.quality import at, mean_score
+from seq2seq.report.sections.quality import at, mean_score, spread
 
 ENOUGH = 100  # a share of fewer target tokens is not put into words
 FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
@@ -27,7 +27,7 @@ def causes(data: ReportData) -> Section:
     for part in (interventions, forgetting, probe, width, variants):
         words, figure, table = part(data)
         text += words
-        figures += [each for each in figure if each.rows]
+        figures += figure
         tables += [each for each in table if each.rows]
     return Section("causes", "Causes, not only effects", text, figures, tables)
 
@@ -47,10 +47,8 @@ def interventions(data: ReportData) -> Found:
             for own in found["rows"]:
                 by_condition[own["attention"]].append(BLEU.statistics(own["hypotheses"], references, data.language))
         for condition, system in by_condition.items():
-            whole = interval(system, BLEU)
             row = {"model": group.model, "attention": condition}
-            spread = {"BLEU": whole.value, "low": whole.low, "high": whole.high}
-            rows.append({**row, "source words": "all", **spread})
+            rows.append({**row, "source words": "all", **spread("BLEU", interval(system, BLEU))})
             for bucket in by_bucket(data.lengths[records[-1]["sentences"]].tolist(), data.edges):
                 value = mean_score(at(system, bucket), BLEU)
                 rows.append({**row, "source words": bucket.name, "BLEU": value})

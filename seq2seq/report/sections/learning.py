@@ -34,7 +34,7 @@ def undertraining(data: ReportData) -> Section:
     )  # fmt: skip
     last = [row for row in rows if row.pop("last")]
     text = _left_of_the_gap(data, last, [bucket.name for bucket in buckets if not bucket.small], long_ones)
-    return Section("undertraining", "Is it only undertrained?", text, [figure] if rows else [], [_ends(last)])
+    return Section("undertraining", "Is it only undertrained?", text, [figure], [_ends(last)])
 
 
 def _curve(name: str, group: ModelRuns, references: list[str], language: str, buckets: list[Bucket]) -> list[Row]:
@@ -173,8 +173,6 @@ def _decode_figures(data: ReportData) -> list[Figure]:
                     "kilobytes": (sum(cells[0]["memory"].values()) + cells[0]["state"]) / 1024,
                 }
             )
-    if not rows:
-        return []
     return [
         Figure(
             "latency", "Time to translate one sentence", "Greedy search, batch size 1, as many tokens out as in.",

@@ -39,6 +39,11 @@ def mean_score(system: System, metric: Metric) -> float:
     return float(np.mean([metric.score(counts.sum(0)) for counts in system]))
 
 
+def spread(name: str, estimate: Estimate) -> Row:
+    """An estimate and the ends of its interval as columns of a row."""
+    return {name: estimate.value, "low": estimate.low, "high": estimate.high}
+
+
 def shown(estimate: Estimate, digits: int = 1) -> str:
     """A value with its interval, e.g. ``91.2 [90.1, 92.3]``."""
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
@@ -193,8 +198,7 @@ class Quality:
         for model, found in estimates.items():
             for bucket, each in zip(self.buckets, found, strict=True):
                 words = float(self.data.lengths[bucket.indices].mean())
-                values = {value: each.value, "low": each.low, "high": each.high}
-                rows.append({"model": model, "bucket": bucket.name, "source words": words, **values})
+                rows.append({"model": model, "bucket": bucket.name, "source words": words, **spread(value, each)})
         return Figure(
             name, title, caption, rows, "lines", "source words", value, "model", "low", "high", y_title=y_title
         )
@@ -208,7 +212,7 @@ class Quality:
                 system = self.data.system(group, metric)
                 whole = interval(system, metric)
                 label = {"metric": metric.label, "model": group.model}
-                rows.append({**label, "score": whole.value, "low": whole.low, "high": whole.high})
+                rows.append({**label, **spread("score", whole)})
                 singles = [float(metric.score(counts.sum(0))) for counts in system]
                 rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
                 seeds = ", ".join(f"{value:.2f}" for value in singles)
@@ -256,9 +260,8 @@ class Quality:
             "Paired differences with 95 % intervals.", self.behind, "BLEU", "difference in BLEU",
         )  # fmt: skip
         curves = self._curves()
-        figures = [figure for figure in (gap, *curves) if figure.rows]
         tables = [self._bucket_table([self.figure(), *curves]), self._difference_table()]
-        return Section("lengths", "By source length", text, figures, tables)
+        return Section("lengths", "By source length", text, [gap, *curves], tables)
 
     def _headline(self, name: str) -> str:
         assert self.ends is not None
@@ -303,8 +306,8 @@ class Quality:
             for curve, cell in zip(curves, cells, strict=True):
                 row += [cell[curve.y], cell["low"], cell["high"]]
             rows.append(row)
-        spread = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
-        columns = ["model", "source words", "sentences", *spread]
+        spreads = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
+        columns = ["model", "source words", "sentences", *spreads]
         return Table("by-length", "Every figure by source length", columns, rows)
 
     def _difference_table(self) -> Table:
