@@ -74,40 +74,16 @@ def attention_decoder(
     return RecurrentDecoder(decoder, embedding, AttentiveContext(decoder, memory_width), memory_width, dropout)
 
 
-def transformer_encoder(encoder: options.TransformerEncoderConfig, embedding: Embedding, dropout: float) -> Encoder:
-    """A Transformer encoder with Xavier-initialised matrices."""
-    return initialise_transformer(TransformerEncoder(encoder, embedding, dropout))
-
-
-def transformer_decoder(
-    decoder: options.TransformerDecoderConfig, embedding: Embedding, memory_width: int, dropout: float
-) -> Decoder:
-    """A Transformer decoder with Xavier-initialised matrices."""
-    return initialise_transformer(TransformerDecoder(decoder, embedding, memory_width, dropout))
-
-
-Part = TypeVar("Part", bound=nn.Module)
-
-
-def initialise_transformer(part: Part) -> Part:
-    """Xavier initialisation of every matrix of a Transformer, zero for every bias; returns ``part``."""
-    for module in part.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-    return part
-
-
 ENCODERS: dict[type[options.EncoderConfig], Callable[[Any, Embedding, float], Encoder]] = {
     options.RecurrentEncoderConfig: RecurrentEncoder,
-    options.TransformerEncoderConfig: transformer_encoder,
+    options.TransformerEncoderConfig: TransformerEncoder,
 }
 """From the class of an encoder's options to its builder: (options, source embedding, dropout)."""
 
 DECODERS: dict[type[options.DecoderConfig], Callable[[Any, Embedding, int, float], Decoder]] = {
     options.FixedContextDecoderConfig: fixed_context_decoder,
     options.AttentionDecoderConfig: attention_decoder,
-    options.TransformerDecoderConfig: transformer_decoder,
+    options.TransformerDecoderConfig: TransformerDecoder,
 }
 """From the class of a decoder's options to its builder: (options, target embedding, the encoder's width, dropout)."""
 

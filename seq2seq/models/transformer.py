@@ -137,6 +137,14 @@ def last_norm(options: TransformerOptions) -> nn.Module:
     return nn.LayerNorm(options.width) if options.norm == "pre" else nn.Identity()
 
 
+def initialise(stack: nn.Module) -> None:
+    """Xavier initialisation of every matrix, zero for every bias."""
+    for module in stack.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
 class TransformerEncoder(Encoder):
     """A stack of encoder layers. The sentence vector is the mean of the states."""
 
@@ -145,6 +153,7 @@ class TransformerEncoder(Encoder):
         self.embedding, self.positions, self.dropout = embedding, Positions(options), Dropout(dropout)
         self.layers = nn.ModuleList(EncoderLayer(options, dropout) for _ in range(options.layers))
         self.norm = last_norm(options)
+        initialise(self)
 
     def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
         places = torch.arange(src.shape[1], device=src.device)
@@ -168,6 +177,7 @@ class TransformerDecoder(Decoder):
         self.embedding, self.positions, self.dropout = embedding, Positions(options), Dropout(dropout)
         self.layers = nn.ModuleList(DecoderLayer(options, memory_width, dropout) for _ in range(options.layers))
         self.norm = last_norm(options)
+        initialise(self)
 
     @property
     def _layers(self) -> list[DecoderLayer]:
