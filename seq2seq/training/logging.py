@@ -107,7 +107,7 @@ def _forget_events(folder: Path, step: int) -> None:
 
 
 def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The mean of all heads as a heat map (height, width, 3), pieces along the axes."""
+    """The mean of all heads as a heat map (height, width, 3), tokens along the axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -126,5 +126,5 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
 
 
-def _labels(pieces: Sequence[str]) -> list[str]:
-    return [piece.replace("▁", " ").replace("$", r"\$") or " " for piece in pieces]
+def _labels(tokens: Sequence[str]) -> list[str]:
+    return [token.replace("▁", " ").replace("$", r"\$") or " " for token in tokens]
