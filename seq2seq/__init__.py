@@ -76,7 +76,10 @@ def train(config: Config | Sequence[str]) -> TrainedModel:
 
 def __getattr__(name: str) -> str:
     if name == "__version__":  # looked up when asked for: the package also works where it is not installed
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("seq2seq-trainer")
+        try:
+            return version("seq2seq-trainer")
+        except PackageNotFoundError:
+            return "unknown (not installed)"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -56,9 +56,10 @@ def test_the_wheel_holds_every_config_and_the_grammar(wheel: Path) -> None:
     configs = {f"seq2seq/configs/{path.relative_to(CLONE / 'configs')}" for path in (CLONE / "configs").rglob("*.yaml")}
     grammar = {f"seq2seq/lexicon/{path.name}" for path in (CLONE / "data/grammar").glob("*.yaml")}
     source = {str(path.relative_to(CLONE)) for path in (CLONE / "seq2seq").rglob("*.py")}
+    page = {str(path.relative_to(CLONE)) for path in (CLONE / "seq2seq/report/page").iterdir() if path.is_file()}
     assert configs
     assert grammar
-    assert configs | grammar | source | {"seq2seq/py.typed"} <= names
+    assert configs | grammar | source | page | {"seq2seq/py.typed"} <= names
     assert not [name for name in names if name.startswith(("tests/", "data/", "configs/"))]
 
 

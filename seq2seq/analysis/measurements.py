@@ -156,7 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         measure_all(given.run, given.cache, only, done, given.links, given.gold)
     except UserError as error:
-        print(f"seq2seq: error: {error}", file=sys.stderr)
+        print(f"seq2seq: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"seq2seq: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

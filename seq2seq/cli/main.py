@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+import seq2seq
 from seq2seq.cli.verbs import VERBS, overview
 from seq2seq.errors import UserError, nearest
 from seq2seq.system.signals import handling
@@ -45,7 +46,7 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] == "--version":
         from importlib.metadata import version
 
-        print(f"seq2seq-trainer {version('seq2seq-trainer')} (torch {version('torch')})")
+        print(f"seq2seq-trainer {seq2seq.__version__} (torch {version('torch')})")
         return 0
     name, *rest = arguments
     if name not in VERBS:

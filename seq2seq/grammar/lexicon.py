@@ -109,7 +109,7 @@ class Lexicon:
             en=en,
             en_plural=None if plural is None else options.get("plural") or morphology.english_plural(en),
             gender=gender,
-            de=morphology.noun_forms(gender, nominative, genitive, plural, options.get("weak", False)),
+            de=morphology.noun_forms(nominative, genitive, plural, options.get("weak", False)),
             kind=kind,
             kinds=frozenset([kind, *options.get("also", [])]),
             weight=weight,

@@ -65,7 +65,7 @@ def german_possessive(pronoun: str, gender: str) -> str:
     return fixed.get(pronoun) or ("ihr" if gender == "f" else "sein")
 
 
-def noun_forms(gender: str, nominative: str, genitive: str, plural: str | None, weak: bool) -> dict[str, str]:
+def noun_forms(nominative: str, genitive: str, plural: str | None, weak: bool) -> dict[str, str]:
     """All forms of a noun, by case + "s" or "p": {"noms": "Hund", "datp": "Hunden", …}.
 
     A weak noun has the form of its genitive in every case but the nominative ("den Studenten"), which covers "Herr"

@@ -21,7 +21,9 @@ class Group:
         return self.rank == 0
 
     def sum(self, value: Number) -> Number:
-        """The sum of ``value`` over all processes of the group."""
+        """The sum of ``value`` over all processes of the group; a group of several overrides it."""
+        if self.world > 1:
+            raise TypeError("a group of several processes must say how it sums")
         return value
 
 

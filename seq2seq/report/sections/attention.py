@@ -1,4 +1,4 @@
-"""Section 7 and the explorer: alignment by attention, its sharpness, and the effect of masking attended words."""
+"""The section on attention, and the explorer: alignment, sharpness, and the effect of masking attended words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections 4, 8 and 9: sentences beyond the trained lengths, other searches, and kinds of failure."""
+"""Sections on behaviour: sentences beyond the trained lengths, other searches, and kinds of failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 6, causes: interventions on attention, forgetting by position, the linear probe, and trained variants."""
+"""The section on causes: interventions on attention, forgetting by position, the linear probe, and trained variants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 1, fairness: options, data and code that should be equal, compared in the runs' own files; all trials."""
+"""The section on fairness: options, data and code that should be equal, compared in the runs' own files; all trials."""
 
 from __future__ import annotations
 

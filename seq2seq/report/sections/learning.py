@@ -1,4 +1,4 @@
-"""Sections 5 and 10: BLEU by the number of tokens trained on, and the cost of training and translating."""
+"""Sections on learning and cost: BLEU by the number of tokens trained on, and the cost of training and translating."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections 2 and 3 and the answer: differences between the models, by source length, with their uncertainty."""
+"""The answer and the sections on quality: differences between the models, by source length, with their uncertainty."""
 
 from __future__ import annotations
 
