@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load", "train"]
 
 
-def load(*runs: str | PathLike[str], device: str = "auto", precision: str = "auto", seed: int = 1) -> TrainedModel:
+def load(*runs: str | PathLike[str], device: str = "auto", **options: str | int) -> TrainedModel:
     """A trained model, ready to translate.
 
     Args:
         runs: a run folder or one of its checkpoints (``.safetensors``); several are an ensemble, which must share its
             subwords.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        precision: of the matrix products: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-        seed: of torch's global generator, from which sampling draws.
+        options: ``precision`` of the matrix products and ``seed`` of torch's global generator, from which sampling
+            draws, if they are not to be the run's own.
 
     Raises:
         seq2seq.errors.UserError: no run or no checkpoint there, damaged files, or a device that is not there.
@@ -48,8 +48,9 @@ def load(*runs: str | PathLike[str], device: str = "auto", precision: str = "aut
     if not runs:
         raise UserError("give a run folder or a checkpoint, e.g. outputs/embedded/transformer/seed1")
     found = [find(Path(run)) for run in runs]
-    options = [f"device={device}", f"trainer.precision={precision}", f"seed={seed}"]
-    return loading.load(found, override(found[0][0].load_config(), options))
+    keys = {"precision": "trainer.precision"}
+    arguments = [f"{keys.get(name, name)}={value}" for name, value in {"device": device, **options}.items()]
+    return loading.load(found, override(found[0][0].load_config(), arguments))
 
 
 def train(config: Config | Sequence[str]) -> TrainedModel:
@@ -70,8 +71,8 @@ def train(config: Config | Sequence[str]) -> TrainedModel:
     from seq2seq.config.validation import validate
     from seq2seq.training import session
 
-    run = session.train(validate(config) if isinstance(config, Config) else compose(config))
-    return load(run.folder)
+    config = validate(config) if isinstance(config, Config) else compose(config)
+    return load(session.train(config).folder, device=config.device)
 
 
 def __getattr__(name: str) -> str:

@@ -85,6 +85,7 @@ def test_nbest_scores_and_attention(trained: TrainedModel) -> None:
     [
         ({"beams": 2}, "unknown key decode.beams; did you mean decode.beam?"),
         ({"beam": 0}, "decode.beam=0 is too small"),
+        ({"nbest": 2}, "translate gives the best translation of each line: for several, use translate_nbest"),
         ({"beam": "two"}, "options: decode.beam: value 'two' of type 'str' could not be converted to Integer"),
         ({"sample": "maybe"}, "options: decode.sample: value 'maybe' is not a valid bool"),
         ({"length_penalty": "averag"}, "decode.length_penalty=averag is not possible"),
@@ -107,6 +108,15 @@ def test_an_ensemble_of_a_model_with_itself_is_the_model(trained: TrainedModel) 
     assert len(both.models) == 2
     texts = [found.text for found in both.translate(LINES)]
     assert texts == [found.text for found in load(trained).translate(LINES)]
+
+
+def test_the_run_decides_what_is_not_said(trained: TrainedModel) -> None:
+    """As on the command line: precision and seed are the run's own."""
+    model = seq2seq.load(trained.run.folder, device="cpu")
+    assert (model.config.trainer.precision, model.config.seed) == ("fp32", 1)
+    assert seq2seq.load(trained.run.folder, device="cpu", seed=7).config.seed == 7
+    with pytest.raises(UserError, match="cannot be changed"):
+        seq2seq.load(trained.run.folder, sead=7)
 
 
 def test_what_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:

@@ -325,7 +325,7 @@ class TrainerConfig:
         None, "updates between validations (default: twenty in the whole training)", low=1
     )
     valid_pairs: Optional[int] = option(None, "translate only the first so many validation pairs", low=1)
-    samples: int = option(3, "translations printed at each validation", low=0)
+    samples: int = option(3, "translations shown in TensorBoard at each validation", low=0)
     save_every: int = option(500, "updates between checkpoints; each validation saves one as well", low=1)
     metric: str = option("bleu", "validation metric that chooses the best checkpoint", choices=("bleu", "chrf", "nll"))
     patience: Optional[int] = option(None, "validations without a better metric before training stops", low=1)

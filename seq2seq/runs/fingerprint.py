@@ -15,7 +15,7 @@ import torch
 from seq2seq.data.encoded import Corpus
 from seq2seq.runs.records import Fingerprint
 
-DECIDING = ("system", "config", "grammar", "data", "models", "decoding", "evaluation", "training")
+DECIDING = ("system", "config", "grammar", "data", "models", "decoding", "runs", "evaluation", "training")
 """Rooms whose code decides the result of a run; rooms that print or compare results do not."""
 PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
 

@@ -57,6 +57,8 @@ class TrainedModel:
         Raises:
             UserError: an unknown option or an impossible value.
         """
+        if "nbest" in search:
+            raise UserError("translate gives the best translation of each line: for several, use translate_nbest")
         return [found[0] for found in self.translate_nbest(lines, 1, attention=attention, done=done, **search)]
 
     def translate_nbest(

@@ -102,7 +102,7 @@ def refuse_existing(path: Path, advice: str = ADVICE) -> None:
 def _sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            with path.open("r+b") as file:  # Windows syncs writable files alone
                 os.fsync(file.fileno())
 
 

@@ -17,7 +17,7 @@ class Group:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes the files and the terminal."""
+        """Whether this is the process that would write the files and the terminal."""
         return self.rank == 0
 
     def sum(self, value: Number) -> Number:

@@ -33,7 +33,7 @@ class TrainState:
 
     @classmethod
     def restore(cls, plain: dict[str, Any]) -> TrainState:
-        """The state that ``dataclasses.asdict`` made plain. Raises ``TypeError`` for unknown or missing keys."""
+        """The state that ``dataclasses.asdict`` made plain. Raises ``TypeError`` for unknown keys."""
         return cls(**{**plain, "plateau": Plateau(**plain["plateau"])})
 
 

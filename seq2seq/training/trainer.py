@@ -102,9 +102,9 @@ class Trainer:
         self.metrics.seconds += seconds
         if self.state.skipped >= self.options.max_skipped:
             raise UserError(
-                f"the gradient was not finite in {self.state.skipped} updates in a row, up to step {self.state.step}: "
-                "lower trainer.optimizer.lr, or set trainer.precision=fp32; the last good state is in "
-                f"{self.run.folder}"
+                f"the gradient was not finite in {self.state.skipped} updates in a row, up to step "
+                f"{self.state.step - 1}: lower trainer.optimizer.lr, or set trainer.precision=fp32; the last good state "
+                f"is in {self.run.folder}"
             )
 
     def _validate(self) -> None:
@@ -171,7 +171,7 @@ class Trainer:
         try:
             place: dict[str, int] = state.get("data") or {key: counters.pop(key, old) for key, old in PLACE.items()}
             self.state = TrainState.restore(counters)
-        except (TypeError, KeyError) as error:  # unknown or missing counters
+        except (TypeError, KeyError) as error:  # unknown counters, or none of the plateau
             raise UserError(
                 f"{path} was saved by another version of this program: start the run anew with overwrite=true"
             ) from error
