@@ -103,8 +103,8 @@ class Trainer:
         if self.state.skipped >= self.options.max_skipped:
             raise UserError(
                 f"the gradient was not finite in {self.state.skipped} updates in a row, up to step "
-                f"{self.state.step - 1}: lower trainer.optimizer.lr, or set trainer.precision=fp32; the last good state "
-                f"is in {self.run.folder}"
+                f"{self.state.step - 1}: lower trainer.optimizer.lr, or set trainer.precision=fp32; the last good "
+                f"state is in {self.run.folder}"
             )
 
     def _validate(self) -> None:
