@@ -88,7 +88,8 @@ def test_its_options_are_known_everywhere(project: Path) -> None:
 
 @pytest.mark.slow
 def test_the_new_architecture_is_compared_by_make(project: Path) -> None:
-    study = f"models=[lstm,convolutional] rates=[] seeds=[1] anyway=true {SMALL.replace('model.encoder.layers=2', '')}"
+    small = SMALL.replace("model.encoder.layers=2", "").replace("trainer.threads=1", "threads=1")
+    study = f"models=[lstm,convolutional] rates=[] seeds=[1] anyway=true {small}"
     done = make(project, "compare", "STUDY=smoke", f"ARGS={study}")
     assert done.returncode == 0, done.stderr
     page = (project / "outputs/studies/smoke/report/report.html").read_text(encoding="utf-8")
