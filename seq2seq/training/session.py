@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -103,13 +103,9 @@ def _check_config(run: Run, config: Config) -> None:
 def _check_data(run: Run, prints: Fingerprint) -> None:
     """A training that goes on with other text or other subwords would end as a mixture that nobody can repeat."""
     before = run.load_fingerprint()
-    same = {
-        "data": before.get("data") == prints["data"],
-        "subwords": before.get("subwords") == prints["subwords"],
-        "references": before.get("references") == prints["references"],
-    }
-    for what, agrees in same.items():
-        if not agrees:
+    names: tuple[Literal["data", "subwords", "references"], ...] = ("data", "subwords", "references")
+    for what in names:
+        if before.get(what) != prints[what]:
             raise UserError(
                 f"{run.folder} was begun with other {what}: put them back, or start it anew with overwrite=true"
             )
