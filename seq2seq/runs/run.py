@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from seq2seq.config.schema import Config
-from seq2seq.config.validation import from_plain, to_plain
+from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
@@ -28,55 +28,19 @@ FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "
 """Keys in which two configs of the same run may differ."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
-    """A run folder."""
+    """A run folder, and the paths of what lies in it."""
 
     folder: Path
 
-    @property
-    def config_file(self) -> Path:
-        """The resolved config."""
-        return self.folder / "config.yaml"
-
-    @property
-    def metrics_file(self) -> Path:
-        """The points of all curves, a JSON object a line."""
-        return self.folder / "metrics.jsonl"
-
-    def points(self, tag: str) -> list[dict[str, Any]]:
-        """The points, in order, that hold the curve ``tag``."""
-        points = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
-        return [point for point in points if tag in point]
-
-    def curve(self, tag: str) -> dict[int, float]:
-        """Values of ``tag`` by step."""
-        return {point["step"]: point[tag] for point in self.points(tag)}
-
-    @property
-    def tensorboard(self) -> Path:
-        """Folder of the event files."""
-        return self.folder / "tensorboard"
-
-    @property
-    def summary_file(self) -> Path:
-        """The result; its presence marks the run as finished."""
-        return self.folder / "summary.json"
-
-    @property
-    def fingerprint_file(self) -> Path:
-        """Hashes of data, subwords, references and code, with versions and machine."""
-        return self.folder / "fingerprint.json"
-
-    def load_fingerprint(self) -> Fingerprint:
-        """What the scores of the run depend on. Raises ``UserError`` where the file is missing or damaged."""
-        fingerprint: Fingerprint = read_json(self.fingerprint_file, "fingerprint")
-        return fingerprint
-
-    @property
-    def subwords(self) -> Path:
-        """Folder of the subword models."""
-        return self.folder / "subwords"
+    def __post_init__(self) -> None:
+        self.config_file = self.folder / "config.yaml"  # resolved
+        self.metrics_file = self.folder / "metrics.jsonl"  # the points of all curves, a JSON object a line
+        self.tensorboard = self.folder / "tensorboard"  # the folder of the event files
+        self.summary_file = self.folder / "summary.json"  # the result; its presence marks the run as finished
+        self.fingerprint_file = self.folder / "fingerprint.json"
+        self.subwords = self.folder / "subwords"  # the folder of the subword models
 
     def checkpoint(self, name: str) -> Path:
         """``last``, ``best``, ``averaged`` or ``recent-<step>``."""
@@ -114,10 +78,22 @@ class Run:
                 raise UserError(f"{self.folder} is being trained by another process: wait for it or stop it") from error
             yield
 
+    def points(self, tag: str) -> list[dict[str, Any]]:
+        """The points, in order, that hold the curve ``tag``."""
+        points = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
+        return [point for point in points if tag in point]
+
+    def curve(self, tag: str) -> dict[int, float]:
+        """Values of ``tag`` by step."""
+        return {point["step"]: point[tag] for point in self.points(tag)}
+
+    def load_fingerprint(self) -> Fingerprint:
+        """What the scores of the run depend on. Raises ``UserError`` where the file is missing or damaged."""
+        return read_json(self.fingerprint_file, "fingerprint")
+
     def save_config(self, config: Config) -> None:
         """Write the resolved config."""
-        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
-        write_atomically(self.config_file, text)
+        write_atomically(self.config_file, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
 
     def load_config(self) -> Config:
         """Read the config as plain data; nothing in it can run code.
@@ -142,8 +118,7 @@ class Run:
 
     def load_summary(self) -> Summary:
         """The result of the finished run."""
-        summary: Summary = read_json(self.summary_file, "run summary")
-        return summary
+        return read_json(self.summary_file, "run summary")
 
     def save_summary(self, summary: Summary) -> None:
         """Mark the run as finished."""
@@ -176,16 +151,9 @@ def find(path: Path) -> tuple[Run, str]:
 
 def differences(old: Config, new: Config) -> list[str]:
     """The differences that make two configs different runs, each as ``key: old -> new``."""
-    flat = [dict(_flatten(to_plain(config))) for config in (old, new)]
+    flat = [{key: value for key, _, value in sections(config)} for config in (old, new)]
     return [
         f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"
         for key in sorted(flat[0].keys() | flat[1].keys())
         if key not in FREE_TO_DIFFER and flat[0].get(key) != flat[1].get(key)
     ]
-
-
-def _flatten(plain: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
-    for key, value in plain.items():
-        items += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return items
