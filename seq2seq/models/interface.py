@@ -145,12 +145,15 @@ class Seq2Seq(nn.Module):
 
     @contextmanager
     def overridden_attention(self, override: AttentionOverride | None) -> Iterator[None]:
-        """Inside, ``override`` replaces the weights of each attention over the source; None: the trained weights."""
-        attentions = [module for module in self.modules() if isinstance(module, SourceAttention)]
-        for attention in attentions:
-            attention.attention_override = override
+        """Inside, ``override`` replaces the weights of each attention over the source; None: the trained weights.
+
+        Blocks may be nested.
+        """
+        earlier = [(part, part.attention_override) for part in self.modules() if isinstance(part, SourceAttention)]
+        for part, _ in earlier:
+            part.attention_override = override
         try:
             yield
         finally:
-            for attention in attentions:
-                attention.attention_override = None
+            for part, before in earlier:
+                part.attention_override = before

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
-from torch.export._patches import register_lstm_while_loop_decomposition
+from torch.export._patches import register_gru_while_loop_decomposition, register_lstm_while_loop_decomposition
 
 from seq2seq.config.schema import BOS, EOS
 from seq2seq.models import kernels
 from seq2seq.models.interface import Memory, Seq2Seq, State, Step
 
-NAMES = ["lstm", "bahdanau", "transformer", "transformer-learned", "hybrid", "recurrent-transformer"]
+RECURRENT = ["lstm", "gru", "bahdanau", "bahdanau-gru"]
+NAMES = [*RECURRENT, "transformer", "transformer-learned", "hybrid", "recurrent-transformer"]
 TOKENS = 12  # length of a search
 
 
@@ -43,7 +44,12 @@ class DecodeToken(nn.Module):
 
 def exported(model: Seq2Seq, src: Tensor) -> tuple[ExportedProgram, ExportedProgram]:
     """The two programs, from an example of three sentences at the third position; every size is left open."""
-    with torch.no_grad(), kernels.plain(), register_lstm_while_loop_decomposition():
+    with (
+        torch.no_grad(),
+        kernels.plain(),
+        register_lstm_while_loop_decomposition(),
+        register_gru_while_loop_decomposition(),
+    ):
         encode = export(Encode(model), (src,), dynamic_shapes=({0: Dim("batch"), 1: Dim("source")},))
         memory = model.encode(src)
         state, token = model.decoder.init_state(memory), torch.full((len(src), 1), BOS)

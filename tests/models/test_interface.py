@@ -101,6 +101,17 @@ def test_an_intervention_replaces_the_weights_on_both_paths(
         assert not torch.allclose(hidden, learned, atol=1e-3)
 
 
+def test_interventions_nest(name: str, model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
+    """An inner block, with an override or with the trained weights, gives back the outer block's weights."""
+    trained = model(src, tgt).hidden
+    with model.overridden_attention(evenly):
+        even = model(src, tgt).hidden
+        with model.overridden_attention(None):
+            close(model(src, tgt).hidden, trained)
+        close(model(src, tgt).hidden, even)
+    close(model(src, tgt).hidden, trained)
+
+
 def test_only_the_fixed_context_has_a_bottleneck(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
     vector = model.decoder.bottleneck(model.encode(src))
     assert (vector is None) == (model(src, shift(tgt), attention=True).attention is not None)
