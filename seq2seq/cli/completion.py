@@ -10,7 +10,7 @@ from seq2seq.cli.help import options_below
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
 from seq2seq.config.overrides import CHANGEABLE
-from seq2seq.config.validation import known_keys
+from seq2seq.config.validation import every_option
 from seq2seq.export.options import QUANTIZATIONS, TARGETS
 from seq2seq.study.options import SET_BY_THE_STUDY, STUDY_KEYS
 
@@ -61,8 +61,7 @@ def complete(words: Sequence[str]) -> list[str]:
         return [f"{name} " for name in names if name.startswith(last)]
     key, sign, value = last.partition("=")
     if not sign:
-        keys = known_keys()
-        leaves = {name for name in keys if not any(other.startswith(f"{name}.") for other in keys)}
+        leaves = {name for name, *_ in every_option()}
         if words[0] == "train":
             leaves |= set(GROUPS)
         elif words[0] == "compare":
@@ -73,6 +72,6 @@ def complete(words: Sequence[str]) -> list[str]:
     if key in (*GROUPS, "study"):
         choices = options_of(key)
     else:
-        offered = (limits["choices"] or () for name, limits, *_ in options_below(key) if name == key)
+        offered = (limits["choices"] for name, limits, *_ in options_below(key) if name == key)
         choices = list(dict.fromkeys(choice for choices in offered for choice in choices))
     return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

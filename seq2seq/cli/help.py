@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from seq2seq.config.schema import DECODERS, ENCODERS, Config
-from seq2seq.config.validation import sections
+from seq2seq.config.validation import every_option, sections
 
 
 def reference(prefixes: Sequence[str]) -> str:
@@ -25,14 +24,10 @@ def reference_of(node: Any) -> str:
 
 
 def options_below(prefix: str) -> list[tuple[str, Any, Any, str]]:
-    """(key, metadata, default, type of the encoder or decoder that has the option) of each option below ``prefix``."""
-    found = [(key, f.metadata, value, "") for key, f, value in sections(Config()) if f.metadata]
-    for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        for name, kind in kinds.items():
-            found += [(key, f.metadata, value, name) for key, f, value in sections(kind(), f"model.{part}.")]
+    """The options whose key is ``prefix`` or in the section ``prefix`` (see ``every_option``)."""
     if not prefix:
-        return [option for option in found if "." not in option[0]]
-    return [option for option in found if option[0] == prefix or option[0].startswith(f"{prefix}.")]
+        return [option for option in every_option() if "." not in option[0]]
+    return [option for option in every_option() if f"{option[0]}.".startswith(f"{prefix}.")]
 
 
 def _option(key: str, metadata: Any, default: Any, kind: str) -> str:

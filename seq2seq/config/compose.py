@@ -26,7 +26,6 @@ from seq2seq.config.schema import DECODERS, ENCODERS, Config
 from seq2seq.config.validation import explain, from_plain, known_keys
 from seq2seq.errors import UserError, nearest
 
-ROOT = "train"
 OWN = "_own"
 GROUPS = ("data", "model", "trainer", "decode", "experiment")
 
@@ -77,12 +76,10 @@ def compose(arguments: Sequence[str]) -> Config:
         own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
         arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
         check_arguments(arguments, Path(folder))
-        search = [f"hydra.searchpath=[file://{folder}]"]
+        search = f"hydra.searchpath=[file://{folder}]"
         with hydra_explained(own):
-            composed = hydra_compose(ROOT, [*arguments, *search])
-            plain = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(plain, dict)
-    return from_plain({str(key): value for key, value in plain.items()}, "config")
+            plain: Any = OmegaConf.to_container(hydra_compose("train", [*arguments, search]), resolve=True)
+    return from_plain(plain, "config")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ nothing heavy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Optional
 
@@ -13,16 +14,11 @@ from seq2seq.errors import UserError
 
 PAD, UNK, BOS, EOS = range(4)
 """Ids of padding, unknown subword, begin and end of sentence, the same in every vocabulary."""
+Limit = Optional[float]
 
 
 def option(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    default: Any, help: str, *, low: Limit = None, high: Limit = None, above: Limit = None, choices: Sequence[str] = ()
 ) -> Any:
     """A field with its explanation and limits: ``low <= value <= high``, ``value > above``, one of ``choices``."""
     metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
@@ -330,10 +326,7 @@ class TrainerConfig:
     metric: str = option("bleu", "validation metric that chooses the best checkpoint", choices=("bleu", "chrf", "nll"))
     patience: Optional[int] = option(None, "validations without a better metric before training stops", low=1)
     ema: float = option(
-        0.0,
-        "EMA decay per update; the EMA weights are evaluated and saved (0: off)",
-        low=0,
-        high=0.9999,
+        0.0, "EMA decay per update; the EMA weights are evaluated and saved (0: off)", low=0, high=0.9999
     )
     average: int = option(0, "test with the mean weights of the last so many validations (0: the best)", low=0)
     max_skipped: int = option(20, "stop after so many updates in a row with a non-finite gradient", low=1)

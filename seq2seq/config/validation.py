@@ -10,13 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seq2seq.config.schema import (
-    DECODERS,
-    ENCODERS,
-    AttentionDecoderConfig,
-    Config,
-    TransformerOptions,
-)
+from seq2seq.config.schema import DECODERS, ENCODERS, AttentionDecoderConfig, Config, TransformerOptions
 from seq2seq.errors import UserError, nearest
 
 
@@ -30,12 +24,17 @@ def sections(node: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Fie
             yield f"{prefix}{f.name}", f, value
 
 
+def every_option() -> Iterator[tuple[str, Mapping[str, Any], Any, str]]:
+    """Every option as (dotted key, metadata, default, type of the encoder or decoder that has it, else ``""``)."""
+    yield from ((key, f.metadata, value, "") for key, f, value in sections(Config()) if f.metadata)
+    for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        for name, kind in kinds.items():
+            yield from ((key, f.metadata, value, name) for key, f, value in sections(kind(), f"model.{part}."))
+
+
 def known_keys() -> list[str]:
     """Every dotted key of the schema, sections included, for all encoders and decoders."""
-    keys = {key for key, _, _ in sections(Config())}
-    for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        for kind in kinds.values():
-            keys |= {key for key, _, _ in sections(kind(), f"model.{part}.")}
+    keys = {key for key, *_ in every_option()}
     return sorted(keys | {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)})
 
 
@@ -45,78 +44,69 @@ def validate(config: Config, trained: bool = False) -> Config:
     Raises:
         UserError: names the first impossible key, its value, and the possible values.
     """
-    for key, f, value in sections(config):
-        within_limits(key, value, f.metadata)
-    _fit_together(config)
+    within_limits(config)
+    for contradiction in _contradictions(config):
+        raise UserError(contradiction)
     if config.decode.sample and not trained:
         raise UserError("decode.sample=true has no place in a training run: give it to evaluate or translate")
     return config
 
 
-def within_limits(key: str, value: Any, limits: Mapping[str, Any]) -> None:
-    """Check a value against the limits of its ``option``. Raises ``UserError``."""
-    if value is None or not limits:
-        return
-    if limits["choices"] and value not in limits["choices"]:
-        hint = nearest(str(value), list(limits["choices"]))
-        raise UserError(f"{key}={value} is not possible: choose one of {', '.join(limits['choices'])}{hint}")
-    if limits["low"] is not None and not value >= limits["low"]:
-        raise UserError(f"{key}={value} is too small: the smallest value is {limits['low']} ({limits['help']})")
-    if limits["above"] is not None and not value > limits["above"]:
-        raise UserError(f"{key}={value} is too small: it must be above {limits['above']} ({limits['help']})")
-    if limits["high"] is not None and not value <= limits["high"]:
-        raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
+def within_limits(node: Any, prefix: str = "") -> None:
+    """Check every option below ``node`` against its limits. Raises ``UserError``."""
+    for key, f, value in sections(node, prefix):
+        limits = f.metadata
+        if value is None or not limits:
+            continue
+        if limits["choices"] and value not in limits["choices"]:
+            hint = nearest(str(value), list(limits["choices"]))
+            raise UserError(f"{key}={value} is not possible: choose one of {', '.join(limits['choices'])}{hint}")
+        if limits["low"] is not None and not value >= limits["low"]:
+            raise UserError(f"{key}={value} is too small: the smallest value is {limits['low']} ({limits['help']})")
+        if limits["above"] is not None and not value > limits["above"]:
+            raise UserError(f"{key}={value} is too small: it must be above {limits['above']} ({limits['help']})")
+        if limits["high"] is not None and not value <= limits["high"]:
+            raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
 
 
-def _fit_together(config: Config) -> None:
-    model, trainer, decode = config.model, config.trainer, config.decode
-    for part, options in (("encoder", model.encoder), ("decoder", model.decoder)):
-        if isinstance(options, TransformerOptions):
-            if options.width % options.heads:
-                raise UserError(
-                    f"model.{part}.heads={options.heads} does not divide model.{part}.width={options.width}: "
-                    "choose a number of heads that does"
-                )
-            if options.positions == "learned" and options.max_positions < config.data.filters.max_length:
-                raise UserError(
-                    f"model.{part}.max_positions={options.max_positions} is below data.filters.max_length="
-                    f"{config.data.filters.max_length}: raise the one or lower the other"
-                )
-            if options.width != model.embedding:
-                raise UserError(
-                    f"model.{part}.width={options.width} differs from model.embedding={model.embedding}: "
-                    "a Transformer adds its layers to the embedding, so make them equal"
-                )
+def _contradictions(config: Config) -> Iterator[str]:
+    """The options that do not fit together, in the words of an error."""
+    model, trainer, decode, grammar = config.model, config.trainer, config.decode, config.data.grammar
+    longest = config.data.filters.max_length
+    for part, options in (("model.encoder", model.encoder), ("model.decoder", model.decoder)):
+        if not isinstance(options, TransformerOptions):
+            continue
+        width, heads, positions = options.width, options.heads, options.max_positions
+        if width % heads:
+            yield f"{part}.heads={heads} does not divide {part}.width={width}: choose a number of heads that does"
+        if options.positions == "learned" and positions < longest:
+            short = f"{part}.max_positions={positions} is below data.filters.max_length={longest}"
+            yield f"{short}: raise the one or lower the other"
+        if width != model.embedding:
+            differs = f"{part}.width={width} differs from model.embedding={model.embedding}"
+            yield f"{differs}: a Transformer adds its layers to the embedding, so make them equal"
     decoder = model.decoder
-    if (
-        isinstance(decoder, AttentionDecoderConfig)
-        and decoder.score == "dot"
-        and decoder.width != model.encoder.output_width
-    ):
-        raise UserError(
-            f"model.decoder.score=dot needs model.decoder.width={model.encoder.output_width}, the encoder's "
-            f"output width, not {decoder.width}: change it, or take score=general"
-        )
+    if isinstance(decoder, AttentionDecoderConfig) and decoder.score == "dot":
+        states = model.encoder.output_width
+        if decoder.width != states:
+            needs = f"model.decoder.score=dot needs model.decoder.width={states}, the encoder's output width"
+            yield f"{needs}, not {decoder.width}: change it, or take score=general"
     if model.tie == "all" and not config.data.subwords.joint:
-        raise UserError("model.tie=all needs one vocabulary: set data.subwords.joint=true or model.tie=output")
-    if trainer.max_steps is trainer.max_epochs is trainer.max_tokens is trainer.max_hours is None:
-        raise UserError("no limit to training: set trainer.max_steps, max_epochs, max_tokens or max_hours")
-    if trainer.optimizer.schedule == "cosine" and trainer.max_steps is trainer.max_epochs is trainer.max_tokens is None:
-        raise UserError("trainer.optimizer.schedule=cosine needs trainer.max_steps, max_epochs or max_tokens to end at")
-    if config.data.filters.max_length > trainer.batch_tokens:
-        raise UserError(
-            f"data.filters.max_length={config.data.filters.max_length} does not fit into a batch of "
-            f"trainer.batch_tokens={trainer.batch_tokens}: lower the one or raise the other"
-        )
-    grammar = config.data.grammar
+        yield "model.tie=all needs one vocabulary: set data.subwords.joint=true or model.tie=output"
+    if trainer.max_steps is trainer.max_epochs is trainer.max_tokens is None:
+        if trainer.max_hours is None:
+            yield "no limit to training: set trainer.max_steps, max_epochs, max_tokens or max_hours"
+        if trainer.optimizer.schedule == "cosine":
+            yield "trainer.optimizer.schedule=cosine needs trainer.max_steps, max_epochs or max_tokens to end at"
+    if longest > trainer.batch_tokens:
+        batch = f"a batch of trainer.batch_tokens={trainer.batch_tokens}: lower the one or raise the other"
+        yield f"data.filters.max_length={longest} does not fit into {batch}"
     if grammar.min_words > grammar.max_words:
-        raise UserError(
-            f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
-        )
+        yield f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
     if not decode.sample and decode.nbest > decode.beam:
-        raise UserError(f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam")
+        yield f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam"
 
 
 # ------------------------------------------------------------------------------------------------- plain and typed

@@ -135,13 +135,11 @@ def bucket_edges(text: str) -> list[int]:
 
 def check(study: StudyConfig) -> StudyConfig:
     """Check ranges and combinations of options; return ``study``. Raises ``UserError``."""
-    from seq2seq.config.validation import sections, within_limits
+    from seq2seq.config.validation import within_limits
 
-    for key, f, value in sections(study):
-        within_limits(key, value, f.metadata)
+    within_limits(study)
     for variant in study.variants:
-        for key, f, value in sections(variant):
-            within_limits(f"variants.{key}", value, f.metadata)
+        within_limits(variant, "variants.")
     lists: dict[str, Sequence[object]]
     lists = {"models": study.models, "seeds": study.seeds, "buckets": study.buckets, "rates": study.rates}
     for key, values in lists.items():
