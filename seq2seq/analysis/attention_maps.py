@@ -10,43 +10,34 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from seq2seq.analysis.faithfulness import Position, aligned, attended_words, compare, draw_positions
-from seq2seq.analysis.loaded_run import LoadedRun, Record, draw
+from seq2seq.analysis.loaded_run import LoadedRun, draw
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.alignment import (
-    Gold,
-    Links,
-    agreements,
-    map_names,
-    most_attended,
-    parse_links,
-    word_maps,
-)
+from seq2seq.evaluation.alignment import Gold, Links, agreements, map_names, most_attended, parse_links, word_maps
 from seq2seq.evaluation.words import Pair
+from seq2seq.runs.records import Attention, ChosenMap, MapAgreement, MapName, MapSharpness, Masking
 
 SENTENCES = 1_000  # of the test
 VALID_SENTENCES = 300  # on which the best map is chosen
 COVERED = 0.5  # a source word is covered that gets this share of the attention due to each word, or more
+SharpnessKey = Literal["entropy", "entropy_share", "outside", "coverage", "spread"]
 
 
-def measure(run: LoadedRun) -> Record:
-    """Measure the maps on the test, and the effects of ``masking`` source words.
-
-    Masked are the word most ``attended`` by this model, and the word that the gold alignment links, which is the same
-    for all models. A model without attention has only the latter.
-    """
+def measure(run: LoadedRun) -> Attention:
+    """Measure the maps on the test, and the effects of masking source words."""
     numbers = draw(run.src, run.references, SENTENCES)
     pairs = run.encode_pairs([run.src[n] for n in numbers], [run.references[n] for n in numbers])
     links = None if run.gold is None else [run.gold[n] for n in numbers]
     positions = draw_positions(pairs)
     looks = bool(run.config.model.decoder.attention_maps)
-    maps: Record = {}
-    masking: Record = {"drawn": len(positions)}
+    maps: Attention = {}
+    masking: Masking = {"drawn": len(positions)}
     if looks:
         maps, attended = measure_maps(run, pairs, positions, links)
         masking["attended"] = compare(run.translator, pairs, attended)
@@ -57,7 +48,7 @@ def measure(run: LoadedRun) -> Record:
 
 def measure_maps(
     run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links] | None
-) -> tuple[Record, dict[Position, int]]:
+) -> tuple[Attention, dict[Position, int]]:
     """Figures of every map, and the source word most attended at each position."""
     names, sharpness = map_names(run.config.model.decoder.attention_maps), Sharpness()
     attended: dict[Position, int] = {}
@@ -67,7 +58,7 @@ def measure_maps(
         choices[n] = most_attended(maps)
         sharpness.add(maps[0])
         attended |= attended_words(pairs[n], attention, [p for p in positions if p.sentence == n])
-    found: Record = {"maps": sharpness.figures(names)}
+    found: Attention = {"maps": sharpness.figures(names)}
     if links is not None:
         gold = [Gold(pair, pair) for pair in links]
         words = [pair.tgt.words for pair in pairs]
@@ -76,7 +67,7 @@ def measure_maps(
     return found, attended
 
 
-def choose_map(run: LoadedRun, names: Sequence[Record], test: Sequence[Record]) -> Record | None:
+def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgreement]) -> ChosenMap | None:
     """The best map by the validation split; None if that has no gold alignment. The test has no say in the choice."""
     file = open_source(run.config.data).alignment_file("valid")
     if file is None:
@@ -117,16 +108,11 @@ def forced_attention(translator: Translator, pairs: Sequence[Pair]) -> Iterator[
 
 
 class Sharpness:
-    """Sums over pairs, for each of M maps: of target words, of source words (coverage), of sentences (spread).
-
-    Figures are the entropy of a target word's attention over the source words in nats, its share of the greatest
-    possible entropy, attention on tokens of no word (``outside``), the share of source words that are covered, and the
-    standard deviation of the attention that source words get, 1 being an even share (``spread``).
-    """
+    """Sums over pairs, for each of M maps, from which ``MapSharpness`` is computed."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.totals: dict[str, Tensor] = {}
+        self.counts: Counter[SharpnessKey] = Counter()
+        self.totals: dict[SharpnessKey, Tensor] = {}
 
     def add(self, weights: Tensor) -> None:
         """Add one pair's attention (M, I, J)."""
@@ -137,19 +123,21 @@ class Sharpness:
         within = weights.sum(-1)  # (M, I)
         entropy = torch.special.entr(weights / within.clamp(min=1e-12)[..., None]).sum(-1)
         received = weights.sum(1) * sources / targets  # (M, J), 1 if each gets the same
-        self._count(targets, entropy=entropy.sum(1), outside=(1 - within).sum(1))
+        self._count("entropy", entropy.sum(1), targets)
+        self._count("outside", (1 - within).sum(1), targets)
         if sources > 1:
-            self._count(targets, entropy_share=entropy.sum(1) / math.log(sources))
-        self._count(sources, coverage=(received >= COVERED).double().sum(1))
-        self._count(1, spread=received.std(1, correction=0))
+            self._count("entropy_share", entropy.sum(1) / math.log(sources), targets)
+        self._count("coverage", (received >= COVERED).double().sum(1), sources)
+        self._count("spread", received.std(1, correction=0), 1)
 
-    def _count(self, number: int, **sums: Tensor) -> None:
-        for name, value in sums.items():
-            self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + value
-            self.counts[name] += number
+    def _count(self, key: SharpnessKey, total: Tensor, number: int) -> None:
+        self.totals[key] = self.totals.get(key, torch.zeros_like(total)) + total
+        self.counts[key] += number
 
-    def figures(self, names: Sequence[Record]) -> list[Record]:
+    def figures(self, names: Sequence[MapName]) -> list[MapSharpness]:
         """The means of each map."""
-        means = {name: (total / self.counts[name]).tolist() for name, total in self.totals.items()}
-        columns = zip(*means.values(), strict=True)
-        return [{**name, **dict(zip(means, values, strict=True))} for name, values in zip(names, columns, strict=True)]
+        rows: list[MapSharpness] = [{} for _ in names]
+        for key, total in self.totals.items():
+            for row, mean in zip(rows, (total / self.counts[key]).tolist(), strict=True):
+                row[key] = mean
+        return [{**name, **row} for name, row in zip(names, rows, strict=True)]

@@ -4,43 +4,50 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import replace
 from itertools import cycle, islice
 
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
 from seq2seq.decoding.search import search
 from seq2seq.decoding.translator import Translator
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import prepacked_weights
+from seq2seq.runs.records import Cost, LengthCost
 
 LENGTHS = (10, 20, 40, 80)  # source words, as so many tokens as the test has for them on average
 REPEATS = 3
 
 
-def measure(run: LoadedRun) -> Record:
-    """Time and weigh the translation of sources made of test text.
+def measure(run: LoadedRun) -> Cost:
+    """Time and weigh the translation of sources made of test text, by greedy search and with the run's beam.
 
-    The output is as long as the source, in tokens, so that no model gains by stopping early. A row has the length of
-    the source in ``words`` and in tokens (``pieces``), the seconds of greedy search and of the run's ``beam``, and
-    bytes: ``memory`` depends on the source alone, ``state`` is a hypothesis's decoder state after its last token.
+    The output is as long as the source, in tokens, so that no model gains by stopping early.
     """
     translator, beam = run.translator, run.config.decode.beam
     stream = [token for ids in translator.subwords.encode_src(run.src) for token in ids[:-1]]
     per_word = len(stream) / sum(len(line.split()) for line in run.src)
-    rows = []
+    rows: list[LengthCost] = []
     for words in LENGTHS:
         length = max(round(words * per_word), 2)
         src = torch.tensor([[*islice(cycle(stream), length - 1), EOS]], device=translator.device)
-        row: Record = {"words": words, "pieces": length}
-        for name, width in (("greedy_seconds", 1), ("beam_seconds", beam)):
-            options = run.search_options(beam=width, min_length=length, max_ratio=1.0, max_extra=0, no_repeat_ngram=0)
-            row[name] = median_seconds(translator, src, options)
+        options = run.search_options(min_length=length, max_ratio=1.0, max_extra=0, no_repeat_ngram=0)
+        greedy, wide = (median_seconds(translator, src, replace(options, beam=width)) for width in (1, beam))
         with translator.autocast():
-            row["memory"], row["state"] = bytes_held(run.model, src, length)
-        rows.append(row)
+            memory, state = bytes_held(run.model, src, length)
+        rows.append(
+            {
+                "words": words,
+                "pieces": length,
+                "greedy_seconds": greedy,
+                "beam_seconds": wide,
+                "memory": memory,
+                "state": state,
+            }
+        )
     return {"beam": beam, "device": str(translator.device), "threads": torch.get_num_threads(), "rows": rows}
 
 

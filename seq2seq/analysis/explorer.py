@@ -7,43 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record, evenly
+from seq2seq.analysis.loaded_run import LoadedRun, evenly
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.alignment import word_attention
 from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.evaluation.metrics import CHRF
 from seq2seq.evaluation.words import splitter, words_of_tokens
+from seq2seq.runs.records import Explored, ExploredSentence
 
 SENTENCES = 80
 
 
-def measure(run: LoadedRun) -> Record:
-    """Translate test sentences of all lengths by the run's own search.
-
-    Each of the ``sentences`` has its ``index`` in the test, the words of the source (``src``) and of the translation
-    (``words``), the reference and its ``nll`` (nats a token), the translation's chrF, and for each attention map, which
-    ``maps`` names, the weights of target words by source words.
-    """
+def measure(run: LoadedRun) -> Explored:
+    """Translate test sentences of all lengths by the run's own search."""
     chosen = evenly(run.src, SENTENCES)
     src, references = ([side[n] for n in chosen] for side in (run.src, run.references))
     split = splitter(run.config)
     found = run.translator.translate(src, run.search_options(), attention=True)
     _, log_probability = reference_likelihood(run.translator, src, references)
     sizes = map(len, run.translator.subwords.encode_tgt(references))
-    sentences = []
+    sentences: list[ExploredSentence] = []
     for n, (best,), total, size in zip(chosen, found, log_probability, sizes, strict=True):
         text, reference = run.src[n], run.references[n]
-        words = [split(text), split(best.text)]
-        sentence: Record = {
-            "index": n,
-            "src": words[0],
-            "reference": reference,
-            "words": words[1],
-            "nll": -total / size,
-        }
-        sentence["chrf"] = CHRF.corpus_score([best.text], [reference], run.config.data.tgt)
-        sentence["attention"] = rounded_attention(best, text, *words)
-        sentences.append(sentence)
+        source, words = split(text), split(best.text)
+        chrf = CHRF.corpus_score([best.text], [reference], run.config.data.tgt)
+        sentences.append(
+            {
+                "index": n,
+                "src": source,
+                "reference": reference,
+                "words": words,
+                "nll": -total / size,
+                "chrf": chrf,
+                "attention": rounded_attention(best, text, source, words),
+            }
+        )
     maps = run.config.model.decoder.attention_maps
     names = ["attention"] if len(maps) == 1 else [f"layer {layer}, head {head}" for layer, head in maps]
     return {"sentences": sentences, "maps": names}

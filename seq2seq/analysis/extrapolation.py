@@ -9,18 +9,16 @@ import random
 from collections.abc import Sequence
 
 from seq2seq import grammar
-from seq2seq.analysis.loaded_run import LoadedRun, Record
+from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.runs.records import Extrapolation, TranslatedSet
 
 SENTENCES = 60  # of each set
 SPAN = 20  # lengths, in words, of a set of the grammar's sentences
 JOINED = (2, 3, 4)  # test sentences joined to one
 
 
-def measure(run: LoadedRun) -> Record:
-    """Translate, by the run's own search, grammar sentences beyond the trained lengths and joined test sentences.
-
-    Each of the ``sets`` has its ``name`` and ``kind``, the number of sentences joined to one (``parts``), and texts.
-    """
+def measure(run: LoadedRun) -> Extrapolation:
+    """Translate, by the run's own search, grammar sentences beyond the trained lengths and joined test sentences."""
     options = run.search_options()
     sets = generated(run) + joined(run.src, run.references)
     for each in sets:
@@ -28,29 +26,30 @@ def measure(run: LoadedRun) -> Record:
     return {"beam": options.beam, "sets": sets}
 
 
-def generated(run: LoadedRun) -> list[Record]:
+def generated(run: LoadedRun) -> list[TranslatedSet]:
     """Sentences longer than the longest of the grammar's corpus; none for another corpus."""
     data = run.config.data
     if data.source != "grammar":
         return []
-    sets = []
+    sets: list[TranslatedSet] = []
     for first in range(data.grammar.max_words + 1, data.grammar.max_words + 3 * SPAN, SPAN):
         rng = random.Random(f"extrapolation/{first}")
         pairs = [grammar.sentence(rng, first + n % SPAN) for n in range(SENTENCES)]
         english, german = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
         src, references = (english, german) if data.src == "en" else (german, english)
         name = f"{first}–{first + SPAN - 1} words"
-        sets.append({"name": name, "kind": "grammar", "parts": 1, "src": src, "references": references})
+        sets.append(TranslatedSet(name=name, kind="grammar", parts=1, src=src, references=references, hypotheses=[]))
     return sets
 
 
-def joined(src: Sequence[str], references: Sequence[str]) -> list[Record]:
+def joined(src: Sequence[str], references: Sequence[str]) -> list[TranslatedSet]:
     """Test sentences joined two, three and four at a time, in a fixed random order."""
     rng = random.Random("joined")
     order = sorted(range(len(src)), key=lambda n: rng.random())
-    sets = []
+    sets: list[TranslatedSet] = []
     for parts in JOINED:
         groups = [order[n * parts : (n + 1) * parts] for n in range(min(SENTENCES, len(src) // parts))]
         texts, wanted = ([" ".join(side[n] for n in group) for group in groups] for side in (src, references))
-        sets.append({"name": f"{parts} joined", "kind": "joined", "parts": parts, "src": texts, "references": wanted})
+        name = f"{parts} joined"
+        sets.append(TranslatedSet(name=name, kind="joined", parts=parts, src=texts, references=wanted, hypotheses=[]))
     return sets

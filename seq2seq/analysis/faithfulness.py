@@ -16,11 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import SEED, Record
+from seq2seq.analysis.loaded_run import SEED
 from seq2seq.config.schema import PAD, UNK
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Links, most_attended, word_attention
 from seq2seq.evaluation.words import Pair, Words, is_punctuation
+from seq2seq.runs.records import Effect, Masked
 
 POSITIONS = 500  # target tokens at which source words are masked
 
@@ -75,12 +76,8 @@ def control(side: Words, word: int, position: Position) -> int:
     return min(others, key=lambda other: abs(sizes[other] - sizes[word]))
 
 
-def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position, int]) -> Record:
-    """Effects of masking the given word of each position (``word``), and of masking its control (``random``).
-
-    An effect is the mean change of the log-probability (nats) of the reference's token, and the share of positions with
-    another argmax; ``difference`` is the first change less the second. A single position has no standard error.
-    """
+def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position, int]) -> Masked:
+    """Effects of masking the given word of each position, and of masking its control."""
     if not words:
         return {"positions": 0}
     sources: list[list[int]] = []
@@ -90,17 +87,17 @@ def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position,
             sources.append([UNK if of == mask else token for token, of in zip(src_ids, src.of_token, strict=True)])
     targets = [pairs[p.sentence].tgt_ids[: p.token + 1] for p in words for _ in range(3)]
     log_probs, argmaxes = predict(translator, sources, targets)
-    record: Record = {"positions": len(words), "log_probability": statistics.fmean(log_probs[::3])}
-    changes = []
-    for arm, name in ((1, "word"), (2, "random")):
+    changes, effects = list[list[float]](), list[Effect]()
+    for arm in (1, 2):
         changes.append([new - old for new, old in zip(log_probs[arm::3], log_probs[::3], strict=True)])
         other = [new != old for new, old in zip(argmaxes[arm::3], argmaxes[::3], strict=True)]
-        record[name] = {**_mean(changes[-1]), "prediction_changes": statistics.fmean(other)}
-    record["difference"] = _mean([one - other for one, other in zip(*changes, strict=True)])
-    return record
+        effects.append({**_mean(changes[-1]), "prediction_changes": statistics.fmean(other)})
+    difference = _mean([one - other for one, other in zip(*changes, strict=True)])
+    found: Masked = {"positions": len(words), "log_probability": statistics.fmean(log_probs[::3])}
+    return {**found, "word": effects[0], "random": effects[1], "difference": difference}
 
 
-def _mean(values: Sequence[float]) -> Record:
+def _mean(values: Sequence[float]) -> Effect:
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     return {"change": statistics.fmean(values), "standard_error": error}
 

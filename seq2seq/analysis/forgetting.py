@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import token_log_probs
 from seq2seq.evaluation.words import splitter
+from seq2seq.runs.records import Forgetting
 
 
-def measure(run: LoadedRun) -> Record:
+def measure(run: LoadedRun) -> Forgetting:
     """Sum over target tokens of the references by source length and place of the aligned word.
 
-    Words are aligned by ``run.links``; without them there are no rows. A row is [source words, place, target tokens,
-    sum of their negative log-probabilities, correct argmaxes]. The place is the index of the aligned source word, the
-    mean of several; None for tokens without an aligned word, such as EOS.
+    Words are aligned by ``run.links``. The place is the index of the aligned source word, the mean of several; None for
+    tokens without an aligned word, such as EOS.
 
     Raises:
         UserError: not one alignment for each test sentence.

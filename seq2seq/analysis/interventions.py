@@ -11,8 +11,9 @@ import random
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record, evenly
+from seq2seq.analysis.loaded_run import LoadedRun, evenly
 from seq2seq.models.interface import AttentionOverride
+from seq2seq.runs.records import Interventions, Replaced
 
 SENTENCES = 200  # translated under each intervention
 
@@ -49,15 +50,11 @@ INTERVENTIONS: dict[str, AttentionOverride | None]
 INTERVENTIONS = {"trained": None, "uniform": uniform, "last": last, "shuffled": shuffled}
 
 
-def measure(run: LoadedRun) -> Record:
-    """Translate greedily with the trained attention weights and with each replacement.
-
-    ``sentences`` are indices in the test. A row has ``hypotheses`` under one intervention, which ``attention`` names; a
-    model without attention has one row.
-    """
+def measure(run: LoadedRun) -> Interventions:
+    """Translate greedily with the trained attention weights and with each replacement."""
     chosen = evenly(run.src, SENTENCES)
     options = run.search_options(beam=1)
-    rows = []
+    rows: list[Replaced] = []
     for name, override in INTERVENTIONS.items():
         if override is None or run.config.model.decoder.attention_maps:
             with run.model.overridden_attention(override):

@@ -24,8 +24,6 @@ from seq2seq.runs.loading import load, saved_split, unzip
 from seq2seq.runs.run import Run, find
 
 SEED = 20  # of every choice of sentences
-Record = dict[str, Any]
-"""What a measurement finds, as JSON data. The ``measure`` of each file says what its keys hold."""
 
 
 @dataclass(frozen=True)

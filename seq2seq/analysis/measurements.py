@@ -11,9 +11,10 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 
@@ -27,16 +28,18 @@ from seq2seq.analysis import (
     probe,
     search_errors,
 )
-from seq2seq.analysis.loaded_run import LoadedRun, Record
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import read_json, write_atomically
 
 VERSION = 1  # to be raised whenever a measurement changes, so that older records are made anew
+Record = TypeVar("Record", bound=Mapping[str, object], covariant=True)
+"""One of the records of ``runs/records``."""
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(Generic[Record]):
     """A question to a finished run: the function that answers it, and the file with the record."""
 
     name: str
@@ -69,7 +72,7 @@ SEARCH = Measurement("search", search_errors.measure)
 COST = Measurement("cost", cost.measure)
 EXPLORER = Measurement("explorer", explorer.measure)
 
-MEASUREMENTS = {
+MEASUREMENTS: dict[str, Measurement[Mapping[str, object]]] = {
     each.name: each for each in (INTERVENTIONS, ATTENTION, FORGETTING, PROBE, EXTRAPOLATION, SEARCH, COST, EXPLORER)
 }
 

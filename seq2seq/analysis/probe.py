@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from seq2seq import grammar
-from seq2seq.analysis.loaded_run import LoadedRun, Record
+from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
+from seq2seq.runs.records import Probe
 
 FITTED = 4_000  # sentences that the probe is fitted on
 ASKED = 150  # the words most frequent in them,
@@ -40,13 +41,8 @@ class Examples:
     present: Tensor  # (N, W), which words each sentence has
 
 
-def measure(run: LoadedRun) -> Record:
-    """Fit the probe on training text and test it, on the test sentences and on the control task.
-
-    The ``vector`` is the "bottleneck" where all that the decoder knows of the source passes through it. ``rows`` and
-    those of the ``control`` are [source words of the sentences, words asked for, words found]; ``places``
-    [source words, fifth of the sentence, words asked for, words found], of words that occur once.
-    """
+def measure(run: LoadedRun) -> Probe:
+    """Fit the probe on training text and test it, on the test sentences and on the control task."""
     text = fitting_text(run)
     asked = frequent(text)
     sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]

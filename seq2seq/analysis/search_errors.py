@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from seq2seq.analysis.loaded_run import LoadedRun, Record, evenly
+from seq2seq.analysis.loaded_run import LoadedRun, evenly
 from seq2seq.data.files import lines
 from seq2seq.evaluation.evaluate import reference_likelihood
+from seq2seq.runs.records import Searched, SearchErrors
 
 SENTENCES = 150  # of the validation split, searched in several ways
 BEAMS, USUAL_BEAM = (1, 2, 5, 10), 5  # with the length penalty "average"
@@ -18,23 +19,21 @@ OUTCOMES = ("higher", "lower", "same")
 PENALTIES = ("none", "gnmt")  # with the usual beam
 
 
-def measure(run: LoadedRun) -> Record:
-    """Translate validation sentences by each search, and compare test translations with their references.
-
-    ``sentences`` are indices in the split; a row has the translations and the seconds of one search.
-    """
+def measure(run: LoadedRun) -> SearchErrors:
+    """Translate validation sentences by each search, and compare test translations with their references."""
     chosen = evenly(run.valid[0], SENTENCES)
     src, references = ([side[n] for n in chosen] for side in run.valid)
     searches = [(beam, "average") for beam in BEAMS] + [(USUAL_BEAM, penalty) for penalty in PENALTIES]
-    rows = []
+    rows: list[Searched] = []
     for beam, penalty in searches:
         started = time.perf_counter()
         found = run.translator.translate(src, run.search_options(beam=beam, length_penalty=penalty))
         seconds = time.perf_counter() - started
         hypotheses = [best[0].text for best in found]
         rows.append({"beam": beam, "length_penalty": penalty, "seconds": seconds, "hypotheses": hypotheses})
-    texts = {"src": src, "references": references}
-    return {"split": "valid", "sentences": chosen, **texts, "rows": rows, "preference": preference(run)}
+    return SearchErrors(
+        split="valid", sentences=chosen, src=src, references=references, rows=rows, preference=preference(run)
+    )
 
 
 def preference(run: LoadedRun) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from seq2seq.data import files
 from seq2seq.errors import UserError
 from seq2seq.evaluation.words import Words, is_punctuation
+from seq2seq.runs.records import Agreement, MapAgreement, MapName
 
 Links = set[tuple[int, int]]
 """The word alignment of a pair: (source word, target word), counted from 0."""
@@ -24,14 +25,14 @@ STATES = ("before", "after")
 """A target token is explained by the step that predicts it (row i), or by the step that reads it (row i + 1)."""
 
 
-def map_names(maps: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Names of the M evaluated maps (``map``), with layer and head, from 1, unless it is the mean.
+def map_names(maps: Sequence[tuple[int, int]]) -> list[MapName]:
+    """Names of the M evaluated maps.
 
     Args:
         maps: layer and head of each of the model's maps (``DecoderConfig.attention_maps``).
     """
     several = maps if len(maps) > 1 else ()
-    return [{"map": "mean"}, *({"map": f"layer {n} head {k}", "layer": n, "head": k} for n, k in several)]
+    return [MapName(map="mean"), *(MapName(map=f"layer {n} head {k}", layer=n, head=k) for n, k in several)]
 
 
 def word_attention(attention: Tensor, tgt: Words, src: Words) -> Tensor:
@@ -123,7 +124,7 @@ def read_gold(path: str, src: Sequence[list[str]], tgt: Sequence[list[str]], one
     return gold
 
 
-def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> dict[str, float]:
+def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> Agreement:
     """AER, precision and recall over a corpus (Och and Ney 2003, equations 22 to 24); 0 where undefined."""
     total = sum(map(len, found))
     sure = sum(len(pair.sure) for pair in gold)
@@ -137,8 +138,8 @@ def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> dict[str, float]:
 
 
 def agreements(
-    choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[MapName]
+) -> list[MapAgreement]:
     """Agreement of each of the maps named (the first of M) in each of ``STATES``, with and without punctuation.
 
     Args:
@@ -151,10 +152,19 @@ def agreements(
         return [{link for link in pair if link[1] in kept} for pair, kept in zip(links, real, strict=True)]
 
     real_gold = list(map(Gold, only([g.sure for g in gold]), only([g.possible for g in gold])))
-    rows = []
+    rows: list[MapAgreement] = []
     for n, name in enumerate(names):
         for k, state in enumerate(STATES):
             found = [links_of(choice[k, n]) for choice in choices]
-            words = {f"{key}_words": value for key, value in agreement(only(found), real_gold).items()}
-            rows.append({**name, "state": state, **agreement(found, gold), **words})
+            words = agreement(only(found), real_gold)
+            rows.append(
+                {
+                    **name,
+                    "state": state,
+                    **agreement(found, gold),
+                    "aer_words": words["aer"],
+                    "precision_words": words["precision"],
+                    "recall_words": words["recall"],
+                }
+            )
     return rows

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.analysis.loaded_run import Record
-from seq2seq.analysis.measurements import Measurement
+from seq2seq.analysis.measurements import Measurement, Record
 from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.sources import open_source
@@ -94,7 +93,7 @@ class ModelRuns:
         """Each run's validations, as lines of ``metrics.jsonl``."""
         return [run.points("valid/bleu") for run in self.runs]
 
-    def measured(self, measurement: Measurement) -> list[Record]:
+    def measured(self, measurement: Measurement[Record]) -> list[Record]:
         """The record of a measurement of each run that has it."""
         return [measurement.load(run) for run in self.runs if measurement.file(run).exists()]
 

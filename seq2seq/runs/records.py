@@ -91,3 +91,196 @@ class Fingerprint(TypedDict):
     code: str
     versions: dict[str, str]
     machine: Machine
+
+
+class Replaced(TypedDict):
+    """Greedy test translations under one replacement of the attention weights."""
+
+    attention: str  # name of the replacement
+    hypotheses: list[str]
+
+
+class Interventions(TypedDict):
+    """``measurements/interventions.json``; a model without attention has one row."""
+
+    search: str
+    sentences: list[int]  # indices in the test
+    rows: list[Replaced]
+
+
+class MapName(TypedDict, total=False):
+    """An attention map; layer and head count from 1, and the mean of all maps has neither."""
+
+    map: str
+    layer: int
+    head: int
+
+
+class MapSharpness(MapName, total=False):
+    """Means over target words, source words (coverage) or sentences (spread)."""
+
+    entropy: float  # of a target word's attention over the source words, nats
+    entropy_share: float  # of the greatest possible entropy
+    outside: float  # attention on tokens of no word
+    coverage: float  # share of source words that get enough attention
+    spread: float  # standard deviation of the attention that source words get, 1 being an even share
+
+
+class Agreement(TypedDict):
+    """Alignment error rate, precision and recall against a gold alignment."""
+
+    aer: float
+    precision: float
+    recall: float
+
+
+class MapAgreement(MapName, Agreement):
+    """Agreement of the links of one map in one state."""
+
+    state: str  # before or after
+    aer_words: float  # without punctuation, as the next two
+    precision_words: float
+    recall_words: float
+
+
+class ChosenMap(MapAgreement):
+    """Agreement on the test of the map and state with the least AER on the validation split."""
+
+    valid_sentences: int
+    valid_aer_words: float
+
+
+class Effect(TypedDict, total=False):
+    """Effect of masking a source word on the log-probability (nats) of the reference's token."""
+
+    change: float  # mean
+    standard_error: float | None  # None for a single position
+    prediction_changes: float  # share of positions with another argmax; not of a difference
+
+
+class Masked(TypedDict, total=False):
+    """Effects of masking a word; ``positions`` alone if there is none."""
+
+    positions: int
+    log_probability: float  # mean, with nothing masked
+    word: Effect
+    random: Effect  # of masking another word
+    difference: Effect  # of the first less the second
+
+
+class Masking(TypedDict, total=False):
+    """Effects by the choice of the word, and the number of positions drawn."""
+
+    drawn: int
+    attended: Masked  # the word that this model attends to most; only with attention
+    gold: Masked  # the word that the gold alignment links, the same for all models; only with gold
+
+
+class Attention(TypedDict, total=False):
+    """``measurements/attention.json``; ``maps`` and the next two only of a model with attention."""
+
+    attention: bool  # whether the model has any
+    sentences: int
+    maps: list[MapSharpness]
+    alignment: list[MapAgreement]  # with a gold alignment of the test
+    chosen: ChosenMap | None  # with that of the test; None without one of the validation split
+    masking: Masking
+
+
+class Forgetting(TypedDict):
+    """``measurements/forgetting.json``; no rows without a word alignment of the test."""
+
+    rows: list[tuple[int, int | None, int, float, int]]
+    """Source words, place of the aligned source word, target tokens, sum of their NLL, correct argmaxes."""
+
+
+class Probe(TypedDict):
+    """``measurements/probe.json``; rows are [source words of the sentences, words asked for, words found]."""
+
+    vector: str  # "bottleneck" where all that the decoder knows of the source passes through it, else "summary"
+    units: int
+    fitted_on: int  # sentences
+    asked: list[str]
+    recall: float
+    control_recall: float
+    selectivity: float
+    rows: list[list[int]]
+    control: list[list[int]]
+    places: list[list[int]]  # [source words, fifth of the sentence, words asked for, found], of words that occur once
+
+
+class TranslatedSet(TypedDict):
+    """Sources of one kind and length with references and translations."""
+
+    name: str
+    kind: str
+    parts: int  # sentences joined to one
+    src: list[str]
+    references: list[str]
+    hypotheses: list[str]
+
+
+class Extrapolation(TypedDict):
+    """``measurements/extrapolation.json``."""
+
+    beam: int
+    sets: list[TranslatedSet]
+
+
+class Searched(TypedDict):
+    """Translations by one search."""
+
+    beam: int
+    length_penalty: str
+    seconds: float
+    hypotheses: list[str]
+
+
+class SearchErrors(TypedDict):
+    """``measurements/search.json``."""
+
+    split: str
+    sentences: list[int]  # indices in the split
+    src: list[str]
+    references: list[str]
+    rows: list[Searched]
+    preference: dict[str, dict[str, float]]  # by total and by average log-probability: shares of outcomes
+
+
+class LengthCost(TypedDict):
+    """Cost of translating a sentence of one length."""
+
+    words: int
+    pieces: int  # tokens
+    greedy_seconds: float
+    beam_seconds: float
+    memory: dict[str, int]  # bytes that depend on the source alone, by part
+    state: int  # bytes of a hypothesis's decoder state after its last token
+
+
+class Cost(TypedDict):
+    """``measurements/cost.json``."""
+
+    beam: int
+    device: str
+    threads: int
+    rows: list[LengthCost]
+
+
+class ExploredSentence(TypedDict):
+    """A test sentence and its translation, word by word."""
+
+    index: int  # in the test
+    src: list[str]  # words
+    reference: str
+    words: list[str]  # of the translation
+    nll: float  # of the reference, nats a token
+    chrf: float  # of the translation
+    attention: list[list[list[float]]]  # for each map, target words by source words; empty without attention
+
+
+class Explored(TypedDict):
+    """``measurements/explorer.json``."""
+
+    sentences: list[ExploredSentence]
+    maps: list[str]  # names

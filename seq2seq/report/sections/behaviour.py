@@ -6,7 +6,6 @@ from collections import defaultdict
 
 import numpy as np
 
-from seq2seq.analysis.loaded_run import Record
 from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
@@ -14,6 +13,7 @@ from seq2seq.evaluation.statistics import interval
 from seq2seq.report.data import ReportData, mean_row, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
+from seq2seq.runs.records import TranslatedSet
 
 SHORT = 0.85  # an output below this share of the reference's length ends too early
 LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
@@ -23,7 +23,7 @@ def extrapolation(data: ReportData) -> Section:
     """BLEU and output length on sentences longer than any in training."""
     rows: list[Row] = []
     for group in data.groups:
-        sets: dict[str, list[Record]] = defaultdict(list)
+        sets: dict[str, list[TranslatedSet]] = defaultdict(list)
         for found in group.measured(EXTRAPOLATION):
             for each in found["sets"]:
                 if each["src"]:  # empty where a tiny test has too few sentences to join
