@@ -1,7 +1,8 @@
 """The embedded corpus: English-German sentence pairs with their gold word alignment, from a grammar written by us.
 
 The words and the weights of the rules are data (`data/grammar/*.yaml`). The rules are here, each module built on those
-before it: morphology, entries, lexicon, core, nominal, predicates, planning, clauses, relatives, sentences, splits.
+before it: morphology, entries, lexicon, discourse, nominal, predicates, planning, clauses, relatives, sentences,
+splits.
 
 The English sentence determines the German one, but a German word may depend on more than its English word: the gender
 of "it" on its antecedent (the subject of the clause before, or its object if that subject is not "it"), the verb for
@@ -14,7 +15,7 @@ the finite verb; auxiliaries and modals to theirs; "to" to the infinitive and it
 and commas and semicolons that both sides have. German commas without a counterpart have no link.
 """
 
-from seq2seq.grammar.sentences import AlignedPair, words
-from seq2seq.grammar.splits import corpus, fingerprint, sentence
+from seq2seq.grammar.sentences import AlignedPair, sentence, words
+from seq2seq.grammar.splits import corpus, fingerprint
 
 __all__ = ["AlignedPair", "corpus", "fingerprint", "sentence", "words"]

@@ -46,11 +46,9 @@ class Noun:
     kind: str
     kinds: frozenset[str]
     weight: float
-    mass: bool = False
-    pronoun: str = "it"
-    at: list[str] | None = None  # the English and the German preposition
-    to: list[str] | None = None
-    source: list[str] | None = None
+    mass: bool
+    pronoun: str
+    ways: dict[str, list[str]]  # "in" (rest), "to" or "from": the English and the German preposition, if not "in"
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,7 @@ class Lexicon:
 
     def __init__(self, files: dict[str, Any]) -> None:
         self.rules: dict[str, Any] = files["rules"]
+        self.share: dict[str, float] = self.rules["share"]
         self.words: dict[str, Any] = files["function_words"]
         self.choices = {
             name: Pool(self.rules[name], self.rules[name].values())
@@ -115,9 +116,7 @@ class Lexicon:
             weight=weight,
             mass=options.get("mass", False),
             pronoun=pronoun,
-            at=options.get("in"),
-            to=options.get("to"),
-            source=options.get("from"),
+            ways={way: options[way] for way in ("in", "to", "from") if way in options},
         )
 
     def _pool(self, *kinds: str) -> Pool[Noun]:

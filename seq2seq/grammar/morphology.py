@@ -7,6 +7,8 @@ Knows the paradigms; knows no lexicon and no sentences: every function maps stri
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 CASES = ("nom", "acc", "dat", "gen")
 GENDERS = ("m", "f", "n", "p")
 PERSONS = ("1s", "3s", "pl")
@@ -44,25 +46,30 @@ CONTRACTED = {
     ("in", "dem"): "im", ("an", "dem"): "am", ("zu", "dem"): "zum", ("zu", "der"): "zur",
     ("in", "das"): "ins", ("an", "das"): "ans", ("bei", "dem"): "beim", ("von", "dem"): "vom",
 }  # fmt: skip
+# English object form and possessive; German nominative, accusative, dative and the stem of the possessive. "it" has the
+# gender of its antecedent.
 PRONOUN = {
-    "m": ("er", "ihn", "ihm"), "f": ("sie", "sie", "ihr"), "n": ("es", "es", "ihm"), "p": ("sie", "sie", "ihnen"),
-    "I": ("ich", "mich", "mir"), "we": ("wir", "uns", "uns"), "you": ("Sie", "Sie", "Ihnen"),
+    "he": "him his er ihn ihm sein", "she": "her her sie sie ihr ihr", "they": "them their sie sie ihnen ihr",
+    "it m": "it its er ihn ihm sein", "it f": "it its sie sie ihr ihr", "it n": "it its es es ihm sein",
+    "I": "me my ich mich mir mein", "we": "us our wir uns uns unser", "you": "you your Sie Sie Ihnen Ihr",
 }  # fmt: skip
-ENGLISH_OBJECT = {"he": "him", "she": "her", "it": "it", "they": "them", "I": "me", "we": "us", "you": "you"}
-ENGLISH_POSSESSIVE = {"he": "his", "she": "her", "it": "its", "they": "their", "I": "my", "we": "our", "you": "your"}
 REFLEXIVE = {"I": "mich", "we": "uns"}
 
 
-def german_pronoun(pronoun: str, gender: str, case: str) -> str:
-    """The German for an English personal pronoun (in its subject form); "it" has the gender of its antecedent."""
-    key = {"he": "m", "she": "f", "they": "p", "it": gender}.get(pronoun, pronoun)
-    return PRONOUN[key][CASES.index(case)]
+def _pronoun(english: str, gender: str) -> list[str]:
+    return PRONOUN[f"it {gender}" if english == "it" else english].split()
 
 
-def german_possessive(pronoun: str, gender: str) -> str:
-    """The stem of the possessive whose possessor is `pronoun`; "its" has the gender of its antecedent."""
-    fixed = {"he": "sein", "she": "ihr", "they": "ihr", "I": "mein", "we": "unser", "you": "Ihr"}
-    return fixed.get(pronoun) or ("ihr" if gender == "f" else "sein")
+def personal(english: str, gender: str, case: str) -> tuple[str, str]:
+    """The personal pronoun of both languages in a case; `english` is its subject form, `gender` its antecedent's."""
+    forms = _pronoun(english, gender)
+    return english if case == "nom" else forms[0], forms[2 + CASES.index(case)]
+
+
+def possessive(english: str, gender: str) -> tuple[str, str]:
+    """The possessive whose possessor is the pronoun `english`: English, and the German stem before endings."""
+    _, en, *_, de = _pronoun(english, gender)
+    return en, de
 
 
 def noun_forms(nominative: str, genitive: str, plural: str | None, weak: bool) -> dict[str, str]:
@@ -121,7 +128,7 @@ def english_verb(parts: str) -> dict[str, str]:
     if rest:
         past, participle = rest
     elif base == "be":
-        past = participle = base  # its forms are in ENGLISH_BE
+        past, participle = base, "been"  # the finite forms are in ENGLISH_BE
     elif base.endswith("e"):
         past = participle = base + "d"
     elif base.endswith("y") and base[-2] not in "aeiou":
@@ -139,18 +146,26 @@ def article_a(following: str) -> str:
     return "an" if following.startswith((*"aeiou", "hour")) else "a"
 
 
-# English words (3rd person, other persons), German singular and plural, and whether it can be negated ("must not" is
-# not "muss nicht").
+class Modal(NamedTuple):
+    """A modal verb: English in the third person and in the others, German in the singular and in the plural."""
+
+    third: str
+    other: str
+    singular: str
+    plural: str
+    negatable: bool = True  # "must not" is not "muss nicht"
+
+
 MODALS = {
     "modal": [
-        ("can", "can", "kann", "können", True),
-        ("must", "must", "muss", "müssen", False),
-        ("wants to", "want to", "will", "wollen", True),
-        ("should", "should", "sollte", "sollten", True),
+        Modal("can", "can", "kann", "können"),
+        Modal("must", "must", "muss", "müssen", negatable=False),
+        Modal("wants to", "want to", "will", "wollen"),
+        Modal("should", "should", "sollte", "sollten"),
     ],
     "modal_past": [
-        ("could", "could", "konnte", "konnten", True),
-        ("had to", "had to", "musste", "mussten", False),
-        ("wanted to", "wanted to", "wollte", "wollten", True),
+        Modal("could", "could", "konnte", "konnten"),
+        Modal("had to", "had to", "musste", "mussten", negatable=False),
+        Modal("wanted to", "wanted to", "wollte", "wollten"),
     ],
 }

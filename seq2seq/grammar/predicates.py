@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.core import NounPhrase, Word, said
-from seq2seq.grammar.entries import Noun, Phrase, Verb
-from seq2seq.grammar.nominal import Nominals
+from seq2seq.grammar.discourse import Discourse, NounPhrase, Sides, Word, said
+from seq2seq.grammar.entries import Noun, Verb
 
 SIMPLE = ("present", "past")
 
@@ -40,96 +39,93 @@ class Plan:
     bare: bool = False  # no time and no comment
     modal: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
-    when: Phrase | None = None
-    comment: Phrase | None = None
-    often: tuple[str, str] | None = None
-    how: tuple[str, str] | None = None
+    when: Sides = field(default_factory=Sides)
+    comment: Sides = field(default_factory=Sides)
+    often: Sides = field(default_factory=Sides)
+    how: Sides = field(default_factory=Sides)
     front: bool = False  # the time stands at the head of the clause
     it: NounPhrase | None = None  # antecedent of the object, which is a pronoun
     home: bool = False  # the goal is "home"
 
+    @property
+    def simple(self) -> bool:
+        """Whether the German verb is a single finite form."""
+        return self.tense in SIMPLE and self.verb.frame != "passive" and self.order != "zu"
 
-def joined(words: list[Word]) -> Word:
-    """Several words written as one ("auf" + "steht"), with all their links."""
-    return "".join(word for word, _ in words), tuple(sorted({link for _, links in words for link in links}))
+
+def verb_size(plan: Plan) -> int:
+    """The number of English words of the verb, particles and prepositions included."""
+    verb, tense = plan.verb, plan.tense
+    size = verb.size
+    if plan.order == "zu":
+        return size + 1
+    if verb.frame == "passive" or tense in ("perfect", "pluperfect", "future"):
+        return size + 1 + plan.negated
+    if tense in morphology.MODALS:
+        words = morphology.MODALS[tense][plan.modal].third.split()
+        nots = 0 if words[0] == "can" else 2 if words[-1] == "to" else 1
+        return size + len(words) + (nots if plan.negated else 0)
+    if verb.en["base"] == "be":
+        return size + plan.negated
+    return size + (2 if plan.negated else int(plan.order == "question"))
 
 
-class Predicates(Nominals):
-    """Writes the words of the verb."""
+def verb_words(d: Discourse, plan: Plan, person: str, negation: int) -> VerbWords:
+    """The forms of the verb for this tense and person; `negation` is the link of "not", or 0."""
+    verb, tense, link = plan.verb, plan.tense, d.link()
+    nots = said("not", negation) if negation else []
+    if plan.simple:
+        return _simple(d, plan, person, nots, link)
+    base = said(verb.en["base"], link)
+    if plan.order == "zu":
+        return VerbWords(said("to", link), base, ("", ()), said(verb.de["zu"], link), link)
+    aux = d.link()
+    if verb.frame != "passive" and tense in ("future", *morphology.MODALS):
+        helpers, finite = [("will", (aux,)), *nots], morphology.WERDEN["present" + person]
+        if tense != "future":
+            modal = morphology.MODALS[tense][plan.modal]
+            finite = modal.plural if person == "pl" else modal.singular
+            helpers = _modal(plan, modal.third if person == "3s" else modal.other, person, nots, aux, link)
+        return VerbWords(helpers, base, (finite, (aux,)), said(verb.de["infinitive"], link), link)
+    if verb.frame == "passive":
+        helper, finite = morphology.ENGLISH_BE[tense + person], morphology.WERDEN[tense + person]
+    else:
+        helper = "had" if tense == "pluperfect" else "has" if person == "3s" else "have"
+        table = morphology.HABEN if verb.haben else morphology.SEIN
+        finite = table[("past" if tense == "pluperfect" else "present") + person]
+    participles = said(verb.en["participle"], link), said(verb.de["participle"], link)
+    return VerbWords([(helper, (aux,)), *nots], participles[0], (finite, (aux,)), participles[1], link)
 
-    def _verb_size(self, plan: Plan) -> int:
-        """The number of English words of the verb, particles and prepositions included."""
-        verb, tense = plan.verb, plan.tense
-        size = verb.size
-        if plan.order == "zu":
-            return size + 1
-        if verb.frame == "passive" or tense in ("perfect", "pluperfect", "future"):
-            return size + 1 + plan.negated
-        if tense in morphology.MODALS:
-            words = morphology.MODALS[tense][plan.modal][0].split()
-            nots = 0 if words[0] == "can" else 2 if words[-1] == "to" else 1
-            return size + len(words) + (nots if plan.negated else 0)
-        if verb.en["base"] == "be":
-            return size + plan.negated
-        return size + (2 if plan.negated else int(plan.order == "question"))
 
-    def _verb(self, plan: Plan, person: str, negation: int) -> VerbWords:
-        """The forms of the verb for this tense and person; `negation` is the link of "not", or 0."""
-        verb, tense, link = plan.verb, plan.tense, self.link()
-        if tense in SIMPLE and verb.frame != "passive" and plan.order != "zu":
-            return self._simple(plan, person, negation, link)
-        base, infinitive = said(verb.en["base"], link), said(verb.de["infinitive"], link)
-        if plan.order == "zu":
-            return VerbWords(said("to", link), base, ("", ()), said(verb.de["zu"], link), link)
-        nots = [("not", (negation,))] if negation else []
-        aux = self.link()
-        participles = said(verb.en["participle"], link), said(verb.de["participle"], link)
-        if verb.frame == "passive":
-            be, werden = morphology.ENGLISH_BE[tense + person], morphology.WERDEN[tense + person]
-            return VerbWords([(be, (aux,)), *nots], participles[0], (werden, (aux,)), participles[1], link)
-        if tense in ("perfect", "pluperfect"):
-            have = "had" if tense == "pluperfect" else "has" if person == "3s" else "have"
-            table = morphology.HABEN if verb.haben else morphology.SEIN
-            finite = table[("past" if tense == "pluperfect" else "present") + person]
-            main = said("been", link) if verb.en["base"] == "be" else participles[0]
-            return VerbWords([(have, (aux,)), *nots], main, (finite, (aux,)), participles[1], link)
-        if tense == "future":
-            werden = morphology.WERDEN["present" + person]
-            return VerbWords([("will", (aux,)), *nots], base, (werden, (aux,)), infinitive, link)
-        third, other, singular, plural, _ = morphology.MODALS[tense][plan.modal]
-        modal = self._modal(plan, third if person == "3s" else other, person, negation, aux, link)
-        finite = plural if person == "pl" else singular
-        return VerbWords(modal, base, (finite, (aux,)), infinitive, link)
+def _simple(d: Discourse, plan: Plan, person: str, nots: list[Word], link: int) -> VerbWords:
+    """Present and past, with "do" where English asks for it."""
+    en, de, key = plan.verb.en, plan.verb.de, plan.tense + person
+    past, third = plan.tense == "past", person == "3s"
+    finite, prefix = (de[key], (link,)), said(de["prefix"], link)
+    if en["base"] == "be":
+        return VerbWords([(morphology.ENGLISH_BE[key], (link,)), *nots], [], finite, prefix, link)
+    if nots or plan.order == "question":
+        do = "did" if past else "does" if third else "do"
+        helper = d.link()  # "did" is linked to "stand", not to "auf"
+        both = (de[key], (link, helper))
+        return VerbWords([(do, (helper,)), *nots], said(en["base"], link), both, prefix, link)
+    return VerbWords([], said(en["past" if past else "third" if third else "base"], link), finite, prefix, link)
 
-    def _simple(self, plan: Plan, person: str, negation: int, link: int) -> VerbWords:
-        """Present and past, with "do" where English asks for it."""
-        en, de, key = plan.verb.en, plan.verb.de, plan.tense + person
-        past, third = plan.tense == "past", person == "3s"
-        nots = [("not", (negation,))] if negation else []
-        finite, prefix = (de[key], (link,)), said(de["prefix"], link)
-        if en["base"] == "be":
-            return VerbWords([(morphology.ENGLISH_BE[key], (link,)), *nots], [], finite, prefix, link)
-        if negation or plan.order == "question":
-            do = "did" if past else "does" if third else "do"
-            helper = self.link()  # "did" is linked to "stand", not to "auf"
-            both = (de[key], (link, helper))
-            return VerbWords([(do, (helper,)), *nots], said(en["base"], link), both, prefix, link)
-        return VerbWords([], said(en["past" if past else "third" if third else "base"], link), finite, prefix, link)
 
-    @staticmethod
-    def _modal(plan: Plan, words: str, person: str, negation: int, aux: int, link: int) -> list[Word]:
-        """The English modal, its "not" and its "to"."""
-        nots = [("not", (negation,))] if negation else []
-        word, *to = words.split()
-        if negation and word == "can":
-            return [("cannot", (aux, negation))]
-        if to and (negation or plan.order == "question"):
-            do = "did" if plan.tense == "modal_past" else "does" if person == "3s" else "do"
-            return [(do, (aux,)), *nots, ("have" if word == "had" else "want", (aux,)), ("to", (link,))]
-        return [(word, (aux,)), ("to", (link,))] if to else [(word, (aux,)), *nots]
+def _modal(plan: Plan, words: str, person: str, nots: list[Word], aux: int, link: int) -> list[Word]:
+    """The English modal, its "not" and its "to"."""
+    word, *to = words.split()
+    if nots and word == "can":
+        return [("cannot", (aux, *nots[0][1]))]
+    if to and (nots or plan.order == "question"):
+        do = "did" if plan.tense == "modal_past" else "does" if person == "3s" else "do"
+        return [(do, (aux,)), *nots, ("have" if word == "had" else "want", (aux,)), ("to", (link,))]
+    return [(word, (aux,)), ("to", (link,))] if to else [(word, (aux,)), *nots]
 
-    def _final(self, plan: Plan, words: VerbWords) -> list[Word]:
-        """The end of a verb-final clause: "aufsteht", "aufgestanden ist", "aufstehen kann"."""
-        if plan.tense in SIMPLE and plan.verb.frame != "passive":
-            return [joined([*words.end, words.finite])]
+
+def verb_final(plan: Plan, words: VerbWords) -> list[Word]:
+    """The end of a verb-final clause: "aufsteht", "aufgestanden ist", "aufstehen kann"."""
+    if not plan.simple or not words.end:
         return [*words.end, words.finite]
+    (prefix, _), (finite, links) = *words.end, words.finite
+    return [(prefix + finite, links)]  # the links of the finite verb include that of the prefix

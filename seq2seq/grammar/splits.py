@@ -12,16 +12,11 @@ import hashlib
 import random
 from pathlib import Path
 
-from seq2seq.grammar import lexicon as lexicons
-from seq2seq.grammar.sentences import AlignedPair, Sentences
+from seq2seq.grammar import lexicon
+from seq2seq.grammar.sentences import AlignedPair, sentence
 
 GENERATOR = 1  # part of the fingerprint: raise it if the code makes other sentences from the same lexicon
 PATIENCE = 40  # duplicates in a row after which a length counts as exhausted
-
-
-def sentence(rng: random.Random, length: int) -> AlignedPair:
-    """A sentence of exactly `length` English words (3 or more; punctuation is glued to words and does not count)."""
-    return Sentences(lexicons.load(), rng).sentence(length)
 
 
 def quotas(total: int, lengths: range) -> dict[int, int]:
@@ -45,10 +40,10 @@ def _split(name: str, total: int, lengths: range, seed: int, taken: set[str]) ->
     pairs: list[AlignedPair] = []
     own: set[str] = set()
     for length in lengths:
-        writer = Sentences(lexicons.load(), random.Random(f"{seed}/{name}/{length}"))
+        rng = random.Random(f"{seed}/{name}/{length}")
         missing, failures = wanted[length], 0
         while missing and failures < PATIENCE:
-            pair = writer.sentence(length)
+            pair = sentence(rng, length)
             if pair.src in own or pair.src in taken or pair.tgt in taken:
                 failures += 1
                 continue
@@ -86,4 +81,4 @@ def corpus(
 @functools.lru_cache(maxsize=4)
 def fingerprint(folder: Path | None = None) -> str:
     """A hash of lexicon, rules and generator version, which names the folder of a generated corpus."""
-    return hashlib.sha256(f"{GENERATOR} {lexicons.digest(folder)}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{GENERATOR} {lexicon.digest(folder)}".encode()).hexdigest()[:16]

@@ -11,10 +11,13 @@ import re
 import pytest
 
 from seq2seq.grammar import AlignedPair, corpus, fingerprint, morphology, sentence, words
-from seq2seq.grammar.core import NounPhrase, Slot
+from seq2seq.grammar.clauses import write
+from seq2seq.grammar.discourse import Discourse, NounPhrase, Slot
 from seq2seq.grammar.lexicon import load
+from seq2seq.grammar.nominal import noun_phrase
 from seq2seq.grammar.predicates import Plan
-from seq2seq.grammar.sentences import Sentences, finish
+from seq2seq.grammar.relatives import relative
+from seq2seq.grammar.sentences import finish
 
 # Which (case, gender) an article can be, from a school grammar; p is the plural.
 ARTICLES = {
@@ -149,10 +152,11 @@ def test_articles_and_nouns_agree(sample: list[AlignedPair]) -> None:
 def test_every_article_agrees_with_every_noun() -> None:
     """The same for all nouns of the lexicon, whose genders are taken from it: noun phrases in each case."""
     lexicon = load()
-    writer = Sentences(lexicon, random.Random(5))
+    discourse = Discourse(lexicon, random.Random(5), relative)
     for noun in lexicon.nouns:
         for case in morphology.CASES:
-            phrase = writer.noun_phrase(2, lexicon.pool(noun.kind), Slot(case, definite=True, coordinate=False), noun)
+            slot = Slot(case, definite=True, coordinate=False)
+            phrase = noun_phrase(discourse, 2, lexicon.pool(noun.kind), slot, noun)
             article = phrase.de[0][0]
             if article in ARTICLES:
                 assert f"{case}-{phrase.gender}" in ARTICLES[article].split()
@@ -169,11 +173,11 @@ def test_every_article_agrees_with_every_noun() -> None:
     ],
 )
 def test_the_order_of_a_separable_verb(order: str, expected: str) -> None:
-    writer = Sentences(load(), random.Random(0))
+    discourse = Discourse(load(), random.Random(0), relative)
     verb = next(verb for verb in load().verbs["alone"] if verb.en["base"] == "get")
     he = NounPhrase([], [] if order == "zu" else [("er", (1000,))], "3s", "he", "m")
     size = {"question": 3, "zu": 3}.get(order, 2)
-    clause = writer._write(Plan(verb, "present", False, order, he), size)
+    clause = write(discourse, Plan(verb, "present", False, order, he), size)
     assert " ".join(word for word, _ in clause.de) == expected
 
 
@@ -182,7 +186,9 @@ def test_the_verb_is_second_after_a_time_and_last_after_a_conjunction(sample: li
     lexicon = load()
     tables = (morphology.SEIN, morphology.HABEN, morphology.WERDEN)
     finite = {form for table in tables for form in table.values()}
-    finite |= {word for modals in morphology.MODALS.values() for modal in modals for word in modal[2:4]}
+    finite |= {
+        word for modals in morphology.MODALS.values() for modal in modals for word in (modal.singular, modal.plural)
+    }
     finite |= {
         verb.de[key] for verbs in lexicon.verbs.values() for verb in verbs for key in verb.de if key[:2] in ("pr", "pa")
     }
@@ -234,11 +240,11 @@ BY_HAND = [
 def test_alignments_worked_out_by_hand(
     english: str, frame: str, tense: str, negated: bool, src: str, tgt: str, links: str
 ) -> None:
-    writer = Sentences(load(), random.Random(0))
+    discourse = Discourse(load(), random.Random(0), relative)
     verb = next(verb for verb in load().verbs[frame] if verb.en["base"] == english)
     he = NounPhrase([("he", (1000,))], [("er", (1000,))], "3s", "he", "m")
-    sides = writer._write(Plan(verb, tense, negated, "main", he), len(src.split()))
-    pair = finish(sides, ".", writer.link())
+    sides = write(discourse, Plan(verb, tense, negated, "main", he), len(src.split()))
+    pair = finish(sides, ".", discourse.link())
     assert (pair.src, pair.tgt) == (src, tgt)
     assert " ".join(f"{i}-{j}" for i, j in pair.alignment) == links
 
