@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.cli.arguments import Parser, Trained, pairs_of, runs_and_config
+from seq2seq.cli.arguments import Arguments, Parser, Trained, pairs_of, runs_and_config
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
@@ -29,7 +28,7 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> Trained:
+def validate(given: Arguments) -> Trained:
     """The run, in a list, and the config. Raises ``UserError``, also for a model without attention."""
     runs, config = runs_and_config(given)
     if given.one_based and not given.gold:
@@ -45,7 +44,7 @@ def validate(given: argparse.Namespace) -> Trained:
     return runs, config
 
 
-def run(given: argparse.Namespace, valid: Trained) -> int:
+def run(given: Arguments, valid: Trained) -> int:
     """Write the word alignment of the references by a run's attention; print its error rate where there is a gold one.
 
     Raises:

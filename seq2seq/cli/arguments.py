@@ -18,6 +18,8 @@ EVALUATION = ("data.split", "data.valid", "data.test", "data.cache", *TRANSLATIO
 Trained = tuple[list[tuple[Run, str]], Config]
 """Runs, each with the name of a checkpoint, and the config to use them with."""
 RUNS = "run folders or checkpoints, options"
+Arguments = argparse.Namespace
+"""Parsed arguments, in ``typed`` as they were typed."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,15 +33,15 @@ class Parser(argparse.ArgumentParser):
         """Raise ``UserError``."""
         raise UserError(f"{message} (see: {self.prog} --help)")
 
-    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+    def read(self, arguments: Sequence[str]) -> Arguments:
         """Parse ``arguments``; flags may stand anywhere, but behind a leading ``--`` nothing is a flag."""
-        given = argparse.Namespace(typed=list(arguments))
+        given = Arguments(typed=list(arguments))
         if list(arguments[:1]) == ["--"]:
             return self.parse_args(arguments, given)
         return self.parse_intermixed_args(arguments, given)
 
 
-def runs_and_config(given: argparse.Namespace) -> Trained:
+def runs_and_config(given: Arguments) -> Trained:
     """The runs among ``arguments``, each with a checkpoint's name, and the config of the first with the options set.
 
     Raises:
@@ -65,7 +67,7 @@ def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
     return 130
 
 
-def pairs_of(given: argparse.Namespace, run: Run, config: Config) -> tuple[list[str], list[str]]:
+def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], list[str]]:
     """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match."""
     from seq2seq.data.files import text_files
     from seq2seq.runs.loading import saved_split, split_of_source, unzip

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 
-from seq2seq.cli.arguments import Parser, say_how_to_go_on
+from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
 from seq2seq.cli.help import reference_of
 from seq2seq.study.options import StudyConfig, study_of
 
@@ -22,12 +21,12 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> tuple[StudyConfig, list[str]]:
+def validate(given: Arguments) -> tuple[StudyConfig, list[str]]:
     """The study, and the options for its runs. Raises ``UserError``."""
     return study_of(given.arguments)
 
 
-def run(given: argparse.Namespace, valid: tuple[StudyConfig, list[str]]) -> int:
+def run(given: Arguments, valid: tuple[StudyConfig, list[str]]) -> int:
     """Conduct the study and write its page; a stop says how to go on."""
     from seq2seq.report.reporting import compare
     from seq2seq.study.plan import Study

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.cli.help import options_below
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
@@ -38,12 +37,12 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> list[str]:
+def validate(given: Arguments) -> list[str]:
     """The words of a command, the last of which is to be completed."""
     return [word for word in given.words if word != "--"]
 
 
-def run(given: argparse.Namespace, words: list[str]) -> int:
+def run(given: Arguments, words: list[str]) -> int:
     """Print the script, or the completions of the last word, one a line."""
     print("\n".join(complete(words)) if given.typed else BASH)
     return 0

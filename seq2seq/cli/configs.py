@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Arguments, Parser
 
 
 def parser() -> Parser:
@@ -12,14 +10,14 @@ def parser() -> Parser:
     return Parser("configs", about)
 
 
-def validate(given: argparse.Namespace) -> list[str]:
+def validate(given: Arguments) -> list[str]:
     """The names."""
     from seq2seq.config.compose import options_of
 
     return options_of("experiment")
 
 
-def run(given: argparse.Namespace, names: list[str]) -> int:
+def run(given: Arguments, names: list[str]) -> int:
     """Print a name a line."""
     print("\n".join(names))
     return 0

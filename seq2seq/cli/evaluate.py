@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import EVALUATION, RUNS, Parser, Trained, pairs_of, runs_and_config
+from seq2seq.cli.arguments import EVALUATION, RUNS, Arguments, Parser, Trained, pairs_of, runs_and_config
 from seq2seq.cli.help import reference
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def parser() -> Parser:
 validate = runs_and_config
 
 
-def run(given: argparse.Namespace, valid: Trained) -> int:
+def run(given: Arguments, valid: Trained) -> int:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
     from dataclasses import asdict
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.export.options import QUANTIZATIONS, TARGETS, Request, requested
 
 ABOUT = """Write a trained run for another program, and compare: float32 weights must give
@@ -24,7 +22,7 @@ def parser() -> Parser:
 validate = requested
 
 
-def run(given: argparse.Namespace, request: Request) -> int:
+def run(given: Arguments, request: Request) -> int:
     """Write the folder and print the comparison."""
     from seq2seq.export.exporting import export
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.study.options import BUCKETS, bucket_edges
 
 
@@ -21,12 +20,12 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> list[int]:
+def validate(given: Arguments) -> list[int]:
     """The upper ends of the buckets of source length, in words. Raises ``UserError``."""
     return bucket_edges(given.buckets)
 
 
-def run(given: argparse.Namespace, edges: list[int]) -> int:
+def run(given: Arguments, edges: list[int]) -> int:
     """Measure what has not been measured, and write the page."""
     from seq2seq.report.reporting import report
 

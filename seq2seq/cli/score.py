@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.errors import UserError
 from seq2seq.study.options import BUCKETS, bucket_edges
 
@@ -30,7 +29,7 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> tuple[dict[str, list[str]], list[int]]:
+def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
     """The files of each system, by its name, and the ends of the buckets. Raises ``UserError``."""
     if given.buckets and not given.src:
         raise UserError("--buckets are of source length: give --src as well")
@@ -43,7 +42,7 @@ def validate(given: argparse.Namespace) -> tuple[dict[str, list[str]], list[int]
     return named, edges
 
 
-def run(given: argparse.Namespace, valid: tuple[dict[str, list[str]], list[int]]) -> int:
+def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     """Score, compare and print.
 
     Raises:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
 
-from seq2seq.cli.arguments import Parser, say_how_to_go_on
+from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
@@ -19,7 +18,7 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: argparse.Namespace) -> Config:
+def validate(given: Arguments) -> Config:
     """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
     from seq2seq.config.compose import compose, options_of
 
@@ -36,7 +35,7 @@ def validate(given: argparse.Namespace) -> Config:
     return config
 
 
-def run(given: argparse.Namespace, config: Config) -> int:
+def run(given: Arguments, config: Config) -> int:
     """Train; a stop says how to go on."""
     from seq2seq.training import session
     from seq2seq.training.trainer import Stopped

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import RUNS, TRANSLATION, Parser, Trained, runs_and_config
+from seq2seq.cli.arguments import RUNS, TRANSLATION, Arguments, Parser, Trained, runs_and_config
 from seq2seq.cli.help import reference
 from seq2seq.errors import UserError
 from seq2seq.system.files import write_atomically
@@ -33,7 +32,7 @@ def parser() -> Parser:
 validate = runs_and_config
 
 
-def run(given: argparse.Namespace, valid: Trained) -> int:
+def run(given: Arguments, valid: Trained) -> int:
     """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal."""
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress

@@ -41,17 +41,10 @@ def export(request: Request) -> None:
                 f"{found.sentences} greedy translations are identical and log-probabilities differ by up to "
                 f"{found.log_probability:.2g}: please report this with {request.run.config_file}"
             )
-        write_json(
-            folder / "export.json",
-            {
-                "run": str(request.run.folder),
-                "checkpoint": request.checkpoint,
-                "quantization": request.quantization,
-                "positions": positions,
-                "ctranslate2": ctranslate2.__version__,
-                "comparison": dataclasses.asdict(found),
-            },
-        )
+        record: dict[str, Any] = {"run": str(request.run.folder), "checkpoint": request.checkpoint}
+        record |= {"quantization": request.quantization, "positions": positions}
+        record |= {"ctranslate2": ctranslate2.__version__, "comparison": dataclasses.asdict(found)}
+        write_json(folder / "export.json", record)
     print_comparison(request, found, positions, (request.out / "model.bin").stat().st_size)
     print_usage(request.out, config)
 

@@ -87,32 +87,23 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
     Raises:
         UserError: CTranslate2 cannot read the folder or translate with it.
     """
+    penalty = decode.length_penalty if decode.length_penalty in PENALTIES else "average"
     try:
         theirs = Exported(folder)
-        penalty = decode.length_penalty if decode.length_penalty in PENALTIES else "average"
-        greedy = ours.translate(sample.src, DecodeConfig(beam=1))
-        difference, identical, ties = _greedy(theirs, ours, sample, [found[0] for found in greedy])
-        beam = ours.translate(sample.src, DecodeConfig(beam=BEAM, length_penalty=penalty))
-        their_beam = theirs.translate(sample.src, beam_size=BEAM, length_penalty=PENALTIES[penalty])
+        best = [each[0] for each in ours.translate(sample.src, DecodeConfig(beam=1))]
+        log_probability, greedy, ties = _greedy(theirs, ours, sample, best)
+        found = [each[0] for each in ours.translate(sample.src, DecodeConfig(beam=BEAM, length_penalty=penalty))]
+        their_found = theirs.translate(sample.src, beam_size=BEAM, length_penalty=PENALTIES[penalty])
     except (RuntimeError, ValueError) as error:
         raise UserError(f"CTranslate2 cannot work with what was written: {error}") from error
     bleu = None
     if sample.references:
-        texts = ([found[0].text for found in beam], theirs.texts(their_beam))
+        texts = ([each.text for each in found], theirs.texts(their_found))
         ours_bleu, theirs_bleu = (BLEU.corpus_score(each, sample.references, language) for each in texts)
         bleu = ours_bleu, theirs_bleu
-    same = [found[0].tgt_tokens[:-1] == tokens for found, tokens in zip(beam, their_beam, strict=True)]
-    return Comparison(
-        sentences=len(sample.src),
-        what=sample.what,
-        compute_type=theirs.compute_type,
-        greedy=identical,
-        ties=ties,
-        beam=sum(same),
-        length_penalty=penalty,
-        log_probability=difference,
-        bleu=bleu,
-    )
+    beam = sum(each.tgt_tokens[:-1] == tokens for each, tokens in zip(found, their_found, strict=True))
+    count, computed = len(sample.src), theirs.compute_type
+    return Comparison(count, sample.what, computed, greedy, ties, beam, penalty, log_probability, bleu)
 
 
 class Exported:
@@ -126,23 +117,15 @@ class Exported:
 
     def tokens(self, lines: Sequence[str]) -> list[list[str]]:
         """Tokens of each line, without EOS, which CTranslate2 adds."""
-        tokens: list[list[str]] = self.src.encode([normalise(line) for line in lines], out_type=str)
-        return tokens
+        return self.src.encode([normalise(line) for line in lines], out_type=str)
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[list[str]]:
         """The tokens of each translation, without EOS."""
         source = self.tokens(lines)
         longest = limit(max(map(len, source)) + 1)
-        found = self.model.translate_batch(
-            source,
-            max_batch_size=64,
-            max_input_length=0,
-            max_decoding_length=longest,
-            min_decoding_length=0,
-            disable_unk=True,  # our search never takes this token, nor these
-            suppress_sequences=[["<pad>"], ["<s>"]],
-            **options,
-        )
+        lengths = {"max_input_length": 0, "min_decoding_length": 0, "max_decoding_length": longest}
+        never = {"disable_unk": True, "suppress_sequences": [["<pad>"], ["<s>"]]}  # as in our search
+        found = self.model.translate_batch(source, max_batch_size=64, **lengths, **never, **options)
         return [result.hypotheses[0] for result in found]
 
     def log_probabilities(self, lines: Sequence[str], targets: list[list[str]]) -> list[list[float]]:

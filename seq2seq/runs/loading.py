@@ -21,6 +21,8 @@ from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.system.devices import autocast, choose_device, choose_precision, prepare_process
 
+Done = Callable[[int], None]  # called after each batch with the number of lines that it finished
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -39,12 +41,7 @@ class TrainedModel:
     models: list[str]
 
     def translate(
-        self,
-        lines: Sequence[str],
-        *,
-        attention: bool = False,
-        done: Callable[[int], None] = lambda count: None,
-        **search: Any,
+        self, lines: Sequence[str], *, attention: bool = False, done: Done = lambda n: None, **search: Any
     ) -> list[Translation]:
         """The best translation of each line, in the order of the lines; an empty line gives an empty text.
 
@@ -62,19 +59,11 @@ class TrainedModel:
         return [found[0] for found in self.translate_nbest(lines, 1, attention=attention, done=done, **search)]
 
     def translate_nbest(
-        self,
-        lines: Sequence[str],
-        nbest: int,
-        *,
-        attention: bool = False,
-        done: Callable[[int], None] = lambda count: None,
-        **search: Any,
+        self, lines: Sequence[str], nbest: int, *, attention: bool = False, done: Done = lambda n: None, **search: Any
     ) -> list[list[Translation]]:
         """The ``nbest`` best translations of each line, the best first. Arguments and errors as in ``translate``."""
-        options = override(
-            self.config, [f"decode.{name}={value}" for name, value in {**search, "nbest": nbest}.items()]
-        )
-        return self.translator.translate(lines, options.decode, attention, done)
+        options = [f"decode.{name}={value}" for name, value in {**search, "nbest": nbest}.items()]
+        return self.translator.translate(lines, override(self.config, options).decode, attention, done)
 
 
 def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:

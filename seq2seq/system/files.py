@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,11 +72,11 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
         made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-            try:
+            with tempfile.TemporaryDirectory("", f".{path.name}.", path.parent, ignore_cleanup_errors=True) as name:
+                temporary = Path(name)
                 yield temporary
                 _sync(temporary)
-                temporary.chmod(0o755)  # mkdtemp allows nobody but the owner
+                temporary.chmod(0o755)  # until here nobody but the owner is allowed
                 if not shared:
                     refuse_existing(path, advice)
                 try:
@@ -85,8 +84,6 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
                 except OSError:
                     if not (shared and path.is_dir()):
                         raise
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
         finally:
             for folder in made:
                 with suppress(OSError):  # not empty: the folder has been made, or another process has begun one

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 PLAIN_SECONDS = 30.0  # between two lines where stderr is no terminal
 
@@ -20,13 +20,8 @@ class Display:
         self.console = Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal
         self.said = time.monotonic()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[figures]}"),
-        )
+        bar, remaining = BarColumn(bar_width=None), TimeRemainingColumn(compact=True)
+        columns = ("{task.description}", bar, "{task.percentage:>3.0f}%", remaining, "{task.fields[figures]}")
         self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
         self.task = self.progress.add_task("", total=1.0, figures="")
 
