@@ -30,7 +30,7 @@ def measure(run: LoadedRun) -> Cost:
     translator, beam = run.translator, run.config.decode.beam
     stream = [token for ids in translator.subwords.encode_src(run.src) for token in ids[:-1]]
     per_word = len(stream) / sum(len(line.split()) for line in run.src)
-    rows: list[LengthCost] = []
+    rows = []
     for words in LENGTHS:
         length = max(round(words * per_word), 2)
         src = torch.tensor([[*islice(cycle(stream), length - 1), EOS]], device=translator.device)
@@ -38,16 +38,10 @@ def measure(run: LoadedRun) -> Cost:
         greedy, wide = (median_seconds(translator, src, replace(options, beam=width)) for width in (1, beam))
         with translator.autocast():
             memory, state = bytes_held(run.model, src, length)
-        rows.append(
-            {
-                "words": words,
-                "pieces": length,
-                "greedy_seconds": greedy,
-                "beam_seconds": wide,
-                "memory": memory,
-                "state": state,
-            }
+        row = LengthCost(
+            words=words, pieces=length, greedy_seconds=greedy, beam_seconds=wide, memory=memory, state=state
         )
+        rows.append(row)
     return {"beam": beam, "device": str(translator.device), "threads": torch.get_num_threads(), "rows": rows}
 
 

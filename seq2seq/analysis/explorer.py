@@ -26,24 +26,18 @@ def measure(run: LoadedRun) -> Explored:
     found = run.translator.translate(src, run.search_options(), attention=True)
     _, log_probability = reference_likelihood(run.translator, src, references)
     sizes = map(len, run.translator.subwords.encode_tgt(references))
-    sentences: list[ExploredSentence] = []
+    sentences = []
     for n, (best,), total, size in zip(chosen, found, log_probability, sizes, strict=True):
         text, reference = run.src[n], run.references[n]
         source, words = split(text), split(best.text)
         chrf = CHRF.corpus_score([best.text], [reference], run.config.data.tgt)
-        sentences.append(
-            {
-                "index": n,
-                "src": source,
-                "reference": reference,
-                "words": words,
-                "nll": -total / size,
-                "chrf": chrf,
-                "attention": rounded_attention(best, text, source, words),
-            }
+        maps = rounded_attention(best, text, source, words)
+        sentence = ExploredSentence(
+            index=n, src=source, reference=reference, words=words, nll=-total / size, chrf=chrf, attention=maps
         )
-    maps = run.config.model.decoder.attention_maps
-    names = ["attention"] if len(maps) == 1 else [f"layer {layer}, head {head}" for layer, head in maps]
+        sentences.append(sentence)
+    own = run.config.model.decoder.attention_maps
+    names = ["attention"] if len(own) == 1 else [f"layer {layer}, head {head}" for layer, head in own]
     return {"sentences": sentences, "maps": names}
 
 

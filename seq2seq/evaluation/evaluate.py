@@ -18,7 +18,7 @@ from torch import nn
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.metrics import BLEU, USUAL, TextMetric, score
+from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, score
 from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json
 
@@ -65,7 +65,7 @@ def evaluate(
     references: Sequence[str],
     language: str,
     options: DecodeConfig,
-    metrics: Sequence[TextMetric] = USUAL,
+    metrics: Sequence[SacreBLEUMetric] = USUAL,
     translate_first: int | None = None,
     by_length: bool = False,
     done: Callable[[int], None] = lambda count: None,
@@ -89,7 +89,7 @@ def evaluate(
     details: Details = {"by_length": by_thirds(src[:most], *texts)} if by_length else {}
     scores: Scores = {
         "sentences": most,
-        **score(*texts, metrics, src[:most]),
+        **score(*texts, metrics),
         **likelihood,
         "length_ratio": sum(map(len, hypotheses)) / max(sum(map(len, references[:most])), 1),
         **details,

@@ -82,16 +82,6 @@ class TextMetric(Metric, ABC):
         rows = self.rows(hypotheses, references, language, src)
         return np.array(rows, dtype=np.float64).reshape(-1, self.width)
 
-    def corpus_score(
-        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
-    ) -> float:
-        """The score of all sentences together. Arguments and errors as in ``statistics``."""
-        return float(self.score(self.statistics(hypotheses, references, language, src).sum(0)))
-
-    def signature(self, language: str) -> str:
-        """What somebody else needs to know to compute the same score."""
-        return self.label
-
 
 @dataclass(frozen=True, kw_only=True)
 class SacreBLEUMetric(TextMetric):
@@ -106,10 +96,8 @@ class SacreBLEUMetric(TextMetric):
         rows: list[list[float]] = self.build(language)._extract_corpus_statistics(list(hypotheses), [list(references)])
         return rows
 
-    def corpus_score(
-        self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None = None
-    ) -> float:
-        """The score of all sentences together. Raises ``UserError`` also where there is none."""
+    def corpus_score(self, hypotheses: Sequence[str], references: Sequence[str], language: str) -> float:
+        """The score of all sentences together. Raises ``UserError`` as ``statistics`` does, and without a sentence."""
         check_pairing(hypotheses, references)
         if not references:
             raise UserError("nothing to score: the references are empty")
@@ -185,7 +173,7 @@ NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)
 MEAN = Metric("mean", "mean", ratio, high=math.inf)
 RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many
 
-USUAL: tuple[TextMetric, ...] = (BLEU, CHRF)
+USUAL: tuple[SacreBLEUMetric, ...] = (BLEU, CHRF)
 """Metrics of every evaluation; TER, which is slow, is computed only where it is asked for."""
 METRICS: dict[str, Metric] = {metric.key: metric for metric in (BLEU, CHRF, TER, NLL)}
 """By key, as options name them."""
@@ -195,8 +183,7 @@ def score(
     hypotheses: Sequence[str],
     references: Sequence[str],
     language: str,
-    metrics: Sequence[TextMetric] = USUAL,
-    src: Sequence[str] | None = None,
+    metrics: Sequence[SacreBLEUMetric] = USUAL,
 ) -> MetricScores:
     """Corpus scores by the metrics' keys, each with its signature beside it.
 
@@ -205,6 +192,6 @@ def score(
     """
     scores: dict[str, float | str] = {}
     for metric in metrics:
-        scores[metric.key] = metric.corpus_score(hypotheses, references, language, src)
+        scores[metric.key] = metric.corpus_score(hypotheses, references, language)
         scores[f"{metric.key}_signature"] = metric.signature(language)
     return cast(MetricScores, scores)  # a literal key for each metric that may be asked for

@@ -57,8 +57,7 @@ def report(
         {group.model: group.parameters for group in data.groups}, StudyConfig.tolerance, anyway
     )
     check_gold(gold, len(data.src))
-    aligner = next((run for run in found if run.load_config().model.decoder.sees == "positions"), None)
-    tasks = measuring_tasks(found, data.config.data, folder / "logs", gold, aligner)
+    tasks = measuring_tasks([(run, run.load_config()) for run in found], folder / "logs", gold)
     failed = run_all(tasks, default_workers(data.config.device, 1), 1)
     warnings += [f"{label} failed: {why}" for label, why in failed.items()]
     write_report(data, folder)

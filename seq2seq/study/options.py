@@ -27,9 +27,9 @@ BUCKETS = "10,20,30,40"
 """Default upper ends of the buckets of source length, in words."""
 
 
-def several(default: list[Any], help: str) -> Any:
-    """``option`` for a list."""
-    return field(default_factory=lambda: list(default), metadata=option(None, help).metadata)
+def several(default: list[Any] | dict[str, Any], help: str) -> Any:
+    """``option`` for a list or a dictionary."""
+    return field(default_factory=default.copy, metadata=option(None, help).metadata)
 
 
 @dataclass
@@ -73,10 +73,7 @@ class StudyConfig:
         None, "runs at a time, each with `threads` (default: one for each core, or one GPU)", low=1
     )
     threads: int = option(1, "CPU threads of a run", low=1)
-    pace: dict[str, float] = field(
-        default_factory=dict,
-        metadata=option(None, "seconds a million target tokens take on a slow core, for the first estimate").metadata,
-    )
+    pace: dict[str, float] = several({}, "seconds a million target tokens take on a slow core, for the first estimate")
     outputs: str = option("outputs", "folder of all runs")
 
     @property

@@ -83,8 +83,6 @@ class Study:
         """Folder of the output of all processes, one file each."""
         return Path(self.options.outputs) / self.options.folder / "logs"
 
-    # ---------------------------------------------------------------------------------------------------- plans
-
     @cached_property
     def trials(self) -> list[Planned]:
         """One short run for each model and learning rate, so the same number for every model."""
@@ -138,8 +136,6 @@ class Study:
             raise UserError(f"match={self.options.match} shares out target tokens: set trainer.max_tokens")
         dearest = max(cost[name] for name in self.options.models)
         return f"trainer.max_tokens={round(first * dearest / cost[model])}"
-
-    # --------------------------------------------------------------------------------------------------- rates
 
     def rates(self) -> dict[str, float | None]:
         """Each model's learning rate: the smallest whose trial reaches the model's best BLEU less the share ``margin``.

@@ -7,11 +7,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from seq2seq.analysis.measurements import missing
-from seq2seq.config.schema import DataConfig
+from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
@@ -36,40 +35,37 @@ def training_task(study: Study, planned: Planned) -> Task:
     )
 
 
-def measuring_tasks(
-    runs: Sequence[Run], data: DataConfig, logs: Path, gold: str | None, aligner: Run | None
-) -> list[Task]:
+def measuring_tasks(runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None) -> list[Task]:
     """A process for each run that makes its measurements; it waits until the run, which may be planned, is finished.
 
     The measurement of forgetting needs a word alignment of the test pairs: ``gold`` (a Pharaoh file), else the
-    corpus's own, else the attention of the run ``aligner``, the same for all runs, by one task more. Without any of
-    these nothing is measured on forgetting.
+    corpus's own, else the attention of the first run that has any, the same for all runs, by one task more. Without
+    any of these nothing is measured on forgetting.
     """
     tasks: list[Task] = []
     links = Path(gold) if gold else None
-    if links is None and aligner is not None and open_source(data).alignment_file("test") is None:
+    aligner = next((run for run, config in runs if config.model.decoder.sees == "positions"), None)
+    if links is None and aligner is not None and open_source(runs[0][1].data).alignment_file("test") is None:
         links = logs / "attention.pharaoh"
         command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
         log = logs / "aligning.log"
         tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
-    for run in runs:
-        command = ["seq2seq.analysis.measurements", str(run.folder)]
-        command += [] if links is None else ["--links", str(links)]
-        command += ["--gold"] if gold else []
-        label = "/".join(run.folder.parts[-2:])
-        log = logs / f"measuring-{label.replace('/', '-')}.log"
-        done = partial(_is_measured, run, links, bool(gold))
-        ready = partial(_is_measurable, run, links)
-        tasks.append(Task(f"measuring {label}", command, log, MEASURING_SECONDS, done, ready))
-    return tasks
+    return tasks + [_measuring_task(run, logs, links, bool(gold)) for run, _ in runs]
 
 
-def _is_measurable(run: Run, links: Path | None) -> bool:
-    return run.finished and (links is None or links.exists())
+def _measuring_task(run: Run, logs: Path, links: Path | None, gold: bool) -> Task:
+    def ready() -> bool:
+        return run.finished and (links is None or links.exists())
 
+    label = "/".join(run.folder.parts[-2:])
+    command = ["seq2seq.analysis.measurements", str(run.folder)]
+    command += ([] if links is None else ["--links", str(links)]) + ["--gold"] * gold
+    log = logs / f"measuring-{label.replace('/', '-')}.log"
 
-def _is_measured(run: Run, links: Path | None, gold: bool) -> bool:
-    return _is_measurable(run, links) and not missing(run, links, gold)
+    def done() -> bool:
+        return ready() and not missing(run, links, gold)
+
+    return Task(f"measuring {label}", command, log, MEASURING_SECONDS, done, ready)
 
 
 def check_gold(gold: str | None, sentences: int) -> None:
