@@ -45,13 +45,10 @@ class LoadedRun:
         return self.translator.models[0]
 
     @classmethod
-    def open(
-        cls, folder: Path, cache: str | None = None, links: Path | None = None, correct: bool = False
-    ) -> LoadedRun:
+    def open(cls, folder: Path, links: Path | None = None, correct: bool = False) -> LoadedRun:
         """Load a finished run, and the validation split and alignments of its corpus.
 
         Args:
-            cache: where the corpus is now, if not where it was during training.
             links: word alignment of the test pairs (Pharaoh format) in place of the corpus's own.
             correct: whether these links are gold as well.
 
@@ -63,8 +60,6 @@ class LoadedRun:
         if not run.finished or test is None:
             raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
         config = override(run.load_config(), [])
-        if cache is not None:
-            config = replace(config, data=replace(config.data, cache=cache))
         source = open_source(config.data)
         file = source.alignment_file("test")
         gold = None

@@ -84,7 +84,6 @@ def missing(run: Run, links: Path | None = None, gold: bool = False) -> list[str
 
 def measure_all(
     folder: Path,
-    cache: str | None = None,
     only: Sequence[str] | None = None,
     done: Callable[[str, float], None] = lambda name, seconds: None,
     links: Path | None = None,
@@ -93,7 +92,6 @@ def measure_all(
     """Make what is missing of the measurements named in ``only`` (default: all).
 
     Args:
-        cache: where the run's corpus is now, if not where it was.
         done: called after each measurement with its name and seconds (0 if it was there already).
         links: word alignment of the test pairs (Pharaoh format) for ``forgetting``; the default is the corpus's own.
         gold: whether the links are correct, so that ``attention`` is scored against them as well.
@@ -114,8 +112,7 @@ def measure_all(
             done(name, 0.0)
             continue
         started = time.perf_counter()
-        if loaded is None:
-            loaded = LoadedRun.open(folder, cache, links, gold)
+        loaded = loaded or LoadedRun.open(folder, links, gold)
         record = {"version": VERSION, "origin": origins[name], **measurement.measure(loaded)}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         write_atomically(measurement.file(run), f"{text}\n")
@@ -142,8 +139,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The process that a study starts for each run; it prints a line for each measurement, with the share done."""
     parser = argparse.ArgumentParser("python -m seq2seq.analysis.measurements", description=measure_all.__doc__)
     parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--cache", metavar="DIR", help="where the run's corpus is now")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--links", type=Path, metavar="FILE", help="word alignment of the test pairs (Pharaoh format)")
     parser.add_argument("--gold", action="store_true", help="the links are right: score attention against them")
@@ -155,9 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finished.append(name)
         print(f"{len(finished) / len(only):4.0%}  {name}  {seconds:.1f} s", flush=True)
 
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(1)
     try:
-        measure_all(given.run, given.cache, only, done, given.links, given.gold)
+        measure_all(given.run, only, done, given.links, given.gold)
     except UserError as error:
         print(f"seq2seq: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2

@@ -45,23 +45,14 @@ def score_systems(
     """
     sentences = len(systems[0].statistics[USUAL[0].label][0])
     overall = _figures(systems, np.arange(sentences))
-    by_length: list[Row] = [
-        {
-            "words": bucket.name,
-            "sentences": len(bucket.indices),
-            "small": bucket.small,
-            **_figures(systems, bucket.indices),
-        }
-        for bucket in (by_bucket(lengths, edges) if lengths else [])
-    ]
+    by_length: list[Row] = []
+    for bucket in by_bucket(lengths, edges) if lengths else ():
+        size = {"words": bucket.name, "sentences": len(bucket.indices), "small": bucket.small}
+        by_length.append({**size, **_figures(systems, bucket.indices)})
     _correct(overall["differences"])
     _correct([row for bucket in by_length for row in bucket["differences"]])
-    return {
-        "sentences": sentences,
-        **overall,
-        "by_length": by_length,
-        "signatures": {metric.label: metric.signature(language) for metric in USUAL},
-    }
+    signatures = {metric.label: metric.signature(language) for metric in USUAL}
+    return {"sentences": sentences, **overall, "by_length": by_length, "signatures": signatures}
 
 
 def _figures(systems: Sequence[System], chosen: Indices) -> Row:

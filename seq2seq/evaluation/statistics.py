@@ -272,9 +272,7 @@ def growth(
     return _Spread.of(groups, min(len(short), len(long))).estimate(-reach, reach)
 
 
-def onset(
-    a: System, b: System, lengths: Sequence[int], metric: Metric, margin: float = 2.0, draws: int = DRAWS
-) -> Onset:
+def onset(a: System, b: System, lengths: Sequence[int], metric: Metric, margin: float = 2.0) -> Onset:
     """The source length from which on ``b`` scores less than ``a`` by more than ``margin``, at all longer ones too.
 
     The gap is a curve over sliding windows: each holds the 50 sentences (or a twentieth of all) nearest to a length,
@@ -284,7 +282,7 @@ def onset(
     words = np.asarray(lengths)
     windows = _windows(words)
     centres = np.array([words[window].mean() for window in windows])
-    groups = _bootstrap_scores([a, b], metric, draws, windows)
+    groups = _bootstrap_scores([a, b], metric, DRAWS, windows)
     gaps = groups[0].mean(-1) - groups[1].mean(-1)  # (W, 1+R)
     covers = _coverage(groups)
     if covers == "sentences and seeds":

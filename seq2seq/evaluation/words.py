@@ -36,16 +36,13 @@ def encode_pairs(
     subwords: Subwords, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
 ) -> list[Pair]:
     """Segment sentence pairs into tokens and, by ``split``, into words."""
-    ids = zip(subwords.encode_src(src), subwords.encode_tgt(references), strict=True)
-    return [
-        Pair(
-            src_ids,
-            tgt_ids,
-            words_of_tokens(subwords.src_tokens(src_ids), line, split(line)),
-            words_of_tokens(subwords.tgt_tokens(tgt_ids), reference, split(reference)),
-        )
-        for (src_ids, tgt_ids), line, reference in zip(ids, src, references, strict=True)
-    ]
+    ids = subwords.encode_src(src), subwords.encode_tgt(references)
+    pairs = []
+    for line, reference, src_ids, tgt_ids in zip(src, references, *ids, strict=True):
+        src_words = words_of_tokens(subwords.src_tokens(src_ids), line, split(line))
+        tgt_words = words_of_tokens(subwords.tgt_tokens(tgt_ids), reference, split(reference))
+        pairs.append(Pair(src_ids, tgt_ids, src_words, tgt_words))
+    return pairs
 
 
 def splitter(config: Config) -> Callable[[str], list[str]]:
