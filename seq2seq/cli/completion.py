@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seq2seq.cli.arguments import Arguments, Parser
-from seq2seq.cli.help import options_below
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
 from seq2seq.config.overrides import CHANGEABLE
@@ -71,6 +70,6 @@ def complete(words: Sequence[str]) -> list[str]:
     if key in (*GROUPS, "study"):
         choices = options_of(key)
     else:
-        offered = (limits["choices"] for name, limits, *_ in options_below(key) if name == key)
+        offered = (limits["choices"] for name, limits, *_ in every_option() if name == key)
         choices = list(dict.fromkeys(choice for choices in offered for choice in choices))
     return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

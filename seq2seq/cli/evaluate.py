@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seq2seq.cli.arguments import EVALUATION, RUNS, Arguments, Parser, Trained, pairs_of, runs_and_config
 from seq2seq.cli.help import reference
-
-if TYPE_CHECKING:
-    from seq2seq.runs.records import Scores
+from seq2seq.runs.records import Scores
 
 
 def parser() -> Parser:

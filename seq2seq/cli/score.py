@@ -43,11 +43,7 @@ def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
 
 
 def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
-    """Score, compare and print.
-
-    Raises:
-        UserError: files that are missing, not UTF-8 or of different numbers of lines.
-    """
+    """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
     from seq2seq.evaluation.scoring import System, score_systems
 
     named, edges = valid
@@ -90,9 +86,6 @@ def _beside(path: str, ref: str, references: Sequence[str]) -> list[str]:
     if len(lines) != len(references):
         raise UserError(f"{path} has {len(lines):,} lines but {ref} has {len(references):,}: give a line for each")
     return lines
-
-
-# ------------------------------------------------------------------------------------------------------- tables
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -43,15 +43,13 @@ def run(given: Arguments, valid: Trained) -> int:
         return 0
     total, lines = _opened(given.source) if given.source else (None, stdin_lines())
     texts: list[str] = []
-    number = 0
+    numbers = itertools.count(1)
     with progress("translating", total) as done:
         while chunk := list(itertools.islice(lines, CHUNK)):
             found = loaded.translator.translate(chunk, loaded.config.decode, given.attention, done)
-            written = [_rendered(number + n, each, loaded, given.attention) for n, each in enumerate(found, start=1)]
-            number += len(chunk)
+            written = [_rendered(next(numbers), each, loaded, given.attention) for each in found]
             if given.out is None:
-                sys.stdout.write("".join(written))
-                sys.stdout.flush()
+                print("".join(written), end="", flush=True)
             else:
                 texts += written
     if given.out is not None:

@@ -91,10 +91,8 @@ def hydra_explained(own: str = "") -> Iterator[None]:
     try:
         with initialize_config_module("seq2seq.configs", version_base="1.3"):
             yield
-    except OmegaConfBaseException as error:
-        raise UserError(explain(error)) from error
-    except HydraException as error:
-        cause = error.__cause__ or error
+    except (OmegaConfBaseException, HydraException) as error:
+        cause = error.__cause__ if isinstance(error, HydraException) else error
         line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
         raise UserError(line.replace(f"experiment/{OWN}", own)) from error
 
@@ -104,9 +102,8 @@ def _own_experiment(argument: str, folder: Path) -> str:
     key, _, value = argument.partition("=")
     if key != "experiment" or not value.endswith((".yaml", ".yml")):
         return argument
-    path = Path(value)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(value).read_text(encoding="utf-8")
         content = OmegaConf.create(text)
     except OSError as error:
         raise UserError(f"{value}: cannot be read ({error.strerror}): give the path of a YAML file") from error
@@ -137,11 +134,7 @@ def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
 
 
 def check_arguments(arguments: Sequence[str], own: Path) -> None:
-    """Check the names of keys and of group choices before composition.
-
-    Raises:
-        UserError: an unknown name, with the nearest known one.
-    """
+    """Raise ``UserError``, with the nearest known name, for an unknown key or an unknown choice of a group."""
     known = known_keys()
     for argument in arguments:
         if "=" not in argument or argument.startswith("~"):

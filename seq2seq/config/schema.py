@@ -1,4 +1,4 @@
-"""Every option of the program: one dataclass for each section, in the order of the pipeline.
+"""Every option of the program: one dataclass for each section, in the order data, model, training, search, all.
 
 Knows defaults, units and limits. ``validation`` checks them, and ``configs/`` holds the values of the presets. Imports
 nothing heavy.
@@ -23,9 +23,6 @@ def option(
     """A field with its explanation and limits: ``low <= value <= high``, ``value > above``, one of ``choices``."""
     metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
     return field(default=default, metadata=metadata)
-
-
-# ---------------------------------------------------------------------------------------------------------- data
 
 
 @dataclass
@@ -111,9 +108,6 @@ class DataConfig:
     def split_options(self, name: str) -> SplitConfig:
         """The options of the split ``train``, ``valid`` or ``test``."""
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
-
-
-# --------------------------------------------------------------------------------------------------------- model
 
 
 @dataclass
@@ -273,9 +267,6 @@ class ModelConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
 
-# ------------------------------------------------------------------------------------------------------ training
-
-
 @dataclass
 class OptimizerConfig:
     """AdamW and its learning rate."""
@@ -333,9 +324,6 @@ class TrainerConfig:
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
 
 
-# ------------------------------------------------------------------------------------------------------ decoding
-
-
 @dataclass
 class DecodeConfig:
     """The search, the same for all models."""
@@ -355,9 +343,6 @@ class DecodeConfig:
     top_k: int = option(0, "sample from the k likeliest tokens (0: all)", low=0)
     top_p: float = option(1.0, "sample from the likeliest tokens whose probabilities sum to this", above=0, high=1)
     batch_tokens: int = option(4_000, "batch size of the search, in padded source tokens", low=1)
-
-
-# ---------------------------------------------------------------------------------------------------------- root
 
 
 @dataclass

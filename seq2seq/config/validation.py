@@ -109,9 +109,6 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam"
 
 
-# ------------------------------------------------------------------------------------------------- plain and typed
-
-
 def to_plain(config: Config) -> dict[str, Any]:
     """The config as nested dictionaries of plain values, as it is saved with a run."""
     return dataclasses.asdict(config)
@@ -132,9 +129,8 @@ def from_plain(plain: Mapping[str, Any], where: str, trained: bool = False) -> C
         raise UserError(f"{where}: interpolations (${{…}}) are not allowed in a saved config")
     schema = Config()
     _check_sections(plain, schema, where)
-    model = plain.get("model", {})
-    schema.model.encoder = _part(model, "encoder", ENCODERS, where)()
-    schema.model.decoder = _part(model, "decoder", DECODERS, where)()
+    schema.model.encoder = _part(plain, "encoder", ENCODERS, where)()
+    schema.model.decoder = _part(plain, "decoder", DECODERS, where)()
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(plain))))
     except OmegaConfBaseException as error:
@@ -154,9 +150,9 @@ def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> No
             _check_sections(plain[f.name], section, where, f"{prefix}{f.name}.")
 
 
-def _part(model: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:
+def _part(plain: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:
     """The options class of an encoder or decoder, by its type."""
-    options = model.get(part)
+    options = plain.get("model", {}).get(part)
     kind = options.get("type") if isinstance(options, Mapping) else None
     if not isinstance(kind, str) or kind not in kinds:
         hint = nearest(str(kind), list(kinds))

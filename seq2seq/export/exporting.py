@@ -107,6 +107,5 @@ texts = [tgt.decode(each.hypotheses[0]) for each in found]
 
 Our search ends at decode.max_ratio={decode.max_ratio:g} x source + {decode.max_extra} tokens, theirs at
 max_decoding_length. They cut a source at {LONGEST:,} tokens: see max_input_length.""")
-    if decode.length_penalty not in PENALTIES:
-        missing = f"There is no decode.length_penalty={decode.length_penalty} there"
-        print(f"{missing}: length_penalty=1 ranks as our average.")
+    if (penalty := decode.length_penalty) not in PENALTIES:
+        print(f"There is no decode.length_penalty={penalty} there: length_penalty=1 ranks as our average.")

@@ -149,8 +149,7 @@ def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Tran
     targets = [each.tgt_tokens[:-1] for each in found]
     scores = theirs.log_probabilities(sample.src, targets)
     translations = theirs.translate(sample.src, beam_size=1)
-    size = ours.subwords.sizes[1]
-    ids = {token: n for n, token in enumerate(ours.subwords.tgt_tokens(range(size)))}
+    ids = {token: n for n, token in enumerate(ours.subwords.tgt_tokens(range(ours.subwords.sizes[1])))}
     largest, identical, ties = 0.0, 0, 0
     for n, source in enumerate(ours.subwords.encode_src(sample.src)):
         target = [ids[token] for token in targets[n]]

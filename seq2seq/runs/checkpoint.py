@@ -59,19 +59,14 @@ def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> Non
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and plain state of a checkpoint.
-
-    Raises:
-        UserError: no file, a file cut short, or one that is no checkpoint of this program.
-    """
+    """Tensors and plain state of a checkpoint. Raises ``UserError``: no file, one cut short, or not of this program."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("kind") != KIND:
                 raise UserError(f"{path}: not a checkpoint of this program: give one from a run's checkpoints/")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-            state: dict[str, Any] = json.loads(metadata["state"])
-            return tensors, state
+            return tensors, json.loads(metadata["state"])
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except (SafetensorError, OSError, ValueError, KeyError) as error:
@@ -79,11 +74,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
-    """Load a checkpoint's weights into ``model``; returns its plain state.
-
-    Raises:
-        UserError: as ``read``, or the weights belong to another model.
-    """
+    """Load a checkpoint's weights into ``model``; returns its plain state. Raises as ``read`` and ``set_weights``."""
     tensors, state = read(path)
     set_weights(model, part(tensors, "model"), path)
     return state
@@ -106,11 +97,7 @@ def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> No
 
 
 def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str, Any]:
-    """Restore weights, moments and random generators from ``save_training``; returns the plain state.
-
-    Raises:
-        UserError: as ``load_weights``.
-    """
+    """Restore everything from ``save_training``; returns the plain state. Raises as ``read`` and ``set_weights``."""
     tensors, state = read(path)
     by_name = dict(models["model"].named_parameters())
     for kind, model in models.items():

@@ -15,11 +15,6 @@ class Group:
     rank: int = 0
     world: int = 1
 
-    @property
-    def is_first(self) -> bool:
-        """Whether this is the process that would write the files and the terminal."""
-        return self.rank == 0
-
     def sum(self, value: Number) -> Number:
         """The sum of ``value`` over all processes of the group; a group of several overrides it."""
         if self.world > 1:
