@@ -58,13 +58,17 @@ def clause(
     """A clause of exactly `size` English words.
 
     Args:
-        subject: the subject of a shared or relative clause, without words of its own.
+        order: see the head of this file; "shared" and "zu" take the subject of the clause before.
+        subject: the subject of a relative clause, without words of its own.
         tense: the tense that the conjunction asks for.
         bare: no adverb of time and no comment.
 
     Raises:
         NoFit: no clause of this size was found.
     """
+    if order in ("shared", "zu"):
+        assert d.subject is not None
+        subject, tense = d.subject.silent(), d.time
     before, given = d.last_verb, subject
     for _ in range(TRIES):
         try:
@@ -156,7 +160,7 @@ def _parts(d: Discourse, plan: Plan, words: VerbWords, subject: NounPhrase, nega
 
 def _last_of(plan: Plan) -> str:
     """The name of the last part of the English clause."""
-    if plan.when.en and not plan.front:
+    if plan.when.en:
         return "when"
     for name in ("place", "company", "how", "goal", "agent", "object"):
         if name in plan.sizes or (name == "how" and plan.how.en):
@@ -204,20 +208,18 @@ def _objects(
 
 
 def _english(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
-    front, when = (plan.when.en, []) if plan.front else (plan.comment.en, plan.when.en)
     rest = plan.often.en + words.main + said(plan.verb.predicate, words.link) + parts.objects
-    rest += plan.how.en + parts.company.en + parts.place.en + when
+    rest += plan.how.en + parts.company.en + parts.place.en + plan.when.en
     if plan.order == "question":
         return words.aux[:1] + subject.en + words.aux[1:] + rest
-    return front + subject.en + words.aux + rest
+    return plan.front.en + subject.en + words.aux + rest
 
 
 def _german(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
-    front, when = (plan.when.de, []) if plan.front else (plan.comment.de, plan.when.de)
     middle: list[Word] = []
     if plan.verb.reflexive:
         middle = said(morphology.REFLEXIVE.get(subject.pronoun, "sich"), words.link)
-    middle += parts.pronouns + when + plan.often.de
+    middle += parts.pronouns + plan.when.de + plan.often.de
     if plan.verb.frame == "object" and parts.thing is not None and parts.thing.indefinite:
         middle += plan.how.de + parts.nouns + parts.nicht + parts.company.de  # "trinkt gern Milch"
     else:
@@ -228,9 +230,9 @@ def _german(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> 
         return middle + words.end + parts.tail
     if plan.order == "final":
         return who + middle + verb_final(plan, words) + parts.tail
-    if plan.order == "main" and not front:
+    if plan.order == "main" and not plan.front.en:
         return [*who, words.finite, *middle, *words.end, *parts.tail]
-    return [*front, words.finite, *who, *middle, *words.end, *parts.tail]
+    return [*plan.front.de, words.finite, *who, *middle, *words.end, *parts.tail]
 
 
 def _quality(d: Discourse, plan: Plan, subject: NounPhrase) -> Sides:

@@ -79,18 +79,18 @@ class Verb:
     agents: Pool[Noun]  # persons or animals that a passive can name after "by"
     parts: bool
     how: Pool[tuple[str, str]] | None
-    up: str
-    to: str
-    case: str
-    reflexive: bool
-    prep: list[str] | None  # English, German, case
-    predicate: str
-    place: bool
-    when: bool
-    company: bool
-    conjunction: str
     size: int  # English words, particles and prepositions included
     options: dict[str, Any] = field(repr=False)
+    up: str = ""
+    to: str = ""
+    case: str = "acc"
+    reflexive: bool = False
+    prep: list[str] | None = None  # English, German, case
+    predicate: str = ""
+    place: bool = True
+    when: bool = True
+    company: bool = True
+    conjunction: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Phrase:
     en: tuple[str, ...]
     de: tuple[str, ...]
     links: tuple[tuple[int, int], ...]
-    tense: tuple[str, ...] | None
+    tense: list[str] | None  # those that it goes with; None: any, but for a time not the perfect
     options: dict[str, Any] = field(repr=False, hash=False, compare=False)
 
 
@@ -113,5 +113,4 @@ def phrase(entry: dict[str, Any]) -> Phrase:
         links = tuple((i, i) for i in range(len(en)))
     else:
         raise LexiconError(f"{entry['en']!r}: both sides differ in length, so it needs links")
-    tense = entry.get("tense")
-    return Phrase(en, de, links, None if tense is None else tuple(tense), entry)
+    return Phrase(en, de, links, entry.get("tense"), entry)

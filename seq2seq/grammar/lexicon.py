@@ -21,6 +21,9 @@ from seq2seq.grammar import morphology
 from seq2seq.grammar.entries import Adjective, LexiconError, Noun, Pool, Verb, phrase
 
 FILES = ("nouns", "verbs", "adjectives", "function_words", "rules")
+VERB_OPTIONS = {name: name for name in ("up", "to", "case", "prep", "place", "when")} | {
+    "self": "reflexive", "en_pred": "predicate", "with": "company", "conj": "conjunction",
+}  # fmt: skip
 T = TypeVar("T")
 Entry = TypeVar("Entry", Noun, Adjective, Verb)
 
@@ -48,10 +51,9 @@ class Lexicon:
         self._read_adjectives(files["adjectives"])
         self.manner = {en: (en, de) for en, de in self.words["manner"]}
         self._read_verbs(files["verbs"])
-        self.frequency = self._zipf([(en, de) for en, de in self.words["frequency"]])
-        degrees = [(en, de) for en, de in self.words["degree"]]
-        self.degree = self._zipf(degrees)
-        self.attributive_degree = self._zipf([pair for pair in degrees if pair[0] != "too"])
+        self.frequency = self._zipf(self.words["frequency"])
+        self.degree = self._zipf(self.words["degree"])
+        self.attributive_degree = self._zipf([pair for pair in self.words["degree"] if pair[0] != "too"])
         self.numbers = self._zipf(list(self.words["numbers"].items()))
         self.quantifiers = self._zipf(self.words["quantifiers"])
         self.connectors = self._zipf(self.words["connectors"])
@@ -105,7 +107,7 @@ class Lexicon:
 
     def _noun(self, kind: str, en: str, entry: list[Any], weight: float) -> Noun:
         gender, nominative, genitive, plural, options = entry if len(entry) > 4 else (*entry, {})
-        pronoun = options.get("pronoun") or ({"m": "he"}.get(gender, "she") if kind == "person" else "it")
+        usual = "it" if kind != "person" else "he" if gender == "m" else "she"
         return Noun(
             en=en,
             en_plural=None if plural is None else options.get("plural") or morphology.english_plural(en),
@@ -115,7 +117,7 @@ class Lexicon:
             kinds=frozenset([kind, *options.get("also", [])]),
             weight=weight,
             mass=options.get("mass", False),
-            pronoun=pronoun,
+            pronoun=options.get("pronoun", usual),
             ways={way: options[way] for way in ("in", "to", "from") if way in options},
         )
 
@@ -158,9 +160,8 @@ class Lexicon:
     def _read_verbs(self, data: dict[str, list[dict[str, Any]]]) -> None:
         self.verbs: dict[str, list[Verb]] = {}
         for frame, entries in data.items():
-            self.verbs[frame] = [
-                self._verb(frame, entry, self._weight(rank, "verbs")) for rank, entry in enumerate(entries)
-            ]
+            weighted = ((entry, self._weight(rank, "verbs")) for rank, entry in enumerate(entries))
+            self.verbs[frame] = [self._verb(frame, entry, weight) for entry, weight in weighted]
         self.verbs["passive"] = [
             self._verb("passive", entry, verb.weight)
             for entry, verb in zip(data["object"], self.verbs["object"], strict=True)
@@ -190,18 +191,9 @@ class Lexicon:
             lemmas=frozenset(noun.en for noun in nouns.items) if nouns else frozenset(),
             parts="part" in entry.get("of", []),
             how=how,
-            up=entry.get("up", ""),
-            to=entry.get("to", ""),
-            case=entry.get("case", "acc"),
-            reflexive=entry.get("self", False),
-            prep=entry.get("prep"),
-            predicate=entry.get("en_pred", ""),
-            place=entry.get("place", True),
-            when=entry.get("when", True),
-            company=entry.get("with", True),
-            conjunction=entry.get("conj", ""),
             size=1 + len(" ".join(around).split()) + bool(entry.get("pp")),
             options=entry,
+            **{name: entry[option] for option, name in VERB_OPTIONS.items() if option in entry},
         )
 
     def _verbs_of(self, noun: Noun | None) -> Pool[Verb]:

@@ -6,7 +6,7 @@ Knows what each verb asks for; knows no order of words.
 from __future__ import annotations
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase
+from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides
 from seq2seq.grammar.entries import Noun, Verb
 from seq2seq.grammar.predicates import SIMPLE, Plan, verb_size
 
@@ -132,12 +132,13 @@ def _times(d: Discourse, plan: Plan, rest: int, tight: bool) -> int:
     if rest >= 1 and plan.order == "main" and not plan.bare and d.chance("comment"):
         comment = d.lexicon.comments.draw(d.rng)
         if len(comment.en) <= rest and (comment.tense is None or plan.tense in comment.tense):
-            plan.comment = d.fixed(comment)
+            plan.front = d.fixed(comment)
             rest -= len(comment.en)
-    if plan.when.en and not plan.comment.en and plan.order == "main":
-        plan.front = d.chance("front")
+    timed = bool(plan.when.en)
+    if timed and not plan.front.en and plan.order == "main" and d.chance("front"):
+        plan.front, plan.when = plan.when, Sides()
     simple = plan.simple and not plan.negated
-    if rest >= 1 and simple and not plan.when.en and (plan.depth or not plan.bare) and d.chance("often"):
+    if rest >= 1 and simple and not timed and (plan.depth or not plan.bare) and d.chance("often"):
         plan.often = d.same(*d.lexicon.frequency.draw(d.rng))
         rest -= 1
     return rest

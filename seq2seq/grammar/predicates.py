@@ -40,10 +40,9 @@ class Plan:
     modal: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     when: Sides = field(default_factory=Sides)
-    comment: Sides = field(default_factory=Sides)
     often: Sides = field(default_factory=Sides)
     how: Sides = field(default_factory=Sides)
-    front: bool = False  # the time stands at the head of the clause
+    front: Sides = field(default_factory=Sides)  # a comment, or the time, at the head of the clause
     it: NounPhrase | None = None  # antecedent of the object, which is a pronoun
     home: bool = False  # the goal is "home"
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seq2seq.grammar import lexicon
 from seq2seq.grammar.clauses import clause, write
 from seq2seq.grammar.discourse import COMMA, Discourse, NoFit, Sides, Word, said
-from seq2seq.grammar.entries import Phrase, Verb
 from seq2seq.grammar.predicates import Plan, verb_size
 from seq2seq.grammar.relatives import relative
 
@@ -100,12 +99,10 @@ def _complex(d: Discourse, size: int, order: str) -> Sides:
     cut = 3 + d.below(min(size - 6, 9)) if size > 6 else 3
     if kind == "before" and order == "main":
         return _subordinate(d, "before", size - cut - 1, cut + 1, order)
-    if kind == "that":
-        return _that(d, size, order)
+    if kind in ("that", "infinitive"):
+        return _content(d, kind, size, order)
     if kind == "shared":
         return _shared(d, cut, size - cut, order)
-    if kind == "infinitive":
-        return _infinitive(d, size, order)
     if kind == "purpose" and size >= 9:
         return _purpose(d, size, order)
     return _subordinate(d, "after", cut, size - cut, order)
@@ -118,13 +115,13 @@ def _subordinator(d: Discourse, place: str) -> tuple[Sides, str | None]:
         chosen = choices[min(d.below(len(choices)), d.below(len(choices)))]
         if chosen.options.get("when") in (None, d.time):
             break
-    tense = None
+    tense: str | None = None
     if chosen.options.get("tense") == "perfect":
         tense = "perfect" if d.time == "present" else "pluperfect"
     elif chosen.en[0] in ("when", "if", "before", "until", "while") or len(chosen.en) > 2:
         tense = d.time
     if d.time == "past" and "past" in chosen.options:
-        chosen = Phrase(chosen.en, (chosen.options["past"],), chosen.links, None, chosen.options)
+        chosen = replace(chosen, de=(chosen.options["past"],))
     return d.fixed(chosen), tense
 
 
@@ -144,26 +141,24 @@ def _subordinate(d: Discourse, place: str, size: int, rest: int, order: str) -> 
     return _comma(main, word + clause(d, rest - len(word.en), "final", tense=tense, bare=once))
 
 
-def _shared(d: Discourse, size: int, rest: int, order: str) -> Sides:
-    """ "The man opens the door and goes into the house": one subject, two verbs."""
-    if rest < 3:
-        raise NoFit
-    first = clause(d, size, order, tense=d.time)
-    assert d.subject is not None
-    second = clause(d, rest - 1, "shared", subject=d.subject.silent(), tense=d.time)
-    return first + d.same("and", "und") + second
-
-
 def _comma(main: Sides, clause: Sides) -> Sides:
     """A main clause and the one that follows it, which German sets between commas."""
     return main + Sides(clause.en, [COMMA, *clause.de, COMMA])
 
 
-def _matrix(d: Discourse, size: int, frame: str, order: str) -> tuple[Verb, Sides]:
-    """A clause without object, such as "Anna says", before a dependent clause: its verb and its words."""
+def _shared(d: Discourse, size: int, rest: int, order: str) -> Sides:
+    """ "The man opens the door and goes into the house": one subject, two verbs."""
+    if rest < 3:
+        raise NoFit
+    return clause(d, size, order, tense=d.time) + d.same("and", "und") + clause(d, rest - 1, "shared")
+
+
+def _content(d: Discourse, frame: str, size: int, order: str) -> Sides:
+    """ "Anna says that the dog sleeps", "Anna asks whether …"; "Anna tries to open the door"."""
+    cut = 2 + d.below(4)
     verb = d.lexicon.matrix[frame].draw(d.rng)
     plan = Plan(verb, d.time, d.chance("negation"), order)
-    plan.sizes["subject"] = size - verb_size(plan)
+    plan.sizes["subject"] = cut - verb_size(plan)
     referent = d.referent()
     human = referent is not None and (referent.noun is None or referent.noun.kind == "person")
     if referent is not None and human and plan.sizes["subject"] == 1 and d.chance("pronoun"):
@@ -171,23 +166,11 @@ def _matrix(d: Discourse, size: int, frame: str, order: str) -> tuple[Verb, Side
     elif plan.sizes["subject"] < 1:
         raise NoFit
     plan.noun = d.lexicon.pool("person").draw(d.rng)
-    return verb, write(d, plan, size)
-
-
-def _that(d: Discourse, size: int, order: str) -> Sides:
-    """ "Anna says that the dog sleeps", "Anna asks whether …"."""
-    cut = 2 + d.below(4)
-    verb, main = _matrix(d, cut, "that", order)
+    main = write(d, plan, cut)
+    if frame == "infinitive":
+        return _comma(main, clause(d, size - cut, "zu"))
     conjunction = d.same(verb.conjunction, "ob" if verb.conjunction == "whether" else "dass")
     return _comma(main, conjunction + clause(d, size - cut - 1, "final"))
-
-
-def _infinitive(d: Discourse, size: int, order: str) -> Sides:
-    """ "Anna tries to open the door"."""
-    cut = 2 + d.below(4)
-    _, main = _matrix(d, cut, "infinitive", order)
-    assert d.subject is not None
-    return _comma(main, clause(d, size - cut, "zu", subject=d.subject.silent(), tense=d.time))
 
 
 def _purpose(d: Discourse, size: int, order: str) -> Sides:
@@ -196,8 +179,7 @@ def _purpose(d: Discourse, size: int, order: str) -> Sides:
     main = clause(d, cut, order, tense=d.time)
     if d.subject is None or (d.subject.noun is not None and d.subject.noun.kind != "person"):
         raise NoFit
-    purpose = clause(d, size - cut - 2, "zu", subject=d.subject.silent(), tense=d.time)
-    return _comma(main, d.same("in order", "um") + purpose)
+    return _comma(main, d.same("in order", "um") + clause(d, size - cut - 2, "zu"))
 
 
 def finish(sides: Sides, mark: str, link: int) -> AlignedPair:
