@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters, subwords
 from seq2seq.data.files import Pair
-from seq2seq.data.sources import SPLITS, Source, open_source
+from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.system.files import new_folder, read_json, write_json
@@ -115,7 +115,6 @@ class Split:
 
     def lines(self, side: int) -> list[str]:
         """The text of side 0 (source) or 1 (target), as the source of the corpus gave it."""
-        assert self.text is not None
         return [self.line(side, row) for row in range(len(self))]
 
     def line(self, side: int, row: int) -> str:
@@ -170,7 +169,7 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
     return Corpus(folder, Subwords.load(folder), splits, counts, fingerprint)
 
 
-def _write(source: Source, data: DataConfig, folder: Path) -> None:
+def _write(source: TextCorpus, data: DataConfig, folder: Path) -> None:
     held_out = {split: Counter(map(filters.key, source.pairs(split))) for split in ("valid", "test")}
     sample = subsample(
         filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter()), data.subwords.training_pairs
@@ -180,22 +179,24 @@ def _write(source: Source, data: DataConfig, folder: Path) -> None:
     vocabularies = subwords.train((src for src, _ in sample), (tgt for _, tgt in sample), data.subwords)
     del sample
     vocabularies.save(folder)
-    dtype = "uint16" if max(vocabularies.sizes) <= 1 << 16 else "int32"
-    counts: dict[str, Any] = {"dtype": dtype}
+    counts: dict[str, Any] = {"dtype": _dtype(vocabularies)}
     for split in SPLITS:
-        counts[split] = _write_split(source, split, data, vocabularies, folder, dtype, held_out)
+        counts[split] = _write_split(source, split, data, vocabularies, folder, held_out)
         if counts[split]["kept"] == 0:
             raise UserError(f"{source.describe(split)}: no pair is left after filtering: see data.filters")
     write_json(folder / "counts.json", counts)
 
 
+def _dtype(subwords: Subwords) -> str:
+    return "uint16" if max(subwords.sizes) <= 1 << 16 else "int32"
+
+
 def _write_split(
-    source: Source,
+    source: TextCorpus,
     split: str,
     data: DataConfig,
     subwords: Subwords,
     folder: Path,
-    dtype: str,
     held_out: dict[str, Counter[int]],
 ) -> SplitCounts | TrainCounts:
     """Encode one split and count its pairs; only the training split is filtered."""
@@ -203,7 +204,7 @@ def _write_split(
     dropped: Counter[str] = Counter()
     read = kept = overlap = tokens = 0
     known: set[int] = set()  # keys of the held-out pairs that occur in train
-    writers = [RaggedWriter(folder, f"{split}.{side}", dtype) for side in SIDES]
+    writers = [RaggedWriter(folder, f"{split}.{side}", _dtype(subwords)) for side in SIDES]
     keep_text = not training or data.subwords.sampling > 0
     texts = [RaggedWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
     pairs: Iterable[Pair] = source.pairs(split)
@@ -227,20 +228,16 @@ def _write_split(
         tokens += sum(len(ids[1][row]) for row in rows)
     for writer in writers + texts:
         writer.close()
-    counts: SplitCounts = {
-        "read": read + dropped["empty"] + dropped["duplicate"],
-        "kept": kept,
-        "target_tokens": tokens,
-    }
+    read += dropped["empty"] + dropped["duplicate"]
+    counts: SplitCounts = {"read": read, "kept": kept, "target_tokens": tokens}
     if not training:
         return counts
-    in_train = {name: sum(keys[key] for key in known) for name, keys in held_out.items()}
     return {
         **counts,
         "dropped": {reason: dropped[reason] for reason in filters.REASONS},
         "overlap": overlap,
-        "valid_in_train": in_train["valid"],
-        "test_in_train": in_train["test"],
+        "valid_in_train": sum(held_out["valid"][key] for key in known),
+        "test_in_train": sum(held_out["test"][key] for key in known),
     }
 
 

@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,16 @@ from seq2seq.errors import UserError, nearest
 
 Pair = tuple[str, str]
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pairs of one file, of two text files, or of one split of a hub repository."""
+
+    where: str  # for messages
+    size: int
+    identity: str  # of the text and of the columns that are read
+    pairs: Callable[[], Iterator[Pair]]  # each call starts at the first
 
 
 # ------------------------------------------------------------------------------------------------------- lines
@@ -87,61 +97,26 @@ def lines(path: str) -> Iterator[str]:
 # -------------------------------------------------------------------------------------------------------- text
 
 
-@dataclass(frozen=True)
-class TextFiles:
-    """Two text files: line N of one is the translation of line N of the other."""
+def text_files(src: str, tgt: str) -> Part:
+    """Two text files: line N of one is the translation of line N of the other.
 
-    src: str
-    tgt: str
-    size: int
-    identity: str
-
-    @property
-    def where(self) -> str:
-        return f"{self.src} + {self.tgt}"
-
-    def pairs(self) -> Iterator[Pair]:
-        return zip(lines(self.src), lines(self.tgt), strict=True)
-
-
-def text_files(src: str, tgt: str) -> TextFiles:
-    """Two text files. Raises ``UserError`` if they have different numbers of lines."""
+    Raises:
+        UserError: a file cannot be read, or they have different numbers of lines.
+    """
     (size, src_hash), (tgt_size, tgt_hash) = measure(src), measure(tgt)
     if size != tgt_size:
         raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
-    return TextFiles(src, tgt, size, f"text/{src_hash}/{tgt_hash}")
+    return Part(f"{src} + {tgt}", size, f"text/{src_hash}/{tgt_hash}", lambda: zip(lines(src), lines(tgt), strict=True))
 
 
 # --------------------------------------------------------------------------------------------------------- tsv
 
 
-@dataclass(frozen=True)
-class TabbedFile:
-    """Two columns of a TSV file. Quotes have no special meaning."""
+def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Part:
+    """A TSV file, in which quotes have no special meaning.
 
-    where: str
-    src: int
-    tgt: int
-    header: bool
-    size: int
-    identity: str
-
-    def pairs(self) -> Iterator[Pair]:
-        last = max(self.src, self.tgt)
-        for number, line in enumerate(lines(self.where), start=1):
-            if self.header and number == 1:
-                continue
-            cells = line.split("\t")
-            if len(cells) <= last:
-                raise UserError(
-                    f"{self.where}:{number}: {len(cells)} columns where at least {last + 1} are needed: "
-                    "mend the line, or set data.src_column and data.tgt_column"
-                )
-            yield cells[self.src], cells[self.tgt]
-
-
-def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> TabbedFile:
-    """A TSV file with its columns by number, from 1, or by name, if the first line names them."""
+    A column is given by its number, from 1, or by its name, if the first line names the columns.
+    """
     count, digest = measure(path)
     names = [src_column or "1", tgt_column or "2"]
     header = not all(name.isdecimal() for name in names)
@@ -156,9 +131,25 @@ def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Ta
             raise UserError(f"data.{key}={name} is no column: columns count from 1")
         else:
             raise UserError(f"{path} has no column {name}; its first line names {', '.join(first)}: set data.{key}")
-    if places[0] == places[1]:
+    src, tgt = places
+    if src == tgt:
         raise UserError(f"{path}: both sides are column {names[0]}: set data.src_column and data.tgt_column")
-    return TabbedFile(path, places[0], places[1], header, count - header, f"tsv/{digest}/{places}/{header}")
+
+    last = max(places)
+
+    def pairs() -> Iterator[Pair]:
+        for number, line in enumerate(lines(path), start=1):
+            if header and number == 1:
+                continue
+            cells = line.split("\t")
+            if len(cells) <= last:
+                raise UserError(
+                    f"{path}:{number}: {len(cells)} columns where at least {last + 1} are needed: "
+                    "mend the line, or set data.src_column and data.tgt_column"
+                )
+            yield cells[src], cells[tgt]
+
+    return Part(path, count - header, f"tsv/{digest}/{places}/{header}", pairs)
 
 
 # --------------------------------------------------------------------------------------------------------- csv

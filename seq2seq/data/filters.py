@@ -37,10 +37,8 @@ def drop_empty_and_duplicates(pairs: Iterable[Pair], options: FilterConfig, drop
 def within_limits(src: list[int], tgt: list[int], options: FilterConfig, dropped: Counter[str]) -> bool:
     """Whether the lengths of an encoded pair, EOS included, are within ``max_length`` and ``max_ratio``."""
     longer, shorter = max(len(src), len(tgt)), min(len(src), len(tgt))
-    if longer > options.max_length:
-        dropped["too long"] += 1
-        return False
-    if options.max_ratio is not None and longer > options.max_ratio * shorter:
-        dropped["length ratio"] += 1
-        return False
-    return True
+    too_long = longer > options.max_length
+    fits = not too_long and (options.max_ratio is None or longer <= options.max_ratio * shorter)
+    if not fits:
+        dropped["too long" if too_long else "length ratio"] += 1
+    return fits

@@ -9,6 +9,7 @@ revision. So a record of our own, for each repository, configuration and revisio
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import json
@@ -17,19 +18,18 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from seq2seq.config.schema import DataConfig, HubConfig
+from seq2seq.data.files import Pair, Part
 from seq2seq.errors import UserError
 from seq2seq.system.files import write_json
 
 Column = tuple[str, ...]  # ("de",), or ("translation", "de") inside a column of dictionaries
 
-BUILDERS = {"csv": "csv", "jsonl": "json", "parquet": "parquet"}
 TEXT = ("string", "large_string")
 DEFAULT_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 BATCH = 1_000  # rows read from Arrow at once: 500,000 rows a second, against 11,000 one by one
@@ -41,47 +41,10 @@ class _OutOfReach(Exception):
     """The hub cannot be reached, for the reason in the message."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """Two text columns of a ``datasets.Dataset``: one split of a corpus."""
-
-    rows: Any
-    src: Column
-    tgt: Column
-    where: str
-    identity: str
-
-    @property
-    def size(self) -> int:
-        return len(self.rows)
-
-    def pairs(self) -> Iterator[tuple[str, str]]:
-        columns = list(dict.fromkeys((self.src[0], self.tgt[0])))
-        done = 0
-        for batch in self.rows.select_columns(columns).with_format("arrow").iter(batch_size=BATCH):
-            yield from zip(self._texts(batch, self.src, done), self._texts(batch, self.tgt, done), strict=True)
-            done += batch.num_rows
-
-    def _texts(self, batch: Any, column: Column, done: int) -> list[str]:
-        import pyarrow.compute as pc
-
-        cells = batch.column(column[0])
-        for name in column[1:]:
-            cells = pc.struct_field(cells, name)
-        texts: list[str] = cells.to_pylist()
-        if cells.null_count:
-            row = done + texts.index(None) + 1  # type: ignore[arg-type]
-            raise UserError(
-                f"{self.where}: row {row:,} has no text in column {'.'.join(column)}: fill it in or remove the row"
-            )
-        # Outputs are written with a sentence in each line, so a line end inside a cell becomes a space.
-        return [text.replace("\n", " ") if "\n" in text else text for text in texts]
-
-
 # ------------------------------------------------------------------------------------------------------- files
 
 
-def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Table:
+def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Part:
     """The table in an existing CSV, JSONL or Parquet file; ``names``: columns of a CSV; ``digest``: its hash."""
     # ``datasets`` recognises a cached file by name and time stamp; a cache folder for each content avoids stale copies.
     cache = Path(data.cache) / "datasets" / "files" / digest[:12]
@@ -93,10 +56,9 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Tab
         options = {"features": features, "names": names, "header": 0, "keep_default_na": False, "na_filter": False}
     try:
         rows = datasets.load_dataset(
-            BUILDERS[data.source],
-            data_files={
-                "train": glob.escape(str(Path(path).expanduser()))
-            },  # the library takes patterns, so that corpus[de].csv must be escaped
+            "json" if data.source == "jsonl" else data.source,
+            # The library takes patterns, so corpus[de].csv must be escaped.
+            data_files={"train": glob.escape(str(Path(path).expanduser()))},
             split="train",
             cache_dir=str(cache),
             keep_in_memory=False,
@@ -112,7 +74,7 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Tab
 # --------------------------------------------------------------------------------------------------------- hub
 
 
-def open_repository(data: DataConfig) -> dict[str, Table]:
+def open_repository(data: DataConfig) -> dict[str, Part]:
     """The splits of a repository: train, and valid and test if they are asked for or exist.
 
     A cached copy of the current commit is used as it is. If the hub is out of reach, the cached copy of the same
@@ -138,12 +100,12 @@ def open_repository(data: DataConfig) -> dict[str, Table]:
         if known and known[0] == commit:
             splits = known[1]
         else:
-            splits = _download(hub, hub.repo, commit, cache, where)
+            splits = _download(hub, commit, cache, where)
             _remember(record, commit, splits)
     return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}")
 
 
-def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: str) -> dict[str, Table]:
+def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: str) -> dict[str, Part]:
     tables = {}
     for split, default in DEFAULT_SPLITS.items():
         asked = data.split_options(split).split
@@ -223,22 +185,22 @@ def _connect() -> None:
         raise _OutOfReach(error.strerror or str(error)) from error
 
 
-def _download(hub: HubConfig, repo: str, commit: str, cache: Path, where: str) -> dict[str, Any]:
+def _download(hub: HubConfig, commit: str, cache: Path, where: str) -> dict[str, Any]:
     datasets = _quiet_datasets()
     try:
         if hub.name and not hub.data_dir:
             # For a repository without configurations the library accepts any name, and caches the text under each.
-            names = datasets.get_dataset_config_names(repo, revision=commit)
+            names = datasets.get_dataset_config_names(hub.repo, revision=commit)
             if hub.name not in names:
                 raise UserError(f"{where}: no such configuration; it has {_listed(names)}: set data.hub.name")
         loaded = datasets.load_dataset(
-            repo, hub.name, data_dir=hub.data_dir, revision=commit, cache_dir=str(cache), keep_in_memory=False
+            hub.repo, hub.name, data_dir=hub.data_dir, revision=commit, cache_dir=str(cache), keep_in_memory=False
         )
     except UserError:
         raise
     except Exception as error:
         if not hub.name and "Config name is missing" in str(error):
-            names = datasets.get_dataset_config_names(repo, revision=commit)
+            names = datasets.get_dataset_config_names(hub.repo, revision=commit)
             raise UserError(f"{where} has several configurations, {_listed(names)}: set data.hub.name") from error
         if "scripts are no longer supported" in str(error):
             raise UserError(
@@ -281,13 +243,14 @@ def _recall(record: Path) -> tuple[str, dict[str, Any]] | None:
 # ----------------------------------------------------------------------------------------------------- columns
 
 
-def _table(rows: Any, data: DataConfig, where: str, identity: str) -> Table:
+def _table(rows: Any, data: DataConfig, where: str, identity: str) -> Part:
     kinds = dict(_kinds(rows.features))
     src = _column(kinds, data.src_column, data.src, "src_column", where)
     tgt = _column(kinds, data.tgt_column, data.tgt, "tgt_column", where)
     if src == tgt:
         raise UserError(f"{where}: both sides are column {'.'.join(src)}: set data.src_column and data.tgt_column")
-    return Table(rows, src, tgt, where, f"{identity}/{'.'.join(src)}/{'.'.join(tgt)}")
+    whole = f"{identity}/{'.'.join(src)}/{'.'.join(tgt)}"
+    return Part(where, len(rows), whole, functools.partial(_pairs, rows, src, tgt, where))
 
 
 def _kinds(features: Mapping[str, Any], above: Column = ()) -> Iterator[tuple[Column, str]]:
@@ -319,6 +282,28 @@ def _column(kinds: Mapping[Column, str], named: str | None, language: str, key: 
             f"or set data.{key}"
         )
     return column
+
+
+def _pairs(rows: Any, src: Column, tgt: Column, where: str) -> Iterator[Pair]:
+    done = 0
+    columns = list(dict.fromkeys((src[0], tgt[0])))
+    for batch in rows.select_columns(columns).with_format("arrow").iter(batch_size=BATCH):
+        yield from zip(_texts(batch, src, where, done), _texts(batch, tgt, where, done), strict=True)
+        done += batch.num_rows
+
+
+def _texts(batch: Any, column: Column, where: str, done: int) -> list[str]:
+    import pyarrow.compute as pc
+
+    cells = batch.column(column[0])
+    for name in column[1:]:
+        cells = pc.struct_field(cells, name)
+    texts: list[str] = cells.to_pylist()
+    if cells.null_count:
+        row = done + texts.index(None) + 1  # type: ignore[arg-type]
+        raise UserError(f"{where}: row {row:,} has no text in column {'.'.join(column)}: fill it in or remove the row")
+    # Outputs are written with a sentence in each line, so a line end inside a cell becomes a space.
+    return [text.replace("\n", " ") if "\n" in text else text for text in texts]
 
 
 # ----------------------------------------------------------------------------------------------------- library

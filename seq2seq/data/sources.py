@@ -11,46 +11,20 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import files, hub
-from seq2seq.data.files import Pair
+from seq2seq.data.files import Pair, Part
 from seq2seq.errors import UserError
 from seq2seq.system.files import new_folder
 
-__all__ = ["SPLITS", "Pair", "Source", "TextCorpus", "open_source"]
+__all__ = ["SPLITS", "Pair", "TextCorpus", "open_source"]
 
 SPLITS = ("train", "valid", "test")
 SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # all other sources: ("file",)
-
-
-class Source(Protocol):
-    """A corpus in three splits."""
-
-    def pairs(self, split: str) -> Iterator[Pair]:
-        """The pairs of a split, in order; each call starts at the first."""
-
-    def fingerprint(self) -> str:
-        """A hash of the text and of the options that it is read with."""
-
-    def describe(self, split: str) -> str:
-        """The files, repository or grammar that a split comes from, for messages."""
-
-
-class Part(Protocol):
-    """The pairs of one file, of two text files, or of one split of a hub repository."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def where(self) -> str: ...
-    @property
-    def identity(self) -> str: ...
-    def pairs(self) -> Iterator[Pair]: ...
 
 
 def open_source(data: DataConfig) -> TextCorpus:
@@ -61,13 +35,11 @@ def open_source(data: DataConfig) -> TextCorpus:
     """
     _check_keys(data)
     if data.source == "grammar":
-        parts, alignments = _generate(data)
-        return TextCorpus(data, parts, alignments)
+        return _generate(data)
     if data.source == "hub":
         tables = hub.open_repository(data)
         return TextCorpus(data, {split: tables[split] for split in SPLITS if split in tables})
-    read: Callable[[DataConfig, str], Part] = {"text": _text_part, "tsv": _tsv_part}.get(data.source, _table_part)
-    return TextCorpus(data, {split: read(data, split) for split in SPLITS if _is_given(data, split)})
+    return TextCorpus(data, {split: _read(data, split) for split in SPLITS if _is_given(data, split)})
 
 
 class TextCorpus:
@@ -93,6 +65,7 @@ class TextCorpus:
         self._fingerprint = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
     def pairs(self, split: str) -> Iterator[Pair]:
+        """The pairs of a split, in order; each call starts at the first."""
         if split in self._held:
             held = self._held[split]
             found = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index in held)
@@ -104,9 +77,11 @@ class TextCorpus:
         return itertools.islice(left, self._take)
 
     def fingerprint(self) -> str:
+        """A hash of the text and of the options that it is read with."""
         return self._fingerprint
 
     def describe(self, split: str) -> str:
+        """The files, repository or grammar that a split comes from, for messages."""
         if split in self._held:
             return f"{len(self._held[split]):,} pairs held out of {self._parts['train'].where}"
         return self._parts[split].where
@@ -164,24 +139,15 @@ def _is_given(data: DataConfig, split: str) -> bool:
 # ------------------------------------------------------------------------------------------------------- files
 
 
-def _file(data: DataConfig, split: str) -> str:
-    path = data.split_options(split).file
-    assert path is not None  # see _check_keys
-    return path
-
-
-def _text_part(data: DataConfig, split: str) -> Part:
+def _read(data: DataConfig, split: str) -> Part:
     given = data.split_options(split)
-    assert given.src is not None and given.tgt is not None  # see _check_keys
-    return files.text_files(given.src, given.tgt)
-
-
-def _tsv_part(data: DataConfig, split: str) -> Part:
-    return files.tabbed_file(_file(data, split), data.src_column, data.tgt_column)
-
-
-def _table_part(data: DataConfig, split: str) -> Part:
-    path = _file(data, split)
+    if data.source == "text":
+        assert given.src is not None and given.tgt is not None  # see _check_keys
+        return files.text_files(given.src, given.tgt)
+    path = given.file
+    assert path is not None  # see _check_keys
+    if data.source == "tsv":
+        return files.tabbed_file(path, data.src_column, data.tgt_column)
     _, digest = files.measure(path, text=data.source != "parquet")
     names, rows = files.check_csv(path) if data.source == "csv" else ([], None)
     table = hub.open_file(path, data, names, digest)
@@ -193,7 +159,7 @@ def _table_part(data: DataConfig, split: str) -> Part:
 # ----------------------------------------------------------------------------------------------------- grammar
 
 
-def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
+def _generate(data: DataConfig) -> TextCorpus:
     """The embedded corpus, which is generated into the cache once and then read from there as text files."""
     from seq2seq import grammar
 
@@ -220,9 +186,8 @@ def _generate(data: DataConfig) -> tuple[dict[str, Part], dict[str, Path]]:
     for split in SPLITS:
         src, tgt = (str(folder / f"{split}.{language}") for language in (data.src, data.tgt))
         # Grammar and options determine the text, so its identity needs no hash of the files.
-        size = files.text_files(src, tgt).size
-        parts[split] = files.TextFiles(src, tgt, size, f"grammar/{identity}/{data.src}/{data.tgt}")
-    return parts, {split: folder / f"{split}.{ending}" for split in SPLITS}
+        parts[split] = replace(files.text_files(src, tgt), identity=f"grammar/{identity}/{data.src}/{data.tgt}")
+    return TextCorpus(data, parts, {split: folder / f"{split}.{ending}" for split in SPLITS})
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:
