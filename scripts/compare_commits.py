@@ -1,10 +1,11 @@
 """Whether two commits compute the same: `python -m scripts.compare_commits OLD NEW`.
 
 Each commit is cloned and installed by its own Makefile. It trains the presets of the embedded corpus for some updates
-in float32 and bf16, and a quarter as long those of Multi30k's size where that corpus lies in ../shared/data; it trains
-each model of the embedded corpus for a million target tokens, tests, evaluates and translates with it. The two
-must agree to the last bit in the corpus, the subwords, the curves, the weights, the optimiser's state, the random
-generators, the translations, the attention and the scores. NEW must also read the runs that OLD has made.
+in float32 and bf16, a quarter as long those of Multi30k's size where that corpus lies in ../shared/data, and for four
+updates those of IWSLT's and WMT's sizes, on a small embedded corpus; it trains each model of the embedded corpus for a
+million target tokens, tests, evaluates and translates with it. The two must agree to the last bit in the corpus, the
+subwords, the curves, the weights, the optimiser's state, the random generators, the translations, the attention and
+the scores. NEW must also read the runs that OLD has made.
 
 `--speed` asks instead how fast they are: both commits do the same work at the same time, and only one of them runs at a
 time, in turns of a few seconds (the other is stopped by a signal), so that what disturbs the machine disturbs both.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -35,6 +37,9 @@ MODELS = ("lstm", "bahdanau", "transformer")
 CLOCK = ("train/tokens_per_s", "train/seconds", "seconds", "sentences_per_second", "tokens_per_second", "models")
 """Figures that tell of the clock, or of where files lie: they may differ."""
 MULTI30K = Path(__file__).resolve().parents[2] / "shared" / "data" / "multi30k"
+LARGE = ["data=embedded", "data.grammar.pairs=2000", "data.grammar.valid=4", "data.grammar.test=4"]
+LARGE += ["trainer.batch_tokens=400", "decode.beam=1", "decode.max_ratio=1", "decode.max_extra=0"]
+"""Options of the presets for large corpora: so little text that a CPU is done with a model in a minute."""
 SENTENCES = 200  # translated with beam search, n-best and attention
 TURN = 4.0  # seconds
 
@@ -74,9 +79,9 @@ def computed(tree: Path, updates: int, tokens: int) -> Path:
     runs, out = tree / "bits", tree / "bits-out"
     out.mkdir(exist_ok=True)
     for precision in precisions(tree):
-        for experiment, more in presets():
+        for experiment, share, more in presets():
             name = f"curve/{experiment.replace('/', '-')}-{precision}"
-            limit = updates if not more else max(updates // 4, 4)
+            limit = max(updates // share, 4)
             steps = [f"trainer.max_steps={limit}", f"trainer.valid_every={limit}", "trainer.log_every=1"]
             if not (runs / name / "summary.json").exists():
                 shell(train(experiment, name, f"trainer.precision={precision}", *steps, *more), tree)
@@ -106,10 +111,12 @@ def ask(tree: Path, run: str, out: Path) -> None:
     (out / "done").touch()
 
 
-def presets() -> Iterator[tuple[str, list[str]]]:
-    """Experiments, and the options that each needs here."""
+def presets() -> Iterator[tuple[str, int, list[str]]]:
+    """Experiments, the part of the updates (one in so many) that each makes, and the options that it needs here."""
     for model in (*MODELS, "hybrid"):
-        yield model, []
+        yield model, 1, []
+    for corpus, model in itertools.product(("iwslt14", "wmt14"), MODELS):
+        yield f"{corpus}/{model}", 50, LARGE
     if MULTI30K.exists():
         splits = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
         files = [
@@ -118,7 +125,7 @@ def presets() -> Iterator[tuple[str, list[str]]]:
             for side, end in (("src", "en"), ("tgt", "de"))
         ]
         for model in MODELS:
-            yield f"text/{model}", [*files, "trainer.valid_pairs=20", "decode.beam=1"]
+            yield f"text/{model}", 4, [*files, "trainer.valid_pairs=20", "decode.beam=1"]
 
 
 def precisions(tree: Path) -> tuple[str, ...]:
