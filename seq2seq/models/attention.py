@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from seq2seq.models.interface import SourceAttention
 from seq2seq.models.kernels.linear import Linear
 
-BLOCK = 8  # positions by which a cache grows
+BLOCK = 8  # positions by which a cache grows, so that not every step copies it
 
 
 def scaled_dot_product_attention(
@@ -58,11 +58,6 @@ def to_cache(x: Tensor) -> Tensor:
     return x if x.is_cuda else x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def grow_cache(cache: Tensor) -> Tensor:
-    """A cache (…, T, W) with room for ``BLOCK`` more positions, so that not every step copies it."""
-    return torch.cat([cache, cache.new_empty(*cache.shape[:-2], BLOCK, cache.shape[-1])], -2)
-
-
 def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]:
     """Write ``x`` (B, K, H, W) at ``place`` of a cache (B, K, H, T, W); return the cache and its filled part.
 
@@ -72,7 +67,7 @@ def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]
         cache = torch.cat([cache, x[..., None, :].to(cache.dtype)], -2)
         return cache, cache
     if place == cache.shape[-2]:
-        cache = grow_cache(cache)
+        cache = torch.cat([cache, cache.new_empty(*cache.shape[:-2], BLOCK, cache.shape[-1])], -2)
     cache[..., place, :] = x
     return cache, cache[..., : place + 1, :]
 

@@ -23,7 +23,7 @@ class AttentiveContext(Context, SourceAttention):
 
     def __init__(self, options: AttentionDecoderConfig, memory_width: int) -> None:
         super().__init__()
-        self.width = memory_width
+        self.width = self.first_width = memory_width
         self.score = options.score
         if options.score == "additive":  # e_ij = v·tanh(W s_{i-1} + U h_j), appendix A.1.2
             self.query = Linear(options.width, options.attention_width, bias=False)

@@ -14,7 +14,7 @@ from seq2seq.models.embedding import Embedding
 from seq2seq.models.interface import Decoder, Encoder, Seq2Seq
 from seq2seq.models.kernels.linear import Linear
 from seq2seq.models.lstm import FixedContext
-from seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
+from seq2seq.models.recurrent import Context, RecurrentDecoder, RecurrentEncoder
 from seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
 
 
@@ -59,19 +59,11 @@ def builder_of(part: object, builders: Mapping[Any, Builder], table: str) -> Bui
     return builders[kind]
 
 
-def fixed_context_decoder(
-    decoder: options.FixedContextDecoderConfig, embedding: Embedding, memory_width: int, dropout: float
-) -> Decoder:
-    """An RNN decoder that sees one vector of the source."""
-    context = FixedContext(decoder, memory_width)
-    return RecurrentDecoder(decoder, embedding, context, decoder.context_width, dropout)
-
-
-def attention_decoder(
-    decoder: options.AttentionDecoderConfig, embedding: Embedding, memory_width: int, dropout: float
-) -> Decoder:
-    """An RNN decoder with attention to every source position."""
-    return RecurrentDecoder(decoder, embedding, AttentiveContext(decoder, memory_width), memory_width, dropout)
+def recurrent_decoder(context: Callable[[Any, int], Context]) -> Callable[[Any, Embedding, int, float], Decoder]:
+    """The builder of RNN decoders with one kind of ``Context``."""
+    return lambda decoder, embedding, memory_width, dropout: RecurrentDecoder(
+        decoder, embedding, context(decoder, memory_width), dropout
+    )
 
 
 ENCODERS: dict[type[options.EncoderConfig], Callable[[Any, Embedding, float], Encoder]] = {
@@ -81,8 +73,8 @@ ENCODERS: dict[type[options.EncoderConfig], Callable[[Any, Embedding, float], En
 """From the class of an encoder's options to its builder: (options, source embedding, dropout)."""
 
 DECODERS: dict[type[options.DecoderConfig], Callable[[Any, Embedding, int, float], Decoder]] = {
-    options.FixedContextDecoderConfig: fixed_context_decoder,
-    options.AttentionDecoderConfig: attention_decoder,
+    options.FixedContextDecoderConfig: recurrent_decoder(FixedContext),
+    options.AttentionDecoderConfig: recurrent_decoder(AttentiveContext),
     options.TransformerDecoderConfig: TransformerDecoder,
 }
 """From the class of a decoder's options to its builder: (options, target embedding, the encoder's width, dropout)."""

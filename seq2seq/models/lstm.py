@@ -20,15 +20,13 @@ class FixedContext(Context):
         super().__init__()
         self.every_step = options.context == "every_step"
         self.width = options.context_width if self.every_step else 0
+        self.first_width = options.context_width
         self.compress = nn.Linear(vector_width, options.context_width)
 
     def precompute(self, memory: Memory) -> Memory:
         return memory._replace(precomputed=(torch.tanh(self.compress(memory.sentence_vector)),))
 
     def first(self, memory: Memory) -> Tensor:
-        return memory.precomputed[0]
-
-    def bottleneck(self, memory: Memory) -> Tensor:
         return memory.precomputed[0]
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:

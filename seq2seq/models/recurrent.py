@@ -65,7 +65,7 @@ class RecurrentEncoder(Encoder):
     def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
         """The states are the last layer's; the sentence vector is the last state of each direction, side by side."""
         # To reverse the source is to exchange the directions; the states stay in the source's order.
-        backwards = [False, True] if not self.reverse_source else [True, False]
+        backwards = (self.reverse_source, not self.reverse_source)
         last = (src_mask.sum(1) - 1)[:, None, None]
         x = self.embedding(src)
         ends: list[Tensor] = []
@@ -87,6 +87,7 @@ class Context(nn.Module, ABC):
     """The part of an RNN decoder that reads the memory: one vector (B, C) of the source at each step."""
 
     width: int  # C
+    first_width: int  # C'
     changes: bool  # whether the vector depends on the decoder's previous state
 
     @abstractmethod
@@ -95,11 +96,10 @@ class Context(nn.Module, ABC):
 
     @abstractmethod
     def first(self, memory: Memory) -> Tensor:
-        """The vector (B, C') from which the decoder's first state is computed."""
+        """The vector (B, C') from which the decoder's first state is computed.
 
-    def bottleneck(self, memory: Memory) -> Tensor | None:
-        """As ``Decoder.bottleneck``."""
-        return None
+        Of a context that never changes, it is all that the decoder reads of the source.
+        """
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
@@ -127,9 +127,7 @@ class RecurrentDecoder(Decoder):
     The order is RNNsearch's: the previous state determines the context, which enters the cell of the next state.
     """
 
-    def __init__(
-        self, options: RecurrentDecoderConfig, embedding: Embedding, context: Context, first_width: int, dropout: float
-    ) -> None:
+    def __init__(self, options: RecurrentDecoderConfig, embedding: Embedding, context: Context, dropout: float) -> None:
         super().__init__()
         self.embedding, self.context = embedding, context
         self.dropout = Dropout(dropout)
@@ -138,11 +136,11 @@ class RecurrentDecoder(Decoder):
             recurrent_layer(options.cell, inputs if n == 0 else width, width) for n in range(options.layers)
         )
         self.parts = ("h", "c") if options.cell == "lstm" else ("h",)
-        self.first = Linear(first_width, width * options.layers * len(self.parts))
+        self.first = Linear(context.first_width, width * options.layers * len(self.parts))
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def precompute(self, memory: Memory) -> Memory:
-        """Add the part of gates and readout from a context that never changes, which is the same at every step."""
+        """Add the part of gates (B, 1, G) and of readout (B, 1, E) of a context that never changes, as the last two."""
         memory = self.context.precompute(memory)
         if self.context.changes:
             return memory
@@ -151,18 +149,13 @@ class RecurrentDecoder(Decoder):
         products = (linear(context, self._of_context(weight)[1]) for weight in weights)
         return memory._replace(precomputed=(*memory.precomputed, *products))
 
-    def _of_sentence(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """The part of gates (B, 1, G) and of readout (B, 1, E) from a context that never changes, precomputed."""
-        of_gates, of_readout = memory.precomputed[-2:]
-        return of_gates, of_readout
-
     def _of_context(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Split a weight (…, I + C) into the columns of the other inputs (…, I) and those of the context (…, C)."""
         own, of_context = weight.split([weight.shape[1] - self.context.width, self.context.width], 1)
         return own, of_context
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
-        return self.context.bottleneck(memory)
+        return None if self.context.changes else self.context.first(memory)
 
     def init_state(self, memory: Memory) -> State:
         first = torch.tanh(self.first(self.context.first(memory)))[:, None]
@@ -180,7 +173,7 @@ class RecurrentDecoder(Decoder):
             weight, _, bias, _ = matrices_of(self.layers[0])
             gates = linear(torch.cat([embedded, context], -1), weight, bias)
         else:
-            of_gates, of_readout = self._of_sentence(memory)
+            of_gates, of_readout = memory.precomputed[-2:]
             gates = self._embedded_gates(embedded) + of_gates
         state = self._advance(gates, state)
         hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context, of_readout)
@@ -191,7 +184,7 @@ class RecurrentDecoder(Decoder):
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
         fast = None if is_plain() else self._forward_fused(embedded, memory) or self._forward_cudnn(embedded, memory)
         found = fast or self._forward_loop(embedded, memory)
-        of_readout = None if self.context.changes else self._of_sentence(memory)[1].transpose(0, 1)
+        of_readout = None if self.context.changes else memory.precomputed[-1].transpose(0, 1)
         hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
         return DecoderOutput(hidden, maps)
@@ -206,7 +199,7 @@ class RecurrentDecoder(Decoder):
         from_embedding, reading = self._of_context(weight)
         gates = F.linear(embedded, from_embedding, bias + recurrent_bias)
         if not self.context.changes:
-            gates = gates + self._of_sentence(memory)[0].transpose(0, 1)
+            gates = gates + memory.precomputed[-2].transpose(0, 1)
         state = self.init_state(memory)
         return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
 

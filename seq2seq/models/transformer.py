@@ -69,12 +69,8 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, options: TransformerOptions, dropout: float) -> None:
         activation = {"relu": nn.ReLU, "gelu": nn.GELU}[options.activation]()
-        super().__init__(
-            Linear(options.width, options.feed_forward),
-            activation,
-            Dropout(dropout),
-            Linear(options.feed_forward, options.width),
-        )
+        into, out = Linear(options.width, options.feed_forward), Linear(options.feed_forward, options.width)
+        super().__init__(into, activation, Dropout(dropout), out)
 
 
 class EncoderLayer(nn.Module):
@@ -82,10 +78,8 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, options: TransformerOptions, dropout: float) -> None:
         super().__init__()
-        self.attention, self.around_attention = (
-            SelfAttention(options.width, options.heads),
-            Residual(options, dropout),
-        )
+        self.attention = SelfAttention(options.width, options.heads)
+        self.around_attention = Residual(options, dropout)
         self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -99,10 +93,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, options: TransformerOptions, memory_width: int, dropout: float) -> None:
         super().__init__()
-        self.attention, self.around_attention = (
-            SelfAttention(options.width, options.heads),
-            Residual(options, dropout),
-        )
+        self.attention = SelfAttention(options.width, options.heads)
+        self.around_attention = Residual(options, dropout)
         self.cross = CrossAttention(options.width, options.heads, memory_width)
         self.around_cross = Residual(options, dropout)
         self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)

@@ -38,9 +38,8 @@ def linear_cross_entropy(
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         loss = F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)
         return loss, F.cross_entropy(logits.detach(), target, reduction="sum")
-    found: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, target, smoothing
-    )
+    given = (hidden, weight, bias, target, smoothing)
+    found: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(*given)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -71,6 +70,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         low = product_type(weight)
         with torch.autocast(weight.device.type, enabled=False):
             rows, table, offset = hidden.to(low), weight.to(low), bias.to(low)
+            wide = torch.float32 if low == torch.float16 else low  # fp16's smallest number is 6e-8
             count, places = len(rows), target
             size = max(BLOCK.get(weight.device.type, BLOCK["cpu"]) // len(weight), 1)
             if low.itemsize == 2:
@@ -82,9 +82,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for start in range(0, count, size):
                 here = slice(start, start + size)
                 logits = torch.addmm(offset, rows[here], table.t())
-                predicted = logits.softmax(
-                    -1, torch.float32 if low == torch.float16 else low
-                )  # fp16's smallest number is 6e-8
+                predicted = logits.softmax(-1, wide)
                 of_target = predicted.gather(-1, places[here, None])[:, 0].to(weight.dtype)
                 predicted = predicted.scatter_(-1, places[here, None], 0).to(low)  # p'
                 others = predicted.sum(-1).to(weight.dtype)

@@ -164,9 +164,8 @@ def attentive_scan(
         memory: keys (B, S, A); states (B, S, C); the padding (B, S), -inf at padded positions, else 0.
         state, cell: (B, D), before the first step.
     """
-    given = (gates, *weights, *memory, state, cell, torch.is_grad_enabled())
-    found = _AttentiveScan.apply(*given)  # type: ignore[no-untyped-call]
-    return Attended(*found)
+    keep = torch.is_grad_enabled()
+    return Attended(*_AttentiveScan.apply(keep, gates, *weights, *memory, state, cell))  # type: ignore[no-untyped-call]
 
 
 class _AttentiveScan(torch.autograd.Function):
@@ -193,20 +192,8 @@ class _AttentiveScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        gates: Tensor,
-        recurrent: Tensor,
-        reading: Tensor,
-        query: Tensor,
-        energy: Tensor,
-        keys: Tensor,
-        memory: Tensor,
-        padding: Tensor,
-        state: Tensor,
-        cell: Tensor,
-        keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, keep: bool, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        gates, recurrent, reading, query, energy, keys, memory, padding, state, cell = given
         ctx.types = [x.dtype for x in (gates, recurrent, reading, query, energy, keys, memory, state, cell)]
         low = product_type(recurrent)
         steps, (sentences, width) = len(gates), state.shape
@@ -265,4 +252,4 @@ class _AttentiveScan(torch.autograd.Function):
         of_memory = torch.bmm(weights.permute(1, 2, 0), contexts.transpose(0, 1))
         found = (gates, of_both[:, :width], of_both[:, width:], of_query, of_energy, keys * inner, of_memory)
         typed = [x.to(type_) for x, type_ in zip((*found, state, cell), ctx.types, strict=True)]
-        return *typed[:7], None, *typed[7:], None
+        return None, *typed[:7], None, *typed[7:]
