@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,19 @@ from seq2seq.data import files
 from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.evaluation.metrics import SufficientStatistics, TextMetric
+from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
 from seq2seq.evaluation.statistics import Bucket, by_bucket
 from seq2seq.runs.loading import saved_split, unzip
-from seq2seq.runs.records import Fingerprint, Summary
+from seq2seq.runs.records import Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import Trial
+
+LENGTH_RATIO = Metric("length_ratio", "output / reference", ratio, high=math.inf)
+"""Words of a translation for each word of its reference."""
+Cell = TypeVar("Cell")
+"""A row of a measurement's table."""
 
 
 def lines_of(path: Path) -> list[str]:
@@ -33,16 +39,20 @@ def lines_of(path: Path) -> list[str]:
     return list(files.lines(str(path)))
 
 
-def word_counts(lines: Sequence[str]) -> NDArray[np.float64]:
+def word_counts(lines: Sequence[str]) -> NDArray[np.int64]:
     """Number of words of each line (N,)."""
-    return np.array([len(line.split()) for line in lines], float)
+    return np.array([len(line.split()) for line in lines], np.int64)
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean, e.g. over runs."""
+    return float(np.mean(list(values)))
 
 
 def mean_row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The mean of one row over several runs; what is no float is the same in all."""
     return {
-        key: float(np.mean([cell[key] for cell in cells])) if isinstance(value, float) else value
-        for key, value in cells[0].items()
+        key: mean(cell[key] for cell in cells) if isinstance(value, float) else value for key, value in cells[0].items()
     }
 
 
@@ -63,11 +73,6 @@ class ModelRuns:
         """Each run's ``summary.json``."""
         return [run.load_summary() for run in self.runs]
 
-    @cached_property
-    def fingerprints(self) -> list[Fingerprint]:
-        """Each run's ``fingerprint.json``."""
-        return [run.load_fingerprint() for run in self.runs]
-
     @property
     def seeds(self) -> list[int]:
         """Each run's seed."""
@@ -78,24 +83,20 @@ class ModelRuns:
         """Number of parameters of the model."""
         return self.summaries[0]["parameters"]["total"]
 
-    @cached_property
-    def hypotheses(self) -> list[list[str]]:
-        """Each run's translations of the test split."""
-        return [lines_of(run.evaluation("test") / "hypotheses.txt") for run in self.runs]
-
-    @cached_property
-    def reference_nll(self) -> list[NDArray[np.float64]]:
-        """Each run's negative log-likelihoods (N,) of the test references, in nats a sentence."""
-        return [-np.loadtxt(run.evaluation("test") / "log_probability.txt", ndmin=1) for run in self.runs]
-
-    @cached_property
-    def validated(self) -> list[list[dict[str, Any]]]:
-        """Each run's validations, as lines of ``metrics.jsonl``."""
-        return [run.points("valid/bleu") for run in self.runs]
+    @property
+    def bleu(self) -> float:
+        """Test BLEU, the mean over the runs."""
+        return mean(summary["test"]["bleu"] for summary in self.summaries)
 
     def measured(self, measurement: Measurement[Record]) -> list[Record]:
         """The record of a measurement of each run that has it."""
         return [measurement.load(run) for run in self.runs if measurement.file(run).exists()]
+
+    def cells(
+        self, measurement: Measurement[Record], table: Callable[[Record], Sequence[Cell] | None]
+    ) -> Iterator[tuple[Cell, ...]]:
+        """Each row of a measurement's ``table`` as it is in all runs that have the table."""
+        return zip(*(rows for record in self.measured(measurement) if (rows := table(record))), strict=True)
 
 
 @dataclass(frozen=True)
@@ -126,20 +127,28 @@ class ReportData:
         """All models but the baseline."""
         return self.groups[1:]
 
-    def system(self, group: ModelRuns, metric: TextMetric) -> list[SufficientStatistics]:
-        """A metric's sufficient statistics (N, k) of the test translations of each of the group's runs."""
-        found = []
-        for run, hypotheses in zip(group.runs, group.hypotheses, strict=True):
-            key = (run.folder, metric.key)
-            if key not in self._statistics:
-                self._statistics[key] = metric.statistics(hypotheses, self.references, self.language, self.src)
-            found.append(self._statistics[key])
-        return found
+    def system(self, group: ModelRuns, metric: Metric) -> list[SufficientStatistics]:
+        """A metric's sufficient statistics (N, k) for each of the group's runs.
 
-    @property
-    def language(self) -> str:
-        """Target language."""
-        return self.config.data.tgt
+        ``metric``: one of texts, for the test translations; ``NLL``, for the test references; or ``LENGTH_RATIO``.
+        """
+        for run in group.runs:
+            if (run.folder, metric.key) not in self._statistics:
+                self._statistics[run.folder, metric.key] = self._measured(metric, run.evaluation("test"))
+        return [self._statistics[run.folder, metric.key] for run in group.runs]
+
+    def _measured(self, metric: Metric, test: Path) -> SufficientStatistics:
+        if metric is NLL:
+            return np.stack([-np.loadtxt(test / "log_probability.txt", ndmin=1), self.reference_tokens], 1)
+        hypotheses = lines_of(test / "hypotheses.txt")
+        if metric is LENGTH_RATIO:
+            return np.stack([word_counts(hypotheses), word_counts(self.references)], 1).astype(float)
+        assert isinstance(metric, TextMetric)
+        return metric.statistics(hypotheses, self.references, self.config.data.tgt, self.src)
+
+    def bleu(self, hypotheses: Sequence[str], references: Sequence[str]) -> SufficientStatistics:
+        """BLEU's sufficient statistics (N, k) of translations of any sentences."""
+        return BLEU.statistics(hypotheses, references, self.config.data.tgt)
 
     @property
     def config(self) -> Config:
@@ -149,12 +158,20 @@ class ReportData:
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Number of words of each test source (N,)."""
-        return np.array([len(line.split()) for line in self.src])
+        return word_counts(self.src)
 
     @cached_property
     def buckets(self) -> list[Bucket]:
         """The test sentences by source length."""
         return by_bucket(self.lengths.tolist(), self.edges)
+
+    def variants_on(self, question: str) -> list[ModelRuns]:
+        """The variants that answer a question of ``VariantConfig``."""
+        return [group for variant, group in self.variants if variant.question == question]
+
+    def place(self, bucket: Bucket) -> dict[str, Any]:
+        """A bucket's name and the mean length of its sentences, as columns of a row."""
+        return {"bucket": bucket.name, "source words": float(self.lengths[bucket.indices].mean())}
 
     @cached_property
     def reference_tokens(self) -> NDArray[np.int64]:

@@ -89,7 +89,7 @@ def test_the_answer_says_that_the_gap_grows_with_length(data: ReportData) -> Non
     quality = Quality(data)
     assert [bucket.name for bucket in quality.buckets] == ["5", "6–11", "12–19"]
     gaps = [each.value for each in quality.behind["transformer"]]
-    assert gaps[0] < gaps[1] < gaps[2] and quality.grows("transformer")
+    assert gaps[0] < gaps[1] < gaps[2] and quality.growth["transformer"].low > 0
     answer = quality.answer()
     assert len(answer) == 3
     assert (
@@ -104,7 +104,7 @@ def test_without_a_gap_no_gap_is_claimed(fake_run: FakeRun, text: Text) -> None:
     runs = [fake_run("a", "lstm", 1, references), fake_run("b", "transformer", 1, references)]
     data = ReportData("test", grouped(runs), src, references, (src, references), [5, 11])
     quality = Quality(data)
-    assert not quality.grows("transformer")
+    assert quality.growth["transformer"].low <= 0
     assert "does not fall 2 BLEU behind" in quality.answer()[0] and "may be chance" in quality.answer()[1]
     assert "fewer than three seeds" in quality.overall().text[0]
 

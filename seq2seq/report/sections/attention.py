@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from seq2seq.analysis.measurements import ATTENTION, EXPLORER
-from seq2seq.report.data import ModelRuns, ReportData, mean_row
+from seq2seq.report.data import ModelRuns, ReportData, mean, mean_row
 from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table, table_of
 
 STATES = {"before": "before the word is written", "after": "after it"}
@@ -14,33 +12,23 @@ STATES = {"before": "before the word is written", "after": "after it"}
 
 def attention(data: ReportData) -> Section:
     """Alignment error rate by map and state, entropy and coverage, and the effect of masking single words."""
-    aligned, masked = _aligned(data), _masked(data)
-    figures = [_alignment_figure(aligned), _masking_figure(masked)]
+    scores = [
+        (group, [mean_row(cells) for cells in group.cells(ATTENTION, lambda record: record.get("alignment"))])
+        for group in data.groups
+    ]
+    aligned, masked = [(group, rows) for group, rows in scores if rows], _masked(data)
     tables = [
         _alignment_table(aligned),
         _sharpness_table(data),
         table_of("masking", "Hiding one source word", masked, headings={"change": "change (nats)"}),
     ]
-    return Section(
-        "attention",
-        "Attention as explanation",
-        _words(data, aligned, masked),
-        figures,
-        [table for table in tables if table.rows],
-    )
+    figures = [_alignment_figure(aligned), _masking_figure(masked)]
+    words, shown = _words(data, aligned, masked), [table for table in tables if table.rows]
+    return Section("attention", "Attention as explanation", words, figures, shown)
 
 
 Aligned = list[tuple[ModelRuns, list[Row]]]
 """Each model with attention and its alignment scores: a row for each map and state, the mean over the seeds."""
-
-
-def _aligned(data: ReportData) -> Aligned:
-    found = []
-    for group in data.groups:
-        own = [one["alignment"] for one in group.measured(ATTENTION) if one.get("alignment")]
-        if own:
-            found.append((group, [mean_row(cells) for cells in zip(*own, strict=True)]))
-    return found
 
 
 def _alignment_figure(aligned: Aligned) -> Figure:
@@ -70,10 +58,11 @@ def _alignment_table(aligned: Aligned) -> Table:
 
 
 def _sharpness_table(data: ReportData) -> Table:
-    rows: list[Row] = []
-    for group in data.groups:
-        own = [one["maps"] for one in group.measured(ATTENTION) if one.get("maps")]
-        rows += [{"model": group.model, **mean_row(cells)} for cells in zip(*own, strict=True)]
+    rows = [
+        {"model": group.model, **mean_row(cells)}
+        for group in data.groups
+        for cells in group.cells(ATTENTION, lambda record: record.get("maps"))
+    ]
     return table_of(
         "sharpness",
         "Sharpness and coverage of attention",
@@ -100,20 +89,19 @@ def _masked(data: ReportData) -> list[Row]:
             other = f"a random word beside {label}"
             arms = {label: [one["word"] for one in own], other: [one["random"] for one in own]} if own else {}
             for name, arm in arms.items():
-                change = float(np.mean([one["change"] for one in arm]))
-                changes = float(np.mean([one["prediction_changes"] for one in arm]))
-                row = {"model": group.model, "masked": name, "change": change, "prediction changes": changes}
-                rows.append({**row, "positions": own[0]["positions"]})
+                row = {"model": group.model, "masked": name, "change": mean(one["change"] for one in arm)}
+                changes = mean(one["prediction_changes"] for one in arm)
+                rows.append({**row, "prediction changes": changes, "positions": own[0]["positions"]})
     return rows
 
 
 def _apart(group: ModelRuns) -> bool:
     """Whether masking the most attended word costs more than a random one, by two standard errors in every run."""
-    found = [
-        one["masking"]["attended"]["difference"] for one in group.measured(ATTENTION) if "attended" in one["masking"]
-    ]
+    masking = [one["masking"] for one in group.measured(ATTENTION)]
+    found = [one["attended"]["difference"] for one in masking if "attended" in one]
+    errors = [one["standard_error"] for one in found]
     return bool(found) and all(
-        one["standard_error"] is not None and one["change"] + 2 * one["standard_error"] < 0 for one in found
+        error is not None and one["change"] + 2 * error < 0 for one, error in zip(found, errors, strict=True)
     )
 
 
@@ -129,11 +117,11 @@ def _masking_figure(masked: list[Row]) -> Figure:
 def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
     words = []
     for group, maps in aligned:
-        mean = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
+        states = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
         chosen = [each for one in group.measured(ATTENTION) if (each := one.get("chosen"))]
-        text = f"{group.model}: AER {mean['before']:.2f} before the word is written, {mean['after']:.2f} after it"
+        text = f"{group.model}: AER {states['before']:.2f} before the word is written, {states['after']:.2f} after it"
         if len(maps) > len(STATES) and chosen:
-            best = float(np.mean([one["aer_words"] for one in chosen]))
+            best = mean(one["aer_words"] for one in chosen)
             text += f" (the mean of its maps; the map that is best on the validation split has {best:.2f} on the test)"
         words.append(f"{text}.")
     rows = {(row["model"], row["masked"]): row["change"] for row in masked}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
-import numpy as np
+from itertools import product
 
 from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import interval
-from seq2seq.report.data import ReportData, mean_row, word_counts
+from seq2seq.report.data import ReportData, mean, mean_row, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
-from seq2seq.runs.records import TranslatedSet
 
 SHORT = 0.85  # an output below this share of the reference's length ends too early
 LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
@@ -23,20 +20,16 @@ def extrapolation(data: ReportData) -> Section:
     """BLEU and output length on sentences longer than any in training."""
     rows: list[Row] = []
     for group in data.groups:
-        sets: dict[str, list[TranslatedSet]] = defaultdict(list)
-        for found in group.measured(EXTRAPOLATION):
-            for each in found["sets"]:
-                if each["src"]:  # empty where a tiny test has too few sentences to join
-                    sets[each["name"]].append(each)
-        for name, same in sets.items():
-            system = [BLEU.statistics(one["hypotheses"], one["references"], data.language) for one in same]
-            words = float(word_counts(same[0]["src"]).mean())
-            wanted = word_counts(same[0]["references"]).sum()
-            out = float(np.mean([word_counts(one["hypotheses"]).sum() for one in same]))
-            row = {"model": group.model, "sentences": name, "kind": same[0]["kind"], "source words": words}
-            rows.append(
-                {**row, **spread("BLEU", interval(system, BLEU)), "output / reference": float(out / max(wanted, 1))}
-            )
+        for same in group.cells(EXTRAPOLATION, lambda record: record["sets"]):
+            first = same[0]
+            if not first["src"]:  # a tiny test has too few sentences to join
+                continue
+            words = mean(word_counts(first["src"]))
+            wanted = max(word_counts(first["references"]).sum(), 1)
+            ratio = float(mean(word_counts(one["hypotheses"]).sum() for one in same) / wanted)
+            system = [data.bleu(one["hypotheses"], one["references"]) for one in same]
+            row = {"model": group.model, "sentences": first["name"], "kind": first["kind"], "source words": words}
+            rows.append({**row, **spread("BLEU", interval(system, BLEU)), "output / reference": ratio})
     kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
     figures = []
     for kind, title in kinds.items():
@@ -63,19 +56,18 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
     """For each model, on the longest set of each kind: whether its BLEU holds, or length or content is lost."""
     verdicts = []
     for group in data.groups:
-        usual = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
         own = [row for row in rows if row["model"] == group.model]
         for kind in dict.fromkeys(row["kind"] for row in own):
             row = max((row for row in own if row["kind"] == kind), key=lambda row: row["source words"])
-            ratio, lost = row["output / reference"], row["BLEU"] < (1 - LOST) * usual
-            if not lost:
+            ratio = row["output / reference"]
+            if row["BLEU"] >= (1 - LOST) * group.bleu:
                 seen = "it holds"
             elif ratio < SHORT:
                 seen = "its output stays short, so it fails by length"
             else:
                 seen = "its output is long enough, so it loses content"
             verdicts.append(
-                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({usual:.1f} on the test), output "
+                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({group.bleu:.1f} on the test), output "
                 f"{ratio:.2f} of the reference's length: {seen}."
             )
     return verdicts
@@ -90,14 +82,12 @@ def search(data: ReportData) -> Section:
     errors: list[Row] = []
     for group in data.groups:
         found = group.measured(SEARCH)
-        for cells in zip(*(one["rows"] for one in found), strict=True):
-            references = found[0]["references"]
-            system = [BLEU.statistics(cell["hypotheses"], references, data.language) for cell in cells]
+        for cells in group.cells(SEARCH, lambda record: record["rows"]):
+            value = mean_score([data.bleu(cell["hypotheses"], found[0]["references"]) for cell in cells], BLEU)
             own = {"model": group.model, "beam": cells[0]["beam"], "length penalty": cells[0]["length_penalty"]}
-            rows.append({**own, "BLEU": mean_score(system, BLEU)})
+            rows.append({**own, "BLEU": value})
         for way, label in (("total", "log-probability"), ("average", "mean over the tokens")) if found else ():
-            shares = mean_row([one["preference"][way] for one in found])
-            errors.append({"model": group.model, "by": label, **shares})
+            errors.append({"model": group.model, "by": label, **mean_row([one["preference"][way] for one in found])})
     beams = [row for row in rows if row["length penalty"] == "average"]
     wide = [row["beam"] for row in rows if row["length penalty"] != "average"][:1]
     penalties = [row for row in rows if [row["beam"]] == wide]
@@ -112,10 +102,11 @@ def search(data: ReportData) -> Section:
         "error: the model gives its own translation a higher probability than the reference, so a better search would "
         "not have helped. A search error: it gives the reference a higher one, and the search missed it."
     ]
-    tables = [table_of("search", "Validation BLEU by search", rows)]
-    if errors:
-        tables.append(table_of("errors", "Model error or search error", errors))
-    return Section("search", "Search", text, figures, tables if rows else [])
+    tables = [
+        table_of("search", "Validation BLEU by search", rows),
+        table_of("errors", "Model error or search error", errors),
+    ]
+    return Section("search", "Search", text, figures, [table for table in tables if table.rows])
 
 
 # ------------------------------------------------------------------------------------------------------ failures
@@ -124,16 +115,11 @@ def search(data: ReportData) -> Section:
 def failing(data: ReportData) -> Section:
     """Rates of repetition, short output, missing words and names or numbers that are not copied, by source length."""
     rows: list[Row] = []
-    for group in data.groups:
-        for metric in FAILURES:
-            system = data.system(group, metric)
-            for bucket in data.buckets:
-                inside = at(system, bucket)
-                if not inside[0][:, 1].sum():
-                    continue
-                words = float(data.lengths[bucket.indices].mean())
-                row = {"model": group.model, "failure": metric.label, "bucket": bucket.name, "source words": words}
-                rows.append({**row, **spread("rate", interval(inside, metric))})
+    for group, metric, bucket in product(data.groups, FAILURES, data.buckets):
+        inside = at(data.system(group, metric), bucket)
+        if inside[0][:, 1].sum():  # else nothing could have failed
+            row = {"model": group.model, "failure": metric.label, **data.place(bucket)}
+            rows.append({**row, **spread("rate", interval(inside, metric))})
     figure = Figure(
         "failures", "Failures by source length",
         "Shares of the sentences (repetition, length) or of the words (missing, not copied), with 95 % intervals.",

@@ -10,7 +10,7 @@ import numpy as np
 from seq2seq.analysis.measurements import FORGETTING, INTERVENTIONS, PROBE
 from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import by_bucket, interval
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ModelRuns, ReportData, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
 
@@ -41,17 +41,15 @@ def interventions(data: ReportData) -> Found:
     rows: list[Row] = []
     for group in data.groups:
         records = group.measured(INTERVENTIONS)
-        by_condition: dict[str, list[Any]] = defaultdict(list)
-        for found in records:
-            references = [data.references[n] for n in found["sentences"]]
-            for own in found["rows"]:
-                by_condition[own["attention"]].append(BLEU.statistics(own["hypotheses"], references, data.language))
-        for condition, system in by_condition.items():
-            row = {"model": group.model, "attention": condition}
+        chosen = records[0]["sentences"] if records else []
+        buckets = by_bucket(data.lengths[chosen].tolist(), data.edges)
+        references = [data.references[n] for n in chosen]
+        for cells in group.cells(INTERVENTIONS, lambda record: record["rows"]):
+            system = [data.bleu(cell["hypotheses"], references) for cell in cells]
+            row = {"model": group.model, "attention": cells[0]["attention"]}
             rows.append({**row, "source words": "all", **spread("BLEU", interval(system, BLEU))})
-            for bucket in by_bucket(data.lengths[records[-1]["sentences"]].tolist(), data.edges):
-                value = mean_score(at(system, bucket), BLEU)
-                rows.append({**row, "source words": bucket.name, "BLEU": value})
+            for bucket in buckets:
+                rows.append({**row, "source words": bucket.name, "BLEU": mean_score(at(system, bucket), BLEU)})
     drawn = [row for row in rows if row["source words"] == "all"]
     figure = Figure(
         "interventions", "Attention replaced at test time",
@@ -150,7 +148,7 @@ def probe(data: ReportData) -> Found:
                 if all(counts.sum() for counts in system):
                     value = mean_score(system, RATE)
                     rows.append({"vector": group.model + label, "source words": name, "recall": value})
-        recall, control = (float(np.mean([one[key] for one in found])) for key in ("recall", "control_recall"))
+        recall, control = mean(one["recall"] for one in found), mean(one["control_recall"] for one in found)
         vector = f"{found[0]['vector']} of {found[0]['units']} units"
         body.append([group.model, vector, recall, control, recall - control])
     figure = Figure(
@@ -174,14 +172,13 @@ def _recalled(rows: list[list[int]], bucket: int, data: ReportData) -> Any:
 
 def width(data: ReportData) -> Found:
     """Test BLEU by source length for each width of the fixed context."""
-    swept = [(variant.name, group) for variant, group in data.variants if variant.question == "width"]
+    swept = data.variants_on("width")
     if not swept:
         return [], [], []
     rows: list[Row] = []
-    for name, group in [(data.baseline.model, first_seed(data.baseline)), *swept]:
-        units = group.configs[0].model.decoder.vector_width
-        for bucket, value in _bleu(data, group).items():
-            rows.append({"run": name, "units of the vector": units, "source words": bucket, "BLEU": value})
+    for group in [first_seed(data.baseline), *swept]:
+        row = {"run": group.model, "units of the vector": group.configs[0].model.decoder.vector_width}
+        rows += [{**row, "source words": bucket, "BLEU": value} for bucket, value in _bleu(data, group).items()]
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
         "width", "A wider vector",
@@ -212,17 +209,17 @@ def _bleu(data: ReportData, group: ModelRuns) -> dict[str, float]:
 
 def variants(data: ReportData) -> Found:
     """Test BLEU by source length of the variants, beside the models themselves."""
-    changed = [(variant.name, group) for variant, group in data.variants if variant.question != "width"]
+    changed = [group for variant, group in data.variants if variant.question != "width"]
     if not changed:
         return ["Width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
     rows: list[Row] = []
     body = []
     names = [bucket.name for bucket in data.buckets]
-    for name, group in [*((group.model, first_seed(group)) for group in data.groups), *changed]:
+    for group in [*map(first_seed, data.groups), *changed]:
         scores = _bleu(data, group)
-        rows += [{"run": name, "source words": bucket, "BLEU": value} for bucket, value in scores.items()]
+        rows += [{"run": group.model, "source words": bucket, "BLEU": value} for bucket, value in scores.items()]
         tokens = group.summaries[0]["tokens"] / 1e6
-        body.append([name, group.parameters, tokens, len(group.runs), *scores.values()])
+        body.append([group.model, group.parameters, tokens, len(group.runs), *scores.values()])
     figure = Figure(
         "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
         rows, "heat", "source words", "BLEU", row="run",

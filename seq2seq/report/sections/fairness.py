@@ -30,11 +30,11 @@ def fairness(data: ReportData) -> Section:
             [{"model": group.model, **group.summaries[0]["parameters"]} for group in data.groups],
         ),
     ]
-    figures = []
+    figures: list[Figure] = []
     if data.trials:
-        text.append(_about_trials(data))
-        figures.append(_trial_figure(data))
-        tables.append(_trial_table(data))
+        said, figures, shown = _trials(data)
+        text.append(said)
+        tables.append(shown)
     return Section("fairness", "Fairness, checked", text, figures, tables)
 
 
@@ -65,9 +65,9 @@ def _declared(config: Config, summary: Summary, fingerprint: Fingerprint, seeds:
 def _checks(groups: list[ModelRuns]) -> list[list[str]]:
     """Rows of the table. Values are compared seed by seed, since seeds may have different batches."""
     declared = [
-        (config.seed, _declared(config, summary, fingerprint, group.seeds))
+        (config.seed, _declared(config, summary, run.load_fingerprint(), group.seeds))
         for group in groups
-        for config, summary, fingerprint in zip(group.configs, group.summaries, group.fingerprints, strict=True)
+        for config, summary, run in zip(group.configs, group.summaries, group.runs, strict=True)
     ]
     rows = []
     for name in declared[0][1]:
@@ -79,44 +79,36 @@ def _checks(groups: list[ModelRuns]) -> list[list[str]]:
     return rows
 
 
+def _trials(data: ReportData) -> tuple[str, list[Figure], Table]:
+    """The choice of the learning rates in words, and every trial."""
+    rows = [{"model": t.model, "learning rate": t.rate, "BLEU": t.bleu, "NLL": t.nll} for t in data.trials]
+    figure = Figure(
+        "trials", "Every trial of a learning rate", "Validation BLEU (greedy) of a short training by its peak rate.",
+        rows, "lines", "learning rate", "BLEU", "model", y_title="validation BLEU", log_x=True,
+    )  # fmt: skip
+    columns = ["model", "learning rate", "target tokens", "validation BLEU", "validation NLL", ""]
+    cells = [
+        [t.model, f"{t.rate:g}", t.tokens, t.bleu, t.nll, "chosen" if data.rates.get(t.model) == t.rate else ""]
+        for t in data.trials
+    ]
+    return _about_trials(data), [figure], Table("trials", "Every trial", columns, cells)
+
+
 def _about_trials(data: ReportData) -> str:
     chosen = ", ".join(f"{model} {rate:g}" for model, rate in data.rates.items() if rate is not None)
     tokens = max(trial.tokens for trial in data.trials)
     rates = sorted({trial.rate for trial in data.trials})
-    edge = [model for model, rate in data.rates.items() if rate == rates[-1]]
-    each = len(rates)
-    return (
-        f"Tuning: {each} learning rates for each model, {tokens:,} target tokens each, compared by BLEU on the "
+    edge = ", ".join(model for model, rate in data.rates.items() if rate == rates[-1])
+    said = (
+        f"Tuning: {len(rates)} learning rates for each model, {tokens:,} target tokens each, compared by BLEU on the "
         "validation split; the smallest rate near the best one is chosen, since a short trial favours high rates. "
         f"Chosen: {chosen}. Every trial is shown."
-        + (f" The largest rate tried was the best for {', '.join(edge)}: a larger one might be better." if edge else "")
-        + _disagreement(data)
     )
-
-
-def _disagreement(data: ReportData) -> str:
-    """A sentence for each model whose best rate by likelihood is not the chosen one."""
-    said = []
+    if edge:
+        said += f" The largest rate tried was the best for {edge}: a larger one might be better."
     for model, rate in data.rates.items():
         own = [trial for trial in data.trials if trial.model == model]
         likeliest = min(own, key=lambda trial: trial.nll, default=None)
         if likeliest is not None and likeliest.rate != rate:
-            said.append(f" By likelihood, {model} would take {likeliest.rate:g}.")
-    return "".join(said)
-
-
-def _trial_figure(data: ReportData) -> Figure:
-    rows = [{"model": t.model, "learning rate": t.rate, "BLEU": t.bleu, "NLL": t.nll} for t in data.trials]
-    return Figure(
-        "trials", "Every trial of a learning rate", "Validation BLEU (greedy) of a short training by its peak rate.",
-        rows, "lines", "learning rate", "BLEU", "model", y_title="validation BLEU", log_x=True,
-    )  # fmt: skip
-
-
-def _trial_table(data: ReportData) -> Table:
-    rows = [
-        [t.model, f"{t.rate:g}", t.tokens, t.bleu, t.nll, "chosen" if data.rates.get(t.model) == t.rate else ""]
-        for t in data.trials
-    ]
-    columns = ["model", "learning rate", "target tokens", "validation BLEU", "validation NLL", ""]
-    return Table("trials", "Every trial", columns, rows)
+            said += f" By likelihood, {model} would take {likeliest.rate:g}."
+    return said

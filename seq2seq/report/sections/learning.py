@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seq2seq.analysis.measurements import COST
-from seq2seq.evaluation.metrics import BLEU
+from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
 from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
-from seq2seq.report.data import ModelRuns, ReportData, lines_of
+from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, Table
-from seq2seq.report.sections.quality import behind_from
+from seq2seq.report.sections.quality import behind_from, mean_score
 
 
 def undertraining(data: ReportData) -> Section:
@@ -20,11 +20,9 @@ def undertraining(data: ReportData) -> Section:
     src, references = data.valid
     if not src:
         return Section("undertraining", "Is it only undertrained?")
-    buckets = by_bucket([len(line.split()) for line in src], data.edges)
-    long_ones = [(variant.name, group) for variant, group in data.variants if variant.question == "undertraining"]
-    rows: list[Row] = []
-    for name, group in [*((group.model, group) for group in data.groups), *long_ones]:
-        rows += _curve(name, group, references, data.language, buckets)
+    buckets = by_bucket(word_counts(src).tolist(), data.edges)
+    long_ones = data.variants_on("undertraining")
+    rows = [row for group in [*data.groups, *long_ones] for row in _curve(group, references, data, buckets)]
     figure = Figure(
         "bleu-by-tokens", "BLEU while training, by source length",
         "Greedy validation BLEU in buckets of source length by the number of target tokens trained on; means over the "
@@ -37,34 +35,26 @@ def undertraining(data: ReportData) -> Section:
     return Section("undertraining", "Is it only undertrained?", text, [figure], [_ends(last)])
 
 
-def _curve(name: str, group: ModelRuns, references: list[str], language: str, buckets: list[Bucket]) -> list[Row]:
+def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: list[Bucket]) -> Iterator[Row]:
     """BLEU of each bucket at the first, second, … and last validation, the mean over a group's runs."""
-    runs: list[list[tuple[float, list[float | None]]]] = []
-    for run, validated in zip(group.runs, group.validated, strict=True):
+    runs: list[list[tuple[float, SufficientStatistics]]] = []
+    for run in group.runs:
         points = []
-        for line in validated:
+        for line in run.points("valid/bleu"):
             path = run.validation(line["step"])
             if path.exists():
                 hypotheses = lines_of(path)
-                counts = BLEU.statistics(hypotheses, references[: len(hypotheses)], language)
-                points.append((line["train/tokens"] / 1e6, [_score(counts, bucket) for bucket in buckets]))
+                points.append((line["train/tokens"] / 1e6, data.bleu(hypotheses, references[: len(hypotheses)])))
         runs.append(points)
     common = min(map(len, runs))
-    rows: list[Row] = []
     for place in [*range(common - 1), -1] if common else []:
-        tokens = float(np.mean([points[place][0] for points in runs]))
-        for n, bucket in enumerate(buckets):
-            found = [points[place][1][n] for points in runs]
-            value = None if None in found else float(np.mean([score for score in found if score is not None]))
-            row = {"model": name, "source words": bucket.name, "million target tokens": tokens}
-            rows.append({**row, "BLEU": value, "last": place == -1})
-    return rows
-
-
-def _score(counts: NDArray[np.float64], bucket: Bucket) -> float | None:
-    """BLEU of a bucket's sentences; None where none of them was translated."""
-    inside = bucket.indices[bucket.indices < len(counts)]
-    return float(BLEU.score(counts[inside].sum(0))) if len(inside) else None
+        tokens = mean(points[place][0] for points in runs)
+        for bucket in buckets:
+            # A validation may translate the first sentences alone, of which there may be none in the bucket.
+            system = [counts[bucket.indices[bucket.indices < len(counts)]] for counts in (p[place][1] for p in runs)]
+            value = mean_score(system, BLEU) if all(map(len, system)) else None
+            row = {"model": group.model, "source words": bucket.name, "million target tokens": tokens}
+            yield {**row, "BLEU": value, "last": place == -1}
 
 
 def _ends(last: list[Row]) -> Table:
@@ -77,9 +67,7 @@ def _ends(last: list[Row]) -> Table:
     return Table("bleu-by-tokens", "Validation BLEU at the end of each training", columns, body)
 
 
-def _left_of_the_gap(
-    data: ReportData, last: list[Row], sound: list[str], long_ones: list[tuple[str, ModelRuns]]
-) -> list[str]:
+def _left_of_the_gap(data: ReportData, last: list[Row], sound: list[str], long_ones: list[ModelRuns]) -> list[str]:
     """Sentences about the gap in the longest bucket at the end of the training, and after a long training."""
     ends = {row["model"]: row for row in last if sound and row["source words"] == sound[-1] and row["BLEU"] is not None}
     base = ends.get(data.baseline.model)
@@ -94,26 +82,24 @@ def _left_of_the_gap(
         f"{sound[-1]} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
         f"{best['BLEU']:.1f} (validation, greedy)."
     ]
-    for name, group in long_ones:
-        if name in ends:
-            times = ends[name]["million target tokens"] / max(base["million target tokens"], 1e-9)
+    for group in long_ones:
+        if own := ends.get(group.model):
+            times = own["million target tokens"] / max(base["million target tokens"], 1e-9)
             text.append(
-                f"Trained on {times:.0f} times as many tokens, {name} reaches {ends[name]['BLEU']:.1f} there: of the "
-                f"gap of {gap:.1f} BLEU, {best['BLEU'] - ends[name]['BLEU']:.1f} are left. "
-                f"{_long_onset(data, name, group)}"
+                f"Trained on {times:.0f} times as many tokens, {group.model} reaches {own['BLEU']:.1f} there: of the "
+                f"gap of {gap:.1f} BLEU, {best['BLEU'] - own['BLEU']:.1f} are left. {_long_onset(data, group)}"
             )
     if not long_ones:
         text.append("STUDY=causes shows how much of the gap a ten times longer training closes.")
     return text
 
 
-def _long_onset(data: ReportData, name: str, group: ModelRuns) -> str:
+def _long_onset(data: ReportData, group: ModelRuns) -> str:
     """A sentence: the source length from which on a long training is behind the other models."""
-    own, said = data.system(group, BLEU), []
-    for other in data.others:
-        found = onset(data.system(other, BLEU), own, data.lengths.tolist(), BLEU)
-        said.append(f"{other.model} {behind_from(found)}")
-    return f"On the test, {name}, trained on many more tokens, is behind {' and '.join(said)}."
+    own, lengths = data.system(group, BLEU), data.lengths.tolist()
+    onsets = [(other.model, onset(data.system(other, BLEU), own, lengths, BLEU)) for other in data.others]
+    said = " and ".join(f"{model} {behind_from(found)}" for model, found in onsets)
+    return f"On the test, {group.model}, trained on many more tokens, is behind {said}."
 
 
 # ---------------------------------------------------------------------------------------------------------- cost
@@ -127,52 +113,46 @@ def cost(data: ReportData) -> Section:
         [_training_cost(group) for group in data.groups],
         note="Speeds were measured on a machine that may have done other work: compare them within the table only.",
     )  # fmt: skip
-    levels = (10, 20, 40, 60, 80, 90)
-    found = {(group.model, level): _reached(group, level) for group in data.groups for level in levels}
-    shown = [level for level in levels if any(found[group.model, level] for group in data.groups)]
-    rows = [
-        [group.model, level, *(found[group.model, level] or (None, None))] for group in data.groups for level in shown
-    ]
-    reached = Table(
+    reached = [(group, level, _reached(group, level)) for group in data.groups for level in (10, 20, 40, 60, 80, 90)]
+    shown = {level for _, level, found in reached if found}
+    rows = [[group.model, level, *(found or (None, None))] for group, level, found in reached if level in shown]
+    to_quality = Table(
         "to-quality", "Until validation BLEU reaches a level",
         ["model", "BLEU", "million target tokens", "seconds"], rows,
         note="Greedy, on the validation split; the mean over the runs, if all reached it. Validations not counted.",
     )  # fmt: skip
     text = ["The cost of each architecture's quality, in training and for each sentence that it translates."]
-    return Section("cost", "Cost", text, _decode_figures(data), [table, reached])
+    return Section("cost", "Cost", text, _decode_figures(data), [table, to_quality])
 
 
 def _training_cost(group: ModelRuns) -> list[Any]:
-    speed = float(np.mean([summary["tokens_per_second"] for summary in group.summaries]))
-    seconds = float(np.mean([summary["seconds"] for summary in group.summaries]))
-    quality = float(np.mean([summary["test"]["bleu"] for summary in group.summaries]))
-    return [group.model, group.parameters, round(speed), round(seconds), quality, quality / group.parameters * 1e6]
+    speed, seconds = (mean(summary[key] for summary in group.summaries) for key in ("tokens_per_second", "seconds"))
+    share = group.bleu / group.parameters * 1e6
+    return [group.model, group.parameters, round(speed), round(seconds), group.bleu, share]
 
 
 def _reached(group: ModelRuns, level: float) -> tuple[float, float] | None:
     """Million tokens and seconds of training until a validation reaches a BLEU; None unless all runs reach it."""
     found = []
-    for validated in group.validated:
-        line = next((line for line in validated if line["valid/bleu"] >= level), None)
+    for run in group.runs:
+        line = next((line for line in run.points("valid/bleu") if line["valid/bleu"] >= level), None)
         if line is None or "train/tokens" not in line:
             return None
         found.append((line["train/tokens"] / 1e6, line["train/seconds"]))
-    return float(np.mean([tokens for tokens, _ in found])), float(np.mean([seconds for _, seconds in found]))
+    return mean(tokens for tokens, _ in found), mean(seconds for _, seconds in found)
 
 
 def _decode_figures(data: ReportData) -> list[Figure]:
-    rows: list[Row] = []
-    for group in data.groups:
-        found = group.measured(COST)
-        for cells in zip(*(one["rows"] for one in found), strict=True):
-            rows.append(
-                {
-                    "model": group.model,
-                    "tokens": cells[0]["pieces"],
-                    "seconds": float(np.median([cell["greedy_seconds"] for cell in cells])),
-                    "kilobytes": (sum(cells[0]["memory"].values()) + cells[0]["state"]) / 1024,
-                }
-            )
+    rows: list[Row] = [
+        {
+            "model": group.model,
+            "tokens": cells[0]["pieces"],
+            "seconds": float(np.median([cell["greedy_seconds"] for cell in cells])),
+            "kilobytes": (sum(cells[0]["memory"].values()) + cells[0]["state"]) / 1024,
+        }
+        for group in data.groups
+        for cells in group.cells(COST, lambda record: record["rows"])
+    ]
     return [
         Figure(
             "latency", "Time to translate one sentence", "Greedy search, batch size 1, as many tokens out as in.",

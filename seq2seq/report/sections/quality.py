@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
-import numpy as np
-
-from seq2seq.evaluation.metrics import BLEU, CHRF, MEAN, NLL, USUAL, Metric, SufficientStatistics, TextMetric
+from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics
 from seq2seq.evaluation.statistics import (
     Bucket,
     Difference,
@@ -21,7 +19,7 @@ from seq2seq.evaluation.statistics import (
     interval,
     onset,
 )
-from seq2seq.report.data import ModelRuns, ReportData, word_counts
+from seq2seq.report.data import LENGTH_RATIO, ModelRuns, ReportData, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 
 MARGIN = 2.0  # a model is behind another if it has this much less BLEU
@@ -36,7 +34,7 @@ def at(system: System, bucket: Bucket) -> list[SufficientStatistics]:
 
 def mean_score(system: System, metric: Metric) -> float:
     """The score of all sentences, the mean over a system's runs."""
-    return float(np.mean([metric.score(counts.sum(0)) for counts in system]))
+    return mean(float(metric.score(counts.sum(0))) for counts in system)
 
 
 def spread(name: str, estimate: Estimate) -> Row:
@@ -44,9 +42,9 @@ def spread(name: str, estimate: Estimate) -> Row:
     return {name: estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def shown(estimate: Estimate, digits: int = 1) -> str:
+def shown(estimate: Estimate) -> str:
     """A value with its interval, e.g. ``91.2 [90.1, 92.3]``."""
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
 
 
 def chance(p: float) -> str:
@@ -77,12 +75,13 @@ def _growing(grown: Estimate) -> str:
     return f"changes by {shown(grown)}, which may be chance"
 
 
-def _tested(labels: Sequence[Sequence[Any]], found: Sequence[Difference]) -> list[list[Any]]:
-    """A row for each difference: its label's cells, then ``TESTED``, with Holm's correction over all of them."""
-    drawn, swapped = holm([each.p_bootstrap for each in found]), holm([each.p_randomisation for each in found])
+def _tested(found: Mapping[tuple[str | int, ...], Difference]) -> list[list[Any]]:
+    """A row for each difference: the cells of its key, then ``TESTED``, with Holm's correction over all of them."""
+    drawn = holm([each.p_bootstrap for each in found.values()])
+    swapped = holm([each.p_randomisation for each in found.values()])
     return [
         [*label, each.value, each.low, each.high, chance(p), chance(q)]
-        for label, each, p, q in zip(labels, found, drawn, swapped, strict=True)
+        for (label, each), p, q in zip(found.items(), drawn, swapped, strict=True)
     ]
 
 
@@ -93,33 +92,32 @@ class Quality:
     """
 
     def __init__(self, data: ReportData) -> None:
-        self.data = data
-        self.systems = {group.model: data.system(group, BLEU) for group in data.groups}
-        self.buckets = data.buckets
-        self.by_length = self._by_length(self.systems, BLEU)
+        self.data, self.buckets = data, data.buckets
+        self.by_length = self._by_length(BLEU)
+        self.behind = {group.model: self._differences(group, BLEU) for group in data.others}
         sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
         self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
-        base, names = self.systems[data.baseline.model], [group.model for group in data.others]
-        self.behind = {name: self._differences(self.systems[name], base, BLEU) for name in names}
         if self.ends is None:
             return
         first, last = (self.buckets[n].indices for n in self.ends)
-        lengths = data.lengths.tolist()
-        self.onset = {name: onset(self.systems[name], base, lengths, BLEU, MARGIN) for name in names}
+        lengths, base = data.lengths.tolist(), data.system(data.baseline, BLEU)
+        systems = {group.model: data.system(group, BLEU) for group in data.others}
+        self.onset = {name: onset(own, base, lengths, BLEU, MARGIN) for name, own in systems.items()}
         # For a baseline that is behind from the start: the length from which on it is further behind.
-        self.widening = {
-            name: onset(self.systems[name], base, lengths, BLEU, found[self.ends[0]].value + MARGIN)
-            for name, found in self.behind.items()
-        }
-        self.growth = {name: growth(self.systems[name], base, first, last, BLEU) for name in names}
+        margins = {name: found[self.ends[0]].value + MARGIN for name, found in self.behind.items()}
+        self.widening = {name: onset(own, base, lengths, BLEU, margins[name]) for name, own in systems.items()}
+        self.growth = {name: growth(own, base, first, last, BLEU) for name, own in systems.items()}
 
-    def _by_length(self, systems: Mapping[str, System], metric: Metric) -> dict[str, list[Estimate]]:
+    def _by_length(self, metric: Metric) -> dict[str, list[Estimate]]:
+        """Each model's score in each bucket."""
         return {
-            model: [interval(at(system, bucket), metric) for bucket in self.buckets]
-            for model, system in systems.items()
+            group.model: [interval(at(self.data.system(group, metric), bucket), metric) for bucket in self.buckets]
+            for group in self.data.groups
         }
 
-    def _differences(self, system: System, base: System, metric: Metric) -> list[Difference]:
+    def _differences(self, group: ModelRuns, metric: Metric) -> list[Difference]:
+        """The model's score less the baseline's in each bucket."""
+        system, base = self.data.system(group, metric), self.data.system(self.data.baseline, metric)
         return [difference(at(system, bucket), at(base, bucket), metric) for bucket in self.buckets]
 
     @property
@@ -137,29 +135,27 @@ class Quality:
             return [f"There are runs of {base.model} alone: nothing to compare it with."]
         if self.ends is None:
             return [f"The test has too few sentences of different lengths to say how {base.model} depends on them."]
-        first, last = self.ends
+        last = self.ends[1]
         name = max(self.behind, key=lambda model: self.by_length[model][last].value)
-        gap, grown = self.behind[name], self.growth[name]
+        grown = self.growth[name]
         by_vector = base.configs[0].model.decoder.sees == "vector"
         nature = ", which reads the source as one vector," if by_vector else ""
         look = all(group.configs[0].model.decoder.sees == "positions" for group in self.data.others)
         slopes = " and ".join(self._slope(group.model) for group in self.data.others)
+        ends = [(self.buckets[n].name, self.by_length[base.model][n].value) for n in self.ends]
         return [
-            f"{base.model}{nature} {self._course(base.model)}; {self._behind_from(name)}.",
-            f"The gap to {name} is {shown(gap[first])} BLEU on {self.buckets[first].name} words and {shown(gap[last])} "
-            f"on {self.buckets[last].name}: with length it {_growing(grown)} (95 % intervals over {grown.covers}).",
+            f"{base.model}{nature} goes from {ends[0][1]:.1f} BLEU on sources of {ends[0][0]} words to "
+            f"{ends[1][1]:.1f} on {ends[1][0]}; {self._behind_from(name)}.",
+            f"The gap to {name} is {self._gap(name)}: with length it {_growing(grown)} (95 % intervals over "
+            f"{grown.covers}).",
             f"Over the same lengths {slopes}{'; they have attention over all source positions' if look else ''}.",
         ]
 
-    def grows(self, name: str) -> bool:
-        """Whether the gap on the longest sentences exceeds that on the shortest, with the whole interval above zero."""
-        return self.ends is not None and self.growth[name].low > 0
-
-    def _course(self, model: str) -> str:
+    def _gap(self, name: str) -> str:
+        """The gap to a model on the shortest and on the longest sentences."""
         assert self.ends is not None
-        names = [self.buckets[n].name for n in self.ends]
-        values = [self.by_length[model][n].value for n in self.ends]
-        return f"goes from {values[0]:.1f} BLEU on sources of {names[0]} words to {values[1]:.1f} on {names[1]}"
+        short, long = ((shown(self.behind[name][n]), self.buckets[n].name) for n in self.ends)
+        return f"{short[0]} BLEU on {short[1]} words and {long[0]} on {long[1]}"
 
     def _behind_from(self, name: str) -> str:
         found = self.onset[name]
@@ -194,11 +190,11 @@ class Quality:
         self, name: str, title: str, caption: str, estimates: Mapping[str, Sequence[Estimate]], value: str, y_title: str
     ) -> Figure:
         """A line with its interval for each model, with points at the mean length of each bucket's sentences."""
-        rows: list[Row] = []
-        for model, found in estimates.items():
-            for bucket, each in zip(self.buckets, found, strict=True):
-                words = float(self.data.lengths[bucket.indices].mean())
-                rows.append({"model": model, "bucket": bucket.name, "source words": words, **spread(value, each)})
+        rows: list[Row] = [
+            {"model": model, **self.data.place(bucket), **spread(value, each)}
+            for model, found in estimates.items()
+            for bucket, each in zip(self.buckets, found, strict=True)
+        ]
         return Figure(
             name, title, caption, rows, "lines", "source words", value, "model", "low", "high", y_title=y_title
         )
@@ -207,29 +203,26 @@ class Quality:
         """Section 2: test scores with intervals, single seeds, and tests of every pair of models."""
         rows: list[Row] = []
         scores: list[list[Any]] = []
-        for metric in USUAL:
-            for group in self.data.groups:
-                system = self.data.system(group, metric)
-                whole = interval(system, metric)
-                label = {"metric": metric.label, "model": group.model}
-                rows.append({**label, **spread("score", whole)})
-                singles = [float(metric.score(counts.sum(0))) for counts in system]
-                rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
-                seeds = ", ".join(f"{value:.2f}" for value in singles)
-                scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
-        summary = self.data.groups[0].summaries[0]["test"]
+        for metric, group in product(USUAL, self.data.groups):
+            system = self.data.system(group, metric)
+            whole = interval(system, metric)
+            label = {"metric": metric.label, "model": group.model}
+            rows.append({**label, **spread("score", whole)})
+            singles = [mean_score([counts], metric) for counts in system]
+            rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
+            seeds = ", ".join(f"{value:.2f}" for value in singles)
+            scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
+        summary = self.data.baseline.summaries[0]["test"]
         signatures = "; ".join(metric.signature_of(summary) for metric in USUAL)
+        few = (
+            "Some model has fewer than three seeds: of it, nothing is said about seeds to come, and the bootstrap's "
+            "p-value is sacreBLEU's, which is lenient. "
+        )
         text = [
             f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
-            + (
-                ""
-                if "seeds" in self.covers
-                else "Some model has fewer than three seeds: of it, nothing is said about seeds to come, and the "
-                "bootstrap's p-value is sacreBLEU's, which is lenient. "
-            )
-            + "Differences are paired over sentences: by bootstrap, which covers what the intervals cover, and by "
-            "approximate randomisation, which speaks of these trained models alone; p-values are corrected for the "
-            "number of comparisons (Holm)."
+            f"{'' if 'seeds' in self.covers else few}Differences are paired over sentences: by bootstrap, which covers "
+            "what the intervals cover, and by approximate randomisation, which speaks of these trained models alone; "
+            "p-values are corrected for the number of comparisons (Holm)."
         ]
         figure = Figure(
             "quality", "Quality, seed by seed", "Means with 95 % intervals; every seed is a point.", rows,
@@ -242,10 +235,11 @@ class Quality:
     def _pairs(self) -> Table:
         rows: list[list[Any]] = []
         for metric in USUAL:
-            pairs = [(b, a) for a, b in combinations(self.data.groups, 2)]
-            labels = [[f"{b.model} − {a.model}", metric.label] for b, a in pairs]
-            found = [difference(self.data.system(b, metric), self.data.system(a, metric), metric) for b, a in pairs]
-            rows += _tested(labels, found)
+            systems = {group.model: self.data.system(group, metric) for group in self.data.groups}
+            pairs = combinations(systems, 2)
+            rows += _tested(
+                {(f"{b} − {a}", metric.label): difference(systems[b], systems[a], metric) for a, b in pairs}
+            )
         columns = ["pair", "metric", *TESTED]
         return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
 
@@ -264,37 +258,24 @@ class Quality:
         return Section("lengths", "By source length", text, [gap, *curves], tables)
 
     def _headline(self, name: str) -> str:
-        assert self.ends is not None
-        (first, last), gap, grown = self.ends, self.behind[name], self.growth[name]
+        grown = self.growth[name]
         zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
         return (
-            f"Against {name}, the gap is {shown(gap[first])} BLEU on {self.buckets[first].name} words and "
-            f"{shown(gap[last])} on {self.buckets[last].name}; {self._behind_from(name)}. The difference of the two, "
+            f"Against {name}, the gap is {self._gap(name)}; {self._behind_from(name)}. The difference of the two, "
             f"{shown(grown)}, {zero}."
         )
 
-    def _system(self, group: ModelRuns, metric: Metric) -> list[SufficientStatistics]:
-        """A metric's sufficient statistics for each run: of its translations, or of the references' likelihood."""
-        if isinstance(metric, TextMetric):
-            return self.data.system(group, metric)
-        tokens = self.data.reference_tokens.astype(float)
-        return [np.stack([nll, tokens], 1) for nll in group.reference_nll]
-
     def _curves(self) -> list[Figure]:
         """Everything but BLEU by source length: chrF, likelihood and output length."""
-        groups = self.data.groups
-        chrf, nll = ({group.model: self._system(group, metric) for group in groups} for metric in (CHRF, NLL))
-        wanted = word_counts(self.data.references)
-        ratio = {group.model: [np.stack([word_counts(own), wanted], 1) for own in group.hypotheses] for group in groups}
         return [
             self._curve("chrf-by-length", "chrF by source length", "A score of character n-grams.",
-                        self._by_length(chrf, CHRF), "chrF", "test chrF"),
+                        self._by_length(CHRF), "chrF", "test chrF"),
             self._curve("nll-by-length", "Negative log-likelihood of the reference, by source length",
                         "In nats a token, by teacher forcing: no search is involved.",
-                        self._by_length(nll, NLL), "nats", "nats a token"),
+                        self._by_length(NLL), "nats", "nats a token"),
             self._curve("ratio-by-length", "Output length, by source length",
                         "Words of the output for each word of the reference.",
-                        self._by_length(ratio, MEAN), "ratio", "output / reference"),
+                        self._by_length(LENGTH_RATIO), "ratio", "output / reference"),
         ]  # fmt: skip
 
     def _bucket_table(self, curves: Sequence[Figure]) -> Table:
@@ -312,12 +293,10 @@ class Quality:
 
     def _difference_table(self) -> Table:
         rows: list[list[Any]] = []
-        base = self.data.baseline
-        for metric in (*USUAL, NLL):
-            theirs = self._system(base, metric)
-            for group in self.data.others:
-                pair = f"{group.model} − {base.model}"
-                labels = [[pair, metric.label, bucket.name, len(bucket.indices)] for bucket in self.buckets]
-                rows += _tested(labels, self._differences(self._system(group, metric), theirs, metric))
+        base = self.data.baseline.model
+        for metric, group in product((*USUAL, NLL), self.data.others):
+            found = zip(self.buckets, self._differences(group, metric), strict=True)
+            label = f"{group.model} − {base}", metric.label
+            rows += _tested({(*label, bucket.name, len(bucket.indices)): each for bucket, each in found})
         columns = ["pair", "metric", "source words", "sentences", *TESTED]
         return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")

@@ -16,7 +16,7 @@ from seq2seq.report.page.document import Section, Table
 
 def repetition(data: ReportData) -> Section:
     """Commands, versions, hardware and configs."""
-    fingerprint = data.baseline.fingerprints[0]
+    fingerprint = data.baseline.runs[0].load_fingerprint()
     configs = []
     for group in data.groups:
         config = group.configs[0]
