@@ -69,8 +69,7 @@ def run(given: Arguments, valid: Trained) -> int:
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
     translator = load(runs, config).translator
     with progress("aligning", len(src)) as done:
-        pairs = encode_pairs(translator.subwords, src, references, split)
-        choices = most_attended_words(translator, pairs, done)
+        choices = most_attended_words(translator, encode_pairs(translator.subwords, src, references, split), done)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
     name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
@@ -98,9 +97,8 @@ def _gold_of_grammar(folder: Run, config: Config, pairs: tuple[list[str], list[s
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     from seq2seq.terminal.tables import print_table
 
-    figures = ("aer", "precision", "recall")
     title = f"{title}\nword alignment by attention; *: target punctuation left out"
     columns = ("map", "step", "AER", "prec.", "recall", "AER*", "prec.*", "recall*")
-    cells = [[f"{row[key + ending]:.3f}" for ending in ("", "_words") for key in figures] for row in rows]
-    named = [[row["map"], row["state"], *values] for row, values in zip(rows, cells, strict=True)]
-    print_table(title, columns, named, left=("map", "step"))
+    figures = [key + ending for ending in ("", "_words") for key in ("aer", "precision", "recall")]
+    cells = [(row["map"], row["state"], *(f"{row[figure]:.3f}" for figure in figures)) for row in rows]
+    print_table(title, columns, cells, left=("map", "step"))

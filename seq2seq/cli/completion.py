@@ -70,6 +70,6 @@ def complete(words: Sequence[str]) -> list[str]:
     if key in (*GROUPS, "study"):
         choices = options_of(key)
     else:
-        offered = (limits["choices"] for name, limits, *_ in every_option() if name == key)
-        choices = list(dict.fromkeys(choice for choices in offered for choice in choices))
+        offered = (choice for name, limits, *_ in every_option() if name == key for choice in limits["choices"])
+        choices = list(dict.fromkeys(offered))
     return [f"{key}={choice} " for choice in choices if choice.startswith(value)]

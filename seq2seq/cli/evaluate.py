@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from seq2seq.cli.arguments import EVALUATION, RUNS, Arguments, Parser, Trained, pairs_of, runs_and_config
@@ -26,8 +27,6 @@ validate = runs_and_config
 
 def run(given: Arguments, valid: Trained) -> int:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
-    from dataclasses import asdict
-
     from seq2seq.evaluation.evaluate import evaluate
     from seq2seq.evaluation.metrics import TER, USUAL
     from seq2seq.runs.loading import load

@@ -34,10 +34,8 @@ def overview() -> str:
         first, *more = textwrap.wrap(about, 33)
         lines.append(f"  {f'seq2seq {name} {arguments}':<44} {first}")
         lines += [f"{'':<47}{line}" for line in more]
-    return "\n".join(lines) + OVERVIEW_END
-
-
-OVERVIEW_END = """
+    verbs = "\n".join(lines)
+    return f"""{verbs}
 
 seq2seq VERB --help explains the verb and every option with its default, and
 seq2seq --version names the versions of the program and of torch.

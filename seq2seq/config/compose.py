@@ -64,9 +64,7 @@ def options_of(group: str) -> list[str]:
 
 
 def compose(arguments: Sequence[str]) -> Config:
-    """The config of ``key=value`` arguments over the YAML files.
-
-    ``experiment=path/to/mine.yaml`` names a user's own file.
+    """The config of ``key=value`` arguments; ``experiment=path/to/mine.yaml`` names a user's own file.
 
     Raises:
         UserError: a mistyped key, group or value, in one line with the nearest known name.
@@ -84,10 +82,7 @@ def compose(arguments: Sequence[str]) -> Config:
 
 @contextmanager
 def hydra_explained(own: str = "") -> Iterator[None]:
-    """Initialise Hydra on ``configs/``, and raise its errors as ``UserError``.
-
-    ``own`` is the path of the user's own experiment, which replaces its internal name in messages.
-    """
+    """Initialise Hydra on ``configs/``; raise its errors as ``UserError`` that call the user's experiment ``own``."""
     try:
         with initialize_config_module("seq2seq.configs", version_base="1.3"):
             yield

@@ -52,7 +52,7 @@ class Comparison:
     beam: int  # identical translations
     length_penalty: str  # of our beam search
     log_probability: float  # largest difference of a sentence's, in nats, given our greedy translation
-    bleu: tuple[float, float] | None  # beam search, ours and theirs
+    bleu: tuple[float, ...] | None  # beam search, ours and theirs
 
     @property
     def agrees(self) -> bool:
@@ -99,8 +99,7 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
     bleu = None
     if sample.references:
         texts = ([each.text for each in found], theirs.texts(their_found))
-        ours_bleu, theirs_bleu = (BLEU.corpus_score(each, sample.references, language) for each in texts)
-        bleu = ours_bleu, theirs_bleu
+        bleu = tuple(BLEU.corpus_score(each, sample.references, language) for each in texts)
     beam = sum(each.tgt_tokens[:-1] == tokens for each, tokens in zip(found, their_found, strict=True))
     count, computed = len(sample.src), theirs.compute_type
     return Comparison(count, sample.what, computed, greedy, ties, beam, penalty, log_probability, bleu)
