@@ -35,9 +35,6 @@ class Part:
     pairs: Callable[[], Iterator[Pair]]  # each call starts at the first
 
 
-# ------------------------------------------------------------------------------------------------------- lines
-
-
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     """The decompressed bytes of a file. Raises ``UserError`` for every failure to open or to read them."""
@@ -94,9 +91,6 @@ def lines(path: str) -> Iterator[str]:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
 
 
-# -------------------------------------------------------------------------------------------------------- text
-
-
 def text_files(src: str, tgt: str) -> Part:
     """Two text files: line N of one is the translation of line N of the other.
 
@@ -107,9 +101,6 @@ def text_files(src: str, tgt: str) -> Part:
     if size != tgt_size:
         raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
     return Part(f"{src} + {tgt}", size, f"text/{src_hash}/{tgt_hash}", lambda: zip(lines(src), lines(tgt), strict=True))
-
-
-# --------------------------------------------------------------------------------------------------------- tsv
 
 
 def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Part:
@@ -150,9 +141,6 @@ def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Pa
             yield cells[src], cells[tgt]
 
     return Part(path, count - header, f"tsv/{digest}/{places}/{header}", pairs)
-
-
-# --------------------------------------------------------------------------------------------------------- csv
 
 
 def check_csv(path: str) -> tuple[list[str], int]:

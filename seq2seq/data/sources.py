@@ -109,9 +109,6 @@ def _hold_out(train: Part, missing: list[str], count: int) -> dict[str, frozense
     return {split: frozenset(itertools.islice(drawn, count)) for split in missing}
 
 
-# ------------------------------------------------------------------------------------------- options of a split
-
-
 def _check_keys(data: DataConfig) -> None:
     """Refuse keys that the source does not read, and splits of which one side is missing."""
     read = SPLIT_KEYS.get(data.source, ("file",))
@@ -136,9 +133,6 @@ def _is_given(data: DataConfig, split: str) -> bool:
     return any(value is not None for value in asdict(data.split_options(split)).values())
 
 
-# ------------------------------------------------------------------------------------------------------- files
-
-
 def _read(data: DataConfig, split: str) -> Part:
     given = data.split_options(split)
     if data.source == "text":
@@ -154,9 +148,6 @@ def _read(data: DataConfig, split: str) -> Part:
     if rows is not None and rows != table.size:
         raise UserError(f"{path} reads as {table.size:,} rows or as {rows:,}: mend its quotes and line ends")
     return table
-
-
-# ----------------------------------------------------------------------------------------------------- grammar
 
 
 def _generate(data: DataConfig) -> TextCorpus:

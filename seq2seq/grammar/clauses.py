@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from seq2seq.grammar import morphology
 from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides, Slot, Word, said
 from seq2seq.grammar.entries import Pool
-from seq2seq.grammar.nominal import contracted, governed, marked, noun_phrase, part, place
+from seq2seq.grammar.nominal import adjectives, contracted, governed, marked, noun_phrase, part, place
 from seq2seq.grammar.planning import measure, plan_clause
 from seq2seq.grammar.predicates import Plan, VerbWords, verb_final, verb_words
 
@@ -107,12 +107,10 @@ def write(d: Discourse, plan: Plan, size: int) -> Sides:
         relative = plan.depth == 0 or plan.order != "final"
         slot = Slot("nom", plan.depth, relative=relative, singular=noun.en_plural is None)
         subject = noun_phrase(d, plan.sizes["subject"], d.lexicon.pool(noun.kind), slot, noun)
-    if plan.simple and verb.en["base"] == verb.en["past"] and subject.person != "3s":
-        raise NoFit  # "they put" may be present or past, and German needs to know
     negation = d.link() if plan.negated else 0
     words = verb_words(d, plan, subject.person, negation)
     parts = _parts(d, plan, words, subject, negation)
-    sides = Sides(_english(plan, words, parts, subject), _german(plan, words, parts, subject))
+    sides = ordered(plan, words, parts, subject)
     if len(sides.en) != size:
         raise NoFit
     if plan.depth == 0:
@@ -139,7 +137,8 @@ def _parts(d: Discourse, plan: Plan, words: VerbWords, subject: NounPhrase, nega
     else:
         parts.objects += said(verb.up, words.link)
     if "quality" in sizes:
-        parts.last = parts.add(_quality(d, plan, subject))
+        never = verb.options.get("never", ())
+        parts.last = parts.add(adjectives(d, sizes["quality"], subject.noun, None, never))
     elif "goal" in sizes:
         parts.last = parts.add(_place(d, plan, "goal", slot("goal", "acc"), kind))
     if "agent" in sizes:
@@ -207,19 +206,18 @@ def _objects(
         parts.nouns = parts.add(marked(d, "to", receiver)) + parts.nouns
 
 
-def _english(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
-    rest = plan.often.en + words.main + said(plan.verb.predicate, words.link) + parts.objects
-    rest += plan.how.en + parts.company.en + parts.place.en + plan.when.en
+def ordered(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> Sides:
+    """The words of a clause in the order of each language; see the head of this file."""
+    objects = said(plan.verb.predicate, words.link) + parts.objects
+    rest = plan.often.en + words.main + objects + plan.how.en + parts.company.en + parts.place.en + plan.when.en
     if plan.order == "question":
-        return words.aux[:1] + subject.en + words.aux[1:] + rest
-    return plan.front.en + subject.en + words.aux + rest
+        return Sides(words.aux[:1] + subject.en + words.aux[1:] + rest, _german(plan, words, parts, subject))
+    return Sides(plan.front.en + subject.en + words.aux + rest, _german(plan, words, parts, subject))
 
 
 def _german(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> list[Word]:
-    middle: list[Word] = []
-    if plan.verb.reflexive:
-        middle = said(morphology.REFLEXIVE.get(subject.pronoun, "sich"), words.link)
-    middle += parts.pronouns + plan.when.de + plan.often.de
+    reflexive = morphology.REFLEXIVE.get(subject.pronoun, "sich") if plan.verb.reflexive else ""
+    middle = said(reflexive, words.link) + parts.pronouns + plan.when.de + plan.often.de
     if plan.verb.frame == "object" and parts.thing is not None and parts.thing.indefinite:
         middle += plan.how.de + parts.nouns + parts.nicht + parts.company.de  # "trinkt gern Milch"
     else:
@@ -233,27 +231,6 @@ def _german(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> 
     if plan.order == "main" and not plan.front.en:
         return [*who, words.finite, *middle, *words.end, *parts.tail]
     return [*plan.front.de, words.finite, *who, *middle, *words.end, *parts.tail]
-
-
-def _quality(d: Discourse, plan: Plan, subject: NounPhrase) -> Sides:
-    """ "old", "very old", "old and tired" after "is"."""
-    size, never = plan.sizes["quality"], plan.verb.options.get("never", ())
-    pool = d.lexicon.adjectives_of(subject.noun, False)
-    if pool is None:
-        raise NoFit
-    adjective = pool.draw(d.rng)
-    if adjective.en in never:
-        raise NoFit
-    words = d.same(adjective.en, adjective.de)
-    if size == 2:
-        return d.same(*d.lexicon.degree.draw(d.rng)) + words
-    if size == 3:
-        other = pool.draw(d.rng)
-        clash = other.en == adjective.en or (adjective.en, other.en) in d.lexicon.opposites
-        if clash or other.en in never:
-            raise NoFit
-        return words + d.same("and", "und") + d.same(other.en, other.de)
-    return words
 
 
 def _place(d: Discourse, plan: Plan, name: str, slot: Slot, kind: str) -> Sides:

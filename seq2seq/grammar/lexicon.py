@@ -68,8 +68,6 @@ class Lexicon:
     def _zipf(self, items: list[T]) -> Pool[T]:
         return Pool(items, [self._weight(rank, "function_words") for rank in range(len(items))])
 
-    # ----------------------------------------------------------------------------------------------------- nouns
-
     def _read_nouns(self, data: dict[str, Any]) -> None:
         self.names: dict[str, Pool[str]] = {sex: self._zipf(names) for sex, names in data.pop("names").items()}
         parts, plurals = data.pop("part"), data.pop("part_plurals")
@@ -131,8 +129,6 @@ class Lexicon:
             found.update(nouns)
         return _by_weight([noun for noun in self.nouns if noun in found])
 
-    # ------------------------------------------------------------------------------------------------ adjectives
-
     def _read_adjectives(self, data: list[dict[str, Any]]) -> None:
         self.adjectives: list[Adjective] = []
         for rank, entry in enumerate(data):
@@ -154,8 +150,6 @@ class Lexicon:
             if adjective.kinds & kinds and (adjective.attributive if attributive else adjective.predicative)
         ]
         return _by_weight(found) if found else None
-
-    # ----------------------------------------------------------------------------------------------------- verbs
 
     def _read_verbs(self, data: dict[str, list[dict[str, Any]]]) -> None:
         self.verbs: dict[str, list[Verb]] = {}
@@ -217,8 +211,6 @@ class Lexicon:
             return None
         found = [verb for verb in self.verbs["object"] if noun.en in verb.lemmas and "person" in verb.by]
         return _by_weight(found) if found else None
-
-    # ----------------------------------------------------------------------------------------------------- checks
 
     def _check(self) -> None:
         """Raise `LexiconError` if an English word has two German translations in the same context."""

@@ -6,9 +6,11 @@ adjectives); the discourse supplies relative clauses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seq2seq.grammar import morphology
 from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides, Slot, Word, said
-from seq2seq.grammar.entries import Noun, Pool
+from seq2seq.grammar.entries import Adjective, Noun, Pool
 
 MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding is hard to read
 LOCATED = ("person", "animal", "thing", "machine", "building", "furniture", "plant")  # "the dog in the garden"
@@ -245,18 +247,28 @@ def _choice(d: Discourse, plural: bool, noun: Noun, slot: Slot, size: int) -> st
     return "the"
 
 
-def adjectives(d: Discourse, size: int, noun: Noun, ending: str) -> Sides:
-    """ "old", "very old", "old and tired", "very old and tired", with the German ending."""
-    pool = d.lexicon.adjectives_of(noun, True)
+def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, never: Sequence[str] = ()) -> Sides:
+    """ "old", "very old", "old and tired", "very old and tired": before a noun with the German `ending`.
+
+    Without an ending (None) after "is", where the subject is `noun` (None: any person), but not those in `never`.
+    """
+
+    def both(adjective: Adjective) -> Sides:
+        return d.same(adjective.en, adjective.de if ending is None else adjective.stem + ending)
+
+    pool = d.lexicon.adjectives_of(noun, ending is not None)
     if pool is None or size > 4:
         raise NoFit
     first = pool.draw(d.rng)
-    degree = d.same(*d.lexicon.attributive_degree.draw(d.rng)) if size in (2, 4) else Sides()
-    words = degree + d.same(first.en, first.stem + ending)
+    if first.en in never:
+        raise NoFit
+    words = both(first)
+    if size in (2, 4):
+        words = d.same(*(d.lexicon.degree if ending is None else d.lexicon.attributive_degree).draw(d.rng)) + words
     if size < 3:
         return words
-    for _ in range(6):
+    for _ in range(1 if ending is None else 6):
         second = pool.draw(d.rng)
-        if second.en != first.en and (first.en, second.en) not in d.lexicon.opposites:
-            return words + d.same("and", "und") + d.same(second.en, second.stem + ending)
+        if second.en not in (first.en, *never) and (first.en, second.en) not in d.lexicon.opposites:
+            return words + d.same("and", "und") + both(second)
     raise NoFit

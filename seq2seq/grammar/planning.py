@@ -55,10 +55,8 @@ def _least(d: Discourse, plan: Plan) -> None:
         sizes["object"] = 1 if plan.it or d.rng.random() < 0.06 else 2
     if frame == "gift":
         sizes["receiver"] = 1
-    elif frame == "put":
-        sizes["goal"] = 3
-    elif frame == "towards":
-        plan.home = d.rng.random() < 0.15 and not verb.options.get("from") and human
+    elif frame in ("put", "towards"):
+        plan.home = frame == "towards" and d.rng.random() < 0.15 and not verb.options.get("from") and human
         sizes["goal"] = 1 if plan.home else 3
     elif frame == "rest":
         sizes["place"] = 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.discourse import Discourse, NounPhrase, Sides, Word, said
+from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides, Word, said
 from seq2seq.grammar.entries import Noun, Verb
 
 SIMPLE = ("present", "past")
@@ -97,10 +97,12 @@ def verb_words(d: Discourse, plan: Plan, person: str, negation: int) -> VerbWord
 
 
 def _simple(d: Discourse, plan: Plan, person: str, nots: list[Word], link: int) -> VerbWords:
-    """Present and past, with "do" where English asks for it."""
+    """Present and past, with "do" where English asks for it. Raises NoFit if the tense does not show in English."""
     en, de, key = plan.verb.en, plan.verb.de, plan.tense + person
     past, third = plan.tense == "past", person == "3s"
     finite, prefix = (de[key], (link,)), said(de["prefix"], link)
+    if en["base"] == en["past"] and not third:
+        raise NoFit  # "they put" may be present or past, and German needs to know
     if en["base"] == "be":
         return VerbWords([(morphology.ENGLISH_BE[key], (link,)), *nots], [], finite, prefix, link)
     if nots or plan.order == "question":

@@ -6,11 +6,11 @@ Knows the relative pronoun and its case; `clauses` writes the rest of the clause
 from __future__ import annotations
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.clauses import clause
+from seq2seq.grammar.clauses import Parts, clause, ordered
 from seq2seq.grammar.discourse import COMMA, Discourse, NoFit, NounPhrase, Sides, Slot, said
 from seq2seq.grammar.entries import Verb
 from seq2seq.grammar.nominal import adjectives, noun_phrase
-from seq2seq.grammar.predicates import Plan, verb_final, verb_size, verb_words
+from seq2seq.grammar.predicates import Plan, verb_size, verb_words
 
 
 def relative(d: Discourse, head: NounPhrase, size: int, depth: int) -> Sides:
@@ -72,9 +72,5 @@ def _object_relative(d: Discourse, verb: Verb, size: int, depth: int) -> Sides:
         subject = d.pronoun_for(known, "nom")
     else:
         subject = noun_phrase(d, rest, d.lexicon.pool("person"), Slot("nom", depth))
-    if verb.en["base"] == verb.en["past"] and subject.person != "3s":
-        raise NoFit
     words = verb_words(d, plan, subject.person, 0)
-    en = [*subject.en, *words.aux, *words.main, *said(f"{verb.up} {verb.to}", words.link), *plan.how.en]
-    reflexive = said("sich" if verb.reflexive else "", words.link)
-    return Sides(en, [*subject.de, *subject.tail, *reflexive, *plan.how.de, *verb_final(plan, words)])
+    return ordered(plan, words, Parts(objects=said(f"{verb.up} {verb.to}", words.link)), subject)
