@@ -78,7 +78,12 @@ class SubwordConfig:
     training_pairs: int = option(
         1_000_000, "train SentencePiece on at most so many pairs, spread over the split", low=1
     )
-    sampling: float = option(0.0, "subword regularisation: BPE dropout or unigram smoothing (0: off)", low=0, high=1)
+    sampling: float = option(
+        0.0,
+        "noise of the segmentation, 0 (none) to 1: BPE's p of dropping a merge, unigram's 1 / (1 + α) for P(x)^α",
+        low=0,
+        high=1,
+    )
 
 
 @dataclass

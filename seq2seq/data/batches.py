@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seq2seq.config.schema import BOS, PAD
 from seq2seq.data.encoded import RaggedArray, Split
-from seq2seq.data.subwords import Subwords
+from seq2seq.data.sampling import SubwordSampler
 
 MULTIPLE = 4
 """Pad lengths and batch sizes to this multiple: oneDNN compiles a kernel for each bf16 shape. 1: no rounding."""
@@ -104,14 +104,13 @@ class BatchStream:
         split: Split,
         budget: int,
         seed: int,
-        subwords: Subwords | None = None,
-        sampling: float = 0.0,
+        sampler: SubwordSampler | None = None,
         multiple: int = MULTIPLE,
         state: dict[str, int] | None = None,
     ) -> None:
-        """``budget``: padded positions of a batch. ``subwords`` and ``sampling``: segment each batch anew."""
+        """``budget``: padded positions of a batch. ``sampler``: segments each batch anew."""
         self.split, self.budget, self.seed = split, budget, seed
-        self.subwords, self.sampling = subwords, sampling
+        self.sampler = sampler
         place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})
         self.shard_number, self.batch_number, self.multiple = place["part"], place["batch"], place["multiple"]
         self.shards = -(-len(split) // SHARD_SIZE)
@@ -155,10 +154,9 @@ class BatchStream:
 
     def load(self, rows: Rows, shard: int, number: int) -> Batch:
         """Batch ``number`` of a shard, made of ``rows``."""
-        if self.sampling and self.subwords is not None:
-            seed = int(np.random.default_rng([self.seed, shard, number]).integers(1 << 31))
+        if self.sampler:
             texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
-            src, tgt = self.subwords.sample(texts[0], texts[1], self.sampling, seed)
+            src, tgt = self.sampler.sample(texts, [self.seed, shard, number])
             return collate(src, tgt, self.multiple)
         return _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
 

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import sentencepiece
 
@@ -32,6 +31,11 @@ class Subwords:
         self._tgt = self._src if tgt_model == src_model else sentencepiece.SentencePieceProcessor(model_proto=tgt_model)
 
     @property
+    def processors(self) -> tuple[sentencepiece.SentencePieceProcessor, sentencepiece.SentencePieceProcessor]:
+        """SentencePiece's own objects, of the source and of the target."""
+        return self._src, self._tgt
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """Sizes of the source and of the target vocabulary."""
         return self._src.vocab_size(), self._tgt.vocab_size()
@@ -43,23 +47,6 @@ class Subwords:
     def encode_tgt(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, with EOS at the end."""
         return _encode(self._tgt, lines)
-
-    def sample(self, src: Sequence[str], tgt: Sequence[str], alpha: float, seed: int) -> list[list[list[int]]]:
-        """Ids of a random segmentation of both sides (subword regularisation: BPE dropout or unigram sampling).
-
-        SentencePiece's random generator is global and its state cannot be saved, so each call seeds it.
-
-        Args:
-            alpha: BPE: probability of dropping a merge. Unigram: exponent of the probabilities of the segmentations.
-        """
-        sentencepiece.set_random_generator_seed(seed)
-        options: dict[str, Any] = {"out_type": int, "add_eos": True, "enable_sampling": True, "alpha": alpha}
-        options["nbest_size"] = -1  # unigram: all segmentations
-        options["num_threads"] = 1  # with several, the draws depend on the scheduling
-        return [
-            self._src.encode([normalise(line) for line in src], **options),
-            self._tgt.encode([normalise(line) for line in tgt], **options),
-        ]
 
     def decode_tgt(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each sequence; PAD, BOS and EOS are skipped."""

@@ -12,6 +12,7 @@ import torch
 from seq2seq.config.schema import Config
 from seq2seq.data.batches import MULTIPLE, Batch, BatchStream, multiple_for
 from seq2seq.data.encoded import Corpus
+from seq2seq.data.sampling import SubwordSampler
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import USUAL
@@ -52,8 +53,7 @@ class Trainer:
             corpus.splits["train"],
             self.options.batch_tokens,
             config.seed,
-            corpus.subwords,
-            config.data.subwords.sampling,
+            SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None,
             multiple_for(device, precision),
             place,
         )

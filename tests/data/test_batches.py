@@ -10,10 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seq2seq.config.schema import BOS, EOS, PAD
+from seq2seq.config.schema import BOS, EOS, PAD, SubwordConfig
 from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import MULTIPLE, BatchStream, batched, collate, gather, multiple_for, pad, plan, round_up
 from seq2seq.data.encoded import RaggedArray, RaggedWriter, Split
+from seq2seq.data.sampling import SubwordSampler
 from seq2seq.data.subwords import Subwords
 
 Pairs = list[tuple[str, str]]
@@ -165,17 +166,24 @@ def test_a_loaded_batch_is_the_collated_pairs(split: Split, multiple: int) -> No
             assert part.shape[1] == -(-longest // multiple) * multiple
 
 
+@pytest.fixture
+def sampler(tiny_subwords: Subwords) -> SubwordSampler:
+    return SubwordSampler(tiny_subwords, SubwordConfig(sampling=0.5))
+
+
 @pytest.mark.parametrize("multiple", [1, MULTIPLE])
-def test_sampled_tokens_are_padded_to_the_multiple_too(split: Split, tiny_subwords: Subwords, multiple: int) -> None:
-    batches = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5, multiple=multiple)
+def test_sampled_tokens_are_padded_to_the_multiple_too(split: Split, sampler: SubwordSampler, multiple: int) -> None:
+    batches = BatchStream(split, 150, 1, sampler, multiple=multiple)
     for part in batches.load(np.arange(6), 0, 0)[::2]:  # src and tgt_out
         longest = int((part != PAD).sum(1).max())
         assert part.shape[1] == -(-longest // multiple) * multiple
 
 
-def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_subwords: Subwords, pairs: Pairs) -> None:
+def test_sampled_batches_repeat_and_differ_between_epochs(
+    split: Split, sampler: SubwordSampler, tiny_subwords: Subwords, pairs: Pairs
+) -> None:
     def loaded(epoch: int, number: int, seed: int = 1) -> list[list[int]]:
-        batches = BatchStream(split, 150, seed, tiny_subwords, sampling=0.5)
+        batches = BatchStream(split, 150, seed, sampler)
         batch = batches.load(np.arange(6), epoch, number)
         assert tiny_subwords.decode_tgt(batch.tgt_out.tolist()) == [tgt for _, tgt in pairs[:6]]
         return batch.tgt_out.tolist()
@@ -185,10 +193,10 @@ def test_sampled_batches_repeat_and_differ_between_epochs(split: Split, tiny_sub
     assert first not in (loaded(1, 3), loaded(0, 4), loaded(0, 3, seed=2))
 
 
-def test_resuming_in_the_middle_gives_the_batches_that_were_left(split: Split, tiny_subwords: Subwords) -> None:
-    batches = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5)
+def test_resuming_in_the_middle_gives_the_batches_that_were_left(split: Split, sampler: SubwordSampler) -> None:
+    batches = BatchStream(split, 150, 1, sampler)
     whole = [batches.load(rows, 2, n).src for n, rows in enumerate(batches.shard(2))]
-    again = BatchStream(split, 150, 1, tiny_subwords, sampling=0.5)
+    again = BatchStream(split, 150, 1, sampler)
     left = [again.load(rows, 2, n).src for n, rows in enumerate(again.shard(2)) if n >= 3]
     assert len(left) == len(whole) - 3
     assert all(torch.equal(a, b) for a, b in zip(left, whole[3:], strict=True))

@@ -154,18 +154,6 @@ def test_the_number_of_threads_is_fixed(pairs: Pairs, monkeypatch: pytest.Monkey
     assert len(set(seen)) == 1
 
 
-@pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_sampling_repeats_under_its_seed_alone(pairs: Pairs, kind: str) -> None:
-    vocabulary = train(pairs, type=kind, vocab_size=300)
-    src, tgt = zip(*pairs, strict=True)
-    first = vocabulary.sample(src, tgt, 0.3, seed=1)
-    other = vocabulary.sample(src, tgt, 0.3, seed=2)
-    assert vocabulary.sample(src, tgt, 0.3, seed=1) == first
-    assert other != first
-    assert vocabulary.decode_tgt(first[1]) == list(tgt) == vocabulary.decode_tgt(other[1])
-    assert all(ids[-1] == EOS for side in first for ids in side)
-
-
 def test_a_saved_vocabulary_is_the_same_vocabulary(tiny_subwords: Subwords, tmp_path: Path) -> None:
     tiny_subwords.save(tmp_path)
     loaded = Subwords.load(tmp_path)
