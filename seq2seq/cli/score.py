@@ -98,7 +98,7 @@ def _print(report: dict[str, Any]) -> None:
     if report["differences"]:
         for name in names:
             columns = ("system", "less", name, "boot.", "Holm", "rand.", "Holm")
-            chosen = [row for row in report["differences"] if row["metric"] == name]
+            chosen = (row for row in report["differences"] if row["metric"] == name)
             gaps = [(row["a"], row["b"], *_gap(row, "", "_holm")) for row in chosen]
             print_table(f"differences in {name}", columns, gaps, WORDS)
         print(P_VALUES)
@@ -133,8 +133,7 @@ def _print_lengths(by_length: Sequence[dict[str, Any]], names: Sequence[str]) ->
 
 
 def _ranges(row: dict[str, Any], names: Sequence[str]) -> list[str]:
-    scores = [row[name] for name in names]
-    return [f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" for score in scores]
+    return [f"{row[name]['value']:.2f} [{row[name]['low']:.2f}, {row[name]['high']:.2f}]" for name in names]
 
 
 def _gap(row: dict[str, Any], *endings: str) -> list[str]:

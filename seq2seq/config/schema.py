@@ -1,4 +1,4 @@
-"""Every option of the program: one dataclass for each section, in the order data, model, training, search, all.
+"""Every option of the program, a dataclass for each section: data, model, training, search; ``Config`` holds all.
 
 Knows defaults, units and limits. ``validation`` checks them, and ``configs/`` holds the values of the presets. Imports
 nothing heavy.

@@ -46,7 +46,7 @@ def validate(config: Config, trained: bool = False) -> Config:
     """
     within_limits(config)
     for contradiction in _contradictions(config):
-        raise UserError(contradiction)
+        raise UserError(contradiction)  # the first
     if config.decode.sample and not trained:
         raise UserError("decode.sample=true has no place in a training run: give it to evaluate or translate")
     return config

@@ -34,8 +34,6 @@ def fingerprint(corpus: Corpus) -> Fingerprint:
 
 def _code() -> str:
     package = Path(__file__).parents[1]
-    code = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).parts[0].removesuffix(".py") in DECIDING:
-            code.update(path.read_bytes())
-    return code.hexdigest()
+    paths = sorted(package.rglob("*.py"))
+    deciding = [path for path in paths if path.relative_to(package).parts[0].removesuffix(".py") in DECIDING]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in deciding)).hexdigest()

@@ -97,10 +97,9 @@ def refuse_existing(path: Path, advice: str = ADVICE) -> None:
 
 
 def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("r+b") as file:  # Windows syncs writable files alone
-                os.fsync(file.fileno())
+    for path in filter(Path.is_file, folder.rglob("*")):
+        with path.open("r+b") as file:  # Windows syncs writable files alone
+            os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
