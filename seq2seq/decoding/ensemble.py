@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import Memory, Seq2Seq, State, reorder_state
+from seq2seq.models.interface import Seq2Seq, reorder_state
 
 
 class Ensemble:
@@ -19,10 +19,8 @@ class Ensemble:
 
     def __init__(self, models: Sequence[Seq2Seq], src: Tensor) -> None:
         self.models = models
-        self.memories: list[Memory] = [model.encode(src) for model in models]
-        self.states: list[State] = [
-            m.decoder.init_state(memory) for m, memory in zip(models, self.memories, strict=True)
-        ]
+        self.memories = [model.encode(src) for model in models]
+        self.states = [m.decoder.init_state(memory) for m, memory in zip(models, self.memories, strict=True)]
 
     def step(self, token: Tensor) -> tuple[Tensor, Tensor | None]:
         """Read ``token`` (B, K); return log-probabilities (B, K, V) of the next token, and attention (B, K, H, S).
@@ -61,5 +59,4 @@ def teacher_forced_log_probs(models: Sequence[Seq2Seq], src: Tensor, tgt_in: Ten
         src: (B, S) token ids.
         tgt_in: (B, T) token ids, BOS first.
     """
-    hidden = [(model, model(src, tgt_in).hidden) for model in models]
-    return average([model.logits(states).float().log_softmax(-1) for model, states in hidden])
+    return average([model.logits(model(src, tgt_in).hidden).float().log_softmax(-1) for model in models])

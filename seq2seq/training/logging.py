@@ -17,7 +17,6 @@ import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -44,8 +43,7 @@ class RunLog:
             if step == 0:  # an earlier attempt was killed before its first checkpoint
                 shutil.rmtree(run.tensorboard, ignore_errors=True)
             _forget_events(run.tensorboard, step)
-            kept = _lines_until(run, step)
-            write_atomically(run.metrics_file, "".join(kept))
+            write_atomically(run.metrics_file, "".join(_lines_until(run, step)))
             self.file = run.metrics_file.open("a", encoding="utf-8")
             self.writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
         if step == 0:
@@ -71,8 +69,7 @@ class RunLog:
             self.writer.add_text("samples", "\n\n---\n\n".join(rows), step)
             for n, translation in enumerate(found):
                 if translation.attention is not None:
-                    picture = attention_picture(translation)
-                    self.writer.add_image(f"attention/{n + 1}", picture, step, dataformats="HWC")
+                    self.writer.add_image(f"attention/{n + 1}", attention_picture(translation), step, dataformats="HWC")
 
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
@@ -112,7 +109,7 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     from matplotlib.figure import Figure
 
     assert translation.attention is not None
-    weights: Tensor = translation.attention.mean(1)  # (T, S)
+    weights = translation.attention.mean(1)  # (T, S)
     rows, columns = weights.shape
     figure = Figure(figsize=(min(1.5 + 0.25 * columns, 20), min(1.2 + 0.22 * rows, 20)), dpi=80, layout="constrained")
     axes = figure.add_subplot()
@@ -120,10 +117,8 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     axes.set_xticks(range(columns), _labels(translation.src_tokens), rotation=90, fontsize=8)
     axes.set_yticks(range(rows), _labels(translation.tgt_tokens), fontsize=8)
     canvas = FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    canvas.print_rgba(buffer)
-    width, height = canvas.get_width_height()
-    return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def _labels(tokens: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ Everything here is saved with a checkpoint and restored from it. Knows numbers; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -69,9 +69,7 @@ class RunningMetrics:
 
     def plain(self) -> dict[str, Any]:
         """The sums as plain data, so that after a stop the next point of the curves is the same."""
-        sums = {"loss": float(self.loss), "nll": float(self.nll), "norm": float(self.norm)}
-        counts = {"tokens": self.tokens, "positions": self.positions, "updates": self.updates}
-        return {**sums, **counts, "seconds": self.seconds}
+        return {**asdict(self), "loss": float(self.loss), "nll": float(self.nll), "norm": float(self.norm)}
 
     @classmethod
     def restore(cls, plain: dict[str, Any], device: torch.device) -> RunningMetrics:

@@ -103,8 +103,8 @@ def _check_config(run: Run, config: Config) -> None:
 def _check_data(run: Run, prints: Fingerprint) -> None:
     """A training that goes on with other text or other subwords would end as a mixture that nobody can repeat."""
     before = run.load_fingerprint()
-    names: tuple[Literal["data", "subwords", "references"], ...] = ("data", "subwords", "references")
-    for what in names:
+    what: Literal["data", "subwords", "references"]
+    for what in ("data", "subwords", "references"):
         if before.get(what) != prints[what]:
             raise UserError(
                 f"{run.folder} was begun with other {what}: put them back, or start it anew with overwrite=true"
@@ -117,10 +117,9 @@ def _finish(trainer: Trainer) -> Summary:
     name = _choose_weights(trainer)
     test = trainer.corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
+    texts = src, references, config.data.tgt
     with progress("testing", len(src)) as done:
-        evaluation = evaluate(
-            trainer.translator, src, references, config.data.tgt, config.decode, by_length=True, done=done
-        )
+        evaluation = evaluate(trainer.translator, *texts, config.decode, by_length=True, done=done)
     evaluation.scores["decode"] = asdict(config.decode)
     folder = run.evaluation("test")  # with the text, so that the run can be scored again anywhere
     write_atomically(folder / "src.txt", "".join(f"{line}\n" for line in src))
@@ -150,9 +149,8 @@ def _finish(trainer: Trainer) -> Summary:
 def _choose_weights(trainer: Trainer) -> str:
     """Load the weights to be tested, averaged or the best; returns the name of their checkpoint."""
     run, state = trainer.run, trainer.state
-    name = "best"
-    if trainer.options.average and state.recent:
-        name = "averaged"
+    name = "averaged" if trainer.options.average and state.recent else "best"
+    if name == "averaged":
         recent = [run.checkpoint(f"recent-{step}") for step in state.recent]
         if all(path.exists() for path in recent):  # otherwise they were averaged before the test was cut short
             checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(state))

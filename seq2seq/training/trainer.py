@@ -49,14 +49,9 @@ class Trainer:
         self.updater = Updater(model, self.options, device, precision, group)
         self.state, self.metrics = TrainState(), RunningMetrics.empty(device)
         place = self._restore() if run.checkpoint("last").exists() else None
-        self.batches = BatchStream(
-            corpus.splits["train"],
-            self.options.batch_tokens,
-            config.seed,
-            SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None,
-            multiple_for(device, precision),
-            place,
-        )
+        split, tokens, multiple = corpus.splits["train"], self.options.batch_tokens, multiple_for(device, precision)
+        sampler = SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None
+        self.batches = BatchStream(split, tokens, config.seed, sampler, multiple, place)
         self.model, self.eval_model = model, self.updater.eval_model
         self.translator = Translator([self.eval_model], corpus.subwords, device, self.updater.autocast)
         self.validation = Validation(config, run, corpus.splits["valid"], self.eval_model, self.translator)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from seq2seq.config.schema import TrainerConfig
 from seq2seq.data.batches import Batch
@@ -27,12 +26,7 @@ class Updater:
     """
 
     def __init__(
-        self,
-        model: Seq2Seq,
-        options: TrainerConfig,
-        device: torch.device,
-        precision: torch.dtype,
-        group: Group = ALONE,
+        self, model: Seq2Seq, options: TrainerConfig, device: torch.device, precision: torch.dtype, group: Group = ALONE
     ) -> None:
         self.model, self.options, self.device, self.group = model.to(device), options, device, group
         self.autocast = autocast(device, precision)
@@ -63,7 +57,12 @@ class Updater:
             metrics.nll += nll
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.optimizer.clip_norm or math.inf)
-        self._step_if_finite(norm, state)
+        if torch.isfinite(norm):
+            self.scaler.step(self.optimizer)
+            state.skipped = 0
+        else:
+            state.skipped += 1
+        self.scaler.update()
         self.optimizer.zero_grad()
         if self.options.ema:
             update_ema(self.eval_model, self.model, self.options.ema, state.step)
@@ -72,11 +71,3 @@ class Updater:
         metrics.norm += norm
         metrics.tokens += tokens
         metrics.updates += 1
-
-    def _step_if_finite(self, norm: Tensor, state: TrainState) -> None:
-        if torch.isfinite(norm):
-            self.scaler.step(self.optimizer)
-            state.skipped = 0
-        else:
-            state.skipped += 1
-        self.scaler.update()

@@ -47,15 +47,8 @@ class Validation:
             done: called after each batch; it may raise to stop, and then nothing has been written.
         """
         greedy = replace(self.config.decode, beam=1, nbest=1)
-        evaluation = evaluate(
-            self.translator,
-            self.src,
-            self.references,
-            self.config.data.tgt,
-            greedy,
-            translate_first=self.options.valid_pairs,
-            done=done,
-        )
+        texts, most = (self.src, self.references, self.config.data.tgt), self.options.valid_pairs
+        evaluation = evaluate(self.translator, *texts, greedy, translate_first=most, done=done)
         scores = evaluation.scores
         state.validated = state.step
         state.validations += 1
