@@ -40,6 +40,11 @@ class Figure:
     order: tuple[str, ...] = ()  # order of the categories on x (and of ``row`` in a heat map, from the top)
     log_x: bool = False
 
+    @property
+    def numbers(self) -> Table:
+        """All columns of the rows as a table."""
+        return table_of(self.name, self.title, self.rows)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -50,6 +55,12 @@ class Table:
     columns: list[str]
     rows: list[list[Any]]
     note: str = ""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column holds nothing but numbers and gaps, and at least one number."""
+        columns = [[row[n] for row in self.rows if row[n] is not None] for n in range(len(self.columns))]
+        return [bool(cells) and all(map(is_number, cells)) for cells in columns]
 
 
 @dataclass(frozen=True)
@@ -121,12 +132,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def numeric_columns(table: Table) -> list[bool]:
-    """Whether each column holds nothing but numbers and gaps, and at least one number."""
-    columns = [[row[n] for row in table.rows if row[n] is not None] for n in range(len(table.columns))]
-    return [bool(cells) and all(map(is_number, cells)) for cells in columns]
-
-
 def table_of(
     name: str,
     title: str,
@@ -142,8 +147,3 @@ def table_of(
     chosen = columns or list(dict.fromkeys(column for row in rows for column in row))
     shown = [(headings or {}).get(column, column) for column in chosen]
     return Table(name, title, shown, [[row.get(column) for column in chosen] for row in rows], note)
-
-
-def numbers_of(figure: Figure) -> Table:
-    """All columns of a figure's rows as a table."""
-    return table_of(figure.name, figure.title, figure.rows)

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from seq2seq.report.page import charts, theme
-from seq2seq.report.page.document import Page, Section, numbers_of, numeric_columns
+from seq2seq.report.page.document import Page, Section
 from seq2seq.report.page.formatting import format_cell, format_rows, plain, script_json
 
 
@@ -26,7 +26,7 @@ def as_html(page: Page, explorer: dict[str, Any] | None) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(format_rows=format_rows, format_cell=format_cell, script_json=script_json)
-    environment.globals.update(numbers_of=numbers_of, numeric_columns=numeric_columns, plain=plain)
+    environment.globals.update(plain=plain)
     return environment.get_template("page.html.jinja").render(
         page=page,
         sections=_sections(page),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from seq2seq.report.page.document import Figure, Page, Section, Table, numeric_columns
+from seq2seq.report.page.document import Figure, Page, Section, Table
 from seq2seq.report.page.formatting import format_rows
 
 
@@ -37,7 +37,7 @@ def _figure(figure: Figure) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    rules = ["---:" if is_number else "---" for is_number in numeric_columns(table)]
+    rules = ["---:" if is_number else "---" for is_number in table.numeric]
     cells = [[_escaped(cell) for cell in row] for row in format_rows(table)]
     yield f"**{_escaped(table.title)}**"
     yield "\n".join(f"| {' | '.join(row)} |" for row in [[*map(_escaped, table.columns)], rules, *cells])

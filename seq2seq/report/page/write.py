@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from seq2seq.errors import UserError
-from seq2seq.report.page.document import Figure, Page, Section, Table, numbers_of
+from seq2seq.report.page.document import Page
 from seq2seq.report.page.explorer import pack_explorer
 from seq2seq.report.page.formatting import plain, to_csv
 from seq2seq.report.page.markdown import as_markdown
@@ -39,12 +38,15 @@ def write_page(page: Page, folder: Path) -> Path:
     from seq2seq.report.page import charts, html
 
     for named in (page.figures, page.tables, page.sections):
-        _check_names(named)
+        names = [each.name for each in named]
+        for name in names:
+            if not _SAFE_NAME.fullmatch(name) or names.count(name) > 1:
+                raise ValueError(f"{name!r} must be a file name of a-z, 0-9, dots and dashes, and only one may have it")
     for figure in page.figures:
         svg = charts.to_svg(figure, page.colours)
         write_atomically(folder / "figures" / f"{figure.name}.svg", svg)
         write_atomically(folder / "figures" / f"{figure.name}.png", charts.to_png(svg))
-        write_atomically(folder / "figures" / f"{figure.name}.csv", to_csv(numbers_of(figure)))
+        write_atomically(folder / "figures" / f"{figure.name}.csv", to_csv(figure.numbers))
     for table in page.tables:
         write_atomically(folder / "tables" / f"{table.name}.csv", to_csv(table))
     explorer = pack_explorer(page.explorer) if page.explorer else None
@@ -69,10 +71,3 @@ def write_tensorboard(page: Page, folder: Path) -> None:
                 with Image.open(folder / "figures" / f"{figure.name}.png") as picture:
                     pixels = np.asarray(picture.convert("RGB"))
                 writer.add_image(f"comparison/{figure.name}", pixels, dataformats="HWC")
-
-
-def _check_names(named: Sequence[Figure] | Sequence[Table] | Sequence[Section]) -> None:
-    names = [each.name for each in named]
-    for name in names:
-        if not _SAFE_NAME.fullmatch(name) or names.count(name) > 1:
-            raise ValueError(f"{name!r} must be a file name of a-z, 0-9, dots and dashes, and only one may have it")

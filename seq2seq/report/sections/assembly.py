@@ -25,24 +25,14 @@ def page_of(data: ReportData) -> Page:
         for run in group.runs
         if (lacking := [name for name, each in MEASUREMENTS.items() if not each.file(run).exists()])
     ]
-    sections = [
-        quality.lengths(),
-        quality.overall(),
-        fairness(data),
-        undertraining(data),
-        causes(data),
-        attention(data),
-        extrapolation(data),
-        search(data),
-        failing(data),
-        cost(data),
-        repetition(data),
-    ]
+    sections = [quality.lengths(), quality.overall()]
+    of_data = (fairness, undertraining, causes, attention, extrapolation, search, failing, cost, repetition)
+    sections += [section(data) for section in of_data]
     sections = [replace(each, figures=[figure for figure in each.figures if figure.rows]) for each in sections]
     return Page(
         title=data.title,
         answer=quality.answer(),
-        figure=quality.figure(),
+        figure=quality.curves[0],
         sections=[section for section in sections if section.text or section.figures or section.tables],
         explorer=explorer(data),
         warnings=[*data.warnings, *missing],

@@ -73,9 +73,6 @@ def _sharpness_table(data: ReportData) -> Table:
     )
 
 
-# ------------------------------------------------------------------------------------------------------- masking
-
-
 def _masked(data: ReportData) -> list[Row]:
     """Effect of masking a source word on the next token of the reference, by model and choice of the word."""
     rows: list[Row] = []
@@ -138,9 +135,6 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
     elif not aligned:
         words.append("There is no gold alignment for this test; seq2seq align RUN --gold FILE scores against one.")
     return words
-
-
-# ------------------------------------------------------------------------------------------------------ explorer
 
 
 def explorer(data: ReportData) -> Explorer | None:

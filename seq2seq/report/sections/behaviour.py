@@ -73,9 +73,6 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
     return verdicts
 
 
-# -------------------------------------------------------------------------------------------------------- search
-
-
 def search(data: ReportData) -> Section:
     """Validation BLEU by beam size and length penalty; model errors and search errors."""
     rows: list[Row] = []
@@ -107,9 +104,6 @@ def search(data: ReportData) -> Section:
         table_of("errors", "Model error or search error", errors),
     ]
     return Section("search", "Search", text, figures, [table for table in tables if table.rows])
-
-
-# ------------------------------------------------------------------------------------------------------ failures
 
 
 def failing(data: ReportData) -> Section:

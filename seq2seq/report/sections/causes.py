@@ -71,9 +71,6 @@ def interventions(data: ReportData) -> Found:
     return words, [figure], [table]
 
 
-# ---------------------------------------------------------------------------------------------------- forgetting
-
-
 def forgetting(data: ReportData) -> Found:
     """Teacher-forced token accuracy, by source length and by the position of the aligned source word."""
     rows: list[Row] = []
@@ -129,9 +126,6 @@ def _bucket_names(data: ReportData) -> dict[int, str]:
     return {_bucket_of(bucket.first, data): bucket.name for bucket in data.buckets}
 
 
-# --------------------------------------------------------------------------------------------------------- probe
-
-
 def probe(data: ReportData) -> Found:
     """Recall of source words by a linear probe of the sentence vector, by source length, beside a control task."""
     rows: list[Row] = []
@@ -165,9 +159,6 @@ def probe(data: ReportData) -> Found:
 def _recalled(rows: list[list[int]], bucket: int, data: ReportData) -> Any:
     inside = [[found, asked] for words, asked, found in rows if _bucket_of(words, data) == bucket]
     return np.array(inside, float).reshape(-1, 2)
-
-
-# ------------------------------------------------------------------------------------------------------ variants
 
 
 def width(data: ReportData) -> Found:

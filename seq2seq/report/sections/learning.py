@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,20 +21,28 @@ def undertraining(data: ReportData) -> Section:
         return Section("undertraining", "Is it only undertrained?")
     buckets = by_bucket(word_counts(src).tolist(), data.edges)
     long_ones = data.variants_on("undertraining")
-    rows = [row for group in [*data.groups, *long_ones] for row in _curve(group, references, data, buckets)]
+    curves = {group.model: _curve(group, references, data, buckets) for group in [*data.groups, *long_ones]}
+    last = {model: curve[-len(buckets) :] for model, curve in curves.items() if curve}
     figure = Figure(
         "bleu-by-tokens", "BLEU while training, by source length",
         "Greedy validation BLEU in buckets of source length by the number of target tokens trained on; means over the "
         "seeds. A model that only learns more slowly would catch up.",
-        rows, "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
+        [row for curve in curves.values() for row in curve],
+        "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
         order=tuple(bucket.name for bucket in buckets), log_x=bool(long_ones),
     )  # fmt: skip
-    last = [row for row in rows if row.pop("last")]
-    text = _left_of_the_gap(data, last, [bucket.name for bucket in buckets if not bucket.small], long_ones)
-    return Section("undertraining", "Is it only undertrained?", text, [figure], [_ends(last)])
+    table = Table(
+        "bleu-by-tokens", "Validation BLEU at the end of each training",
+        ["model", "million target tokens", *(f"{bucket.name} words" for bucket in buckets if last)],
+        [[model, own[0]["million target tokens"], *(row["BLEU"] for row in own)] for model, own in last.items()],
+    )  # fmt: skip
+    sound = [n for n, bucket in enumerate(buckets) if not bucket.small]
+    longest = {model: own[sound[-1]] for model, own in last.items() if sound}
+    text = _left_of_the_gap(data, longest, long_ones)
+    return Section("undertraining", "Is it only undertrained?", text, [figure], [table])
 
 
-def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: list[Bucket]) -> Iterator[Row]:
+def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: list[Bucket]) -> list[Row]:
     """BLEU of each bucket at the first, second, … and last validation, the mean over a group's runs."""
     runs: list[list[tuple[float, SufficientStatistics]]] = []
     for run in group.runs:
@@ -47,6 +54,7 @@ def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: l
                 points.append((line["train/tokens"] / 1e6, data.bleu(hypotheses, references[: len(hypotheses)])))
         runs.append(points)
     common = min(map(len, runs))
+    rows: list[Row] = []
     for place in [*range(common - 1), -1] if common else []:
         tokens = mean(points[place][0] for points in runs)
         for bucket in buckets:
@@ -54,22 +62,13 @@ def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: l
             system = [counts[bucket.indices[bucket.indices < len(counts)]] for counts in (p[place][1] for p in runs)]
             value = mean_score(system, BLEU) if all(map(len, system)) else None
             row = {"model": group.model, "source words": bucket.name, "million target tokens": tokens}
-            yield {**row, "BLEU": value, "last": place == -1}
+            rows.append({**row, "BLEU": value})
+    return rows
 
 
-def _ends(last: list[Row]) -> Table:
-    names = list(dict.fromkeys(row["source words"] for row in last))
-    body = []
-    for model in dict.fromkeys(row["model"] for row in last):
-        own = {row["source words"]: row for row in last if row["model"] == model}
-        body.append([model, own[names[0]]["million target tokens"], *(own[name]["BLEU"] for name in names)])
-    columns = ["model", "million target tokens", *(f"{name} words" for name in names)]
-    return Table("bleu-by-tokens", "Validation BLEU at the end of each training", columns, body)
-
-
-def _left_of_the_gap(data: ReportData, last: list[Row], sound: list[str], long_ones: list[ModelRuns]) -> list[str]:
+def _left_of_the_gap(data: ReportData, longest: dict[str, Row], long_ones: list[ModelRuns]) -> list[str]:
     """Sentences about the gap in the longest bucket at the end of the training, and after a long training."""
-    ends = {row["model"]: row for row in last if sound and row["source words"] == sound[-1] and row["BLEU"] is not None}
+    ends = {model: row for model, row in longest.items() if row["BLEU"] is not None}
     base = ends.get(data.baseline.model)
     others = [ends[group.model] for group in data.others if group.model in ends]
     if base is None or not others:
@@ -79,7 +78,7 @@ def _left_of_the_gap(data: ReportData, last: list[Row], sound: list[str], long_o
     text = [
         f"A possible objection: {base['model']} only learns more slowly. After "
         f"{base['million target tokens']:.1f} million target tokens it has {base['BLEU']:.1f} BLEU on sentences of "
-        f"{sound[-1]} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
+        f"{base['source words']} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
         f"{best['BLEU']:.1f} (validation, greedy)."
     ]
     for group in long_ones:
@@ -100,9 +99,6 @@ def _long_onset(data: ReportData, group: ModelRuns) -> str:
     onsets = [(other.model, onset(data.system(other, BLEU), own, lengths, BLEU)) for other in data.others]
     said = " and ".join(f"{model} {behind_from(found)}" for model, found in onsets)
     return f"On the test, {group.model}, trained on many more tokens, is behind {said}."
-
-
-# ---------------------------------------------------------------------------------------------------------- cost
 
 
 def cost(data: ReportData) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import combinations, product
 from typing import Any
 
@@ -97,6 +98,7 @@ class Quality:
         self.behind = {group.model: self._differences(group, BLEU) for group in data.others}
         sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
         self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
+        self.growth: dict[str, Estimate] = {}
         if self.ends is None:
             return
         first, last = (self.buckets[n].indices for n in self.ends)
@@ -125,8 +127,6 @@ class Quality:
         """The sources of chance that all intervals include: sentences, or sentences and seeds."""
         found = [each.covers for estimates in self.by_length.values() for each in estimates]
         return "sentences" if "sentences" in found else found[0]
-
-    # ----------------------------------------------------------------------------------------------- the answer
 
     def answer(self) -> list[str]:
         """The result in three sentences."""
@@ -175,16 +175,23 @@ class Quality:
         word = "loses" if last < first else "gains"
         return f"{model} {word} {abs(first - last):.1f} BLEU ({first:.1f} to {last:.1f})"
 
-    # ---------------------------------------------------------------------------------------------- the sections
-
-    def figure(self) -> Figure:
-        """The opening figure: BLEU by source length, a line with its interval for each model."""
-        return self._curve(
-            "bleu-by-length", "BLEU by source length",
-            f"Test BLEU in buckets of source words, with 95 % intervals over {self.covers}; points stand at the mean "
-            "length of each bucket.",
-            self.by_length, "BLEU", "test BLEU",
-        )  # fmt: skip
+    @cached_property
+    def curves(self) -> list[Figure]:
+        """Scores by source length: BLEU, which is the page's opening figure, chrF, likelihood and output length."""
+        return [
+            self._curve("bleu-by-length", "BLEU by source length",
+                        f"Test BLEU in buckets of source words, with 95 % intervals over {self.covers}; points stand "
+                        "at the mean length of each bucket.",
+                        self.by_length, "BLEU", "test BLEU"),
+            self._curve("chrf-by-length", "chrF by source length", "A score of character n-grams.",
+                        self._by_length(CHRF), "chrF", "test chrF"),
+            self._curve("nll-by-length", "Negative log-likelihood of the reference, by source length",
+                        "In nats a token, by teacher forcing: no search is involved.",
+                        self._by_length(NLL), "nats", "nats a token"),
+            self._curve("ratio-by-length", "Output length, by source length",
+                        "Words of the output for each word of the reference.",
+                        self._by_length(LENGTH_RATIO), "ratio", "output / reference"),
+        ]  # fmt: skip
 
     def _curve(
         self, name: str, title: str, caption: str, estimates: Mapping[str, Sequence[Estimate]], value: str, y_title: str
@@ -246,45 +253,29 @@ class Quality:
     def lengths(self) -> Section:
         """Section 3: scores by source length, and the length from which on the baseline is behind."""
         small = [bucket.name for bucket in self.buckets if bucket.small]
-        text = [self._headline(name) for name in self.behind] if self.ends else []
+        text = []
+        for name, grown in self.growth.items():
+            zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
+            text.append(
+                f"Against {name}, the gap is {self._gap(name)}; {self._behind_from(name)}. The difference of the two, "
+                f"{shown(grown)}, {zero}."
+            )
         if small:
             text.append(f"Too few sentences to speak: {', '.join(small)} words.")
         gap = self._curve(
             "gap-by-length", f"BLEU above {self.data.baseline.model}, by source length",
             "Paired differences with 95 % intervals.", self.behind, "BLEU", "difference in BLEU",
         )  # fmt: skip
-        curves = self._curves()
-        tables = [self._bucket_table([self.figure(), *curves]), self._difference_table()]
-        return Section("lengths", "By source length", text, [gap, *curves], tables)
+        tables = [self._bucket_table(), self._difference_table()]
+        return Section("lengths", "By source length", text, [gap, *self.curves[1:]], tables)
 
-    def _headline(self, name: str) -> str:
-        grown = self.growth[name]
-        zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
-        return (
-            f"Against {name}, the gap is {self._gap(name)}; {self._behind_from(name)}. The difference of the two, "
-            f"{shown(grown)}, {zero}."
-        )
-
-    def _curves(self) -> list[Figure]:
-        """Everything but BLEU by source length: chrF, likelihood and output length."""
-        return [
-            self._curve("chrf-by-length", "chrF by source length", "A score of character n-grams.",
-                        self._by_length(CHRF), "chrF", "test chrF"),
-            self._curve("nll-by-length", "Negative log-likelihood of the reference, by source length",
-                        "In nats a token, by teacher forcing: no search is involved.",
-                        self._by_length(NLL), "nats", "nats a token"),
-            self._curve("ratio-by-length", "Output length, by source length",
-                        "Words of the output for each word of the reference.",
-                        self._by_length(LENGTH_RATIO), "ratio", "output / reference"),
-        ]  # fmt: skip
-
-    def _bucket_table(self, curves: Sequence[Figure]) -> Table:
-        """The rows of ``curves`` side by side."""
+    def _bucket_table(self) -> Table:
+        """The rows of the curves side by side."""
         sizes = {bucket.name: len(bucket.indices) for bucket in self.buckets}
         rows: list[list[Any]] = []
-        for cells in zip(*(curve.rows for curve in curves), strict=True):
+        for cells in zip(*(curve.rows for curve in self.curves), strict=True):
             row = [cells[0]["model"], cells[0]["bucket"], sizes[cells[0]["bucket"]]]
-            for curve, cell in zip(curves, cells, strict=True):
+            for curve, cell in zip(self.curves, cells, strict=True):
                 row += [cell[curve.y], cell["low"], cell["high"]]
             rows.append(row)
         spreads = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
