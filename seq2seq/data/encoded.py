@@ -192,14 +192,9 @@ def _dtype(subwords: Subwords) -> str:
 
 
 def _write_split(
-    source: TextCorpus,
-    split: str,
-    data: DataConfig,
-    subwords: Subwords,
-    folder: Path,
-    held_out: dict[str, Counter[int]],
+    source: TextCorpus, split: str, data: DataConfig, subwords: Subwords, folder: Path, held: dict[str, Counter[int]]
 ) -> SplitCounts | TrainCounts:
-    """Encode one split and count its pairs; only the training split is filtered."""
+    """Encode one split and count its pairs; only the training split is filtered. `held`: keys of valid and of test."""
     training = split == "train"
     dropped: Counter[str] = Counter()
     read = kept = overlap = tokens = 0
@@ -216,7 +211,7 @@ def _write_split(
         if training:
             rows = [row for row in rows if filters.within_limits(ids[0][row], ids[1][row], data.filters, dropped)]
             keys = [filters.key(chunk[row]) for row in rows]
-            met = [key for key in keys if any(key in held for held in held_out.values())]
+            met = [key for key in keys if any(key in counted for counted in held.values())]
             overlap += len(met)
             known.update(met)
         for side in (0, 1):
@@ -236,8 +231,8 @@ def _write_split(
         **counts,
         "dropped": {reason: dropped[reason] for reason in filters.REASONS},
         "overlap": overlap,
-        "valid_in_train": sum(held_out["valid"][key] for key in known),
-        "test_in_train": sum(held_out["test"][key] for key in known),
+        "valid_in_train": sum(held["valid"][key] for key in known),
+        "test_in_train": sum(held["test"][key] for key in known),
     }
 
 

@@ -53,7 +53,7 @@ class Parts:
 
 def clause(
     d: Discourse, size: int, order: str, *, subject: NounPhrase | None = None, tense: str | None = None,
-    depth: int = 0, bare: bool = False, pronoun: bool = True,
+    depth: int = 0, bare: bool = False,
 ) -> Sides:  # fmt: skip
     """A clause of exactly `size` English words.
 
@@ -73,7 +73,7 @@ def clause(
     for _ in range(TRIES):
         try:
             subject = given
-            if subject is None and depth == 0 and pronoun:
+            if subject is None and depth == 0 and order != "question":
                 subject = _pronoun_subject(d)
             kind = d.choose("subject") if subject is None and depth == 0 else "person"
             noun = subject.noun if subject is not None else d.lexicon.pool(kind).draw(d.rng)

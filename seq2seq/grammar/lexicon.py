@@ -12,7 +12,6 @@ import importlib.resources
 import itertools
 import operator
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -229,21 +228,21 @@ class Lexicon:
                     raise LexiconError(f"verb {verb.en['base']!r} ({frame}) has two German words for {objects}")
 
 
-def _texts(folder: Path | None) -> dict[str, str]:
-    root = importlib.resources.files("seq2seq.lexicon") if folder is None else folder
+def _texts() -> dict[str, str]:
+    root = importlib.resources.files("seq2seq.lexicon")
     return {name: root.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}
 
 
-@functools.lru_cache(maxsize=4)
-def load(folder: Path | None = None) -> Lexicon:
-    """The lexicon of the package, or of another folder of the same files."""
+@functools.cache
+def load() -> Lexicon:
+    """The lexicon of the package."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Lexicon({name: yaml.load(text, Loader=loader) for name, text in _texts(folder).items()})
+    return Lexicon({name: yaml.load(text, Loader=loader) for name, text in _texts().items()})
 
 
-def digest(folder: Path | None = None) -> str:
+def digest() -> str:
     """A hash of the files that does not depend on the line ends of the platform."""
     hasher = hashlib.sha256()
-    for name, text in _texts(folder).items():
+    for name, text in _texts().items():
         hasher.update(f"{name}\0{text.replace(chr(13), '')}\0".encode())
     return hasher.hexdigest()

@@ -30,12 +30,9 @@ class AlignedPair:
     alignment: tuple[tuple[int, int], ...]
 
 
-_WORD = re.compile(r"[,.;:!?]|[^\s,.;:!?]+")
-
-
 def words(text: str) -> list[str]:
     """The words and punctuation marks of a text: "Hund, der" has three. Alignments index them."""
-    return _WORD.findall(text)
+    return re.findall(r"[,.;:!?]|[^\s,.;:!?]+", text)
 
 
 def sentence(rng: random.Random, length: int) -> AlignedPair:
@@ -47,7 +44,7 @@ def sentence(rng: random.Random, length: int) -> AlignedPair:
         d.time = d.choose("time")
         try:
             if length <= 12 and d.chance("question"):
-                return finish(clause(d, length, "question", pronoun=False), "?", d.link())
+                return finish(clause(d, length, "question"), "?", d.link())
             return finish(_text(d, length), ".", d.link())
         except NoFit:
             continue

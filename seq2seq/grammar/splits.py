@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-from pathlib import Path
 
 from seq2seq.grammar import lexicon
 from seq2seq.grammar.sentences import AlignedPair, sentence
@@ -78,7 +77,7 @@ def corpus(
     return {name: splits[name] for name in ("train", "valid", "test")}
 
 
-@functools.lru_cache(maxsize=4)
-def fingerprint(folder: Path | None = None) -> str:
+@functools.cache
+def fingerprint() -> str:
     """A hash of lexicon, rules and generator version, which names the folder of a generated corpus."""
-    return hashlib.sha256(f"{GENERATOR} {lexicon.digest(folder)}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{GENERATOR} {lexicon.digest()}".encode()).hexdigest()[:16]
