@@ -1,7 +1,6 @@
 """One or several models as one: all read the same tokens, and their probabilities are averaged.
 
-Knows token ids and the interface of models; knows no search and no text. Shapes: B sentences, K hypotheses, T target
-positions, S source positions, H attention maps, V tokens of the vocabulary.
+Knows token ids and the interface of models; knows no search and no text. Shapes as in ``models.interface``.
 """
 
 from __future__ import annotations

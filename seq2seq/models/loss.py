@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import Tensor
 
 from seq2seq.config.schema import PAD
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.kernels.cross_entropy import linear_cross_entropy
-
-
-class Loss(NamedTuple):
-    """Sums over the target tokens, in nats: the minimised loss, and the negative log-likelihood (no gradient)."""
-
-    loss: Tensor
-    nll: Tensor
+from seq2seq.models.kernels.cross_entropy import Loss, linear_cross_entropy
 
 
 def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
@@ -25,4 +16,4 @@ def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: flo
     """
     real = (target != PAD).nonzero(as_tuple=True)  # looked up once, because a GPU waits for it
     output = model.output
-    return Loss(*linear_cross_entropy(hidden[real], output.weight, output.bias, target[real], smoothing))
+    return linear_cross_entropy(hidden[real], output.weight, output.bias, target[real], smoothing)

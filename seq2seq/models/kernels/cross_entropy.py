@@ -6,7 +6,7 @@ block of the (tokens × vocabulary) matrix is ever held.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,10 +22,15 @@ ROWS = 64
 """Round the row count up to this in bf16 and fp16 (with zero rows): each distinct count compiles a kernel."""
 
 
-def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
-) -> tuple[Tensor, Tensor]:
-    """Sums over N tokens, in nats: the smoothed cross-entropy and, without a gradient, the negative log-likelihood.
+class Loss(NamedTuple):
+    """Sums over the target tokens, in nats: the smoothed cross-entropy, and the NLL, which has no gradient."""
+
+    loss: Tensor
+    nll: Tensor
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float) -> Loss:
+    """The loss of an output layer's logits over N tokens.
 
     Args:
         hidden: (N, D).
@@ -37,10 +42,8 @@ def linear_cross_entropy(
         logits = F.linear(hidden, weight, bias)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         loss = F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)
-        return loss, F.cross_entropy(logits.detach(), target, reduction="sum")
-    given = (hidden, weight, bias, target, smoothing)
-    found: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(*given)  # type: ignore[no-untyped-call]
-    return found
+        return Loss(loss, F.cross_entropy(logits.detach(), target, reduction="sum"))
+    return Loss(*_LinearCrossEntropy.apply(hidden, weight, bias, target, smoothing))  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
