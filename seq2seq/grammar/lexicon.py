@@ -132,12 +132,9 @@ class Lexicon:
         self.adjectives: list[Adjective] = []
         for rank, entry in enumerate(data):
             de, _, stem = entry["de"].partition("/")
-            self.adjectives.append(
-                Adjective(
-                    entry["en"], de, stem or de, entry.get("attr", True), entry.get("pred", True),
-                    frozenset(entry["of"]), self._weight(rank, "adjectives"),
-                )
-            )  # fmt: skip
+            places = entry.get("attr", True), entry.get("pred", True)
+            weight = self._weight(rank, "adjectives")
+            self.adjectives.append(Adjective(entry["en"], de, stem or de, *places, frozenset(entry["of"]), weight))
         self.opposites = {pair for one, other in self.rules["opposites"] for pair in ((one, other), (other, one))}
 
     def _adjectives_of(self, noun: Noun | None, attributive: bool) -> Pool[Adjective] | None:

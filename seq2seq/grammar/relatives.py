@@ -40,9 +40,8 @@ def relative(d: Discourse, head: NounPhrase, size: int, depth: int) -> Sides:
 
 def _owned(d: Discourse, size: int, depth: int) -> Sides:
     """ "(whose) dog sleeps": the adjectives after German "dessen", "deren" are strong."""
-    owned = d.lexicon.pool("animal", "vehicle", "building", "=sister", "=brother", "=father", "=daughter", "=son").draw(
-        d.rng
-    )
+    kinds = ("animal", "vehicle", "building", "=sister", "=brother", "=father", "=daughter", "=son")
+    owned = d.lexicon.pool(*kinds).draw(d.rng)
     words = Sides()
     if size >= 4 and d.rng.random() < 0.4:
         words = adjectives(d, 1, owned, morphology.ADJECTIVE_ENDING["strong"]["nom"][owned.gender])
@@ -60,15 +59,8 @@ def _object_relative(d: Discourse, verb: Verb, size: int, depth: int) -> Sides:
     if verb.how is not None and rest > 1 and d.rng.random() < 0.25:
         plan.how = d.same(*verb.how.draw(d.rng))
         rest -= 1
-    known = d.subject
-    if (
-        rest == 1
-        and known is not None
-        and known.pronoun in ("he", "she", "they")
-        and known.noun is not None
-        and d.rng.random() < 0.2
-        and known.noun.kind == "person"
-    ):
+    known = d.subject if rest == 1 and d.subject and d.subject.pronoun in ("he", "she", "they") else None
+    if known and known.noun and d.rng.random() < 0.2 and known.noun.kind == "person":
         subject = d.pronoun_for(known, "nom")
     else:
         subject = noun_phrase(d, rest, d.lexicon.pool("person"), Slot("nom", depth))
