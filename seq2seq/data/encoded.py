@@ -194,7 +194,7 @@ def _dtype(subwords: Subwords) -> str:
 def _write_split(
     source: TextCorpus, split: str, data: DataConfig, subwords: Subwords, folder: Path, held: dict[str, Counter[int]]
 ) -> SplitCounts | TrainCounts:
-    """Encode one split and count its pairs; only the training split is filtered. `held`: keys of valid and of test."""
+    """Encode one split and count its pairs. The training split alone is filtered, and compared with ``held``."""
     training = split == "train"
     dropped: Counter[str] = Counter()
     read = kept = overlap = tokens = 0

@@ -32,7 +32,7 @@ SPEAKERS = Pool(("I", "we", "you"), (5, 3, 3))
 
 @dataclass(slots=True)
 class Parts:
-    """The words of the parts of a clause that the plan has not made yet, before they are put in order."""
+    """The words of those parts of a clause that are not in its plan, before they are put in order."""
 
     objects: list[Word] = field(default_factory=list)  # English: all words between verb and adverbials
     company: Sides = field(default_factory=Sides)
@@ -234,7 +234,7 @@ def _german(plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> 
 
 
 def _place(d: Discourse, plan: Plan, name: str, slot: Slot, kind: str) -> Sides:
-    """The goal or the place of what the clause says, for a subject of this kind."""
+    """The part called `name` ("goal" or "place") of a clause whose subject is of this kind."""
     size, options = plan.sizes[name], plan.verb.options
     if name == "goal" and plan.home:
         return d.same("home", "nach Hause")

@@ -248,9 +248,10 @@ def _choice(d: Discourse, plural: bool, noun: Noun, slot: Slot, size: int) -> st
 
 
 def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, never: Sequence[str] = ()) -> Sides:
-    """ "old", "very old", "old and tired", "very old and tired": before a noun with the German `ending`.
+    """ "old", "very old", "old and tired", "very old and tired", with the German ending.
 
-    Without an ending (None) after "is", where the subject is `noun` (None: any person), but not those in `never`.
+    Without `ending` (None) they come after "is", and `noun` is the subject (None: any person). `never`: English
+    adjectives that must not be drawn.
     """
 
     def both(adjective: Adjective) -> Sides:
