@@ -23,6 +23,8 @@ from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json
 
 THIRDS = ("shortest", "middle", "longest")
+Done = Callable[[int], None]
+"""Called after each batch with the number of sentences that it finished: 0 of teacher forcing. It may raise to stop."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def evaluate(
     metrics: Sequence[SacreBLEUMetric] = USUAL,
     translate_first: int | None = None,
     by_length: bool = False,
-    done: Callable[[int], None] = lambda count: None,
+    done: Done = lambda count: None,
 ) -> Evaluation:
     """Compute the likelihood of all references under teacher forcing, and score translations against them.
 
@@ -76,7 +78,6 @@ def evaluate(
         language: of the references; it decides BLEU's tokeniser.
         translate_first: translate and score only so many sentences.
         by_length: also score the shortest, middle and longest third of the sentences.
-        done: called after each batch with the number of sentences that it finished.
     """
     most = len(src) if translate_first is None else min(translate_first, len(src))
     with evaluating(translator.models):
@@ -100,10 +101,7 @@ def evaluate(
 
 
 def reference_likelihood(
-    translator: Translator,
-    src: Sequence[str],
-    references: Sequence[str],
-    done: Callable[[int], None] = lambda count: None,
+    translator: Translator, src: Sequence[str], references: Sequence[str], done: Done = lambda count: None
 ) -> tuple[Likelihood, list[float]]:
     """Scores of the references under teacher forcing, and the log-probability (nats) of each reference."""
     tokens = token_log_probs(translator, src, references, done)
@@ -120,16 +118,9 @@ def reference_likelihood(
 
 
 def token_log_probs(
-    translator: Translator,
-    src: Sequence[str],
-    references: Sequence[str],
-    done: Callable[[int], None] = lambda count: None,
+    translator: Translator, src: Sequence[str], references: Sequence[str], done: Done = lambda count: None
 ) -> list[tuple[list[float], list[bool]]]:
-    """Under teacher forcing, for each reference: the log-probability of each token, and whether it is the argmax.
-
-    Args:
-        done: called with 0 after each batch, so that it may stop the evaluation.
-    """
+    """Under teacher forcing, for each reference: the log-probability of each token, and whether it is the argmax."""
     targets = translator.subwords.encode_tgt(references)
     scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(targets)
     for rows, batch in translator.teacher_forcing_batches(translator.subwords.encode_src(src), targets):

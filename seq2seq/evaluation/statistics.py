@@ -30,6 +30,7 @@ SWAPS = 2_000  # trials of approximate randomisation
 SEEDS = 3  # with fewer, an interval covers the choice of sentences alone
 SMALL = 30  # with fewer sentences, a bucket supports no conclusion
 WINDOW = 50  # least number of sentences behind a point of the curve that `onset` follows
+ALL = (slice(None),)  # one window with every sentence
 CELLS = 1 << 22  # elements of a matrix of draws that is held at a time (32 MB)
 TIE = 1e-9
 
@@ -103,11 +104,7 @@ def _portions(draws: int, number: int) -> Iterator[int]:
 
 
 def _bootstrap_scores(
-    systems: Sequence[System],
-    metric: Metric,
-    draws: int,
-    windows: Sequence[Indices | slice] = (slice(None),),
-    seed: int = SEED,
+    systems: list[System], metric: Metric, draws: int, windows: Sequence[Indices | slice] = ALL, seed: int = SEED
 ) -> list[Array]:
     """For each system (W, 1+R, K): scores of all sentences, then of bootstrap samples, the same for all systems."""
     columns = np.concatenate([statistics for system in systems for statistics in system], axis=1)
@@ -261,9 +258,7 @@ def by_bucket(lengths: Sequence[int], edges: Sequence[int]) -> list[Bucket]:
     return buckets
 
 
-def growth(
-    a: System, b: System, short: Sequence[int] | Indices, long: Sequence[int] | Indices, metric: Metric
-) -> Estimate:
+def growth(a: System, b: System, short: Indices, long: Indices, metric: Metric) -> Estimate:
     """The difference ``a`` less ``b`` on long sentences less that on short ones (no sentence is both)."""
     of_short = _bootstrap_scores([[each[short] for each in system] for system in (a, b)], metric, DRAWS)
     of_long = _bootstrap_scores([[each[long] for each in system] for system in (a, b)], metric, DRAWS, seed=SEED + 1)

@@ -101,8 +101,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     from seq2seq.config.validation import known_keys
     from seq2seq.errors import nearest
 
-    own: list[str] = []
-    runs: list[str] = []
+    own, runs = list[str](), list[str]()
     known = [*STUDY_KEYS, *known_keys(), *GROUPS]
     for argument in arguments:
         if "=" not in argument:
