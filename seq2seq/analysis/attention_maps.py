@@ -84,11 +84,7 @@ def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgree
 def most_attended_words(
     translator: Translator, pairs: Sequence[Pair], done: Callable[[int], None] = lambda count: None
 ) -> list[Tensor]:
-    """For each pair the source word (2, M, I) that each target word attends to most, in both states, in every map.
-
-    Args:
-        done: called with 1 after each pair.
-    """
+    """For each pair the source word (2, M, I) that each target word attends to most; calls ``done(1)`` after each."""
     choices: dict[int, Tensor] = {}
     for n, attention in forced_attention(translator, pairs):
         choices[n] = most_attended(word_maps(attention, pairs[n].tgt, pairs[n].src))

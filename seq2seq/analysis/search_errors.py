@@ -14,18 +14,17 @@ from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.runs.records import Searched, SearchErrors
 
 SENTENCES = 150  # of the validation split, searched in several ways
-BEAMS, USUAL_BEAM = (1, 2, 5, 10), 5  # with the length penalty "average"
+SEARCHES = ((1, "average"), (2, "average"), (5, "average"), (10, "average"), (5, "none"), (5, "gnmt"))
+"""Beam and length penalty of each search."""
 OUTCOMES = ("higher", "lower", "same")
-PENALTIES = ("none", "gnmt")  # with the usual beam
 
 
 def measure(run: LoadedRun) -> SearchErrors:
     """Translate validation sentences by each search, and compare test translations with their references."""
     chosen = evenly(run.valid[0], SENTENCES)
     src, references = ([side[n] for n in chosen] for side in run.valid)
-    searches = [(beam, "average") for beam in BEAMS] + [(USUAL_BEAM, penalty) for penalty in PENALTIES]
     rows: list[Searched] = []
-    for beam, penalty in searches:
+    for beam, penalty in SEARCHES:
         started = time.perf_counter()
         found = run.translator.translate(src, run.search_options(beam=beam, length_penalty=penalty))
         seconds = time.perf_counter() - started
