@@ -207,14 +207,9 @@ class _Plan:
         """The channel of x where it is a quantity; if measured at few integers, these are its ticks."""
         known = sorted({row["x"] for row in self.rows if row["y"] is not None})
         few = len(known) <= 8 and all(float(x).is_integer() for x in known)
-        axis = alt.Axis(
-            grid=False,
-            domain=True,
-            ticks=True,
-            labelOverlap=True,
-            format="~s" if known and known[-1] >= 10_000 else ",~f",
-            **({"values": known} if few else {"tickCount": 6}),
-        )
+        ticks = {"values": known} if few else {"tickCount": 6}
+        digits = "~s" if known and known[-1] >= 10_000 else ",~f"
+        axis = alt.Axis(grid=False, domain=True, ticks=True, labelOverlap=True, format=digits, **ticks)
         ends = {"domain": (known[0], known[-1])} if known else {}
         scale = alt.Scale(type="log" if self.figure.log_x else "linear", nice=False, padding=12, **ends)
         return alt.X("x:Q", scale=scale, axis=axis, title=self.figure.x_title or self.figure.x)
@@ -226,11 +221,9 @@ class _Plan:
         return self._by_key("color", alt.Color, [self.theme[key.colour] for key in self.keys], self._legend())
 
     def shape(self) -> dict[str, Any]:
-        """The channel of the points' shapes."""
         return self._by_key("shape", alt.Shape, [key.shape for key in self.keys], self._legend())
 
     def dash(self) -> dict[str, Any]:
-        """The channel of the lines' dashes."""
         return self._by_key("strokeDash", alt.StrokeDash, [list(key.dash) for key in self.keys], None)
 
     def _by_key(self, name: str, channel: Any, values: list[Any], legend: alt.Legend | None) -> dict[str, Any]:
@@ -257,8 +250,10 @@ class _Plan:
         if figure.low and figure.high:
             lines += [("low", "quantitative", "interval from", digits), ("high", "quantitative", "to", digits)]
         # Vega makes titles part of an expression: remove characters that would end its string.
-        shown = [(name, type_, re.sub(r'[\\"\s]+', " ", title), digits) for name, type_, title, digits in lines]
-        return [alt.Tooltip(name, type=type_, title=title, format=digits) for name, type_, title, digits in shown]
+        return [
+            alt.Tooltip(name, type=type_, title=re.sub(r'[\\"\s]+', " ", title), format=digits)
+            for name, type_, title, digits in lines
+        ]
 
 
 def _lines(plan: _Plan, rows: list[Row]) -> alt.LayerChart:

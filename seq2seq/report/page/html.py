@@ -18,13 +18,8 @@ def as_html(page: Page, explorer: dict[str, Any] | None) -> str:
     """The page with styles, scripts and data inside it. ``explorer``: as ``pack_explorer`` returns it."""
     drawn = {figure.name: charts.on_page(figure, page.colours) for figure in page.figures}
     scripts = [charts.runtime(), _resource("page.js"), *([_resource("explorer.js")] if explorer else [])]
-    environment = Environment(
-        loader=FunctionLoader(_resource),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.loader = FunctionLoader(_resource)
     environment.filters.update(format_rows=format_rows, format_cell=format_cell, script_json=script_json)
     environment.globals.update(plain=plain)
     return environment.get_template("page.html.jinja").render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seq2seq.analysis.measurements import ATTENTION, EXPLORER
 from seq2seq.report.data import ModelRuns, ReportData, mean, mean_row
-from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, Table, table_of
+from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, table_of
 
 STATES = {"before": "before the word is written", "after": "after it"}
 """The decoder state whose attention aligns a target word: the one that predicts it, or the one that has read it."""
@@ -17,14 +17,33 @@ def attention(data: ReportData) -> Section:
         for group in data.groups
     ]
     aligned, masked = [(group, rows) for group, rows in scores if rows], _masked(data)
+    masking = Figure(
+        "masking", "The effect of hiding one source word",
+        "Change of the log-probability (nats) of the reference's next token when the tokens of one source word become "
+        "unknown: the word with the most attention, or the word aligned by gold, against a random word beside it.",
+        masked, "bars", "model", "change", "masked", y_title="change in nats",
+    )  # fmt: skip
     tables = [
-        _alignment_table(aligned),
-        _sharpness_table(data),
+        table_of(
+            "aer", "Alignment by attention",
+            [{"model": group.model, **row} for group, maps in aligned for row in maps],
+            ["model", "map", "state", "aer_words", "precision_words", "recall_words", "aer"],
+            {"aer_words": "AER", "precision_words": "precision", "recall_words": "recall",
+             "aer": "AER with punctuation"},
+            "Means over the seeds; up to 1,000 test pairs.",
+        ),
+        table_of(
+            "sharpness", "Sharpness and coverage of attention",
+            [{"model": group.model, **mean_row(cells)} for group in data.groups
+             for cells in group.cells(ATTENTION, lambda record: record.get("maps"))],
+            ["model", "map", "entropy", "entropy_share", "coverage", "spread"],
+            {"entropy": "entropy (nats)", "entropy_share": "share of the greatest possible entropy"},
+            "Coverage: share of the source words that get at least half of an even share of all attention.",
+        ),
         table_of("masking", "Hiding one source word", masked, headings={"change": "change (nats)"}),
-    ]
-    figures = [_alignment_figure(aligned), _masking_figure(masked)]
+    ]  # fmt: skip
     words, shown = _words(data, aligned, masked), [table for table in tables if table.rows]
-    return Section("attention", "Attention as explanation", words, figures, shown)
+    return Section("attention", "Attention as explanation", words, [_alignment_figure(aligned), masking], shown)
 
 
 Aligned = list[tuple[ModelRuns, list[Row]]]
@@ -44,33 +63,6 @@ def _alignment_figure(aligned: Aligned) -> Figure:
         "step that has read it.",
         rows, "bars", "map", "AER", "state", y_title="AER",
     )  # fmt: skip
-
-
-def _alignment_table(aligned: Aligned) -> Table:
-    return table_of(
-        "aer",
-        "Alignment by attention",
-        [{"model": group.model, **row} for group, maps in aligned for row in maps],
-        ["model", "map", "state", "aer_words", "precision_words", "recall_words", "aer"],
-        {"aer_words": "AER", "precision_words": "precision", "recall_words": "recall", "aer": "AER with punctuation"},
-        "Means over the seeds; up to 1,000 test pairs.",
-    )
-
-
-def _sharpness_table(data: ReportData) -> Table:
-    rows = [
-        {"model": group.model, **mean_row(cells)}
-        for group in data.groups
-        for cells in group.cells(ATTENTION, lambda record: record.get("maps"))
-    ]
-    return table_of(
-        "sharpness",
-        "Sharpness and coverage of attention",
-        rows,
-        ["model", "map", "entropy", "entropy_share", "coverage", "spread"],
-        {"entropy": "entropy (nats)", "entropy_share": "share of the greatest possible entropy"},
-        "Coverage: share of the source words that get at least half of an even share of all attention.",
-    )
 
 
 def _masked(data: ReportData) -> list[Row]:
@@ -96,19 +88,8 @@ def _apart(group: ModelRuns) -> bool:
     """Whether masking the most attended word costs more than a random one, by two standard errors in every run."""
     masking = [one["masking"] for one in group.measured(ATTENTION)]
     found = [one["attended"]["difference"] for one in masking if "attended" in one]
-    errors = [one["standard_error"] for one in found]
-    return bool(found) and all(
-        error is not None and one["change"] + 2 * error < 0 for one, error in zip(found, errors, strict=True)
-    )
-
-
-def _masking_figure(masked: list[Row]) -> Figure:
-    return Figure(
-        "masking", "The effect of hiding one source word",
-        "Change of the log-probability (nats) of the reference's next token when the tokens of one source word become "
-        "unknown: the word with the most attention, or the word aligned by gold, against a random word beside it.",
-        masked, "bars", "model", "change", "masked", y_title="change in nats",
-    )  # fmt: skip
+    costs = ((one["change"], one["standard_error"]) for one in found)
+    return bool(found) and all(error is not None and change + 2 * error < 0 for change, error in costs)
 
 
 def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:

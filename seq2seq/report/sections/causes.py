@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq.analysis.measurements import FORGETTING, INTERVENTIONS, PROBE
 from seq2seq.evaluation.metrics import BLEU, RATE
-from seq2seq.evaluation.statistics import by_bucket, interval
+from seq2seq.evaluation.statistics import Bucket, System, by_bucket, interval
 from seq2seq.report.data import ModelRuns, ReportData, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
@@ -48,8 +48,7 @@ def interventions(data: ReportData) -> Found:
             system = [data.bleu(cell["hypotheses"], references) for cell in cells]
             row = {"model": group.model, "attention": cells[0]["attention"]}
             rows.append({**row, "source words": "all", **spread("BLEU", interval(system, BLEU))})
-            for bucket in buckets:
-                rows.append({**row, "source words": bucket.name, "BLEU": mean_score(at(system, bucket), BLEU)})
+            rows += _by_bucket(row, system, buckets)
     drawn = [row for row in rows if row["source words"] == "all"]
     figure = Figure(
         "interventions", "Attention replaced at test time",
@@ -169,7 +168,7 @@ def width(data: ReportData) -> Found:
     rows: list[Row] = []
     for group in [first_seed(data.baseline), *swept]:
         row = {"run": group.model, "units of the vector": group.configs[0].model.decoder.vector_width}
-        rows += [{**row, "source words": bucket, "BLEU": value} for bucket, value in _bleu(data, group).items()]
+        rows += _by_bucket(row, data.system(group, BLEU), data.buckets)
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
         "width", "A wider vector",
@@ -192,10 +191,9 @@ def first_seed(group: ModelRuns) -> ModelRuns:
     return ModelRuns(group.model, group.runs[:1])
 
 
-def _bleu(data: ReportData, group: ModelRuns) -> dict[str, float]:
-    """Test BLEU by the name of the bucket of source length."""
-    system = data.system(group, BLEU)
-    return {bucket.name: mean_score(at(system, bucket), BLEU) for bucket in data.buckets}
+def _by_bucket(row: Row, system: System, buckets: list[Bucket]) -> list[Row]:
+    """A row for each bucket, with the columns of ``row`` and the BLEU of the bucket's sentences."""
+    return [{**row, "source words": each.name, "BLEU": mean_score(at(system, each), BLEU)} for each in buckets]
 
 
 def variants(data: ReportData) -> Found:
@@ -207,10 +205,10 @@ def variants(data: ReportData) -> Found:
     body = []
     names = [bucket.name for bucket in data.buckets]
     for group in [*map(first_seed, data.groups), *changed]:
-        scores = _bleu(data, group)
-        rows += [{"run": group.model, "source words": bucket, "BLEU": value} for bucket, value in scores.items()]
+        own = _by_bucket({"run": group.model}, data.system(group, BLEU), data.buckets)
+        rows += own
         tokens = group.summaries[0]["tokens"] / 1e6
-        body.append([group.model, group.parameters, tokens, len(group.runs), *scores.values()])
+        body.append([group.model, group.parameters, tokens, len(group.runs), *(row["BLEU"] for row in own)])
     figure = Figure(
         "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
         rows, "heat", "source words", "BLEU", row="run",

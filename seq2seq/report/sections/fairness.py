@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from seq2seq.config.schema import Config
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Section, Table, table_of
-from seq2seq.runs.records import Fingerprint, Summary
+from seq2seq.runs.run import Run
 from seq2seq.study.options import StudyConfig
 
 
@@ -38,8 +37,9 @@ def fairness(data: ReportData) -> Section:
     return Section("fairness", "Fairness, checked", text, figures, tables)
 
 
-def _declared(config: Config, summary: Summary, fingerprint: Fingerprint, seeds: list[int]) -> dict[str, object]:
-    """Values of one run that should be equal in all runs, by name."""
+def _declared(run: Run, seeds: list[int]) -> dict[str, object]:
+    """Values of one run that should be equal in all runs, by name; ``seeds``: those of its model."""
+    config, summary, fingerprint = run.load_config(), run.load_summary(), run.load_fingerprint()
     trainer, optimizer, decode = config.trainer, config.trainer.optimizer, config.decode
     versions, machine = fingerprint["versions"], fingerprint["machine"]
     return {
@@ -64,11 +64,8 @@ def _declared(config: Config, summary: Summary, fingerprint: Fingerprint, seeds:
 
 def _checks(groups: list[ModelRuns]) -> list[list[str]]:
     """Rows of the table. Values are compared seed by seed, since seeds may have different batches."""
-    declared = [
-        (config.seed, _declared(config, summary, run.load_fingerprint(), group.seeds))
-        for group in groups
-        for config, summary, run in zip(group.configs, group.summaries, group.runs, strict=True)
-    ]
+    runs = [(run, seed, group.seeds) for group in groups for run, seed in zip(group.runs, group.seeds, strict=True)]
+    declared = [(seed, _declared(run, seeds)) for run, seed, seeds in runs]
     rows = []
     for name in declared[0][1]:
         found = list(dict.fromkeys((seed, values[name]) for seed, values in declared))

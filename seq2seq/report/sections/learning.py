@@ -103,10 +103,16 @@ def _long_onset(data: ReportData, group: ModelRuns) -> str:
 
 def cost(data: ReportData) -> Section:
     """Training speed, time and tokens to given BLEU, latency and memory by length, BLEU for a million parameters."""
+    costs: list[list[Any]] = []
+    for group in data.groups:
+        sums = group.summaries
+        speed, seconds = mean(each["tokens_per_second"] for each in sums), mean(each["seconds"] for each in sums)
+        share = group.bleu / group.parameters * 1e6
+        costs.append([group.model, group.parameters, round(speed), round(seconds), group.bleu, share])
     table = Table(
         "cost", "Cost of training",
         ["model", "parameters", "target tokens/s", "seconds", "test BLEU", "BLEU for each million parameters"],
-        [_training_cost(group) for group in data.groups],
+        costs,
         note="Speeds were measured on a machine that may have done other work: compare them within the table only.",
     )  # fmt: skip
     reached = [(group, level, _reached(group, level)) for group in data.groups for level in (10, 20, 40, 60, 80, 90)]
@@ -119,12 +125,6 @@ def cost(data: ReportData) -> Section:
     )  # fmt: skip
     text = ["The cost of each architecture's quality, in training and for each sentence that it translates."]
     return Section("cost", "Cost", text, _decode_figures(data), [table, to_quality])
-
-
-def _training_cost(group: ModelRuns) -> list[Any]:
-    speed, seconds = (mean(summary[key] for summary in group.summaries) for key in ("tokens_per_second", "seconds"))
-    share = group.bleu / group.parameters * 1e6
-    return [group.model, group.parameters, round(speed), round(seconds), group.bleu, share]
 
 
 def _reached(group: ModelRuns, level: float) -> tuple[float, float] | None:
