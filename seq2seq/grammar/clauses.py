@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides, Slot, Word, said
+from seq2seq.grammar.discourse import NOTHING, Discourse, NoFit, NounPhrase, Sides, Slot, Word, said
 from seq2seq.grammar.entries import Pool
 from seq2seq.grammar.nominal import adjectives, contracted, governed, marked, noun_phrase, part, place
 from seq2seq.grammar.planning import measure, plan_clause
@@ -35,8 +35,8 @@ class Parts:
     """The words of those parts of a clause that are not in its plan, before they are put in order."""
 
     objects: list[Word] = field(default_factory=list)  # English: all words between verb and adverbials
-    company: Sides = field(default_factory=Sides)
-    place: Sides = field(default_factory=Sides)
+    company: Sides = NOTHING
+    place: Sides = NOTHING
     pronouns: list[Word] = field(default_factory=list)  # this part and those below are German
     nouns: list[Word] = field(default_factory=list)  # dative and accusative
     nicht: list[Word] = field(default_factory=list)

@@ -28,7 +28,7 @@ def said(text: str, *links: int) -> list[Word]:
     return [(word, links) for word in text.split()]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sides:
     """The English and the German words of a part of a sentence."""
 
@@ -40,7 +40,10 @@ class Sides:
         return Sides(self.en + other.en, self.de + other.de, tail=self.tail + other.tail)
 
 
-@dataclass(slots=True)
+NOTHING = Sides()  # never changed
+
+
+@dataclass(slots=True, eq=False)
 class NounPhrase(Sides):
     """Both sides of a noun phrase in one case, and the features that other words agree with."""
 
@@ -72,7 +75,7 @@ class Slot:
     negation: int = 0  # the link of "not", which "kein" takes over; 0: none
 
 
-@dataclass
+@dataclass(slots=True)
 class Discourse:
     """The state of the sentence that is being written."""
 

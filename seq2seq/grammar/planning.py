@@ -6,7 +6,7 @@ Knows what each verb asks for; knows no order of words.
 from __future__ import annotations
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides
+from seq2seq.grammar.discourse import NOTHING, Discourse, NoFit, NounPhrase
 from seq2seq.grammar.entries import Noun, Verb
 from seq2seq.grammar.predicates import SIMPLE, Plan, verb_size
 
@@ -134,7 +134,7 @@ def _times(d: Discourse, plan: Plan, rest: int, tight: bool) -> int:
             rest -= len(comment.en)
     timed = bool(plan.when.en)
     if timed and not plan.front.en and plan.order == "main" and d.chance("front"):
-        plan.front, plan.when = plan.when, Sides()
+        plan.front, plan.when = plan.when, NOTHING
     simple = plan.simple and not plan.negated
     if rest >= 1 and simple and not timed and (plan.depth or not plan.bare) and d.chance("often"):
         plan.often = d.same(*d.lexicon.frequency.draw(d.rng))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.discourse import Discourse, NoFit, NounPhrase, Sides, Word, said
+from seq2seq.grammar.discourse import NOTHING, Discourse, NoFit, NounPhrase, Sides, Word, said
 from seq2seq.grammar.entries import Noun, Verb
 
 SIMPLE = ("present", "past")
@@ -39,10 +39,10 @@ class Plan:
     bare: bool = False  # no time and no comment
     modal: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
-    when: Sides = field(default_factory=Sides)
-    often: Sides = field(default_factory=Sides)
-    how: Sides = field(default_factory=Sides)
-    front: Sides = field(default_factory=Sides)  # a comment, or the time, at the head of the clause
+    when: Sides = NOTHING
+    often: Sides = NOTHING
+    how: Sides = NOTHING
+    front: Sides = NOTHING  # a comment, or the time, at the head of the clause
     it: NounPhrase | None = None  # antecedent of the object, which is a pronoun
     home: bool = False  # the goal is "home"
 
