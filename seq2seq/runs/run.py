@@ -5,13 +5,11 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import sys
-import tempfile
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,17 @@ from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint, Summary
-from seq2seq.system.files import os_errors_as_user_errors, read_json, write_atomically, write_json
+from seq2seq.system.files import UNFINISHED, os_errors_as_user_errors, read_json, write_atomically, write_json
+from seq2seq.system.locks import lock
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
 """Keys in which two configs of the same run may differ."""
+CONTENT = (
+    *("checkpoints", "tensorboard", "metrics.jsonl", "summary.json", "fingerprint.json", "validations"),
+    *("evaluations", "measurements", "export", "subwords", "config.yaml"),
+)
+"""What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
+LOCK = ".lock"
 
 
 @dataclass
@@ -58,25 +63,46 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Hold the lock against a second training; the system releases it however this process ends.
 
-        Raises:
-            UserError: another process has the lock.
-        """
-        if sys.platform == "win32":  # no such lock there
-            yield
-            return
-        import fcntl
+        The folder is made for it; it is gone afterwards unless something has been written there.
 
-        # Not in the folder, which may not exist yet: a training that is refused must leave nothing there.
-        name = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:16]
-        path = Path(tempfile.gettempdir()) / f"seq2seq-{os.getuid()}-{name}.lock"
-        with os_errors_as_user_errors(path):
-            file = path.open("w")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"{self.folder} is being trained by another process: wait for it or stop it") from error
+        Raises:
+            UserError: another process has the lock, or the folder cannot be written.
+        """
+        path = self.folder / LOCK
+        made = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]  # innermost first
+        with os_errors_as_user_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = lock(path)
+        if descriptor is None:
+            raise UserError(f"{self.folder} is being trained by another process: wait for it or stop it")
+        try:
             yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                for folder in made:
+                    folder.rmdir()  # fails, and ends this, at the first that is not empty
+            os.close(descriptor)
+
+    def refuse_other_content(self) -> None:
+        """Raise ``UserError`` if the folder holds anything, but not a run: it is somebody's, and stays as it is."""
+        if self.folder.exists() and not self.config_file.is_file():
+            with os_errors_as_user_errors(self.folder):
+                names = sorted(path.name for path in self.folder.iterdir())
+            names = [name for name in names if name != LOCK and not name.endswith(UNFINISHED)]
+            if names:
+                raise UserError(
+                    f"{self.folder} is no run, but holds {names[0]}{' and more' * (len(names) > 1)}: choose another name=…"
+                )
+
+    def remove(self) -> None:
+        """Remove what this program has written into the folder, and nothing else."""
+        for name in CONTENT:
+            path = self.folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def points(self, tag: str) -> list[dict[str, Any]]:
         """The points, in order, that hold the curve ``tag``."""
@@ -126,9 +152,31 @@ class Run:
 
 
 def run_of(config: Config) -> Run:
-    """The run of a config. Its folder has no time stamp, so that the same command finds it again."""
-    name = config.name or f"{config.data.name}/{config.model.name}/seed{config.seed}"
-    return Run(Path(config.outputs) / name)
+    """The run of a config. Its folder has no time stamp, so that the same command finds it again.
+
+    Raises:
+        UserError: the folder would not lie below ``outputs``, or within another run's own files.
+    """
+    key, name = "name", config.name
+    if name is None:
+        key, name = "data.name/model.name", f"{config.data.name}/{config.model.name}/seed{config.seed}"
+    outputs, parts = Path(config.outputs), name.split("/")
+    if any(part in ("", ".", "..") or not part.isprintable() or len(part.encode()) > 200 for part in parts):
+        raise UserError(
+            f"{key}={name!r} is no name of a folder below {outputs}: give names joined by /, without . and .."
+        )
+    run = Run(outputs / name)
+    if outputs.resolve() not in run.folder.resolve().parents:
+        raise UserError(
+            f"{key}={name}: {run.folder} leads to {run.folder.resolve()}, out of {outputs}: choose another name"
+        )
+    for n in range(1, len(parts)):
+        outer = Run(outputs.joinpath(*parts[:n]))
+        if parts[n] in CONTENT and outer.config_file.is_file():
+            raise UserError(
+                f"{key}={name}: {run.folder} lies among the files of the run {outer.folder}: choose another name"
+            )
+    return run
 
 
 def find(path: Path) -> tuple[Run, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.errors import UserError
+from seq2seq.system.locks import lock
 
 ADVICE = "choose another place"  # what a user can do where a path cannot be written
+TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
+MORE_FILES = "too many files are open: allow more (ulimit -n 4096) and start the same command again"
+UNFINISHED = ".seq2seq-unfinished"  # ends the names of files and folders that are being written
 
 
 @contextmanager
@@ -24,6 +30,8 @@ def os_errors_as_user_errors(path: Path, advice: str = ADVICE) -> Iterator[None]
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
+        if error.errno in TOO_MANY_OPEN:
+            raise UserError(f"{path}: {MORE_FILES}") from error
         raise UserError(f"{path}: cannot be written ({error.strerror or error}): {advice}") from error
 
 
@@ -36,20 +44,33 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         UserError: the disk is full or the folder cannot be written; nothing half-written is left.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with os_errors_as_user_errors(path):
         if path.exists() and not (path.is_file() or path.is_dir()):
             path.write_bytes(data)
             return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(path.parent)
+        temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{UNFINISHED}")
+        descriptor = lock(temporary)
+        assert descriptor is not None  # nobody else knows the name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with open(descriptor, "wb", closefd=False) as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            os.fsync(descriptor)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed have left half-written in ``folder``; they hold no lock any more."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        with suppress(OSError, UserError):  # somebody else's, or just gone
+            descriptor = lock(path, strictly=True)
+            if descriptor is not None:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                os.close(descriptor)
 
 
 @contextmanager
@@ -72,8 +93,9 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
         made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory("", f".{path.name}.", path.parent, ignore_cleanup_errors=True) as name:
-                temporary = Path(name)
+            remove_unfinished(path.parent)
+            temporary, descriptor = _locked_folder(path)
+            try:
                 yield temporary
                 _sync(temporary)
                 temporary.chmod(0o755)  # until here nobody but the owner is allowed
@@ -84,10 +106,23 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
                 except OSError:
                     if not (shared and path.is_dir()):
                         raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+                os.close(descriptor)
         finally:
             for folder in made:
                 with suppress(OSError):  # not empty: the folder has been made, or another process has begun one
                     folder.rmdir()
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """An empty folder beside ``path``, and the descriptor of its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(UNFINISHED, f".{path.name[:200]}.", path.parent))
+        with suppress(FileNotFoundError):  # another process has taken it for an abandoned one
+            descriptor = lock(folder)
+            if descriptor is not None:
+                return folder, descriptor
 
 
 def refuse_existing(path: Path, advice: str = ADVICE) -> None:
@@ -104,7 +139,7 @@ def _sync(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write plain data for people and machines to read."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -46,6 +45,7 @@ def train(config: Config) -> Run:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         print_result(run, run.load_summary())
         return run
+    run.refuse_other_content()
     with run.locked():
         trainer = _begin(config, run, goes_on)
         trainer.train()
@@ -80,12 +80,8 @@ def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool) -> 
     if goes_on:
         _check_data(run, prints)
     with os_errors_as_user_errors(run.folder):
-        if not goes_on and run.folder.exists():  # only now: nothing can be wrong with the new run any more
-            for folder in (run.checkpoint("last").parent, run.tensorboard):  # first, in case the removal is cut short
-                shutil.rmtree(folder, ignore_errors=True)
-            if run.config_file.exists():
-                shutil.rmtree(run.folder)
-        run.folder.mkdir(parents=True, exist_ok=True)
+        if not goes_on:  # only now: nothing can be wrong with the new run any more
+            run.remove()
     corpus.subwords.save(run.subwords)
     write_json(run.fingerprint_file, prints)
     run.save_config(config)
