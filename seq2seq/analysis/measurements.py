@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ from seq2seq.analysis import (
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find
-from seq2seq.system.files import read_json, write_atomically
+from seq2seq.system.files import read_json, to_json, write_atomically
 
 VERSION = 1  # to be raised whenever a measurement changes, so that older records are made anew
 Record = TypeVar("Record", bound=Mapping[str, object], covariant=True)
@@ -114,7 +113,7 @@ def measure_all(
         started = time.perf_counter()
         loaded = loaded or LoadedRun.open(folder, links, gold)
         record = {"version": VERSION, "origin": origins[name], **measurement.measure(loaded)}
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        text = to_json(record, separators=(",", ":"))
         write_atomically(measurement.file(run), f"{text}\n")
         done(name, time.perf_counter() - started)
 

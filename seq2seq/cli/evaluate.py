@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,7 +46,9 @@ def run(given: Arguments, valid: Trained) -> int:
     evaluation.scores["decode"] = asdict(config.decode)
     evaluation.save(folder)
     if given.json:
-        print(json.dumps(evaluation.scores, indent=2, ensure_ascii=False))
+        from seq2seq.system.files import to_json
+
+        print(to_json(evaluation.scores, indent=2))
     else:
         _print(evaluation.scores, folder)
     return 0

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 import seq2seq
 from seq2seq.cli.verbs import VERBS, overview
 from seq2seq.errors import UserError, nearest
-from seq2seq.system.signals import handling
+from seq2seq.system.signals import STOPS, handling
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv``; returns the exit code: 0, 2 for a mistake of the user's, 130 when stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with handling(signal.default_int_handler, signal.SIGTERM):  # so that ``finally`` and ``with`` clean up
+        with handling(signal.default_int_handler, *STOPS):  # so that ``finally`` and ``with`` clean up
             return _run(arguments)
     except SystemExit as end:  # argparse has printed a help
         return int(end.code or 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,9 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     systems = [System.of(name, seeds, references, given.lang) for name, seeds in texts.items()]
     report = score_systems(systems, lengths, edges, given.lang)
     if given.json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        from seq2seq.system.files import to_json
+
+        print(to_json(report, indent=2))
     else:
         _print(report)
     return 0

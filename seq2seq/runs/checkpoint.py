@@ -7,7 +7,9 @@ Nothing that is loaded can run code.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seq2seq.errors import UserError
-from seq2seq.system.files import write_atomically
+from seq2seq.system.files import UNFINISHED, write_atomically
 
 KIND = "seq2seq checkpoint 1"
+PREVIOUS = "previous"  # the name of the training state before the last
 Optimizer = torch.optim.Optimizer
 
 
@@ -48,14 +51,35 @@ def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[
         for key, value in moments.items():
             tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
     tensors["random/cpu"] = torch.get_rng_state()
+    if path.exists():  # so that there is another one to go on from, should this one be damaged
+        _keep_as_previous(path)
     if torch.cuda.is_initialized():  # otherwise get_rng_state would initialise a GPU that is not used
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     _write(path, tensors, state)
 
 
+def _keep_as_previous(path: Path) -> None:
+    """Give the file a second name, so that there is always a whole checkpoint under the first one."""
+    link = path.with_name(f".{PREVIOUS}{UNFINISHED}")
+    with suppress(OSError):  # a file system without such links
+        link.unlink(missing_ok=True)
+        link.hardlink_to(path)
+        link.replace(path.with_name(f"{PREVIOUS}.safetensors"))
+
+
 def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(contiguous, metadata={"kind": KIND, "state": json.dumps(state)}))
+    plain = json.dumps(state)
+    write_atomically(path, save(contiguous, {"kind": KIND, "state": plain, "crc32": checksum(contiguous, plain)}))
+
+
+def checksum(tensors: dict[str, Tensor], state: str) -> str:
+    """CRC-32 of the state and of every tensor's name and bytes: any flipped byte changes it."""
+    total = zlib.crc32(state.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(name.encode(), total)
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -66,11 +90,22 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if metadata.get("kind") != KIND:
                 raise UserError(f"{path}: not a checkpoint of this program: give one from a run's checkpoints/")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            kept = metadata.get("crc32")  # checkpoints of earlier versions have none
+            if kept is not None and kept != checksum(tensors, metadata["state"]):
+                raise ValueError("its checksum does not fit its content")
             return tensors, json.loads(metadata["state"])
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: damaged or cut short ({error}): use another checkpoint of the run") from error
+        raise UserError(f"{path}: damaged or cut short ({error}): {_others(path)}") from error
+
+
+def _others(path: Path) -> str:
+    """What to do about a damaged checkpoint."""
+    names = sorted(other.name for other in path.parent.glob("*.safetensors") if other != path)
+    if path.stem == "last" and f"{PREVIOUS}.safetensors" in names:
+        return f"copy {PREVIOUS}.safetensors over it and start the same command again"
+    return f"use {' or '.join(names)} beside it" if names else "there is no other one beside it: train the run anew"
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
@@ -88,9 +123,13 @@ def part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> None:
     """Copy ``weights`` into the model. Raises ``UserError`` where names or shapes differ."""
     own = weights_of(model)
-    wrong = sorted(own.keys() ^ weights.keys()) or [n for n in own if own[n].shape != weights[n].shape]
+    wrong = sorted(own.keys() ^ weights.keys())
+    wrong = wrong or [n for n in own if (own[n].shape, own[n].dtype) != (weights[n].shape, weights[n].dtype)]
     if wrong:
         raise UserError(f"{where}: the weights of another model ({wrong[0]} does not fit the run's config)")
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(f"{where}: {broken[0]} holds numbers that are not finite: {_others(where)}")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(weights[name])

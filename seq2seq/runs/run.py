@@ -91,9 +91,13 @@ class Run:
                 names = sorted(path.name for path in self.folder.iterdir())
             names = [name for name in names if name != LOCK and not name.endswith(UNFINISHED)]
             if names:
-                raise UserError(
-                    f"{self.folder} is no run, but holds {names[0]}{' and more' * (len(names) > 1)}: choose another name=…"
-                )
+                held = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
+                raise UserError(f"{self.folder} is no run of this program (it holds {held}): choose another name=…")
+
+    def refuse_removed(self) -> None:
+        """Raise ``UserError`` if the run that is being trained is gone, instead of beginning a folder anew."""
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder} was removed while it was being trained: nothing is left to go on with")
 
     def remove(self) -> None:
         """Remove what this program has written into the folder, and nothing else."""
@@ -162,20 +166,14 @@ def run_of(config: Config) -> Run:
         key, name = "data.name/model.name", f"{config.data.name}/{config.model.name}/seed{config.seed}"
     outputs, parts = Path(config.outputs), name.split("/")
     if any(part in ("", ".", "..") or not part.isprintable() or len(part.encode()) > 200 for part in parts):
-        raise UserError(
-            f"{key}={name!r} is no name of a folder below {outputs}: give names joined by /, without . and .."
-        )
+        raise UserError(f"{key}={name!r} names no folder below {outputs}: give names joined by /, without . and ..")
     run = Run(outputs / name)
     if outputs.resolve() not in run.folder.resolve().parents:
-        raise UserError(
-            f"{key}={name}: {run.folder} leads to {run.folder.resolve()}, out of {outputs}: choose another name"
-        )
+        raise UserError(f"{key}={name}: {run.folder} leads out of {outputs}, to {run.folder.resolve()}: choose another")
     for n in range(1, len(parts)):
         outer = Run(outputs.joinpath(*parts[:n]))
         if parts[n] in CONTENT and outer.config_file.is_file():
-            raise UserError(
-                f"{key}={name}: {run.folder} lies among the files of the run {outer.folder}: choose another name"
-            )
+            raise UserError(f"{key}={name} lies among the files of the run {outer.folder}: choose another")
     return run
 
 

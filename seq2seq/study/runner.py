@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seq2seq.system.signals import handling
+from seq2seq.system.signals import STOPS, handling
 from seq2seq.terminal.progress import Display
 
 STOPPED = 130  # the exit code of a process that was asked to stop and has saved its state
@@ -74,14 +74,14 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
         The reason for each failure, by the label of the task.
 
     Raises:
-        KeyboardInterrupt: on SIGINT or SIGTERM, after every process has been asked to stop and has saved its state.
+        KeyboardInterrupt: on SIGINT or one of ``STOPS``, after every process has stopped and has saved its state.
     """
     waiting = sorted((task for task in tasks if not task.done()), key=lambda task: -task.seconds)
     total = sum(task.seconds for task in tasks) or 1.0
     running: list[Running] = []
     failed: dict[str, str] = {}
     # SIGINT too: a shell that starts us in the background has it ignored.
-    with Display() as display, handling(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
+    with Display() as display, handling(signal.default_int_handler, signal.SIGINT, *STOPS):
         try:
             while waiting or running:
                 for one in [one for one in running if one.process.poll() is not None]:

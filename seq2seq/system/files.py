@@ -137,9 +137,18 @@ def _sync(folder: Path) -> None:
             os.fsync(file.fileno())
 
 
+def to_json(value: Any, **style: Any) -> str:
+    """Plain data as JSON. JSON has no NaN and no infinity, and strict readers refuse a file for one: null instead."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, **style)
+    except ValueError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
+        return json.dumps(finite, ensure_ascii=False, **style)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write plain data for people and machines to read."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(path, to_json(value, indent=2) + "\n")
 
 
 def read_json(path: Path, what: str) -> Any:

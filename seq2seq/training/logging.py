@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.runs.run import Run
-from seq2seq.system.files import os_errors_as_user_errors, write_atomically
+from seq2seq.system.files import os_errors_as_user_errors, to_json, write_atomically
 
 LAYOUT = {
     "comparison": {
@@ -52,11 +51,9 @@ class RunLog:
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One point of each curve."""
         with os_errors_as_user_errors(self.run.metrics_file):
-            # JSON has no NaN, and strict readers refuse the file for one.
-            plain = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
             for tag, value in values.items():
                 self.writer.add_scalar(tag, value, step)
-            self.file.write(json.dumps({"step": step, **plain}) + "\n")
+            self.file.write(to_json({"step": step, **values}) + "\n")
             self.file.flush()
 
     def samples(self, step: int, src: Sequence[str], references: Sequence[str], found: Sequence[Translation]) -> None:
@@ -78,7 +75,9 @@ class RunLog:
                 self.writer.file_writer.add_summary(summary)
 
     def close(self) -> None:
-        """Flush and close the files."""
+        """Flush and close the files; there is nothing to flush into a folder that was removed."""
+        if not self.run.folder.is_dir():
+            return
         with os_errors_as_user_errors(self.run.tensorboard):
             self.writer.close()
             self.file.close()
@@ -89,7 +88,13 @@ def _lines_until(run: Run, step: int) -> list[str]:
     if not run.metrics_file.exists():
         return []
     lines = run.metrics_file.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
+    points = [(line, json.loads(line)) for line in lines if line.endswith("}\n")]
+    return [line for line, point in points if point["step"] <= step and not any(map(_of_a_test, point))]
+
+
+def _of_a_test(tag: str) -> bool:
+    """Whether a curve is written when training has ended: a run that goes on has it from a test that was cut short."""
+    return tag.startswith(("test/", "_hparams_"))
 
 
 def _forget_events(folder: Path, step: int) -> None:
@@ -98,7 +103,8 @@ def _forget_events(folder: Path, step: int) -> None:
         kept = io.BytesIO()
         writer = RecordWriter(kept)
         for record in RawEventFileLoader(str(path)).Load():
-            if Event.FromString(record).step <= step:
+            event = Event.FromString(record)
+            if event.step <= step and not any(_of_a_test(value.tag) for value in event.summary.value):
                 writer.write(record)
         write_atomically(path, kept.getvalue())
 

@@ -110,6 +110,7 @@ def _check_data(run: Run, prints: Fingerprint) -> None:
 def _finish(trainer: Trainer) -> Summary:
     """Test the chosen weights and write the result down; the summary comes last, since it marks a finished run."""
     config, run, state = trainer.config, trainer.run, trainer.state
+    run.refuse_removed()
     name = _choose_weights(trainer)
     test = trainer.corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
@@ -137,8 +138,8 @@ def _finish(trainer: Trainer) -> Summary:
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
     log.close()
     run.save_summary(summary)
-    for step in state.recent:
-        run.checkpoint(f"recent-{step}").unlink(missing_ok=True)
+    for name in (checkpoint.PREVIOUS, *(f"recent-{step}" for step in state.recent)):
+        run.checkpoint(name).unlink(missing_ok=True)
     return summary
 
 

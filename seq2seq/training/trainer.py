@@ -103,6 +103,7 @@ class Trainer:
             )
 
     def _validate(self) -> None:
+        self.run.refuse_removed()
         self.display.doing("validating")
         scores = self.validation.validate(self.state, self.log, lambda _: self._stop_if_asked()).scores
         self.display.say(
@@ -150,6 +151,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Everything that is needed to go on, in one file that is replaced at once."""
+        self.run.refuse_removed()
         state = {
             "position": asdict(self.state),
             "data": self.batches.state(),

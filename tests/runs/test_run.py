@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from seq2seq.config.schema import Config, ModelConfig
 from seq2seq.errors import UserError
-from seq2seq.runs.run import Run, differences, find, run_of
+from seq2seq.runs.run import LOCK, Run, differences, find, run_of
 
 
 @pytest.fixture
@@ -122,5 +123,76 @@ def test_a_locked_run_lets_no_second_training_in_and_the_lock_leaves_nothing(tmp
             pass
         with Run(tmp_path / "outputs/text/lstm/seed2").locked():
             pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_spelling_of_the_path_leads_around_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path / "outputs/a")
+    (tmp_path / "link").symlink_to(tmp_path / "outputs")
+    monkeypatch.chdir(tmp_path)
     with run.locked():
-        assert list(tmp_path.iterdir()) == []
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "outputs"))
+        for spelling in ("outputs/a", "outputs/../outputs/a", "link/a"):
+            with pytest.raises(UserError, match="is being trained by another process"), Run(Path(spelling)).locked():
+                pass
+
+
+@pytest.mark.parametrize("stands", ["link", "pipe"])
+def test_what_stands_in_the_place_of_the_lock_is_left_alone(stands: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("text")
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    lock = run.folder / LOCK
+    lock.symlink_to(tmp_path / "precious") if stands == "link" else os.mkfifo(lock)
+    with pytest.raises(UserError, match="where a lock is to be: remove it"), run.locked():
+        pass
+    assert (tmp_path / "precious").read_text() == "text"
+
+
+NAMES = ["..", ".", "/", "", "a/../..", "a//b", "a/", "../outputs2", "/tmp/elsewhere", "a\nb", "a\0b", "x" * 300]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key", ["name", "data.name", "model.name"])
+def test_a_name_stays_below_outputs(key: str, name: str, config: Config, tmp_path: Path) -> None:
+    config.outputs = str(tmp_path / "outputs")
+    owner = {"name": config, "data.name": config.data, "model.name": config.model}[key]
+    owner.name = name  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"name.* names no folder below"):
+        run_of(config)
+
+
+def test_a_link_out_of_outputs_is_refused(config: Config, tmp_path: Path) -> None:
+    config.outputs, config.name = str(tmp_path / "outputs"), "link/run"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs/link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"name=link/run: .* leads out of"):
+        run_of(config)
+    (tmp_path / "outputs/link").unlink()
+    (tmp_path / "outputs").rename(tmp_path / "disk")
+    (tmp_path / "outputs").symlink_to(tmp_path / "disk")  # outputs itself may be a link
+    assert run_of(config).folder == tmp_path / "outputs/link/run"
+
+
+def test_a_run_is_not_put_among_the_files_of_another(config: Config, tmp_path: Path) -> None:
+    config.outputs, config.name = str(tmp_path), "a"
+    run_of(config).save_config(config)
+    config.name = "a/checkpoints"
+    with pytest.raises(UserError, match="lies among the files of the run"):
+        run_of(config)
+    config.name = "a/b"
+    assert run_of(config).folder == tmp_path / "a/b"
+
+
+def test_only_a_runs_own_files_are_removed(config: Config, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.save_config(config)
+    run.save_summary({"steps": 3})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/precious").write_text("")
+    run.tensorboard.symlink_to(tmp_path / "elsewhere")
+    (run.folder / "notes.md").write_text("")
+    run.remove()
+    assert sorted(path.name for path in run.folder.iterdir()) == ["notes.md"]
+    assert (tmp_path / "elsewhere/precious").exists()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +16,14 @@ from typing import Any
 import pytest
 
 from seq2seq.errors import UserError
-from seq2seq.system.files import new_folder, os_errors_as_user_errors, read_json, write_atomically, write_json
+from seq2seq.system.files import (
+    UNFINISHED,
+    new_folder,
+    os_errors_as_user_errors,
+    read_json,
+    write_atomically,
+    write_json,
+)
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -148,3 +159,48 @@ def test_a_folder_that_cannot_be_made_is_one_line_with_advice(tmp_path: Path) ->
     with refused, new_folder(tmp_path / "file/below/folder", advice="set data.cache"):
         raise AssertionError("it began")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from seq2seq.system import files
+real = os.fsync
+def killed(descriptor): os.kill(os.getpid(), 9)
+os.fsync = killed
+if sys.argv[2] == "file":
+    files.write_atomically(Path(sys.argv[1]) / "weights", "x" * 1000)
+else:
+    with files.new_folder(Path(sys.argv[1]) / "corpus") as folder:
+        (folder / "ids").write_text("x" * 1000)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed_by_the_next_one(kind: str, tmp_path: Path) -> None:
+    (tmp_path / ".notes.tmp").write_text("the user's")
+    killed = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path), kind], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(f"*{UNFINISHED}"))) == 1
+    write_atomically(tmp_path / "other", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.tmp", "other"]
+
+
+def test_what_is_being_written_is_not_removed(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "corpus") as folder:
+        (folder / "ids").write_text("x")
+        write_atomically(tmp_path / "other", "new")
+        with new_folder(tmp_path / "second"):
+            pass
+    assert (tmp_path / "corpus/ids").read_text() == "x"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "other", "second"]
+
+
+def test_json_holds_no_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "scores.json", {"nll": float("nan"), "ppl": [float("inf"), 1.5], "text": "NaN"})
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"nll": None, "ppl": [None, 1.5], "text": "NaN"}
+
+
+def test_too_many_open_files_is_not_a_matter_of_the_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="too many files are open: allow more"), os_errors_as_user_errors(tmp_path):
+        raise OSError(errno.EMFILE, "Too many open files")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from seq2seq.report.page.formatting import plain, to_csv
 from seq2seq.report.page.markdown import as_markdown
 from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
 
+OWN_EVENTS = ".report"  # ends the names of the page's event files, which alone are replaced
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -64,10 +64,12 @@ def write_tensorboard(page: Page, folder: Path) -> None:
 
     events = folder / "tensorboard"
     with os_errors_as_user_errors(events):
-        shutil.rmtree(events, ignore_errors=True)
-        with SummaryWriter(str(events)) as writer:
+        earlier = list(events.glob(f"events.out.tfevents.*{OWN_EVENTS}"))
+        with SummaryWriter(str(events), filename_suffix=OWN_EVENTS) as writer:
             writer.add_text("comparison/summary", as_markdown(page, pictures=False))
             for figure in page.figures:
                 with Image.open(folder / "figures" / f"{figure.name}.png") as picture:
                     pixels = np.asarray(picture.convert("RGB"))
                 writer.add_image(f"comparison/{figure.name}", pixels, dataformats="HWC")
+        for path in earlier:
+            path.unlink()
