@@ -75,6 +75,7 @@ def test_a_kill_before_the_summary_does_not_double_the_test(config: Config, monk
     assert not run.checkpoint(checkpoint.PREVIOUS).exists()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's writer
 def test_a_run_that_is_removed_while_it_trains_leaves_no_stub(config: Config, monkeypatch: Any) -> None:
     update = Trainer._update
 
