@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences
 
-COMPARED = ("data", "subwords", "references", "code", "versions")
-"""Entries of a fingerprint that must agree between runs that are compared."""
-MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")
-"""Keys of the config in which the runs of a study differ by design."""
+COMPARED = ("data", "subwords", "references", "code", "versions")  # entries of a fingerprint that must agree
+MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")  # keys in which the runs of a study differ by design
 
 
 def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
@@ -46,9 +44,8 @@ def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) 
     """
     for run in runs[1:]:
         if "references" in unlike_entries(runs[0], run):
-            raise UserError(
-                f"{run.folder} was tested on other sentences than {runs[0].folder}: no comparison is possible"
-            )
+            first = runs[0].folder
+            raise UserError(f"{run.folder} was tested on other sentences than {first}: no comparison is possible")
     return _refuse(unlike(runs, allowed), anyway)
 
 

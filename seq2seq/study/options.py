@@ -23,8 +23,7 @@ SET_BY_THE_STUDY = {
 }
 """Keys of a run that its study decides, each with a hint what to do instead."""
 
-BUCKETS = "10,20,30,40"
-"""Default upper ends of the buckets of source length, in words."""
+BUCKETS = "10,20,30,40"  # default upper ends of the buckets of source length, in words
 
 
 def several(default: list[Any] | dict[str, Any], help: str) -> Any:
