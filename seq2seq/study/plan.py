@@ -22,6 +22,7 @@ class Planned:
     """A run of a study, finished or not: the arguments of ``seq2seq train`` and the config that they give."""
 
     model: str  # for a variant, the model that it varies
+    seed: int
     rate: float | None
     arguments: tuple[str, ...]
     config: Config
@@ -127,7 +128,7 @@ class Study:
         filled = [argument.replace("{model}", model) for argument in arguments]
         # Only the last argument for each key: Hydra refuses a group that is chosen twice.
         filled = list({argument.partition("=")[0]: argument for argument in filled}.values())
-        return Planned(model, rate, tuple(filled), compose(filled))
+        return Planned(model, seed, rate, tuple(filled), compose(filled))
 
     def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
         first = self._plan(model, model, 1, None, []).config.trainer.max_tokens
