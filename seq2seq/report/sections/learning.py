@@ -104,20 +104,22 @@ def _long_onset(data: ReportData, group: ModelRuns) -> str:
 def cost(data: ReportData) -> Section:
     """Training speed, time and tokens to given BLEU, latency and memory by length, BLEU for a million parameters."""
     costs: list[list[Any]] = []
+    reached: list[tuple[str, int, tuple[float, float] | None]] = []
     for group in data.groups:
-        sums = group.summaries
-        speed, seconds = mean(each["tokens_per_second"] for each in sums), mean(each["seconds"] for each in sums)
+        speed = mean(summary["tokens_per_second"] for summary in group.summaries)
+        seconds = mean(summary["seconds"] for summary in group.summaries)
         share = group.bleu / group.parameters * 1e6
         costs.append([group.model, group.parameters, round(speed), round(seconds), group.bleu, share])
+        validations = [run.points("valid/bleu") for run in group.runs]
+        reached += [(group.model, level, _reached(validations, level)) for level in (10, 20, 40, 60, 80, 90)]
     table = Table(
         "cost", "Cost of training",
         ["model", "parameters", "target tokens/s", "seconds", "test BLEU", "BLEU for each million parameters"],
         costs,
         note="Speeds were measured on a machine that may have done other work: compare them within the table only.",
     )  # fmt: skip
-    reached = [(group, level, _reached(group, level)) for group in data.groups for level in (10, 20, 40, 60, 80, 90)]
     shown = {level for _, level, found in reached if found}
-    rows = [[group.model, level, *(found or (None, None))] for group, level, found in reached if level in shown]
+    rows = [[model, level, *(found or (None, None))] for model, level, found in reached if level in shown]
     to_quality = Table(
         "to-quality", "Until validation BLEU reaches a level",
         ["model", "BLEU", "million target tokens", "seconds"], rows,
@@ -127,11 +129,11 @@ def cost(data: ReportData) -> Section:
     return Section("cost", "Cost", text, _decode_figures(data), [table, to_quality])
 
 
-def _reached(group: ModelRuns, level: float) -> tuple[float, float] | None:
+def _reached(validations: list[list[dict[str, Any]]], level: float) -> tuple[float, float] | None:
     """Million tokens and seconds of training until a validation reaches a BLEU; None unless all runs reach it."""
     found = []
-    for run in group.runs:
-        line = next((line for line in run.points("valid/bleu") if line["valid/bleu"] >= level), None)
+    for validated in validations:
+        line = next((line for line in validated if line["valid/bleu"] >= level), None)
         if line is None or "train/tokens" not in line:
             return None
         found.append((line["train/tokens"] / 1e6, line["train/seconds"]))
