@@ -21,6 +21,7 @@ VERBS = {
     "align": ("RUN", "word alignments by attention, AER"),
     "score": ("--ref FILE NAME=FILE …", "statistics of any translations"),
     "export": ("RUN --to ctranslate2", "a Transformer for CTranslate2"),
+    "doctor": ("[--resume]", "what is installed; prove that killed trainings go on"),
     "configs": ("", "list the experiments that ship"),
     "completion": ("", "print the completion for bash"),
 }

@@ -24,7 +24,7 @@ from seq2seq.data.files import Pair
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.system.files import new_folder, read_json, write_json
+from seq2seq.system.files import new_folder, read_json, remove_unfinished, write_json
 
 VERSION = 2  # of the files' layout; part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
@@ -147,6 +147,7 @@ def prepare(data: DataConfig) -> Corpus:
     options["subwords"]["sampling"] = data.subwords.sampling > 0
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
     folder = Path(data.cache) / "prepared" / name
+    remove_unfinished(folder.parent)
     if not folder.exists():
         with new_folder(folder, shared=True, advice="set data.cache to a folder that can be written") as temporary:
             _write(source, data, temporary)

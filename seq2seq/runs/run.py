@@ -20,7 +20,14 @@ from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint, Summary
-from seq2seq.system.files import UNFINISHED, os_errors_as_user_errors, read_json, write_atomically, write_json
+from seq2seq.system.files import (
+    UNFINISHED,
+    os_errors_as_user_errors,
+    read_json,
+    remove_unfinished,
+    write_atomically,
+    write_json,
+)
 from seq2seq.system.locks import lock
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
@@ -76,6 +83,8 @@ class Run:
         if descriptor is None:
             raise UserError(f"{self.folder} is being trained by another process: wait for it or stop it")
         try:
+            for folder in (self.folder, *(path for path in self.folder.rglob("*") if path.is_dir())):
+                remove_unfinished(folder)
             yield
         finally:
             with suppress(OSError):

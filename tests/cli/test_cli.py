@@ -183,10 +183,12 @@ def test_another_config_is_refused_by_the_names_of_its_keys(place: Path, capfd: 
 
 def test_overwrite_trains_anew(place: Path, copied: Path, tmp_path: Path, capfd: Any) -> None:
     arguments = train_arguments(place, "bahdanau", f"outputs={tmp_path}", "name=elsewhere", "trainer.max_steps=2")
-    (copied / "stray").write_text("")
+    (copied / "notes.md").write_text("the user's")
+    (copied / "validations/99.txt").write_text("of the run before")
     assert main(["train", *arguments, "overwrite=true"]) == 0
     assert json.loads((copied / "summary.json").read_text())["steps"] == 2
-    assert not (copied / "stray").exists()
+    assert (copied / "notes.md").exists()
+    assert not (copied / "validations/99.txt").exists()
     capfd.readouterr()
     assert main(["train", *arguments]) == 0
     assert "is finished" in capfd.readouterr().err
@@ -242,7 +244,7 @@ def straight(place: Path) -> Path:
     return place / "outputs/straight"
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_stopped_training_goes_on_to_the_same_weights(
     signal_: signal.Signals, place: Path, straight: Path, tmp_path: Path, capfd: Any
 ) -> None:
