@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from seq2seq.analysis.measurements import Measurement, Record
 from seq2seq.config.schema import Config
 from seq2seq.data import files
-from seq2seq.data.sources import open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
 from seq2seq.evaluation.statistics import Bucket, by_bucket
-from seq2seq.runs.loading import saved_split, unzip
+from seq2seq.runs.loading import saved_split, split_of_source
 from seq2seq.runs.records import Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
@@ -217,7 +216,7 @@ def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: Any)
         raise UserError(f"{groups[0].runs[0].folder}: its test split is gone: train it anew with overwrite=true")
     warnings = more.setdefault("warnings", [])
     try:
-        valid = unzip(open_source(groups[0].configs[0].data).pairs("valid"))
+        valid = split_of_source(groups[0].configs[0], "valid")
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from seq2seq.report.page.document import Explorer, Figure, Output, Page, Section, Sentence, Table
+from seq2seq.report.page.document import Explorer, Figure, Page, Section, Table
 from seq2seq.report.page.write import write_page
+from seq2seq.runs.records import ExploredSentence
 
 MODELS = ("lstm", "bahdanau", "transformer")
 LENGTHS = (5, 12, 20, 28, 36, 48)
@@ -115,18 +116,22 @@ def attention(targets: int, sources: int, peak: float, draw: random.Random) -> l
     return matrix
 
 
-def sentence(src: list[str], made: list[list[str]], maps: list[list[str]], draw: random.Random) -> Sentence:
-    """One sentence with what the models made of it."""
-    outputs = [
-        Output(
+def sentence(
+    src: list[str], made: list[list[str]], maps: list[list[str]], draw: random.Random
+) -> tuple[ExploredSentence, ...]:
+    """One sentence as each of the models translated it."""
+    return tuple(
+        ExploredSentence(
+            index=0,
+            src=src,
+            reference=" ".join(made[0]),
             words=words,
             nll=draw.uniform(0.1, 2),
             chrf=draw.uniform(20, 100),
             attention=[attention(len(words), len(src), draw.uniform(0.3, 2.5), draw) for _ in names],
         )
         for words, names in zip(made, maps, strict=True)
-    ]
-    return Sentence(src, " ".join(made[0]), outputs)
+    )
 
 
 def explorer(count: int = 8) -> Explorer:

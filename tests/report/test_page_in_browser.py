@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from seq2seq.report.page.document import Page, Sentence
+from seq2seq.report.page.document import Page
+from seq2seq.runs.records import ExploredSentence
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
@@ -74,7 +75,7 @@ def opened(written: Path, sample: Page) -> Iterator[Opened]:
         page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light", reduced_motion="reduce")
         page.set_default_timeout(20_000)
         opened = Opened(page, (written / "report.html").as_uri())
-        opened.sources = [sentence.src for sentence in sentences(sample)]
+        opened.sources = [sentence[0]["src"] for sentence in sentences(sample)]
         yield opened
         browser.close()
 
@@ -89,18 +90,18 @@ def no_complaint(opened: Opened) -> Iterator[None]:
     assert opened.requests == [opened.url]
 
 
-def sentences(sample: Page) -> list[Sentence]:
+def sentences(sample: Page) -> list[tuple[ExploredSentence, ...]]:
     assert sample.explorer is not None
     return sample.explorer.sentences
 
 
-def told(sentence: Sentence, model: int, maps: list[int], word: int) -> str:
+def told(sentence: tuple[ExploredSentence, ...], model: int, maps: list[int], word: int) -> str:
     """What the explorer should say, from the unpacked weights."""
-    matrices = [sentence.outputs[model].attention[n][word] for n in maps]
-    mean = [sum(round(255 * row[s]) for row in matrices) / len(matrices) / 255 for s in range(len(sentence.src))]
+    matrices = [sentence[model]["attention"][n][word] for n in maps]
+    mean = [sum(round(255 * row[s]) for row in matrices) / len(matrices) / 255 for s in range(len(sentence[0]["src"]))]
     top = sorted(range(len(mean)), key=lambda s: -mean[s])[:3]
-    looked = ", ".join(f"{sentence.src[s]} {int(100 * mean[s] + 0.5)}\u00a0%" for s in top)
-    return f"{sentence.outputs[model].words[word]} looked at: {looked}"
+    looked = ", ".join(f"{sentence[0]['src'][s]} {int(100 * mean[s] + 0.5)}\u00a0%" for s in top)
+    return f"{sentence[model]['words'][word]} looked at: {looked}"
 
 
 def test_every_chart_is_drawn(opened: Opened) -> None:
@@ -137,7 +138,7 @@ def test_the_explorer_answers_a_click_and_the_pointer(opened: Opened, sample: Pa
         "() => [...document.querySelectorAll('.card')[1].querySelectorAll('.source')]"
         ".map((word) => Number(word.style.getPropertyValue('--weight')))"
     )
-    assert [w**2 for w in weights] == pytest.approx(sentence.outputs[1].attention[0][6], abs=0.005)
+    assert [w**2 for w in weights] == pytest.approx(sentence[1]["attention"][0][6], abs=0.005)
     assert "looked at" not in cards.nth(0).inner_text()
     assert "nothing to look at" in cards.nth(0).inner_text() and "one vector" in cards.nth(0).inner_text()
 
@@ -152,7 +153,7 @@ def test_the_explorer_answers_the_keyboard(opened: Opened, sample: Page) -> None
     cards.nth(1).locator(".target[tabindex='0']").focus()
     for keys, word in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 13), ("Home", 0)):
         page.keyboard.press(keys)
-        assert opened.run("() => document.activeElement.textContent") == sentence.outputs[1].words[word]
+        assert opened.run("() => document.activeElement.textContent") == sentence[1]["words"][word]
         assert cards.nth(1).locator(".told").inner_text() == told(sentence, 1, [0], word)
     assert cards.nth(1).locator("[tabindex='0']").count() == 1  # one stop for Tab, the arrows inside
     page.keyboard.press("Tab")
@@ -176,14 +177,14 @@ def test_a_map_or_the_mean_of_all_is_chosen(opened: Opened, sample: Page) -> Non
 
 def test_sentences_are_sorted_by_length_loss_and_difference(opened: Opened, sample: Page) -> None:
     orders: dict[str, Any] = {
-        "length": lambda s: len(s.src),
-        "loss": lambda s: max(output.nll for output in s.outputs),
-        "difference": lambda s: max(o.chrf for o in s.outputs) - min(o.chrf for o in s.outputs),
+        "length": lambda s: len(s[0]["src"]),
+        "loss": lambda s: max(output["nll"] for output in s),
+        "difference": lambda s: max(o["chrf"] for o in s) - min(o["chrf"] for o in s),
     }
     for order, key in orders.items():
         opened.page.locator("#explorer-order").select_option(order)
         shown = opened.page.locator("#explorer-sentences .text").all_text_contents()
-        wanted = ["".join(s.src) for s in sorted(sentences(sample), key=key, reverse=True)]
+        wanted = ["".join(s[0]["src"]) for s in sorted(sentences(sample), key=key, reverse=True)]
         assert [text.replace(" ", "") for text in shown] == [text.replace(" ", "") for text in wanted]
 
 
@@ -192,9 +193,9 @@ def test_hostile_sentences_are_shown_as_text(opened: Opened, sample: Page) -> No
     for number in range(8, 12):
         sentence = sentences(sample)[number]
         cards = opened.choose(number)
-        for card, output in zip(cards.all(), sentence.outputs, strict=True):
+        for card, output in zip(cards.all(), sentence, strict=True):
             text = card.locator(".translation").text_content()
-            assert text.replace(" ", "") == ("".join(output.words).replace(" ", "") or "(nothing)")
+            assert text.replace(" ", "") == ("".join(output["words"]).replace(" ", "") or "(nothing)")
         assert opened.run("() => document.querySelectorAll('img, #explorer-view script').length") == 0
     assert opened.run("() => document.scripts.length") == scripts
     opened.choose(9)  # Hebrew runs to the left, and so does the arrow
@@ -203,7 +204,7 @@ def test_hostile_sentences_are_shown_as_text(opened: Opened, sample: Page) -> No
     page = opened.page
     page.locator(".card").nth(1).locator(".target[tabindex='0']").focus()
     page.keyboard.press("ArrowLeft")
-    assert opened.run("() => document.activeElement.textContent") == sentences(sample)[10].outputs[1].words[1]
+    assert opened.run("() => document.activeElement.textContent") == sentences(sample)[10][1]["words"][1]
 
 
 @pytest.mark.parametrize("width", [360, 1400])

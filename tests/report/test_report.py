@@ -22,11 +22,12 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.report.page import theme
-from seq2seq.report.page.document import Explorer, Figure, Output, Page, Section, Sentence, Table
+from seq2seq.report.page.document import Explorer, Figure, Page, Section, Table
 from seq2seq.report.page.explorer import pack_explorer
 from seq2seq.report.page.formatting import format_rows, script_json
 from seq2seq.report.page.markdown import as_markdown
 from seq2seq.report.page.write import write_page, write_tensorboard
+from seq2seq.runs.records import ExploredSentence
 
 charts = pytest.importorskip("seq2seq.report.page.charts", reason="the extra `report` is not installed")
 
@@ -89,7 +90,8 @@ def test_report_json_is_strict_and_holds_all_numbers(written: Path, sample: Page
         assert [figure["rows"] for figure in written_section["figures"]] == [f.rows for f in section.figures]
         assert [table["columns"] for table in written_section["tables"]] == [t.columns for t in section.tables]
     assert numbers["sections"][0]["tables"][0]["rows"][2][-1] is None  # it was NaN
-    assert [entry["src"] for entry in numbers["explorer"]["sentences"]] == [s.src for s in sample.explorer.sentences]
+    sources = [sentence[0]["src"] for sentence in sample.explorer.sentences]
+    assert [entry["src"] for entry in numbers["explorer"]["sentences"]] == sources
 
 
 def test_the_same_page_is_written_twice_to_the_same_bytes(written: Path, sample: Page, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_json_in_a_script_block_is_safe_and_comes_back(markup: Markup, sample: P
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == {**hostile, "nan": None, "n": 3}
     (data,) = [json.loads(text) for attributes, text in markup.scripts if attributes.get("id") == "explorer-data"]
-    assert [entry["src"] for entry in data["sentences"]] == [s.src for s in sample.explorer.sentences]
+    assert [entry["src"] for entry in data["sentences"]] == [s[0]["src"] for s in sample.explorer.sentences]
 
 
 def test_markdown_keeps_its_tables_whole(sample: Page) -> None:
@@ -334,16 +336,20 @@ def test_attention_comes_back_from_its_bytes(sample: Page) -> None:
     explorer = sample.explorer
     assert explorer is not None
     for entry, sentence in zip(pack_explorer(explorer)["sentences"], explorer.sentences, strict=True):
-        for matrix, output in zip(unpacked(entry, explorer), sentence.outputs, strict=True):
-            if not output.attention:
+        for matrix, output in zip(unpacked(entry, explorer), sentence, strict=True):
+            if not output["attention"]:
                 assert matrix is None
-            elif output.words:
-                assert np.abs(np.asarray(output.attention) - matrix).max() <= 0.5 / 255 + 1e-9
+            elif output["words"]:
+                assert np.abs(np.asarray(output["attention"]) - matrix).max() <= 0.5 / 255 + 1e-9
+
+
+def explored(src: list[str], words: list[str], attention: list[list[list[float]]]) -> ExploredSentence:
+    return ExploredSentence(index=0, src=src, reference="r", words=words, nll=1.0, chrf=1.0, attention=attention)
 
 
 def test_matrices_of_another_shape_are_refused() -> None:
-    turned = Output(["a", "b"], 1.0, 1.0, [[[0.5, 0.5, 0.0][:1] * 2, [1.0, 0.0]]])  # 2 × 2 of 2 × 3
-    explorer = Explorer(["m"], [["map"]], [Sentence(["x", "y", "z"], "r", [turned])])
+    turned = explored(["x", "y", "z"], ["a", "b"], [[[0.5, 0.5, 0.0][:1] * 2, [1.0, 0.0]]])  # 2 × 2 of 2 × 3
+    explorer = Explorer(["m"], [["map"]], [(turned,)])
     with pytest.raises(ValueError, match="target words"):
         pack_explorer(explorer)
     with pytest.raises(ValueError):
@@ -360,8 +366,8 @@ def test_the_page_of_a_large_study_stays_under_six_megabytes(
     for length in np.linspace(shortest, 60, 80).round().astype(int):
         words = [f"word{n}" for n in range(length)]
         # Weights that are spread at random cost the most bytes.
-        outputs = [Output(words, 1.0, 1.0, list(draw.dirichlet(np.ones(length), (n, length)))) for n in maps]
-        sentences.append(Sentence(words, " ".join(words), outputs))
+        weights = [list(draw.dirichlet(np.ones(length), (n, length))) for n in maps]
+        sentences.append(tuple(explored(words, words, each) for each in weights))
     large = pack_explorer(Explorer(list(sample.colours), names, sentences))
     added = len(script_json(large)) - len(script_json(pack_explorer(sample.explorer)))
     assert (written / "report.html").stat().st_size + added < 6_000_000

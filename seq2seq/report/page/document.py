@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seq2seq.runs.records import ExploredSentence
+
 Row = dict[str, Any]
 """One observation: column name to text, number, truth value or None."""
 
@@ -76,31 +78,12 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Output:
-    """One model's translation of a sentence."""
-
-    words: list[str]
-    nll: float  # of the reference, nats a token
-    chrf: float  # of the translation
-    attention: list[list[list[float]]]  # (maps, target words, source words), 0 to 1; empty without attention
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A source sentence with its reference and each model's translation, in the order of ``Explorer.models``."""
-
-    src: list[str]
-    reference: str
-    outputs: list[Output]
-
-
-@dataclass(frozen=True)
 class Explorer:
     """Sentences with all translations and attention maps, which the reader chooses among."""
 
     models: list[str]
     maps: list[list[str]]  # names of each model's attention maps, e.g. ``layer 1, head 2``
-    sentences: list[Sentence]
+    sentences: list[tuple[ExploredSentence, ...]]  # each as the models translated it, in their order
     after: str = ""  # name of the section that it follows; empty: it comes last
 
 

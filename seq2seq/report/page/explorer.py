@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.report.page.document import Explorer, Sentence
+from seq2seq.report.page.document import Explorer
+from seq2seq.runs.records import ExploredSentence
 
 ENCODING = (
     "attention: base64 of zlib of bytes, weight × 255; for each model, for each of its maps (none where the output "
@@ -31,15 +32,15 @@ def pack_explorer(explorer: Explorer) -> dict[str, Any]:
     }
 
 
-def _pack_sentence(sentence: Sentence, explorer: Explorer) -> dict[str, Any]:
-    packed = bytearray()
-    for output, names in zip(sentence.outputs, explorer.maps, strict=True):
-        if output.attention:
-            shape = (len(names), len(output.words), len(sentence.src))
-            weights = np.asarray(output.attention, dtype=np.float64)
+def _pack_sentence(outputs: tuple[ExploredSentence, ...], explorer: Explorer) -> dict[str, Any]:
+    packed, src = bytearray(), outputs[0]["src"]
+    for output, names in zip(outputs, explorer.maps, strict=True):
+        if output["attention"]:
+            shape = (len(names), len(output["words"]), len(src))
+            weights = np.asarray(output["attention"], dtype=np.float64)
             if weights.size != math.prod(shape) or (weights.size and weights.shape != shape):
                 raise ValueError(f"attention is {weights.shape}, not maps × target words × source words {shape}")
             packed += np.rint(np.clip(weights, 0, 1) * 255).astype(np.uint8).tobytes()
-    outputs = [{"words": o.words, "nll": o.nll, "chrf": o.chrf, "attends": bool(o.attention)} for o in sentence.outputs]
+    told = [{**{key: o[key] for key in ("words", "nll", "chrf")}, "attends": bool(o["attention"])} for o in outputs]
     attention = base64.b64encode(zlib.compress(bytes(packed))).decode() if packed else ""
-    return {"src": sentence.src, "reference": sentence.reference, "outputs": outputs, "attention": attention}
+    return {"src": src, "reference": outputs[0]["reference"], "outputs": told, "attention": attention}

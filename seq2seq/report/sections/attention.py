@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seq2seq.analysis.measurements import ATTENTION, EXPLORER
 from seq2seq.report.data import ModelRuns, ReportData, mean, mean_row
-from seq2seq.report.page.document import Explorer, Figure, Output, Row, Section, Sentence, table_of
+from seq2seq.report.page.document import Explorer, Figure, Row, Section, table_of
 
 STATES = {"before": "before the word is written", "after": "after it"}
 """The decoder state whose attention aligns a target word: the one that predicts it, or the one that has read it."""
@@ -123,9 +123,6 @@ def explorer(data: ReportData) -> Explorer | None:
     found = [records[0] for group in data.groups if (records := group.measured(EXPLORER))]
     if len(found) < len(data.groups):
         return None
-    sentences = []
-    for cells in zip(*(one["sentences"] for one in found), strict=True):
-        outputs = [Output(cell["words"], cell["nll"], cell["chrf"], cell["attention"]) for cell in cells]
-        sentences.append(Sentence(cells[0]["src"], cells[0]["reference"], outputs))
     models = [group.model for group in data.groups]
+    sentences = list(zip(*(one["sentences"] for one in found), strict=True))
     return Explorer(models, [one["maps"] for one in found], sentences, after="attention")
