@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seq2seq.config.schema import TrainerConfig
@@ -51,28 +50,16 @@ def schedule_progress(state: TrainState, options: TrainerConfig, epoch: float) -
 
 @dataclass
 class RunningMetrics:
-    """Sums between two points of the curves. They stay on the device: adding to them does not wait for it."""
+    """Sums between two points of the curves. Tensors stay on the device: adding to them does not wait for it."""
 
-    loss: Tensor
-    nll: Tensor
-    norm: Tensor
+    loss: Tensor | float = 0.0
+    nll: Tensor | float = 0.0
+    norm: Tensor | float = 0.0
     tokens: int = 0
     positions: int = 0
     updates: int = 0
     seconds: float = 0.0
 
-    @classmethod
-    def empty(cls, device: torch.device) -> RunningMetrics:
-        """All sums zero."""
-        zero = torch.zeros((), device=device)
-        return cls(zero, zero.clone(), zero.clone())
-
     def plain(self) -> dict[str, Any]:
-        """The sums as plain data, so that after a stop the next point of the curves is the same."""
+        """The fields as plain numbers, so that after a stop the next point of the curves is the same."""
         return {**asdict(self), "loss": float(self.loss), "nll": float(self.nll), "norm": float(self.norm)}
-
-    @classmethod
-    def restore(cls, plain: dict[str, Any], device: torch.device) -> RunningMetrics:
-        """The sums that ``plain`` gave."""
-        sums = {name: torch.tensor(plain[name], device=device) for name in ("loss", "nll", "norm")}
-        return cls(**{**plain, **sums})

@@ -47,14 +47,14 @@ class Trainer:
         self.run, self.device = run, device
         precision = choose_precision(self.options.precision, device)
         self.updater = Updater(model, self.options, device, precision, group)
-        self.state, self.metrics = TrainState(), RunningMetrics.empty(device)
+        self.state, self.metrics = TrainState(), RunningMetrics()
         place = self._restore() if run.checkpoint("last").exists() else None
         split, tokens, multiple = corpus.splits["train"], self.options.batch_tokens, multiple_for(device, precision)
         sampler = SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None
         self.batches = BatchStream(split, tokens, config.seed, sampler, multiple, place)
         self.model, self.eval_model = model, self.updater.eval_model
         self.translator = Translator([self.eval_model], corpus.subwords, device, self.updater.autocast)
-        self.validation = Validation(config, run, corpus.splits["valid"], self.eval_model, self.translator)
+        self.validation = Validation(config, run, corpus.splits["valid"], self.translator)
 
     def train(self) -> None:
         """Train until a limit is reached.
@@ -130,7 +130,7 @@ class Trainer:
 
     def _log_training(self) -> None:
         """One point of the training curves, from the running metrics, which begin anew."""
-        metrics, self.metrics = self.metrics, RunningMetrics.empty(self.device)
+        metrics, self.metrics = self.metrics, RunningMetrics()
         nll = float(metrics.nll) / metrics.tokens
         figures = {
             "train/loss": float(metrics.loss) / metrics.tokens,
@@ -172,7 +172,7 @@ class Trainer:
             raise UserError(
                 f"{path} was saved by another version of this program: start the run anew with overwrite=true"
             ) from error
-        self.metrics = RunningMetrics.restore(state["window"], self.device)
+        self.metrics = RunningMetrics(**state["window"])
         if state["scaler"]:  # empty where the training began on a device without a gradient scaler
             self.updater.scaler.load_state_dict(state["scaler"])
         return place

@@ -11,7 +11,6 @@ from seq2seq.data.encoded import Split
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating
 from seq2seq.evaluation.metrics import METRICS
-from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.system.files import write_atomically
@@ -34,9 +33,9 @@ def validation_due(state: TrainState, config: Config, epoch: float) -> bool:
 class Validation:
     """Scores the validation split and keeps the checkpoints that follow from the scores."""
 
-    def __init__(self, config: Config, run: Run, split: Split, model: Seq2Seq, translator: Translator) -> None:
+    def __init__(self, config: Config, run: Run, split: Split, translator: Translator) -> None:
         self.config, self.options, self.run = config, config.trainer, run
-        self.model, self.translator = model, translator
+        self.translator = translator
         self.src, self.references = split.lines(0), split.lines(1)
 
     def validate(self, state: TrainState, log: RunLog, done: Callable[[int], None]) -> Evaluation:
@@ -78,11 +77,12 @@ class Validation:
             self.run.checkpoint(f"recent-{state.recent.pop(0)}").unlink(missing_ok=True)
 
     def _save_weights(self, name: str, state: TrainState) -> None:
-        checkpoint.save_weights(self.run.checkpoint(name), checkpoint.weights_of(self.model), asdict(state))
+        weights = checkpoint.weights_of(self.translator.models[0])
+        checkpoint.save_weights(self.run.checkpoint(name), weights, asdict(state))
 
     def _show_samples(self, state: TrainState, log: RunLog) -> None:
         src, references = self.src[: self.options.samples], self.references[: self.options.samples]
         if src:
-            with evaluating([self.model]):
+            with evaluating(self.translator.models):
                 found = self.translator.translate(src, self.config.decode, attention=True)
             log.samples(state.step, src, references, [best[0] for best in found])

@@ -100,7 +100,7 @@ def run(spec: dict[str, Any], batches: BatchStream) -> tuple[float, float]:
     options = compose(["experiment=lstm", "trainer.ema=0"])
     torch.manual_seed(1)
     model = build_model(options.model, spec["vocabulary"], spec["vocabulary"])
-    updater, state, metrics = Updater(model, options.trainer, CPU, PRECISION), TrainState(), RunningMetrics.empty(CPU)
+    updater, state, metrics = Updater(model, options.trainer, CPU, PRECISION), TrainState(), RunningMetrics()
     loading = updating = 0.0
     tokens = 0
     until = time.perf_counter() + spec["seconds"]
