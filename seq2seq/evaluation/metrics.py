@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,6 @@ class SacreBLEUMetric(TextMetric):
     """A metric of sacreBLEU's; ``corpus_score`` is sacreBLEU's own to the last bit."""
 
     build: Callable[[str], SacreBLEU]  # the target language to sacreBLEU's object
-    record: Callable[[float, str], MetricScores]  # a corpus score and its signature to entries of ``scores.json``
 
     def rows(
         self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None
@@ -166,17 +165,10 @@ def bleu_tokenizer(language: str) -> str:
 
 
 BLEU = SacreBLEUMetric(
-    "bleu", "BLEU", bleu, width=10, build=lambda language: SacreBLEUBLEU(tokenize=bleu_tokenizer(language)),
-    record=lambda value, signature: {"bleu": value, "bleu_signature": signature},
-)  # fmt: skip
-CHRF = SacreBLEUMetric(
-    "chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF(),
-    record=lambda value, signature: {"chrf": value, "chrf_signature": signature},
-)  # fmt: skip
-TER = SacreBLEUMetric(
-    "ter", "TER", ter, high=math.inf, higher_is_better=False, build=lambda _: SacreBLEUTER(),
-    record=lambda value, signature: {"ter": value, "ter_signature": signature},
-)  # fmt: skip
+    "bleu", "BLEU", bleu, width=10, build=lambda language: SacreBLEUBLEU(tokenize=bleu_tokenizer(language))
+)
+CHRF = SacreBLEUMetric("chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF())
+TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, build=lambda _: SacreBLEUTER())
 NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)  # of sums of nats and of tokens
 MEAN = Metric("mean", "mean", ratio, high=math.inf)
 RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many
@@ -188,17 +180,11 @@ METRICS: dict[str, Metric] = {metric.key: metric for metric in (BLEU, CHRF, TER,
 
 
 def score(
-    hypotheses: Sequence[str],
-    references: Sequence[str],
-    language: str,
-    metrics: Sequence[SacreBLEUMetric] = USUAL,
+    hypotheses: Sequence[str], references: Sequence[str], language: str, metrics: Sequence[SacreBLEUMetric] = USUAL
 ) -> MetricScores:
-    """Corpus scores by the metrics' keys, each with its signature beside it.
-
-    Raises:
-        UserError: numbers of lines that differ, or no line.
-    """
-    scores: MetricScores = {}
+    """Corpus scores by the metrics' keys, each with its signature. Raises ``UserError`` as ``corpus_score`` does."""
+    scores: dict[str, float | str] = {}
     for metric in metrics:
-        scores.update(metric.record(metric.corpus_score(hypotheses, references, language), metric.signature(language)))
-    return scores
+        scores[metric.key] = metric.corpus_score(hypotheses, references, language)
+        scores[f"{metric.key}_signature"] = metric.signature(language)
+    return cast(MetricScores, scores)

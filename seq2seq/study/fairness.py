@@ -37,11 +37,7 @@ def unlike_entries(first: Run, other: Run) -> list[str]:
 
 
 def check_alike(runs: Sequence[Run], anyway: bool, allowed: Sequence[str] = ()) -> list[str]:
-    """``unlike``, as warnings.
-
-    Raises:
-        UserError: runs are unlike and ``anyway`` is false, or they were tested on different sentences.
-    """
+    """``unlike``, as warnings. Raises ``UserError`` unless ``anyway``, and always for different test sentences."""
     for run in runs[1:]:
         if "references" in unlike_entries(runs[0], run):
             first = runs[0].folder

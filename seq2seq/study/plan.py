@@ -34,11 +34,7 @@ class Planned:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has been trained and tested.
-
-        Raises:
-            UserError: the folder holds a finished run with another config.
-        """
+        """Whether the run has been trained and tested. Raises ``UserError`` for a finished run with another config."""
         if not self.run.finished:
             return False
         changed = differences(self.run.load_config(), self.config)
