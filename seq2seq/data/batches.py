@@ -108,13 +108,23 @@ class BatchStream:
         multiple: int = MULTIPLE,
         state: dict[str, int] | None = None,
     ) -> None:
-        """``budget``: padded positions of a batch. ``sampler``: segments each batch anew."""
+        """``budget``: padded positions of a batch. ``sampler``: segments each batch anew, within it on average."""
         self.split, self.budget, self.seed = split, budget, seed
         self.sampler = sampler
+        if sampler:
+            self.budget = max(int(budget / self._growth(sampler)), 1)
         place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})
         self.shard_number, self.batch_number, self.multiple = place["part"], place["batch"], place["multiple"]
         self.shards = -(-len(split) // SHARD_SIZE)
         self.planned = self.shard(self.shard_number)
+
+    def _growth(self, sampler: SubwordSampler) -> float:
+        """How much longer the sampled segmentation is than the plain one, by which batches are planned."""
+        rows = np.linspace(0, len(self.split) - 1, min(len(self.split), 1_000)).astype(np.int64)
+        texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
+        sampled = [sum(map(len, ids)) for ids in sampler.sample(texts, [self.seed])]
+        plain = [int(side.lengths_of(rows).sum()) for side in (self.split.src, self.split.tgt)]
+        return max(1.0, *(long / short for long, short in zip(sampled, plain, strict=True)))
 
     def __iter__(self) -> BatchStream:
         return self

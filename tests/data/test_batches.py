@@ -179,6 +179,14 @@ def test_sampled_tokens_are_padded_to_the_multiple_too(split: Split, sampler: Su
         assert part.shape[1] == -(-longest // multiple) * multiple
 
 
+def test_sampled_batches_hold_the_budget_on_average(split: Split, sampler: SubwordSampler) -> None:
+    """Half of the merges dropped: twice the tokens, so half as many pairs a batch."""
+    plain, sampled = BatchStream(split, 150, 1), BatchStream(split, 150, 1, sampler)
+    assert len(sampled.shard(0)) > len(plain.shard(0))
+    positions = [part.numel() for part in (next(sampled).src for _ in range(40))]
+    assert sum(positions) / len(positions) <= 150
+
+
 def test_sampled_batches_repeat_and_differ_between_epochs(
     split: Split, sampler: SubwordSampler, tiny_subwords: Subwords, pairs: Pairs
 ) -> None:
