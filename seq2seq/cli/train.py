@@ -21,17 +21,18 @@ def parser() -> Parser:
 def validate(given: Arguments) -> Config:
     """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
     from seq2seq.config.compose import compose, options_of
+    from seq2seq.runs.run import run_of
 
     if not any(argument.partition("=")[0] in ("experiment", "model") for argument in given.arguments):
         names = ", ".join(options_of("experiment"))
         raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}")
     config = compose(given.arguments)
-    if config.data.source == "hub" and config.data.hub.repo:
+    run = run_of(config)
+    run.refuse_other_content()
+    if config.data.source == "hub" and config.data.hub.repo and not run.finished:
         from seq2seq.data.hub import check_reach
-        from seq2seq.runs.run import run_of
 
-        if not run_of(config).finished:
-            check_reach(config.data)
+        check_reach(config.data)
     return config
 
 

@@ -88,7 +88,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("kind") != KIND:
-                raise UserError(f"{path}: not a checkpoint of this program: give one from a run's checkpoints/")
+                advice = _others(path) if path.parent.name == "checkpoints" else "give one from a run's checkpoints/"
+                raise UserError(f"{path}: not a checkpoint of this program: {advice}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
             kept = metadata.get("crc32")  # checkpoints of earlier versions have none
             if kept is not None and kept != checksum(tensors, metadata["state"]):

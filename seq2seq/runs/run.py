@@ -38,6 +38,7 @@ CONTENT = (
 )
 """What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 LOCK = ".lock"
+LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and temporary names are longer
 
 
 @dataclass
@@ -95,13 +96,21 @@ class Run:
 
     def refuse_other_content(self) -> None:
         """Raise ``UserError`` if the folder holds anything, but not a run: it is somebody's, and stays as it is."""
-        if self.folder.exists() and not self.config_file.is_file():
+        if self.folder.exists() and not self._has_config():
             with os_errors_as_user_errors(self.folder):
                 names = sorted(path.name for path in self.folder.iterdir())
             names = [name for name in names if name != LOCK and not name.endswith(UNFINISHED)]
             if names:
                 held = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
                 raise UserError(f"{self.folder} is no run of this program (it holds {held}): choose another name=…")
+
+    def _has_config(self) -> bool:
+        """Whether ``config.yaml`` is a run's, of whatever version, and not one of somebody's own."""
+        if not self.config_file.is_file():
+            return False
+        with self.config_file.open(encoding="utf-8", errors="replace") as file:
+            sections = {line.partition(":")[0] for line in file.read(1 << 16).splitlines()}
+        return {"data", "model", "trainer", "decode"} <= sections
 
     def refuse_removed(self) -> None:
         """Raise ``UserError`` if the run that is being trained is gone, instead of beginning a folder anew."""
@@ -174,7 +183,9 @@ def run_of(config: Config) -> Run:
     if name is None:
         key, name = "data.name/model.name", f"{config.data.name}/{config.model.name}/seed{config.seed}"
     outputs, parts = Path(config.outputs), name.split("/")
-    if any(part in ("", ".", "..") or not part.isprintable() or len(part.encode()) > 200 for part in parts):
+    if any(len(part.encode()) > LONGEST_NAME for part in parts):
+        raise UserError(f"{key}={name[:20]}… is too long for the name of a folder: at most {LONGEST_NAME} bytes")
+    if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
         raise UserError(f"{key}={name!r} names no folder below {outputs}: give names joined by /, without . and ..")
     run = Run(outputs / name)
     if outputs.resolve() not in run.folder.resolve().parents:

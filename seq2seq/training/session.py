@@ -38,6 +38,7 @@ def train(config: Config) -> Run:
         Stopped: a signal came; the same call goes on.
     """
     run = run_of(config)
+    run.refuse_other_content()
     goes_on = run.config_file.exists() and not config.overwrite
     if goes_on:
         _check_config(run, config)
@@ -45,7 +46,6 @@ def train(config: Config) -> Run:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         print_result(run, run.load_summary())
         return run
-    run.refuse_other_content()
     with run.locked():
         trainer = _begin(config, run, goes_on)
         trainer.train()

@@ -99,7 +99,7 @@ DATA: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "outputs=train.src/below",
         "cannot be written (Not a directory)",
     ),
-    "a name that is too long": (lambda f: None, "name=" + "x" * 300, "File name too long"),
+    "a name that is too long": (lambda f: None, "name=" + "x" * 300, "is too long for the name of a folder"),
     "a place that no one can make": (lambda f: None, "data.cache=/proc/nowhere", "/proc/nowhere"),
 }
 

@@ -35,11 +35,12 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_somebodys_is_refused_and_stays_as_it_is(config: Config, overwrite: bool) -> None:
+@pytest.mark.parametrize("config_file", ["config.toml", "config.yaml"])
+def test_a_folder_of_somebodys_is_refused_and_stays_as_it_is(config: Config, config_file: str, overwrite: bool) -> None:
     folder = run_of(config).folder
-    for name in ("checkpoints/thesis.tex", "tensorboard/notes", "config.toml"):
+    for name in ("checkpoints/thesis.tex", "tensorboard/notes", config_file):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("precious")
+        (folder / name).write_text("model: precious\n")
     before = tree(folder)
     config.overwrite = overwrite
     with pytest.raises(UserError, match=r"project is no run of this program \(it holds checkpoints and 2 more\)"):
