@@ -20,6 +20,7 @@ from torch import Tensor
 
 from seq2seq import grammar
 from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
@@ -110,7 +111,7 @@ def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]
     """
     words = [normal(line) for line in lines]
     present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
-    encoded = translator.subwords.encode_src(lines)
+    encoded = translator.subwords.encode_src(lines, DecodeConfig.max_input)
     [model] = translator.models
     vectors: dict[int, Tensor] = {}
     for rows in batched([len(ids) for ids in encoded]):

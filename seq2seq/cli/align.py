@@ -52,6 +52,7 @@ def run(given: Arguments, valid: Trained) -> int:
     """
     from seq2seq.analysis.attention_maps import most_attended_words
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
+    from seq2seq.evaluation.evaluate import check_lengths
     from seq2seq.evaluation.words import encode_pairs, splitter
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
@@ -68,8 +69,11 @@ def run(given: Arguments, valid: Trained) -> int:
     names = map_names(config.model.decoder.attention_maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
     translator = load(runs, config).translator
+    for notice in check_lengths(translator.subwords, src, references, config.decode):
+        print(notice, file=sys.stderr)
+    pairs = encode_pairs(translator.subwords, src, references, split, config.decode.max_input)
     with progress("aligning", len(src)) as done:
-        choices = most_attended_words(translator, encode_pairs(translator.subwords, src, references, split), done)
+        choices = most_attended_words(translator, pairs, done)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
     name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"

@@ -69,11 +69,12 @@ def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
 
 def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], list[str]]:
     """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match."""
-    from seq2seq.data.files import text_files
-    from seq2seq.runs.loading import saved_split, split_of_source, unzip
+    from seq2seq.data.files import all_lines
+    from seq2seq.runs.loading import saved_split, split_of_source
 
     if given.src:
-        return unzip(text_files(given.src, given.ref).pairs())
+        src = all_lines(given.src)
+        return src, all_lines(given.ref, src, given.src)
     name = config.data.split
     as_saved = config.data.split_options(name) == run.load_config().data.split_options(name)
     return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,7 +27,7 @@ validate = runs_and_config
 
 def run(given: Arguments, valid: Trained) -> int:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
-    from seq2seq.evaluation.evaluate import evaluate
+    from seq2seq.evaluation.evaluate import check_lengths, evaluate
     from seq2seq.evaluation.metrics import TER, USUAL
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
@@ -36,6 +37,8 @@ def run(given: Arguments, valid: Trained) -> int:
     src, references = pairs_of(given, loaded.run, config)
     name = Path(given.src).name if given.src else config.data.split
     metrics = (*USUAL, TER) if given.ter else USUAL
+    for notice in check_lengths(loaded.translator.subwords, src, references, config.decode, metrics):
+        print(notice, file=sys.stderr)
     with progress("evaluating", len(src)) as done:
         evaluation = evaluate(
             loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done

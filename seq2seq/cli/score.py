@@ -43,12 +43,14 @@ def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
 
 def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
+    from seq2seq.data.files import all_lines
     from seq2seq.evaluation.scoring import System, score_systems
 
     named, edges = valid
     references = _lines(given.ref)
-    lengths = [len(line.split()) for line in _beside(given.src, given.ref, references)] if given.src else []
-    texts = {name: {path: _beside(path, given.ref, references) for path in paths} for name, paths in named.items()}
+    sources = all_lines(given.src, references, given.ref) if given.src else []
+    lengths = [len(line.split()) for line in sources]
+    texts = {name: {path: _lines(path, references, given.ref) for path in paths} for name, paths in named.items()}
     systems = [System.of(name, seeds, references, given.lang) for name, seeds in texts.items()]
     report = score_systems(systems, lengths, edges, given.lang)
     if given.json:
@@ -73,19 +75,13 @@ def _named(argument: str) -> tuple[str, list[str]]:
     return name, paths
 
 
-def _lines(path: str) -> list[str]:
-    from seq2seq.data import files
+def _lines(path: str, references: Sequence[str] | None = None, ref: str = "") -> list[str]:
+    """The lines of a file that is to be scored, one for each of the ``references``, which stand in ``ref``."""
+    from seq2seq.data.files import all_lines
+    from seq2seq.evaluation.metrics import USUAL, check_scored_lengths
 
-    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-        raise UserError(f"{path}: not a regular file: write it to one first")
-    files.measure(path)
-    return list(files.lines(path))
-
-
-def _beside(path: str, ref: str, references: Sequence[str]) -> list[str]:
-    lines = _lines(path)
-    if len(lines) != len(references):
-        raise UserError(f"{path} has {len(lines):,} lines but {ref} has {len(references):,}: give a line for each")
+    lines = all_lines(path, references, ref)
+    check_scored_lengths(lines, path, USUAL)
     return lines
 
 

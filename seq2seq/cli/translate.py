@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seq2seq.cli.arguments import RUNS, TRANSLATION, Arguments, Parser, Trained, runs_and_config
 from seq2seq.cli.help import reference
-from seq2seq.errors import UserError
+from seq2seq.config.schema import DecodeConfig
 from seq2seq.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ validate = runs_and_config
 
 
 def run(given: Arguments, valid: Trained) -> int:
-    """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal."""
+    """Translate a file or stdin to a file or stdout, or line by line with a person at the terminal.
+
+    Returns:
+        0; 2 if lines were refused for their length.
+    """
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
 
@@ -41,41 +45,45 @@ def run(given: Arguments, valid: Trained) -> int:
     if given.source is None and sys.stdin.isatty():
         _converse(loaded, given.attention)
         return 0
-    total, lines = _opened(given.source) if given.source else (None, stdin_lines())
+    total, lines = _opened(given.source or None)
     texts: list[str] = []
-    numbers = itertools.count(1)
+    number, lost = 0, False
     with progress("translating", total) as done:
         while chunk := list(itertools.islice(lines, CHUNK)):
             found = loaded.translator.translate(chunk, loaded.config.decode, given.attention, done)
-            written = [_rendered(next(numbers), each, loaded, given.attention) for each in found]
+            lost |= _name_too_long(number, found, loaded.config.decode)
+            written = [_rendered(n, each, loaded, given.attention) for n, each in enumerate(found, start=number + 1)]
+            number += len(chunk)
             if given.out is None:
                 print("".join(written), end="", flush=True)
             else:
                 texts += written
     if given.out is not None:
         write_atomically(Path(given.out), "".join(texts))
-    return 0
+    return 2 if lost else 0
 
 
-def _opened(source: str) -> tuple[int, Iterator[str]]:
-    """The number of lines of a file, and the lines; an empty file has none."""
+def _name_too_long(before: int, found: Sequence[Sequence[Translation]], options: DecodeConfig) -> bool:
+    """Name, on stderr, the lines that were too long, after ``before`` others; returns whether they were refused."""
+    refused = options.too_long == "refuse"
+    for number, translations in enumerate(found, start=before + 1):
+        if translations[0].too_long:
+            what = "refused: its translation is an empty line" if refused else "only the first are read"
+            print(f"line {number}: more than decode.max_input={options.max_input} tokens: {what}", file=sys.stderr)
+    return refused and any(translations[0].too_long for translations in found)
+
+
+def _opened(source: str | None) -> tuple[int | None, Iterator[str]]:
+    """The number of lines of a file, None if it is a pipe or standard input, and the lines; an empty file has none."""
     from seq2seq.data import files
 
-    path = Path(source)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{source}: not a regular file: pipe it into standard input instead")
-    if path.is_file() and path.stat().st_size == 0:
+    if source is None:
+        return None, files.lines_of(sys.stdin.buffer, "standard input")
+    if not files.is_regular(source):
+        return None, files.lines(source)
+    if Path(source).expanduser().stat().st_size == 0:
         return 0, iter(())
     return files.measure(source)[0], files.lines(source)
-
-
-def stdin_lines() -> Iterator[str]:
-    """Lines of standard input, split at the line feed alone. Raises ``UserError`` for one that is not UTF-8."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"standard input:{number}: not UTF-8: convert the text to UTF-8") from error
 
 
 def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, attention: bool) -> str:
@@ -104,4 +112,5 @@ def _converse(loaded: TrainedModel, attention: bool) -> None:
         if not line.strip():
             return
         [found] = loaded.translator.translate([line], loaded.config.decode, attention)
+        _name_too_long(number - 1, [found], loaded.config.decode)
         sys.stdout.write(_rendered(number, found, loaded, attention))

@@ -26,6 +26,8 @@ BLOCK_SIZE = 1 << 10
 """Neighbouring pairs that stay in one shard, so that a shard is read from few places of the file."""
 SCORED_POSITIONS = 4_000
 """Padded positions of a batch that is scored under teacher forcing but not trained on."""
+QUADRATIC = 512
+"""Tokens of a sentence beyond which attention, whose memory is quadratic in the length, needs most of the memory."""
 Rows = NDArray[np.int64]
 
 
@@ -46,11 +48,16 @@ class Batch(NamedTuple):
         return int((self.tgt_out != PAD).sum())
 
 
-def batched(lengths: Sequence[int], positions: int | None = None) -> Iterator[list[int]]:
-    """Indices of the sequences, longest first, in batches of ``positions`` (default: ``SCORED_POSITIONS``)."""
+def batched(lengths: Sequence[int], positions: int | None = None, beams: int = 1) -> Iterator[list[int]]:
+    """Indices of the sequences, longest first, in batches of ``positions`` (default: ``SCORED_POSITIONS``).
+
+    A sequence of more than ``QUADRATIC`` tokens counts in proportion to its length squared, and to the ``beams``.
+    """
     order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
     while order:
-        size = max((positions or SCORED_POSITIONS) // lengths[order[0]], 1)
+        longest = lengths[order[0]]
+        held = longest if longest <= QUADRATIC else longest * longest * beams // QUADRATIC
+        size = max((positions or SCORED_POSITIONS) // held, 1)
         yield order[:size]
         order = order[size:]
 

@@ -24,7 +24,7 @@ from seq2seq.data.files import Pair
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.system.files import new_folder, read_json, remove_unfinished, write_json
+from seq2seq.system.files import new_folder, read_json, refuse_too_many_open, remove_unfinished, write_json
 
 VERSION = 2  # of the files' layout; part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
@@ -154,6 +154,7 @@ def prepare(data: DataConfig) -> Corpus:
     try:
         return _open(folder, fingerprint)
     except (OSError, ValueError, KeyError, UserError) as error:
+        refuse_too_many_open(folder, error)
         raise UserError(
             f"{folder} is no whole prepared corpus ({error}): delete it and start the same command again"
         ) from error

@@ -3,6 +3,8 @@
 Knows bytes, lines and columns; knows nothing of splits. A line ends at ``\\n`` alone. Other readers also split at
 U+2028, U+0085, ``\\x0b`` or a lone ``\\r``, which misaligns parallel files without an error. One ``\\r`` before the end
 of a line is dropped, as is a byte order mark at the start of a file. All files are UTF-8; ``.gz`` is decompressed.
+
+``lines`` alone reads once, so it alone takes a pipe; a corpus is read several times, and has to be regular files.
 """
 
 from __future__ import annotations
@@ -12,17 +14,24 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
+import re
+import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from seq2seq.errors import UserError, nearest
+from seq2seq.system.files import refuse_too_many_open
 
 Pair = tuple[str, str]
 CHUNK = 1 << 20
+LONGEST_LINE = 1 << 24
+"""Bytes of a line. A longer one is refused before it fills the memory."""
+DESCRIPTORS = re.compile(r"/dev/fd|/proc/[0-9]+/fd")  # folders of the files that a process has open
 
 
 @dataclass(frozen=True)
@@ -35,32 +44,63 @@ class Part:
     pairs: Callable[[], Iterator[Pair]]  # each call starts at the first
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file. Raises ``UserError`` for every failure to open or to read them."""
+def is_regular(path: str) -> bool:
+    """Whether a file can be read more than once. False: it is a pipe that the shell has opened, as for ``<(…)``.
+
+    Raises:
+        UserError: there is no such file; or it is a folder, a device, or a named pipe, which waits for a writer.
+    """
     place = Path(path).expanduser()
-    if place.is_dir():
-        raise UserError(f"{path} is a folder: name a file in it")
-    if not place.exists():
+    try:
+        mode = place.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        refuse_too_many_open(path, error)
         there = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
         missing = "" if place.parent.is_dir() else f" (nor a folder {place.parent})"
-        raise UserError(f"{path}: no such file{missing}{nearest(place.name, there)}")
+        raise UserError(f"{path}: no such file{missing}{nearest(place.name, there)}") from error
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{path} is a folder: name a file in it")
+    opened = stat.S_ISFIFO(mode) and (path == "/dev/stdin" or DESCRIPTORS.fullmatch(str(place.parent.resolve())))
+    if not (stat.S_ISREG(mode) or opened):
+        raise UserError(
+            f"{path}: not a regular file: write it to one first, or let the shell open it: <(cat FILE), "
+            "or /dev/stdin for standard input"
+        )
+    return not opened
+
+
+@contextmanager
+def _opened(path: str, once: bool = False) -> Iterator[BinaryIO]:
+    """The decompressed bytes of a file; ``once`` it may be a pipe. ``UserError`` for every failure to read them."""
+    if not (is_regular(path) or once):
+        raise UserError(f"{path}: a pipe, but a corpus is read several times: write it to a file first")
+    place = Path(path).expanduser()
     try:
         with gzip.open(place) if place.suffix == ".gz" else place.open("rb") as stream:
             yield cast(BinaryIO, stream)
     except (OSError, EOFError, zlib.error) as error:
+        refuse_too_many_open(path, error)
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _not_utf8(where: str, line: int, error: UnicodeDecodeError) -> UserError:
+    byte = error.object[error.start]
+    return UserError(f"{where}:{line}: not UTF-8 (byte 0x{byte:02x}): convert the file to UTF-8")
+
+
+def _too_long(where: str, line: int) -> UserError:
+    return UserError(f"{where}:{line}: the line is longer than {LONGEST_LINE:,} bytes: split it, or leave it out")
 
 
 def measure(path: str, text: bool = True) -> tuple[int, str]:
     """The number of lines and the SHA-256 of a file, decompressed; with ``text``, a check that it is UTF-8.
 
     Raises:
-        UserError: the file cannot be read, is empty, or is not UTF-8 (with the line).
+        UserError: the file cannot be read, is empty, is not UTF-8, or has a line of more than ``LONGEST_LINE`` bytes.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     digest = hashlib.sha256()
-    count, last = 0, b"\n"
+    count, last, begun = 0, b"\n", 0  # begun: bytes so far of a line that has not ended
     with _opened(path) as stream:
         while True:
             chunk = stream.read(CHUNK)
@@ -68,13 +108,15 @@ def measure(path: str, text: bool = True) -> tuple[int, str]:
                 if text:
                     decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                line = count + error.object[: error.start].count(b"\n") + 1
-                byte = error.object[error.start]
-                raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{byte:02x}): convert the file to UTF-8") from error
+                raise _not_utf8(path, count + error.object[: error.start].count(b"\n") + 1, error) from error
             if not chunk:
                 break
             digest.update(chunk)
-            count += chunk.count(b"\n")
+            ends = chunk.count(b"\n")
+            if text and begun + (chunk.find(b"\n") if ends else len(chunk)) > LONGEST_LINE:
+                raise _too_long(path, count + 1)
+            begun = len(chunk) - chunk.rfind(b"\n") - 1 if ends else begun + len(chunk)
+            count += ends
             last = chunk
     count += not last.endswith(b"\n")
     if not count:
@@ -83,12 +125,42 @@ def measure(path: str, text: bool = True) -> tuple[int, str]:
 
 
 def lines(path: str) -> Iterator[str]:
-    """The lines of a file that ``measure`` has checked, without their line ends."""
-    with _opened(path) as stream:
-        for number, line in enumerate(stream):  # a binary file splits at \n alone
-            if number == 0:
-                line = line.removeprefix(codecs.BOM_UTF8)
+    """The lines of a file or of a pipe, without their line ends.
+
+    Raises:
+        UserError: it cannot be read, a line is not UTF-8, or it has more than ``LONGEST_LINE`` bytes.
+    """
+    with _opened(path, once=True) as stream:
+        for number, line in enumerate(lines_of(stream, path)):
+            yield line.removeprefix("\ufeff") if number == 0 else line
+
+
+def lines_of(stream: BinaryIO, where: str) -> Iterator[str]:
+    """The lines of an open file that is called ``where``, split at the line feed alone. Errors as in ``lines``."""
+    for number in itertools.count(1):
+        line = stream.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            raise _too_long(where, number)
+        try:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            raise _not_utf8(where, number, error) from error
+
+
+def all_lines(path: str, others: Sequence[str] | None = None, where: str = "") -> list[str]:
+    """All lines of a file or of a pipe, one for each of the ``others``, which stand in ``where``.
+
+    Raises:
+        UserError: as ``lines``; there is no line, or another number of them than of ``others``.
+    """
+    found = list(lines(path))
+    if not found:
+        raise UserError(f"{path} is an empty corpus: it holds no lines")
+    if others is not None and len(found) != len(others):
+        raise UserError(f"{path} has {len(found):,} lines but {where} has {len(others):,}: give a line for each")
+    return found
 
 
 def text_files(src: str, tgt: str) -> Part:

@@ -17,9 +17,10 @@ import sentencepiece
 
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, SubwordConfig
 from seq2seq.errors import UserError
-from seq2seq.system.files import write_atomically
+from seq2seq.system.files import refuse_too_many_open, write_atomically
 
 NAMES = ("src.model", "tgt.model")
+CHARACTERS = 128  # of a line that are looked at for each token that is kept; SentencePiece learns none of more than 16
 
 
 class Subwords:
@@ -40,13 +41,23 @@ class Subwords:
         """Sizes of the source and of the target vocabulary."""
         return self._src.vocab_size(), self._tgt.vocab_size()
 
-    def encode_src(self, lines: Sequence[str]) -> list[list[int]]:
-        """Ids of each line, with EOS at the end."""
-        return _encode(self._src, lines)
+    def encode_src(self, lines: Sequence[str], longest: int | None = None) -> list[list[int]]:
+        """Ids of each line, with EOS at the end; of a line that is ``too_long``, the first and EOS, ``longest`` ids."""
+        return _encode(self._src, lines, longest)
 
-    def encode_tgt(self, lines: Sequence[str]) -> list[list[int]]:
-        """Ids of each line, with EOS at the end."""
-        return _encode(self._tgt, lines)
+    def encode_tgt(self, lines: Sequence[str], longest: int | None = None) -> list[list[int]]:
+        """As ``encode_src``."""
+        return _encode(self._tgt, lines, longest)
+
+    def too_long(self, side: int, lines: Sequence[str], longest: int) -> list[int]:
+        """Indices of the lines of side 0 (source) or 1 (target) that have more than ``longest`` tokens, EOS included.
+
+        A line of more than ``CHARACTERS`` times as many characters is one of them, whatever its tokens are.
+        """
+        # No token but the space put in front and EOS stands for less than a byte, so few lines need to be encoded.
+        asked = [n for n, line in enumerate(lines) if len(normalise(line).encode()) + 2 > longest]
+        ids = dict(zip(asked, _encode(self.processors[side], [lines[n] for n in asked], longest + 1), strict=True))
+        return [n for n in asked if len(ids[n]) > longest or len(lines[n]) > longest * CHARACTERS]
 
     def decode_tgt(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each sequence; PAD, BOS and EOS are skipped."""
@@ -74,6 +85,7 @@ class Subwords:
                 raise RuntimeError("an empty file")
             return cls(src, tgt)
         except (OSError, RuntimeError) as error:
+            refuse_too_many_open(folder, error)
             raise UserError(
                 f"{folder}: no whole subword model ({error}): prepare the data or copy the run again"
             ) from error
@@ -84,9 +96,14 @@ def normalise(line: str) -> str:
     return unicodedata.normalize("NFC", line)
 
 
-def _encode(processor: sentencepiece.SentencePieceProcessor, lines: Sequence[str]) -> list[list[int]]:
-    encoded: list[list[int]] = processor.encode([normalise(line) for line in lines], out_type=int, add_eos=True)
-    return encoded
+def _encode(
+    processor: sentencepiece.SentencePieceProcessor, lines: Sequence[str], longest: int | None = None
+) -> list[list[int]]:
+    texts = [normalise(line if longest is None else line[: longest * CHARACTERS]) for line in lines]
+    encoded: list[list[int]] = processor.encode(texts, out_type=int, add_eos=True)
+    if longest is None:
+        return encoded
+    return [ids if len(ids) <= longest else [*ids[: longest - 1], EOS] for ids in encoded]
 
 
 def train(src: Iterable[str], tgt: Iterable[str], options: SubwordConfig) -> Subwords:

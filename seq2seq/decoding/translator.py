@@ -27,6 +27,7 @@ class Translation:
     src_tokens: list[str]  # S, EOS last
     tgt_tokens: list[str]  # T, EOS last
     attention: Tensor | None  # (T, H, S): for each target token, the weights of the step that predicted it
+    too_long: bool = False  # whether the source is longer than ``max_input``, so that not all of it was read
 
 
 class Translator:
@@ -50,23 +51,28 @@ class Translator:
     ) -> list[list[Translation]]:
         """The n-best translations of each line, in the order of the lines; an empty line gives an empty text.
 
+        A line of more than ``options.max_input`` tokens is cut, or gives an empty text, as ``options.too_long`` says.
+
         Args:
             attention: whether to keep attention weights.
             done: called after each batch with the number of lines in it (batches are of similar lengths).
         """
-        encoded = self.subwords.encode_src(lines)
-        results = [[Translation("", 0.0, 0.0, [], [], None)] * options.nbest for _ in lines]
-        todo = [n for n, line in enumerate(lines) if line.strip()]
+        encoded = self.subwords.encode_src(lines, options.max_input)
+        too_long = set(self.subwords.too_long(0, lines, options.max_input))
+        results = [[Translation("", 0.0, 0.0, [], [], None, n in too_long)] * options.nbest for n in range(len(lines))]
+        refused = too_long if options.too_long == "refuse" else ()
+        todo = [n for n, line in enumerate(lines) if line.strip() and n not in refused]
         done(len(lines) - len(todo))
+        beams = options.nbest if options.sample else options.beam
         with prepacked_weights():
-            for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens):
+            for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens, beams):
                 batch = [todo[row] for row in rows]
                 src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
                 with self.autocast():
                     found = search(self.models, src, options, attention)
                 texts = iter(self.subwords.decode_tgt([h.ids for hypotheses in found for h in hypotheses]))
                 for n, hypotheses in zip(batch, found, strict=True):
-                    results[n] = [self._translation(next(texts), encoded[n], h) for h in hypotheses]
+                    results[n] = [self._translation(next(texts), encoded[n], h, n in too_long) for h in hypotheses]
                 done(len(batch))
         return results
 
@@ -77,7 +83,7 @@ class Translator:
         for rows in batched([max(map(len, pair)) for pair in zip(src, tgt, strict=True)]):
             yield rows, collate([src[n] for n in rows], [tgt[n] for n in rows]).to(self.device)
 
-    def _translation(self, text: str, src: list[int], hypothesis: Hypothesis) -> Translation:
+    def _translation(self, text: str, src: list[int], hypothesis: Hypothesis, too_long: bool) -> Translation:
         maps = hypothesis.attention
         return Translation(
             text=" ".join(text.split("\n")),  # byte tokens can spell a line end: one line in is one line out
@@ -87,4 +93,5 @@ class Translator:
             tgt_tokens=[*self.subwords.tgt_tokens(hypothesis.ids), "</s>"],
             # A copy: a view would keep the maps of the whole batch.
             attention=None if maps is None else maps[..., : len(src)].to("cpu", torch.float32, copy=True),
+            too_long=too_long,
         )

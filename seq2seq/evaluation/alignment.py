@@ -96,11 +96,11 @@ def read_gold(path: str, src: Sequence[list[str]], tgt: Sequence[list[str]], one
     Raises:
         UserError: a wrong number of lines, a malformed link, or a link to a word that does not exist.
     """
-    count, _ = files.measure(path)
-    if count != len(src):
-        raise UserError(f"{path} has {count:,} lines but there are {len(src):,} pairs: it needs a line for each")
+    lines = files.all_lines(path)
+    if len(lines) != len(src):
+        raise UserError(f"{path} has {len(lines):,} lines but there are {len(src):,} pairs: it needs a line for each")
     gold = []
-    for number, (line, *sides) in enumerate(zip(files.lines(path), src, tgt, strict=True), start=1):
+    for number, (line, *sides) in enumerate(zip(lines, src, tgt, strict=True), start=1):
         pair = Gold(set(), set())
         for link in line.split():
             parts = LINK.fullmatch(link)

@@ -16,12 +16,15 @@ from typing import Any
 from torch import nn
 
 from seq2seq.config.schema import DecodeConfig
+from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
-from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, score
+from seq2seq.errors import UserError
+from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, check_scored_lengths, score
 from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json
 
+NAMED = 20  # line numbers in a message
 THIRDS = ("shortest", "middle", "longest")
 Done = Callable[[int], None]
 """Called after each batch with the number of sentences that it finished: 0 of teacher forcing. It may raise to stop."""
@@ -81,7 +84,7 @@ def evaluate(
     """
     most = len(src) if translate_first is None else min(translate_first, len(src))
     with evaluating(translator.models):
-        likelihood, log_probability = reference_likelihood(translator, src, references, done)
+        likelihood, log_probability = reference_likelihood(translator, src, references, done, options.max_input)
         started = time.perf_counter()
         translations = translator.translate(src[:most], options, done=done)
         seconds = time.perf_counter() - started
@@ -100,11 +103,49 @@ def evaluate(
     return Evaluation(scores, translations, log_probability)
 
 
+def check_lengths(
+    subwords: Subwords,
+    src: Sequence[str],
+    references: Sequence[str],
+    options: DecodeConfig,
+    metrics: Sequence[SacreBLEUMetric] = (),
+    where: str = "",
+) -> list[str]:
+    """What a user should know of lines that are too long, before anything is computed: each line by its number.
+
+    Args:
+        metrics: that will score the references.
+        where: begins each message, as the name of a split.
+
+    Returns:
+        A message for each side of which lines will be cut.
+
+    Raises:
+        UserError: ``options.too_long`` says that such lines are refused, or a reference is too long to be scored.
+    """
+    check_scored_lengths(references, f"{where}references", metrics)
+    told = []
+    for side, (name, lines) in enumerate((("source", src), ("reference", references))):
+        numbers = [n + 1 for n in subwords.too_long(side, lines, options.max_input)]
+        if not numbers:
+            continue
+        lines_are = f"{where}{name} line {', '.join(map(str, numbers[:NAMED]))}"
+        more = f" and {len(numbers) - NAMED:,} more" if len(numbers) > NAMED else ""
+        told.append(f"{lines_are}{more}: more than decode.max_input={options.max_input} tokens")
+        if options.too_long == "refuse":
+            raise UserError(f"{told[-1]}: shorten what is too long, or set decode.too_long=cut")
+    return [f"{each}: only the first are read" for each in told]
+
+
 def reference_likelihood(
-    translator: Translator, src: Sequence[str], references: Sequence[str], done: Done = lambda count: None
+    translator: Translator,
+    src: Sequence[str],
+    references: Sequence[str],
+    done: Done = lambda count: None,
+    longest: int = DecodeConfig.max_input,
 ) -> tuple[Likelihood, list[float]]:
     """Scores of the references under teacher forcing, and the log-probability (nats) of each reference."""
-    tokens = token_log_probs(translator, src, references, done)
+    tokens = token_log_probs(translator, src, references, done, longest)
     log_probability = [-sum(-each for each in log_probs) for log_probs, _ in tokens]  # -0.0 for a certain sentence
     nll, count = -sum(log_probability), sum(len(is_argmax) for _, is_argmax in tokens)
     likelihood: Likelihood = {
@@ -118,12 +159,20 @@ def reference_likelihood(
 
 
 def token_log_probs(
-    translator: Translator, src: Sequence[str], references: Sequence[str], done: Done = lambda count: None
+    translator: Translator,
+    src: Sequence[str],
+    references: Sequence[str],
+    done: Done = lambda count: None,
+    longest: int = DecodeConfig.max_input,
 ) -> list[tuple[list[float], list[bool]]]:
-    """Under teacher forcing, for each reference: the log-probability of each token, and whether it is the argmax."""
-    targets = translator.subwords.encode_tgt(references)
+    """Under teacher forcing, for each reference: the log-probability of each token, and whether it is the argmax.
+
+    Args:
+        longest: tokens that are read of a source and of a reference, EOS included; longer ones are cut.
+    """
+    sources, targets = translator.subwords.encode_src(src, longest), translator.subwords.encode_tgt(references, longest)
     scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(targets)
-    for rows, batch in translator.teacher_forcing_batches(translator.subwords.encode_src(src), targets):
+    for rows, batch in translator.teacher_forcing_batches(sources, targets):
         with translator.autocast():
             predicted = teacher_forced_log_probs(translator.models, batch.src, batch.tgt_in)
         picked = predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)

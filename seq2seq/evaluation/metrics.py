@@ -8,6 +8,7 @@ knows no model and no resampling.
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,7 @@ class TextMetric(Metric, ABC):
 class SacreBLEUMetric(TextMetric):
     """A metric of sacreBLEU's; ``corpus_score`` is sacreBLEU's own to the last bit."""
 
+    longest: int = 200_000  # characters of a line, which are scored within a few seconds
     build: Callable[[str], SacreBLEU]  # the target language to sacreBLEU's object
 
     def rows(
@@ -114,6 +116,19 @@ def check_pairing(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     """Raises ``UserError`` unless there is one hypothesis for each reference: sacreBLEU would cut the longer side."""
     if len(hypotheses) != len(references):
         raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} references: give one for each")
+
+
+def check_scored_lengths(lines: Sequence[str], where: str, metrics: Sequence[SacreBLEUMetric]) -> None:
+    """Raises ``UserError`` for a line of the text ``where`` that one of the ``metrics`` would not score within seconds.
+
+    The time grows with the length of a line, for TER with its square or more.
+    """
+    for metric, (number, line) in itertools.product(metrics, enumerate(lines, start=1)):
+        if len(line) > metric.longest:
+            raise UserError(
+                f"{where}:{number}: {len(line):,} characters: {metric.label} takes at most {metric.longest:,} in a "
+                "line: split it, or leave it out"
+            )
 
 
 def bleu(sums: SufficientStatistics) -> NDArray[np.float64]:
@@ -168,7 +183,9 @@ BLEU = SacreBLEUMetric(
     "bleu", "BLEU", bleu, width=10, build=lambda language: SacreBLEUBLEU(tokenize=bleu_tokenizer(language))
 )
 CHRF = SacreBLEUMetric("chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF())
-TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, build=lambda _: SacreBLEUTER())
+TER = SacreBLEUMetric(
+    "ter", "TER", ter, high=math.inf, higher_is_better=False, longest=10_000, build=lambda _: SacreBLEUTER()
+)
 NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)  # of sums of nats and of tokens
 MEAN = Metric("mean", "mean", ratio, high=math.inf)
 RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many

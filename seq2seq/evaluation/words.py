@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from seq2seq import grammar
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.subwords import Subwords, normalise
 
 UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
@@ -33,16 +33,31 @@ class Pair(NamedTuple):
 
 
 def encode_pairs(
-    subwords: Subwords, src: Sequence[str], references: Sequence[str], split: Callable[[str], list[str]]
+    subwords: Subwords,
+    src: Sequence[str],
+    references: Sequence[str],
+    split: Callable[[str], list[str]],
+    longest: int = DecodeConfig.max_input,
 ) -> list[Pair]:
-    """Segment sentence pairs into tokens and, by ``split``, into words."""
-    ids = subwords.encode_src(src), subwords.encode_tgt(references)
+    """Segment sentence pairs into tokens and, by ``split``, into words; of longer lines, the first ``longest`` tokens.
+
+    The words of such a line end with the last that has a token.
+    """
+    ids = subwords.encode_src(src, longest), subwords.encode_tgt(references, longest)
     pairs = []
     for line, reference, src_ids, tgt_ids in zip(src, references, *ids, strict=True):
         src_words = words_of_tokens(subwords.src_tokens(src_ids), line, split(line))
         tgt_words = words_of_tokens(subwords.tgt_tokens(tgt_ids), reference, split(reference))
-        pairs.append(Pair(src_ids, tgt_ids, src_words, tgt_words))
+        pairs.append(Pair(src_ids, tgt_ids, *(_begun(side, longest) for side in (src_words, tgt_words))))
     return pairs
+
+
+def _begun(side: Words, longest: int) -> Words:
+    """All words of a line of fewer tokens than ``longest``; of a longer one, those up to the last that has a token."""
+    if len(side.of_token) < longest:
+        return side
+    last = max((n for n in side.of_token if n is not None), default=-1)
+    return Words(side.words[: last + 1], side.of_token)
 
 
 def splitter(config: Config) -> Callable[[str], list[str]]:

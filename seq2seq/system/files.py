@@ -17,9 +17,20 @@ from seq2seq.errors import UserError
 from seq2seq.system.locks import lock
 
 ADVICE = "choose another place"  # what a user can do where a path cannot be written
-TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 MORE_FILES = "too many files are open: allow more (ulimit -n 4096) and start the same command again"
 UNFINISHED = ".seq2seq-unfinished"  # ends the names of files and folders that are being written
+
+
+def refuse_too_many_open(path: Path | str, error: BaseException) -> None:
+    """Raise ``UserError`` if ``error``, or one that it comes from, says that the process may open no more files.
+
+    Nothing is wrong with ``path`` then, and advice about it would be wrong.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            raise UserError(f"{path}: {MORE_FILES}") from error
+        cause = cause.__cause__ or cause.__context__
 
 
 @contextmanager
@@ -30,8 +41,7 @@ def os_errors_as_user_errors(path: Path, advice: str = ADVICE) -> Iterator[None]
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
-        if error.errno in TOO_MANY_OPEN:
-            raise UserError(f"{path}: {MORE_FILES}") from error
+        refuse_too_many_open(path, error)
         raise UserError(f"{path}: cannot be written ({error.strerror or error}): {advice}") from error
 
 
@@ -156,6 +166,7 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
+        refuse_too_many_open(path, error)
         raise UserError(f"{path}: no {what} there ({error.strerror})") from error
     except ValueError as error:
         raise UserError(f"{path}: not a whole {what} ({error})") from error

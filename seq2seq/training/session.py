@@ -12,7 +12,7 @@ import torch
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import Evaluation, evaluate, figures_by_length
+from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
@@ -62,6 +62,10 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     corpus = prepare(config.data)
+    for split in ("valid", "test"):
+        src, references = (corpus.splits[split].lines(side) for side in (0, 1))
+        for notice in check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} "):
+            print(notice, file=sys.stderr)
     torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
     model = build(config.model, *corpus.subwords.sizes)
     print_corpus(config, corpus)

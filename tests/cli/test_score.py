@@ -233,6 +233,7 @@ def test_a_file_may_have_signs_in_its_name(folder: Path, capsys: pytest.CaptureF
         (["latin"], r"^latin:2: not UTF-8 \(byte 0xfc\)"),
         (["empty"], r"^empty is an empty corpus"),
         (["."], r"^\. is a folder"),
+        (["long"], r"^long:2: 200,001 characters: BLEU takes at most 200,000 in a line: split it"),
         (["pipe"], r"^pipe: not a regular file"),
         (["hyp1", "hyp1"], r"^two systems are called hyp1"),
         (["x=hyp1", "x=hyp2"], r"^two systems are called x: .*NAME=FILE,FILE"),
@@ -253,7 +254,26 @@ def test_mistakes_are_answered_in_one_line(folder: Path, arguments: list[str], m
     write("short", ["a", "b"])
     Path("latin").write_bytes(b"gut\nf\xfcr\n")
     Path("empty").touch()
+    write("long", ["a", "a" * 200_001, *REFERENCES[2:]])
     os.mkfifo("pipe")
     with pytest.raises(UserError, match=message) as raised:
         run("--ref", "ref", *arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_pipes_that_the_shell_has_opened_are_read_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As ``<(…)`` is; a named pipe, which would wait for a writer, is refused above."""
+    expected = report(capsys, "--ref", "ref", "--src", "src", "hyp=hyp1")
+    pipes = [piped(Path(name).read_bytes()) for name in ("ref", "src", "hyp1")]
+    found = report(capsys, "--ref", pipes[0], "--src", pipes[1], f"hyp={pipes[2]}")
+    for each in (found, expected):
+        del each["systems"][0]["files"]
+    assert found == expected
+
+
+def piped(content: bytes) -> str:
+    """The path of a pipe with ``content``, which has to fit into the system's buffer of 64 kB."""
+    end, into = os.pipe()
+    os.write(into, content)
+    os.close(into)
+    return f"/dev/fd/{end}"

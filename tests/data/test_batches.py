@@ -257,6 +257,14 @@ def test_batches_hold_every_number_once_and_no_more_than_their_positions() -> No
     assert all(len(rows) == 1 or len(rows) * max(lengths[n] for n in rows) <= 20 for rows in found)
 
 
+def test_a_long_sequence_counts_its_attention_and_the_beams_and_an_ordinary_one_neither() -> None:
+    long = batches_module.QUADRATIC + 1
+    assert list(batched([2 * long] * 4, 8 * long)) == [[0, 1], [2, 3]]
+    assert list(batched([2 * long] * 4, 8 * long, beams=2)) == [[0], [1], [2], [3]]
+    ordinary = [long - 1] * 4 + [9] * 50
+    assert list(batched(ordinary, 2 * long, beams=50)) == list(batched(ordinary, 2 * long))
+
+
 @pytest.mark.parametrize("taken", [0, 2, 3, 7])
 def test_a_stream_goes_on_from_its_saved_state(in_shards: BatchStream, taken: int) -> None:
     """Over the ends of shards and epochs, and with the multiple that it began with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq.config.schema import EOS, DataConfig, FilterConfig, SplitConfig, SubwordConfig
+from seq2seq.config.schema import EOS, DataConfig, FilterConfig, GrammarConfig, SplitConfig, SubwordConfig
 from seq2seq.data import encoded
 from seq2seq.data.encoded import Corpus, RaggedArray, RaggedWriter, chunks, prepare, subsample
 from seq2seq.data.subwords import Subwords
@@ -267,3 +268,14 @@ def test_chunks_are_whole_but_for_the_last() -> None:
     rows = [(str(n), "") for n in range(7)]
     assert list(chunks(rows, 3)) == [rows[:3], rows[3:6], rows[6:]]
     assert list(chunks([], 3)) == []
+
+
+def test_too_few_file_handles_are_no_reason_to_delete_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def none_left(*_: object) -> Corpus:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(encoded, "_open", none_left)
+    data = DataConfig(cache=str(tmp_path), grammar=GrammarConfig(pairs=30, valid=5, test=8, max_words=9))
+    data.subwords.vocab_size = 320
+    with pytest.raises(UserError, match="too many files are open: allow more"):
+        prepare(data)

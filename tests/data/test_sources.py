@@ -18,6 +18,7 @@ import pytest
 
 import seq2seq
 from seq2seq.config.schema import DataConfig, GrammarConfig, SplitConfig
+from seq2seq.data import files
 from seq2seq.data.files import CHUNK
 from seq2seq.data.sources import SPLITS, Pair, TextCorpus, open_source
 from seq2seq.errors import UserError
@@ -197,6 +198,36 @@ def test_damaged_gz_is_named(here: Path) -> None:
 def test_empty_file_is_an_empty_corpus(here: Path) -> None:
     split = write_text(here, "train", [])
     assert refuse(text(split)) == "train.en is an empty corpus: it holds no pairs"
+
+
+def test_a_corpus_is_read_several_times_so_it_is_no_pipe(here: Path) -> None:
+    split = write_text(here, "train", NASTY)
+    end, into = os.pipe()
+    os.close(into)
+    message = refuse(text(replace(split, src=f"/dev/fd/{end}")))
+    assert message == f"/dev/fd/{end}: a pipe, but a corpus is read several times: write it to a file first"
+    os.close(end)
+    os.mkfifo(here / "pipe")
+    for path in ("pipe", "/dev/zero"):
+        assert refuse(text(replace(split, src=path))).startswith(f"{path}: not a regular file: write it to one first")
+
+
+@pytest.mark.parametrize("chunk", [7, CHUNK])
+def test_a_line_just_over_the_bound_is_refused_by_its_number(
+    here: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(files, "LONGEST_LINE", 20)
+    monkeypatch.setattr(files, "CHUNK", chunk)
+    longest = "x" * 20
+    assert list(
+        open_source(text(write_text(here, "train", [("a", "b"), (longest, "b"), ("c", longest)]))).pairs("train")
+    )
+    split = write_text(here, "train", [("a", "b"), (longest + "x", "b"), ("c", longest)])
+    told = "train.en:2: the line is longer than 20 bytes: split it, or leave it out"
+    assert refuse(text(split)) == told
+    with pytest.raises(UserError) as raised:
+        list(files.lines("train.en"))
+    assert str(raised.value) == told
 
 
 # --------------------------------------------------------------------------------------------- options of splits

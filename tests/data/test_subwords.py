@@ -180,3 +180,22 @@ def test_options_of_the_other_kind_are_other_vocabularies(pairs: Pairs) -> None:
         for options in (base, replace(base, type="unigram"), replace(base, vocab_size=295))
     }
     assert len(models) == 3
+
+
+def test_a_long_line_is_cut_to_its_first_tokens(tiny_subwords: Subwords) -> None:
+    line = "the dog sees a cat " * 20
+    ids = tiny_subwords.encode_src([line])[0]
+    assert tiny_subwords.encode_src([line, "a"], len(ids)) == tiny_subwords.encode_src([line, "a"])
+    assert tiny_subwords.encode_src([line], len(ids) - 1) == [[*ids[: len(ids) - 2], EOS]]
+    assert tiny_subwords.too_long(0, ["a", line, line + "cat"], len(ids)) == [2]
+    assert tiny_subwords.too_long(1, ["a", line], len(ids)) == []
+
+
+def test_of_a_line_of_any_size_no_more_is_looked_at_than_is_needed(
+    tiny_subwords: Subwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    normalise = subwords.normalise
+    monkeypatch.setattr(subwords, "normalise", lambda line: seen.append(len(line)) or normalise(line))
+    assert len(tiny_subwords.encode_src(["cat " * 250_000], 10)[0]) == 10
+    assert seen == [10 * subwords.CHARACTERS]

@@ -123,3 +123,25 @@ def test_autocast_is_entered_around_the_search(name: str, make: Callable[..., Tr
 
 def test_an_ensemble_of_one_model_twice_translates_as_the_model(make: Callable[..., Translator]) -> None:
     assert texts(make("lstm", "lstm").translate(LINES, OPTIONS)) == texts(make("lstm").translate(LINES, OPTIONS))
+
+
+LONG = " ".join(["the dog"] * 12_500)  # 100 kB
+
+
+def test_a_line_of_any_length_is_cut_and_the_others_are_translated_as_without_it(
+    name: str, make: Callable[..., Translator]
+) -> None:
+    translator, options = make(name), DecodeConfig(max_input=24, max_ratio=0.5, max_extra=1)
+    found = translator.translate([*LINES, LONG], options)
+    assert texts(found[:-1]) == texts(translator.translate(LINES, options))
+    assert [best.too_long for (best,) in found] == [False] * len(LINES) + [True]
+    assert len(found[-1][0].src_tokens) == 24 and found[-1][0].src_tokens[-1] == "</s>"
+
+
+def test_a_line_that_is_too_long_can_be_refused(make: Callable[..., Translator]) -> None:
+    options = DecodeConfig(max_input=24, max_ratio=0.5, max_extra=1, too_long="refuse")
+    counts: list[int] = []
+    [refused], *others = make("bahdanau").translate([LONG, *LINES], options, done=counts.append)
+    assert refused.too_long and not refused.text and not refused.src_tokens
+    assert texts(others) == texts(make("bahdanau").translate(LINES, options))
+    assert sum(counts) == 1 + len(LINES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from seq2seq.config.schema import BOS, EOS, PAD, DecodeConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.evaluate import evaluate, evaluating
+from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import check_lengths, evaluate, evaluating
 from seq2seq.evaluation.metrics import BLEU, CHRF, TER, score
 from seq2seq.models.interface import Seq2Seq
 
@@ -182,3 +184,21 @@ def test_a_diverged_model_is_evaluated_to_nan_not_to_a_crash(
     found = evaluate(lstm, *text, "de", DecodeConfig(beam=3))
     assert math.isnan(found.scores["nll"])
     assert [best[0].text for best in found.translations] == [""] * len(text[0])
+
+
+def test_lines_of_any_length_are_cut_and_named(lstm: Translator, text: tuple[list[str], list[str]]) -> None:
+    src, references = text
+    long = "the dog " * 5_000
+    options = DecodeConfig(max_input=16, max_ratio=1.0, max_extra=2)
+    found = evaluate(lstm, [*src, long], [*references, long], "de", options)
+    own = evaluate(lstm, src, references, "de", options)
+    assert found.log_probability[:-1] == pytest.approx(own.log_probability, abs=1e-3)
+    assert found.scores["target_tokens"] == own.scores["target_tokens"] + 16
+    told = check_lengths(lstm.subwords, [*src, long], references, options, where="valid ")
+    assert told == [f"valid source line {len(src) + 1}: more than decode.max_input=16 tokens: only the first are read"]
+    assert check_lengths(lstm.subwords, src, references, options) == []
+    refusing = replace(options, too_long="refuse")
+    with pytest.raises(UserError, match="reference line 1: more than decode.max_input=16 tokens: shorten"):
+        check_lengths(lstm.subwords, src, [long, *references[1:]], refusing)
+    with pytest.raises(UserError, match="references:1: 40,000 characters: TER takes at most 10,000 in a line"):
+        check_lengths(lstm.subwords, src, [long, *references[1:]], options, (BLEU, TER))
