@@ -30,7 +30,7 @@ from seq2seq.system.files import refuse_too_many_open
 Pair = tuple[str, str]
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 24
-"""Bytes of a line. A longer one is refused before it fills the memory."""
+"""Bytes of a line, more than a ``CHUNK``. A longer one is refused before it fills the memory."""
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/[0-9]+/fd")  # folders of the files that a process has open
 
 

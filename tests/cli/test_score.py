@@ -266,9 +266,7 @@ def test_pipes_that_the_shell_has_opened_are_read_once(folder: Path, capsys: pyt
     expected = report(capsys, "--ref", "ref", "--src", "src", "hyp=hyp1")
     pipes = [piped(Path(name).read_bytes()) for name in ("ref", "src", "hyp1")]
     found = report(capsys, "--ref", pipes[0], "--src", pipes[1], f"hyp={pipes[2]}")
-    for each in (found, expected):
-        del each["systems"][0]["files"]
-    assert found == expected
+    assert json.loads(json.dumps(found).replace(pipes[2], "hyp1")) == expected
 
 
 def piped(content: bytes) -> str:

@@ -259,8 +259,8 @@ def test_batches_hold_every_number_once_and_no_more_than_their_positions() -> No
 
 def test_a_long_sequence_counts_its_attention_and_the_beams_and_an_ordinary_one_neither() -> None:
     long = batches_module.QUADRATIC + 1
-    assert list(batched([2 * long] * 4, 8 * long)) == [[0, 1], [2, 3]]
-    assert list(batched([2 * long] * 4, 8 * long, beams=2)) == [[0], [1], [2], [3]]
+    assert list(batched([2 * long] * 4, 9 * long)) == [[0, 1], [2, 3]]
+    assert list(batched([2 * long] * 4, 9 * long, beams=2)) == [[0], [1], [2], [3]]
     ordinary = [long - 1] * 4 + [9] * 50
     assert list(batched(ordinary, 2 * long, beams=50)) == list(batched(ordinary, 2 * long))
 

@@ -131,15 +131,15 @@ LONG = " ".join(["the dog"] * 12_500)  # 100 kB
 def test_a_line_of_any_length_is_cut_and_the_others_are_translated_as_without_it(
     name: str, make: Callable[..., Translator]
 ) -> None:
-    translator, options = make(name), DecodeConfig(max_input=24, max_ratio=0.5, max_extra=1)
+    translator, options = make(name), DecodeConfig(max_input=80, max_ratio=0.3, max_extra=1)
     found = translator.translate([*LINES, LONG], options)
     assert texts(found[:-1]) == texts(translator.translate(LINES, options))
     assert [best.too_long for (best,) in found] == [False] * len(LINES) + [True]
-    assert len(found[-1][0].src_tokens) == 24 and found[-1][0].src_tokens[-1] == "</s>"
+    assert len(found[-1][0].src_tokens) == 80 and found[-1][0].src_tokens[-1] == "</s>"
 
 
 def test_a_line_that_is_too_long_can_be_refused(make: Callable[..., Translator]) -> None:
-    options = DecodeConfig(max_input=24, max_ratio=0.5, max_extra=1, too_long="refuse")
+    options = DecodeConfig(max_input=80, max_ratio=0.3, max_extra=1, too_long="refuse")
     counts: list[int] = []
     [refused], *others = make("bahdanau").translate([LONG, *LINES], options, done=counts.append)
     assert refused.too_long and not refused.text and not refused.src_tokens

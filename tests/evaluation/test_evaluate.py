@@ -189,16 +189,16 @@ def test_a_diverged_model_is_evaluated_to_nan_not_to_a_crash(
 def test_lines_of_any_length_are_cut_and_named(lstm: Translator, text: tuple[list[str], list[str]]) -> None:
     src, references = text
     long = "the dog " * 5_000
-    options = DecodeConfig(max_input=16, max_ratio=1.0, max_extra=2)
+    options = DecodeConfig(max_input=100, max_ratio=1.0, max_extra=2)
     found = evaluate(lstm, [*src, long], [*references, long], "de", options)
     own = evaluate(lstm, src, references, "de", options)
     assert found.log_probability[:-1] == pytest.approx(own.log_probability, abs=1e-3)
-    assert found.scores["target_tokens"] == own.scores["target_tokens"] + 16
+    assert found.scores["target_tokens"] == own.scores["target_tokens"] + 100
     told = check_lengths(lstm.subwords, [*src, long], references, options, where="valid ")
-    assert told == [f"valid source line {len(src) + 1}: more than decode.max_input=16 tokens: only the first are read"]
+    assert told == [f"valid source line {len(src) + 1}: more than decode.max_input=100 tokens: only the first are read"]
     assert check_lengths(lstm.subwords, src, references, options) == []
     refusing = replace(options, too_long="refuse")
-    with pytest.raises(UserError, match="reference line 1: more than decode.max_input=16 tokens: shorten"):
+    with pytest.raises(UserError, match=r"reference line 1: more than decode\.max_input=100 tokens: shorten"):
         check_lengths(lstm.subwords, src, [long, *references[1:]], refusing)
     with pytest.raises(UserError, match="references:1: 40,000 characters: TER takes at most 10,000 in a line"):
         check_lengths(lstm.subwords, src, [long, *references[1:]], options, (BLEU, TER))
