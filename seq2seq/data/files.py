@@ -1,4 +1,4 @@
-"""Reads files of parallel text: text pairs and TSV line by line, and the column names and widths of CSV.
+"""Reads files of parallel text: text pairs and TSV line by line; checks the columns of CSV and JSON lines.
 
 Knows bytes, lines and columns; knows nothing of splits. A line ends at ``\\n`` alone. Other readers also split at
 U+2028, U+0085, ``\\x0b`` or a lone ``\\r``, which misaligns parallel files without an error. One ``\\r`` before the end
@@ -15,14 +15,15 @@ import gzip
 import hashlib
 import io
 import itertools
+import json
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from seq2seq.errors import UserError, nearest
 from seq2seq.system.files import refuse_too_many_open
@@ -31,6 +32,9 @@ Pair = tuple[str, str]
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 24
 """Bytes of a line, more than a ``CHUNK``. A longer one is refused before it fills the memory."""
+DEEPEST = 16  # lists and objects in each other, in a line of JSON
+COLUMNS = 1_000  # of a table, with those inside objects
+STRINGS, BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(r"[][{}]")  # of JSON
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/[0-9]+/fd")  # folders of the files that a process has open
 
 
@@ -239,8 +243,52 @@ def check_csv(path: str) -> tuple[list[str], int]:
                 line = reader.line_num + 1
         except csv.Error as error:
             raise UserError(f"{path}:{line}: {error}: mend the quotes") from error
+    _check_columns(path, names)
     if len(set(names)) < len(names):
         raise UserError(f"{path}:1: two columns have one name: rename one of them")
     if not rows:
         raise UserError(f"{path} is an empty corpus: it holds no pairs")
     return names, rows
+
+
+def check_jsonl(path: str) -> None:
+    """Check that each line of a file is a JSON object of a structure that the reader of tables can take.
+
+    That reader goes on over line ends and descends into whatever is nested, without a limit of its own.
+
+    Raises:
+        UserError: a line is no whole object or nested more than ``DEEPEST`` levels deep, or there are too many columns.
+    """
+    columns: set[str] = set()
+    for number, line in enumerate(lines(path), start=1):
+        if not line.strip():
+            continue
+        if line.count("[") + line.count("{") > DEEPEST:  # of which some may stand in the text
+            depth = itertools.accumulate(1 if sign in "[{" else -1 for sign in BRACKETS.findall(STRINGS.sub("", line)))
+            if max(depth, default=0) > DEEPEST:
+                raise UserError(f"{path}:{number}: nested more than {DEEPEST} levels deep: leave out what is no text")
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} cannot be read as jsonl: line {number}: {error}") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: not a JSON object: each line must be one, with a text for each language")
+        columns.update(_columns(row))
+        _check_columns(path, columns)
+
+
+def _columns(value: Any, above: str = "") -> Iterator[str]:
+    """The names of the columns that an object has, those inside other objects included."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _columns(each, above)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield f"{above}{name}"
+            if not isinstance(inner, str):
+                yield from _columns(inner, f"{above}{name}.")
+
+
+def _check_columns(path: str, names: Collection[str]) -> None:
+    if len(names) > COLUMNS:
+        raise UserError(f"{path}: more than {COLUMNS:,} columns: keep the two with the text")

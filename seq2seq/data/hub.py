@@ -26,7 +26,7 @@ from urllib.request import getproxies, proxy_bypass
 from seq2seq.config.schema import DataConfig, HubConfig
 from seq2seq.data.files import Pair, Part
 from seq2seq.errors import UserError
-from seq2seq.system.files import refuse_too_many_open, write_json
+from seq2seq.system.files import refuse_full_disk, refuse_too_many_open, write_json
 
 Column = tuple[str, ...]  # ("de",), or ("translation", "de") inside a column of dictionaries
 
@@ -68,6 +68,7 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Par
         raise UserError(f"{path} is an empty corpus: it holds no rows") from None
     except Exception as error:
         refuse_too_many_open(path, error)
+        refuse_full_disk(cache, error)
         raise UserError(f"{path} cannot be read as {data.source}: {_why(error)}") from error
     return _table(rows, data, path, f"{data.source}/{digest}")
 
@@ -208,6 +209,8 @@ def _download(hub: HubConfig, commit: str, cache: Path, where: str) -> dict[str,
                 f"{where} is a script, which datasets no longer runs: try data.hub.revision=refs/convert/parquet "
                 "with data.hub.data_dir= the configuration"
             ) from error
+        refuse_too_many_open(where, error)
+        refuse_full_disk(cache, error)
         raise UserError(f"{where} cannot be read: {_why(error)}") from error
     return dict(loaded)
 

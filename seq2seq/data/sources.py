@@ -144,6 +144,8 @@ def _read(data: DataConfig, split: str) -> Part:
         return files.tabbed_file(path, data.src_column, data.tgt_column)
     _, digest = files.measure(path, text=data.source != "parquet")
     names, rows = files.check_csv(path) if data.source == "csv" else ([], None)
+    if data.source == "jsonl":
+        files.check_jsonl(path)
     table = hub.open_file(path, data, names, digest)
     if rows is not None and rows != table.size:
         raise UserError(f"{path} reads as {table.size:,} rows or as {rows:,}: mend its quotes and line ends")

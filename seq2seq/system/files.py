@@ -26,11 +26,23 @@ def refuse_too_many_open(path: Path | str, error: BaseException) -> None:
 
     Nothing is wrong with ``path`` then, and advice about it would be wrong.
     """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
-            raise UserError(f"{path}: {MORE_FILES}") from error
-        cause = cause.__cause__ or cause.__context__
+    if _comes_from(error, errno.EMFILE, errno.ENFILE):
+        raise UserError(f"{path}: {MORE_FILES}") from error
+
+
+def refuse_full_disk(path: Path | str, error: BaseException) -> None:
+    """Raise ``UserError`` if ``error``, or one that it comes from, says that the disk of ``path`` is full."""
+    if _comes_from(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
+
+
+def _comes_from(error: BaseException | None, *numbers: int) -> bool:
+    """Whether an exception is, or was raised in answer to, an ``OSError`` with one of these numbers."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in numbers:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager
@@ -39,8 +51,7 @@ def os_errors_as_user_errors(path: Path, advice: str = ADVICE) -> Iterator[None]
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
+        refuse_full_disk(path, error)
         refuse_too_many_open(path, error)
         raise UserError(f"{path}: cannot be written ({error.strerror or error}): {advice}") from error
 

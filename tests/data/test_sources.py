@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -14,11 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import datasets
 import pytest
 
 import seq2seq
 from seq2seq.config.schema import DataConfig, GrammarConfig, SplitConfig
-from seq2seq.data import files
+from seq2seq.data import files, hub, sources
 from seq2seq.data.files import CHUNK
 from seq2seq.data.sources import SPLITS, Pair, TextCorpus, open_source
 from seq2seq.errors import UserError
@@ -591,3 +593,61 @@ def test_cache_that_cannot_be_written_is_named(here: Path, grammar: Grammar) -> 
     message = refuse(DataConfig(grammar=SMALL, cache="cache"))
     assert message.startswith("cache/embedded: ")
     assert message.endswith(": set data.cache to a folder that can be written")
+
+
+# ------------------------------------------------------------------------------------------------------- structure
+
+
+def nested(levels: int) -> bytes:
+    """A line of JSON with so many levels, the object itself among them, and brackets in its text besides."""
+    return b'{"en": "[[[[[[[[[[[[[[[[[[ \\" {", "de": "b", "x": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (nested(files.DEEPEST + 1), "corpus.jsonl:2: nested more than 16 levels deep"),
+        (b'{"en": [[\n', "corpus.jsonl cannot be read as jsonl: line 2: "),  # the reader would go on over the line end
+        (b'["a", "b"]\n', "corpus.jsonl:2: not a JSON object"),
+        (json.dumps({f"c{n}": "x" for n in range(999)}).encode() + b"\n", "corpus.jsonl: more than 1,000 columns"),
+        (json.dumps({"c": [{f"c{n}": 1 for n in range(998)}]}).encode() + b"\n", "corpus.jsonl: more than 1,000 colu"),
+    ],
+    ids=["depth", "cut", "list", "columns", "columns inside"],
+)
+def test_the_structure_of_a_json_line_is_bounded_before_the_reader_sees_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    monkeypatch.setattr(hub, "open_file", lambda *_: pytest.fail("it has seen it"))
+    assert refuse(table(here, "jsonl", b'{"en": "a", "de": "b"}\n' + content)).startswith(message)
+
+
+def test_a_json_line_just_within_the_bounds_is_read(here: Path) -> None:
+    (here / "corpus.jsonl").write_bytes(nested(files.DEEPEST) + b"\n")
+    files.check_jsonl("corpus.jsonl")
+
+
+def test_a_csv_of_too_many_columns_is_refused(here: Path) -> None:
+    content = ",".join(f"c{n}" for n in range(1_001)) + "\n"
+    assert refuse(table(here, "csv", content.encode())).startswith("corpus.csv: more than 1,000 columns")
+
+
+def test_a_full_disk_below_the_grammars_cache_names_the_place(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sources, "_write", full)
+    data = DataConfig(cache="cache", grammar=GrammarConfig(pairs=30, valid=5, test=8, max_words=9))
+    assert refuse(data) == "cache/embedded: the disk is full: free some space and start the same command again"
+    assert not (here / "cache").exists()
+
+
+def test_a_full_disk_below_the_tables_cache_names_the_place(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("An error occurred while generating the dataset") from error
+
+    monkeypatch.setattr(datasets, "load_dataset", full)
+    message = refuse(table(here, "jsonl", as_jsonl(numbered(2))))
+    assert message.startswith("cache/datasets/files/") and "the disk is full" in message
