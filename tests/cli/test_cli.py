@@ -472,6 +472,44 @@ def test_a_pipe_is_no_file_to_read_twice(attentive: Path, tmp_path: Path, capfd:
     assert "standard input" in capfd.readouterr().err
 
 
+def test_a_line_of_100_kb_is_named_and_every_other_one_translated(attentive: Path, tmp_path: Path, capfd: Any) -> None:
+    source, options = tmp_path / "in.txt", ["decode.beam=1", "decode.max_input=40"]
+    lines = ["the dog", "the dog " * 12_500, "", "the old man"]
+    source.write_text("".join(f"{line}\n" for line in lines))
+    assert main(["translate", str(attentive), "--in", str(source), *options]) == 0
+    cut = capfd.readouterr()
+    assert "line 2: more than decode.max_input=40 tokens: only the first are read" in cut.err
+    assert main(["translate", str(attentive), "--in", str(source), *options, "decode.too_long=refuse"]) == 2
+    refused = capfd.readouterr()
+    assert "line 2: more than decode.max_input=40 tokens: refused: its translation is an empty line" in refused.err
+    assert [line for n, line in enumerate(cut.out.split("\n")) if n != 1] == refused.out.split("\n")[:1] + (
+        refused.out.split("\n")[2:]
+    )
+    assert refused.out.split("\n")[1] == "" != cut.out.split("\n")[1]
+
+
+def test_pipes_of_the_shell_are_translated_evaluated_and_aligned(
+    attentive: Path, place: Path, tmp_path: Path, capfd: Any
+) -> None:
+    def piped(name: str) -> str:
+        """As ``<(head -5 NAME)`` is."""
+        end, into = os.pipe()
+        os.write(into, b"".join((place / name).read_bytes().splitlines(True)[:5]))
+        os.close(into)
+        return f"/dev/fd/{end}"
+
+    out = str(tmp_path / "piped.txt")
+    assert main(["translate", str(attentive), "--in", piped("test.src"), "--out", out, "decode.beam=1"]) == 0
+    scores = str(tmp_path / "scores")
+    sides = ["--src", piped("test.src"), "--ref", piped("test.tgt")]
+    assert main(["evaluate", str(attentive), *sides, "--out", scores, "decode.beam=1"]) == 0
+    assert (tmp_path / "scores/hypotheses.txt").read_text() == (tmp_path / "piped.txt").read_text()
+    sides = ["--src", piped("test.src"), "--ref", piped("test.tgt")]
+    assert main(["align", str(attentive), *sides, "--out", str(tmp_path / "links")]) == 0
+    assert len((tmp_path / "links").read_text().splitlines()) == 5
+    assert "5 alignments" in capfd.readouterr().out
+
+
 def test_attention_is_drawn_in_80_columns(attentive: Path, tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "in.txt").write_text("the dog\n" + "the old man looks for a child " * 8)
     assert main(["translate", str(attentive), "--in", str(tmp_path / "in.txt"), "--attention", "decode.beam=1"]) == 0
