@@ -11,7 +11,7 @@ from seq2seq import grammar
 from seq2seq.config.schema import Config, DataConfig, SubwordConfig
 from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords, normalise
-from seq2seq.evaluation.words import splitter, token_spans, words_of_tokens
+from seq2seq.evaluation.words import encode_pairs, splitter, token_spans, words_of_tokens
 
 HOSTILE = [
     "the cat sees a dog",
@@ -146,3 +146,15 @@ def test_words_that_are_not_of_the_text_are_refused() -> None:
 def test_the_grammar_counts_punctuation_and_other_text_does_not() -> None:
     assert splitter(Config(data=DataConfig(source="grammar")))("Hund, der") == ["Hund", ",", "der"]
     assert splitter(Config(data=DataConfig(source="text")))("Hund, der") == ["Hund,", "der"]
+
+
+def test_of_a_line_of_any_length_the_first_tokens_and_their_words_are_taken(tiny_subwords: Subwords) -> None:
+    long, short = "the dog sees a cat " * 5_000, "the dog"
+    [cut, whole] = encode_pairs(tiny_subwords, [long, short], [short, long], str.split, longest=40)
+    for side, ids in ((cut.src, cut.src_ids), (whole.tgt, whole.tgt_ids)):
+        assert len(ids) == len(side.of_token) == 40
+        assert side.words == long.split()[: len(side.words)]
+        assert {n for n in side.of_token if n is not None} == set(range(len(side.words)))
+    assert (cut.tgt.words, whole.src.words) == (["the", "dog"], ["the", "dog"])
+    [exact] = encode_pairs(tiny_subwords, [short], [short], str.split, longest=len(cut.tgt_ids))
+    assert exact.tgt == cut.tgt
