@@ -25,6 +25,7 @@ from seq2seq.config.overrides import first_line, parse
 from seq2seq.config.schema import DECODERS, ENCODERS, Config
 from seq2seq.config.validation import explain, from_plain, known_keys
 from seq2seq.errors import UserError, nearest
+from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 OWN = "_own"
 GROUPS = ("data", "model", "trainer", "decode", "experiment")
@@ -97,21 +98,36 @@ def _own_experiment(argument: str, folder: Path) -> str:
     key, _, value = argument.partition("=")
     if key != "experiment" or not value.endswith((".yaml", ".yml")):
         return argument
+    text = read_yaml_text(Path(value))
     try:
-        text = Path(value).read_text(encoding="utf-8")
         content = OmegaConf.create(text)
-    except OSError as error:
-        raise UserError(f"{value}: cannot be read ({error.strerror}): give the path of a YAML file") from error
     except Exception as error:  # the YAML libraries raise errors without a common base
         raise UserError(f"{value}: not YAML ({first_line(error)})") from error
     if not isinstance(content, DictConfig):
         raise UserError(f"{value}: not a config: it should hold keys such as `data:` and `trainer:`")
-    _check_own_keys(OmegaConf.to_container(content), value)
+    plain: Any = OmegaConf.to_container(content)
+    check_plain(plain, value)
+    _check_defaults(plain.get("defaults", []), value)
+    _check_own_keys(plain, value)
     # The file's own name may be that of a shipped experiment, or one that Hydra cannot parse.
     header = "" if "@package" in text else "# @package _global_\n"
     (folder / "experiment").mkdir(exist_ok=True)
     (folder / "experiment" / f"{OWN}.yaml").write_text(header + text, encoding="utf-8")
     return f"experiment={OWN}"
+
+
+def _check_defaults(defaults: Any, where: str) -> None:
+    """Raise ``UserError`` unless ``defaults`` is a list of choices, none of them this file itself."""
+    form = "write a list of choices, as in - override /model: lstm"
+    if not isinstance(defaults, list):
+        raise UserError(f"{where}: defaults is no list: {form}")
+    for entry in defaults:
+        if not isinstance(entry, str) and not (
+            isinstance(entry, dict) and len(entry) == 1 and all(isinstance(choice, str) for choice in entry.values())
+        ):
+            raise UserError(f"{where}: defaults holds {str(entry)[:60]}: {form}")
+        if OWN in str(entry):
+            raise UserError(f"{where}: defaults names this file itself: {form}")
 
 
 def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
@@ -138,7 +154,7 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
         key = override.get_key_element().lstrip("+~")
         if key in GROUPS:
             choice = str(override.value())
-            if choice != "None" and not (own / key / f"{choice}.yaml").exists():
+            if not (key == "experiment" and choice == "None") and not (own / key / f"{choice}.yaml").exists():
                 check_choice(key, choice)
         elif key not in known:
             raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")

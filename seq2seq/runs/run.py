@@ -29,6 +29,7 @@ from seq2seq.system.files import (
     write_json,
 )
 from seq2seq.system.locks import lock
+from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
 """Keys in which two configs of the same run may differ."""
@@ -151,10 +152,12 @@ class Run:
         """
         if not self.config_file.is_file():
             raise UserError(f"{self.folder}: not a run folder, it has no {self.config_file.name}")
+        text = read_yaml_text(self.config_file)
         try:
-            plain = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            plain = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:  # a ValueError: an impossible date, a number of too many digits
             raise UserError(f"{self.config_file}: not a readable config ({str(error).splitlines()[0]})") from error
+        check_plain(plain, str(self.config_file))
         if not isinstance(plain, dict):
             raise UserError(f"{self.config_file}: not a config")
         return from_plain(plain, str(self.config_file))
