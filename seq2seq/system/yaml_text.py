@@ -41,7 +41,7 @@ def read_yaml_text(path: Path) -> str:
 def _check_structure(text: str, path: Path) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        where = f"{path}, line {event.start_mark.line + 1}"
+        where = f"{path}, line {event.start_mark.line + 1 if event.start_mark else 1}"
         if isinstance(event, yaml.AliasEvent):
             raise UserError(f"{where}: an alias (*{event.anchor}) is not allowed: write its value out")
         if isinstance(event, yaml.CollectionStartEvent):
