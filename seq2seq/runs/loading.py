@@ -46,7 +46,8 @@ class TrainedModel:
         """The best translation of each line, in the order of the lines; an empty line gives an empty text.
 
         Args:
-            lines: detokenised sentences; they are batched by length.
+            lines: detokenised sentences; they are batched by length. Of one of more than ``decode.max_input`` tokens
+                the first are read, or none (``decode.too_long``), and its ``Translation.too_long`` is True.
             attention: keep the attention weights, ``Translation.attention`` (T, H, S), where the model has any.
             done: called after each batch with the number of lines that it finished.
             search: options of ``DecodeConfig`` that differ from the run's own, such as ``beam=1``.
