@@ -73,8 +73,8 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
     from seq2seq.runs.loading import saved_split, split_of_source
 
     if given.src:
-        src = all_lines(given.src)
-        return src, all_lines(given.ref, src, given.src)
+        references = all_lines(given.ref)
+        return all_lines(given.src, references, given.ref), references
     name = config.data.split
     as_saved = config.data.split_options(name) == run.load_config().data.split_options(name)
     return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)

@@ -346,7 +346,7 @@ def test_input_that_is_not_utf8_is_one_line(trained: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 2
-    assert done.stderr == b"seq2seq: error: standard input:2: not UTF-8: convert the text to UTF-8\n"
+    assert done.stderr == b"seq2seq: error: standard input:2: not UTF-8 (byte 0xff): convert the file to UTF-8\n"
 
 
 # ------------------------------------------------------------------------------------------------------ a full disk
