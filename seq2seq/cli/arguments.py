@@ -20,6 +20,8 @@ Trained = tuple[list[tuple[Run, str]], Config]
 RUNS = "run folders or checkpoints, options"
 Arguments = argparse.Namespace
 """Parsed arguments, in ``typed`` as they were typed."""
+CORPUS = "read the corpus, and write the cache, that the run's config names: only for a run that you trust"
+"""Help of ``--corpus``."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,7 +70,11 @@ def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
 
 
 def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], list[str]]:
-    """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match."""
+    """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match.
+
+    Raises:
+        UserError: the split is not saved, and without ``--corpus`` no path of the run's config is read.
+    """
     from seq2seq.data.files import all_lines
     from seq2seq.runs.loading import saved_split, split_of_source
 
@@ -77,4 +83,10 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
         return all_lines(given.src, references, given.ref), references
     name = config.data.split
     as_saved = config.data.split_options(name) == run.load_config().data.split_options(name)
-    return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)
+    saved = saved_split(run, name) if as_saved else None
+    if saved is None and not given.corpus:
+        raise UserError(
+            f"{run.folder} holds no {name} split of these options: give --src and --ref, or --corpus to read the "
+            "corpus that its config names"
+        )
+    return saved or split_of_source(config, name)

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from seq2seq.cli.arguments import EVALUATION, RUNS, Arguments, Parser, Trained, pairs_of, runs_and_config
+from seq2seq.cli.arguments import CORPUS, EVALUATION, RUNS, Arguments, Parser, Trained, pairs_of, runs_and_config
 from seq2seq.cli.help import reference
 from seq2seq.runs.records import Scores
 
@@ -16,6 +16,7 @@ def parser() -> Parser:
     taken.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help=RUNS)
     taken.add_argument("--src", metavar="FILE", help="source text, one sentence a line, instead of the run's split")
     taken.add_argument("--ref", metavar="FILE", help="its reference translations, line by line")
+    taken.add_argument("--corpus", action="store_true", help=CORPUS)
     taken.add_argument("--ter", action="store_true", help="TER as well (slow)")
     taken.add_argument("--json", action="store_true", help="print the scores as JSON")
     taken.add_argument("--out", metavar="FOLDER", help="write scores and hypotheses there instead of into the run")

@@ -64,7 +64,7 @@ def written(path: Path) -> list[set[tuple[int, int]]]:
 
 def test_the_grammars_own_gold_is_scored_with_what_is_written(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run = make(grammar=True)
-    align(run)
+    align(run, "--corpus")
     found = written(run.evaluation("test") / "alignment.pharaoh")
     file = open_source(run.load_config().data).alignment_file("test")
     assert file is not None
@@ -84,7 +84,7 @@ def test_heads_are_scored_and_one_map_can_be_written(
     alignments = []
     for number in (1, 2, 3, 4):
         out = tmp_path / f"{number}.pharaoh"
-        align(run, "--heads", "--map", str(number), "--out", str(out))
+        align(run, "--corpus", "--heads", "--map", str(number), "--out", str(out))
         alignments.append(written(out))
     printed = capsys.readouterr().out
     assert all(f"layer {n} head {k}" in printed for n in (1, 2) for k in (1, 2))
@@ -133,7 +133,7 @@ def test_a_grammar_that_has_changed_since_is_no_gold(make: Make, capsys: pytest.
     run = make(grammar=True)
     path = run.evaluation("test") / "src.txt"
     path.write_text(path.read_text().replace("the", "a", 1).replace("The", "A", 1))
-    align(run)
+    align(run, "--corpus")
     out = capsys.readouterr()
     assert "its gold is no use" in out.err and "AER" not in out.out
     assert len(written(run.evaluation("test") / "alignment.pharaoh")) == 8
@@ -141,7 +141,9 @@ def test_a_grammar_that_has_changed_since_is_no_gold(make: Make, capsys: pytest.
 
 def test_another_split_is_read_from_the_corpus(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run = make(grammar=True)
-    align(run, options=("data.split=valid",))
+    with pytest.raises(UserError, match="give --src and --ref, or --corpus"):
+        align(run, options=("data.split=valid",))
+    align(run, "--corpus", options=("data.split=valid",))
     assert len(written(run.evaluation("valid") / "alignment.pharaoh")) == 5
     assert "AER" in capsys.readouterr().out
 

@@ -334,7 +334,7 @@ def test_evaluate_leaves_the_run_alone_when_told_where_to_write(place: Path, att
 
 
 def test_evaluate_scores_another_split(attentive: Path, place: Path, tmp_path: Path, capfd: Any) -> None:
-    scores = json_of(capfd, str(attentive), "data.split=valid", "--out", str(tmp_path))
+    scores = json_of(capfd, str(attentive), "data.split=valid", "--corpus", "--out", str(tmp_path))
     assert scores["sentences"] == len((place / "valid.src").read_text().splitlines())
     lines = [json.loads(line) for line in (attentive / "metrics.jsonl").read_text().splitlines()]
     best = json.loads((attentive / "summary.json").read_text())["best_step"]
@@ -357,7 +357,7 @@ def test_evaluate_reads_the_files_that_it_is_given_for_a_split(
     attentive: Path, place: Path, tmp_path: Path, capfd: Any
 ) -> None:
     files = [f"data.test.src={place}/train.src", f"data.test.tgt={place}/train.tgt"]
-    scores = json_of(capfd, str(attentive), *files, "decode.beam=1", "--out", str(tmp_path))
+    scores = json_of(capfd, str(attentive), *files, "--corpus", "decode.beam=1", "--out", str(tmp_path))
     assert scores["sentences"] == len((place / "train.src").read_text().splitlines())
 
 
@@ -372,7 +372,7 @@ def test_evaluate_takes_another_search(attentive: Path, tmp_path: Path, capfd: A
 
 def test_evaluate_takes_a_checkpoint_file(attentive: Path, place: Path, tmp_path: Path, capfd: Any) -> None:
     path = attentive / "checkpoints/last.safetensors"
-    last = json_of(capfd, str(path), "data.split=valid", "--out", str(tmp_path))
+    last = json_of(capfd, str(path), "data.split=valid", "--corpus", "--out", str(tmp_path))
     lines = [json.loads(line) for line in (attentive / "metrics.jsonl").read_text().splitlines()]
     assert last["nll"] == pytest.approx([line for line in lines if "valid/nll" in line][-1]["valid/nll"], rel=1e-5)
 
