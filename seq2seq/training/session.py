@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -60,7 +61,7 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     device = choose_device(config.device)
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
     if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
+        torch.set_num_threads(min(config.trainer.threads, os.cpu_count() or 1))
     corpus = prepare(config.data)
     for split in ("valid", "test"):
         src, references = (corpus.splits[split].lines(side) for side in (0, 1))

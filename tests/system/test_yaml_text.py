@@ -50,3 +50,9 @@ def test_defaults_of_another_kind(tmp_path: Path, defaults: str) -> None:
 def test_a_group_needs_a_choice(arguments: list[str]) -> None:
     with pytest.raises(UserError, match="there are"):
         compose(arguments)
+
+
+@pytest.mark.parametrize("key", ["seed", "trainer.threads", "trainer.batch_tokens", "decode.beam", "decode.max_extra"])
+def test_a_number_of_more_than_64_bits_is_one_line(key: str) -> None:
+    with pytest.raises(UserError, match=f"{key}.*64 bits"):
+        compose(["experiment=lstm", f"{key}={1 << 63}"])
