@@ -12,6 +12,16 @@ class UserError(Exception):
     """
 
 
+LONGEST = 900  # characters of a line; a value that is repeated in it may have any length
+
+
+def one_line(error: UserError) -> str:
+    """The message in one line that can be read: control characters escaped, and shortened in its middle."""
+    line = " ".join(str(error).splitlines())
+    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 3]} […] {line[-LONGEST // 3 :]}"
+
+
 def nearest(word: str, known: list[str]) -> str:
     """``; did you mean X?`` for the known word nearest to ``word``, or an empty string where none is near."""
     last = word.rsplit(".", 1)[-1]

@@ -28,7 +28,7 @@ from seq2seq.analysis import (
     search_errors,
 )
 from seq2seq.analysis.loaded_run import LoadedRun
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, one_line
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import read_json, to_json, write_atomically
 
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         measure_all(given.run, only, done, given.links, given.gold)
     except UserError as error:
-        print(f"seq2seq: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"seq2seq: error: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"seq2seq: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)

@@ -24,6 +24,7 @@ from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
+from seq2seq.errors import UserError
 from seq2seq.runs.records import Probe
 
 FITTED = 4_000  # sentences that the probe is fitted on
@@ -43,8 +44,14 @@ class Examples:
 
 
 def measure(run: LoadedRun) -> Probe:
-    """Fit the probe on training text and test it, on the test sentences and on the control task."""
+    """Fit the probe on training text and test it, on the test sentences and on the control task.
+
+    Raises:
+        UserError: every training sentence is a test sentence too.
+    """
     text = fitting_text(run)
+    if not text:
+        raise UserError(f"{run.run.folder}: every training sentence is in the test too: the probe has nothing to learn from")
     asked = frequent(text)
     sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]
     dealt = [deal(each) for each in sets]

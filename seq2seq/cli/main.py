@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import seq2seq
 from seq2seq.cli.verbs import VERBS, overview
-from seq2seq.errors import UserError, nearest
+from seq2seq.errors import UserError, nearest, one_line
 from seq2seq.system.signals import STOPS, handling
 
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse has printed a help
         return int(end.code or 0)
     except UserError as error:
-        print(f"seq2seq: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"seq2seq: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("seq2seq: stopped", file=sys.stderr)
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # for example a full disk behind stdout
-        print(f"seq2seq: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        line = one_line(UserError(f"{error.filename or 'output'}: {error.strerror or error}"))
+        print(f"seq2seq: error: {line}", file=sys.stderr)
         return 2
 
 

@@ -82,7 +82,7 @@ class Gold(NamedTuple):
     possible: Links
 
 
-LINK = re.compile(r"([0-9]+)([-p?])([0-9]+)")
+LINK = re.compile(r"([0-9]{1,9})([-p?])([0-9]{1,9})")
 
 
 def parse_links(line: str) -> Links:

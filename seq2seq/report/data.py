@@ -34,7 +34,8 @@ Cell = TypeVar("Cell")
 
 
 def lines_of(path: Path) -> list[str]:
-    """Lines of a text file, split at line feeds alone."""
+    """Lines of a text file, split at line feeds alone. Raises ``UserError``: missing, empty, or not UTF-8."""
+    files.measure(str(path))
     return list(files.lines(str(path)))
 
 
@@ -138,12 +139,30 @@ class ReportData:
 
     def _measured(self, metric: Metric, test: Path) -> SufficientStatistics:
         if metric is NLL:
-            return np.stack([-np.loadtxt(test / "log_probability.txt", ndmin=1), self.reference_tokens], 1)
-        hypotheses = lines_of(test / "hypotheses.txt")
+            return np.stack([-self._log_probabilities(test / "log_probability.txt"), self.reference_tokens], 1)
+        hypotheses = self._beside_references(test / "hypotheses.txt")
         if metric is LENGTH_RATIO:
             return np.stack([word_counts(hypotheses), word_counts(self.references)], 1).astype(float)
         assert isinstance(metric, TextMetric)
         return metric.statistics(hypotheses, self.references, self.config.data.tgt, self.src)
+
+    def _beside_references(self, path: Path) -> list[str]:
+        """Lines of a file that has one for each reference. Raises ``UserError``."""
+        lines = lines_of(path)
+        if len(lines) != len(self.references):
+            told = f"{path} has {len(lines):,} lines but the test has {len(self.references):,} pairs"
+            raise UserError(f"{told}: copy the run again, or train it anew with overwrite=true")
+        return lines
+
+    def _log_probabilities(self, path: Path) -> NDArray[np.float64]:
+        """Log-probabilities of the references (N,). Raises ``UserError`` where a line is no finite number."""
+        try:
+            found = np.array([float(line) for line in self._beside_references(path)])
+        except ValueError as error:
+            raise UserError(f"{path}: {error}: copy the run again, or train it anew with overwrite=true") from error
+        if not np.isfinite(found).all():
+            raise UserError(f"{path} holds numbers that are not finite: train the run anew with overwrite=true")
+        return found
 
     def bleu(self, hypotheses: Sequence[str], references: Sequence[str]) -> SufficientStatistics:
         """BLEU's sufficient statistics (N, k) of translations of any sentences."""

@@ -122,7 +122,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
 def bucket_edges(text: str) -> list[int]:
     """Parse ``10,20,30``: upper ends of the buckets of source length, in words. Raises ``UserError``."""
     parts = text.split(",")
-    edges = [int(part) for part in parts if part.strip().isdecimal()]
+    edges = [int(part) for part in parts if part.strip().isdecimal() and len(part) < 10]
     if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
         raise UserError(f"--buckets {text}: give growing numbers of words, e.g. {BUCKETS}")
     return edges
