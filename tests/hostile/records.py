@@ -335,7 +335,7 @@ SUMMARY: dict[str, Callable[[Any], Any]] = {
 }
 POINTS: dict[str, bytes] = {
     "no JSON": b"hello\n",
-    "garbage": random.Random(6).randbytes(300),
+    "random bytes": random.Random(6).randbytes(300),
     "a line of a list": b"[1]\n",
     "a line of a number": b"3\n",
     "a line of null": b"null\n",
