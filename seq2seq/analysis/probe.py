@@ -51,7 +51,9 @@ def measure(run: LoadedRun) -> Probe:
     """
     text = fitting_text(run)
     if not text:
-        raise UserError(f"{run.run.folder}: every training sentence is in the test too: the probe has nothing to learn from")
+        raise UserError(
+            f"{run.run.folder}: every training sentence is in the test too: the probe has nothing to learn from"
+        )
     asked = frequent(text)
     sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]
     dealt = [deal(each) for each in sets]

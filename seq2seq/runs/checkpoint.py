@@ -137,20 +137,37 @@ def set_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> No
 
 
 def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str, Any]:
-    """Restore everything from ``save_training``; returns the plain state. Raises as ``read`` and ``set_weights``."""
+    """Restore everything from ``save_training``; returns the plain state.
+
+    Raises:
+        UserError: as ``read`` and ``set_weights``; moments or random generators that are none.
+    """
     tensors, state = read(path)
-    by_name = dict(models["model"].named_parameters())
     for kind, model in models.items():
         set_weights(model, part(tensors, kind), path)
-    for name, tensor in part(tensors, "optimizer").items():
-        parameter, key = name.rsplit("/", 1)
-        place = by_name[parameter]
+    _set_moments(optimizer, dict(models["model"].named_parameters()), part(tensors, "optimizer"), path)
+    try:
+        torch.set_rng_state(tensors["random/cpu"])
+        if "random/cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random/cuda"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"{path}: no whole state of the random generators: {_others(path)}") from error
+    return state
+
+
+def _set_moments(
+    optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], moments: dict[str, Tensor], where: Path
+) -> None:
+    """Put the moments and step counts, by ``parameter/key``, into the optimiser. Raises ``UserError``."""
+    for name, tensor in moments.items():
+        parameter, _, key = name.rpartition("/")
+        place = parameters.get(parameter)
+        if place is None or not tensor.is_floating_point() or tensor.shape != (() if key == "step" else place.shape):
+            raise UserError(f"{where}: the moments of another model ({name} does not fit the run's config)")
+        if not tensor.isfinite().all():
+            raise UserError(f"{where}: optimizer/{name} holds numbers that are not finite: {_others(where)}")
         # On the parameter's device, the step count too: the fused kernel reads it there.
         optimizer.state[place][key] = tensor.to(place.device)
-    torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random/cuda"])
-    return state
 
 
 def average(paths: list[Path]) -> dict[str, Tensor]:

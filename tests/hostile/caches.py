@@ -303,7 +303,6 @@ def checkpoints() -> Iterator[Case]:
         quick = name in ("null", "no step", "all absurd")
         yield Case(f"last: a state of {name}", RESUME, saved(change, LAST), ("last.safetensors",), slow=not quick)
     for name, change in {
-        "no moments": dropped("optimizer/"),
         "no random generator": dropped("random/"),
         "a short random generator": one(lambda t: t[:9].clone(), "random/"),
         "a random generator of floats": one(lambda t: t.float(), "random/"),

@@ -162,7 +162,7 @@ OWN: dict[str, str] = {
     "an absolute default": "defaults: [/etc/hostname]\n",
     "an override of Hydra's": "defaults: [override hydra/launcher: basic]\n",
     "Hydra's own section": "hydra: {run: {dir: here}}\n",
-    "an unknown model": "defaults: [override /model: nobodys]\n",
+    "an unknown data set": "defaults: [override /data: nobodys]\n",
     "a package": "# @package nowhere.at.all\ntrainer: {max_steps: 3}\n",
     "an interpolation of nothing": "seed: ${nothing}\n",
     "an interpolation of itself": "seed: ${seed}\n",
