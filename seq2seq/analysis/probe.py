@@ -52,7 +52,7 @@ def measure(run: LoadedRun) -> Probe:
     text = fitting_text(run)
     if not text:
         raise UserError(
-            f"{run.run.folder}: every training sentence is in the test too: the probe has nothing to learn from"
+            f"{run.run.folder}: every training sentence is a test sentence too: the probe has nothing to learn"
         )
     asked = frequent(text)
     sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]

@@ -192,8 +192,8 @@ def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Pa
     for name, key in zip(names, ("src_column", "tgt_column"), strict=True):
         if name in first:
             places.append(first.index(name))
-        elif name.isdecimal() and int(name) >= 1:
-            places.append(int(name) - 1)
+        elif name.isdecimal() and (number := int(name.lstrip("0")[:9] or 0)):  # more columns are in no line
+            places.append(number - 1)
         elif name.isdecimal():
             raise UserError(f"data.{key}={name} is no column: columns count from 1")
         else:

@@ -17,6 +17,7 @@ from seq2seq.config.schema import Config, DataConfig, GrammarConfig, ModelConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
+from seq2seq.errors import UserError
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.run import Run
 
@@ -186,3 +187,8 @@ def test_the_grammar_writes_new_sentences_of_the_lengths_of_the_test(
         assert {len(line.split()) for line in lines} == {max(len(line.split()), 4) for line in run.src}
     tested = replace(generated, src=[lines[0], *run.src[1:]])
     assert lines[0] not in probe.fitting_text(tested)
+
+
+def test_without_a_sentence_of_its_own_there_is_no_probe(run: LoadedRun, pairs: Pairs) -> None:
+    with pytest.raises(UserError, match="every training sentence is a test sentence too"):
+        probe.measure(replace(run, src=[src for src, _ in pairs]))
