@@ -149,7 +149,8 @@ def texts() -> Iterator[Case]:
             "source": "score test.tgt --ref test.tgt --src own.txt",
             "reference": "evaluate runs/bahdanau --src test.src --ref own.txt",
         }.items():
-            yield Case(f"{place}: {name}", door, harm, says)
+            told = ("own.txt", "test.src") if place == "reference" and "lines but" in says[0] else says
+            yield Case(f"{place}: {name}", door, harm, told)
     for name, content in LEGAL.items():
         yield Case(f"hypothesis: {name}", "score own.txt --ref test.tgt", put("own.txt", content), code=0)
         yield Case(f"reference: {name}", "score test.tgt --ref own.txt", put("own.txt", content), code=0)
