@@ -191,7 +191,6 @@ ARGUMENTS: dict[str, str] = {
     "a seed of thousands of digits": "seed=" + "7" * 5_000,
     "a seed that is too large": "seed=1" + "0" * 30,
     "no threads": "trainer.threads=0",
-    "absurd threads": "trainer.threads=1000000000",
     "an absurd batch": "trainer.batch_tokens=1" + "0" * 30,
     "an absurd beam": "decode.beam=1" + "0" * 30,
     "an absurd extra length": "decode.max_extra=1" + "0" * 30,
