@@ -14,13 +14,12 @@ from typing import Any
 
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config, DecodeConfig
-from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, parse_links, read_gold
 from seq2seq.evaluation.words import Pair, encode_pairs, splitter
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.runs.loading import load, saved_split, unzip
+from seq2seq.runs.loading import corpus_of, load, saved_split, unzip
 from seq2seq.runs.run import Run, find
 
 SEED = 20  # of every choice of sentences
@@ -45,12 +44,13 @@ class LoadedRun:
         return self.translator.models[0]
 
     @classmethod
-    def open(cls, folder: Path, links: Path | None = None, correct: bool = False) -> LoadedRun:
+    def open(cls, folder: Path, links: Path | None = None, correct: bool = False, corpus: bool = False) -> LoadedRun:
         """Load a finished run, and the validation split and alignments of its corpus.
 
         Args:
             links: word alignment of the test pairs (Pharaoh format) in place of the corpus's own.
             correct: whether these links are gold as well.
+            corpus: whether the files and the cache that the run's config names may be used.
 
         Raises:
             UserError: no finished run there, its corpus is gone, or links that do not fit.
@@ -59,8 +59,8 @@ class LoadedRun:
         test = saved_split(run, "test")
         if not run.finished or test is None:
             raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
-        config = override(run.load_config(), [])
-        source = open_source(config.data)
+        config = override(run.load_config(), [], corpus)
+        source = corpus_of(config)
         file = source.alignment_file("test")
         gold = None
         if file is not None and unzip(source.pairs("test")) == test:  # else the grammar has changed since

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_type_hints
 
 import torch
 
@@ -29,8 +29,9 @@ from seq2seq.analysis import (
 )
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError, one_line
+from seq2seq.runs.reading import read_record
 from seq2seq.runs.run import Run, find
-from seq2seq.system.files import read_json, to_json, write_atomically
+from seq2seq.system.files import to_json, write_atomically
 
 VERSION = 1  # to be raised whenever a measurement changes, so that older records are made anew
 Record = TypeVar("Record", bound=Mapping[str, object], covariant=True)
@@ -50,8 +51,8 @@ class Measurement(Generic[Record]):
 
     def load(self, run: Run) -> Record:
         """Read the record. Raises ``UserError`` where it is missing or damaged."""
-        record: Record = read_json(self.file(run), "measurement")
-        return record
+        kind: type[Record] = get_type_hints(self.measure)["return"]
+        return read_record(self.file(run), kind, "measurement", "remove it, and it is made again")
 
     def is_there(self, run: Run, origin: str) -> bool:
         """Whether there is a record of this version and origin."""
@@ -87,6 +88,7 @@ def measure_all(
     done: Callable[[str, float], None] = lambda name, seconds: None,
     links: Path | None = None,
     gold: bool = False,
+    corpus: bool = False,
 ) -> None:
     """Make what is missing of the measurements named in ``only`` (default: all).
 
@@ -94,6 +96,7 @@ def measure_all(
         done: called after each measurement with its name and seconds (0 if it was there already).
         links: word alignment of the test pairs (Pharaoh format) for ``forgetting``; the default is the corpus's own.
         gold: whether the links are correct, so that ``attention`` is scored against them as well.
+        corpus: whether the files and the cache that the run's config names may be used.
 
     Raises:
         UserError: an unknown name, no finished run, a corpus that is gone, or links that do not fit.
@@ -111,7 +114,7 @@ def measure_all(
             done(name, 0.0)
             continue
         started = time.perf_counter()
-        loaded = loaded or LoadedRun.open(folder, links, gold)
+        loaded = loaded or LoadedRun.open(folder, links, gold, corpus)
         record = {"version": VERSION, "origin": origins[name], **measurement.measure(loaded)}
         text = to_json(record, separators=(",", ":"))
         write_atomically(measurement.file(run), f"{text}\n")
@@ -141,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--links", type=Path, metavar="FILE", help="word alignment of the test pairs (Pharaoh format)")
     parser.add_argument("--gold", action="store_true", help="the links are right: score attention against them")
+    parser.add_argument("--corpus", action="store_true", help="use the files and the cache that the run's config names")
     given = parser.parse_args(arguments)
     only = given.only.split(",") if given.only else list(MEASUREMENTS)
     finished: list[str] = []
@@ -151,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     torch.set_num_threads(1)
     try:
-        measure_all(given.run, only, done, given.links, given.gold)
+        measure_all(given.run, only, done, given.links, given.gold, given.corpus)
     except UserError as error:
         print(f"seq2seq: error: {one_line(error)}", file=sys.stderr)
         return 2

@@ -20,9 +20,7 @@ def parser() -> Parser:
     taken.add_argument("--src", metavar="FILE", help="source text, words between spaces, instead of the run's split")
     taken.add_argument("--ref", metavar="FILE", help="its translations, line by line")
     taken.add_argument("--corpus", action="store_true", help=CORPUS)
-    taken.add_argument(
-        "--gold", metavar="FILE", help="gold alignment in Pharaoh format (with --corpus: the grammar's own)"
-    )
+    taken.add_argument("--gold", metavar="FILE", help="gold alignment in Pharaoh format (default: the grammar's own)")
     taken.add_argument("--one-based", action="store_true", help="the gold alignment counts words from 1")
     taken.add_argument("--heads", action="store_true", help="score each layer and head as well")
     number = "write the alignment of one map, from 1 (default: the mean)"
@@ -64,7 +62,7 @@ def run(given: Arguments, valid: Trained) -> int:
     [(folder, checkpoint)] = runs
     src, references = pairs_of(given, folder, config)
     gold_file = given.gold
-    if given.corpus and not (given.src or given.gold) and config.data.source == "grammar":
+    if not (given.src or given.gold) and config.data.source == "grammar":
         gold_file = _gold_of_grammar(folder, config, (src, references))
     split = str.split if given.src else splitter(config)
     src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
@@ -82,9 +80,7 @@ def run(given: Arguments, valid: Trained) -> int:
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
     write_atomically(out, "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in lines))
     if gold is None:
-        print(
-            "no gold alignment to compare with: give --gold FILE, or --corpus for a run of the grammar", file=sys.stderr
-        )
+        print("no gold alignment to compare with: give --gold FILE", file=sys.stderr)
     else:
         _print(agreements(choices, tgt_words, gold, names if given.heads else names[:1]), str(folder.folder))
     print(f"{len(src):,} alignments ({names[number]['map']}) in {out}")

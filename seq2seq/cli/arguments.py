@@ -18,10 +18,9 @@ EVALUATION = ("data.split", "data.valid", "data.test", "data.cache", *TRANSLATIO
 Trained = tuple[list[tuple[Run, str]], Config]
 """Runs, each with the name of a checkpoint, and the config to use them with."""
 RUNS = "run folders or checkpoints, options"
+CORPUS = "read the files, and use the cache, that the run's config names: if you trust it"
 Arguments = argparse.Namespace
 """Parsed arguments, in ``typed`` as they were typed."""
-CORPUS = "read the corpus, and write the cache, that the run's config names: only for a run that you trust"
-"""Help of ``--corpus``."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,7 +58,7 @@ def runs_and_config(given: Arguments) -> Trained:
     runs = [find(Path(path)) for path in paths]
     from seq2seq.config.overrides import override
 
-    return runs, override(runs[0][0].load_config(), options)
+    return runs, override(runs[0][0].load_config(), options, "corpus" in given and given.corpus)
 
 
 def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
@@ -73,8 +72,9 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
     """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match.
 
     Raises:
-        UserError: the split is not saved, and without ``--corpus`` no path of the run's config is read.
+        UserError: as ``corpus_of`` does, where the split is not saved.
     """
+    from seq2seq.config.overrides import override
     from seq2seq.data.files import all_lines
     from seq2seq.runs.loading import saved_split, split_of_source
 
@@ -82,11 +82,6 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
         references = all_lines(given.ref)
         return all_lines(given.src, references, given.ref), references
     name = config.data.split
-    as_saved = config.data.split_options(name) == run.load_config().data.split_options(name)
-    saved = saved_split(run, name) if as_saved else None
-    if saved is None and not given.corpus:
-        raise UserError(
-            f"{run.folder} holds no {name} split of these options: give --src and --ref, or --corpus to read the "
-            "corpus that its config names"
-        )
-    return saved or split_of_source(config, name)
+    own = override(run.load_config(), [], given.corpus)
+    as_saved = config.data.split_options(name) == own.data.split_options(name)
+    return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)

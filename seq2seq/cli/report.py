@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seq2seq.cli.arguments import Arguments, Parser
+from seq2seq.cli.arguments import CORPUS, Arguments, Parser
 from seq2seq.study.options import BUCKETS, bucket_edges
 
 
@@ -17,6 +17,7 @@ def parser() -> Parser:
     taken.add_argument("--anyway", action="store_true", help="show runs that are not alike beside each other, marked")
     taken.add_argument("--buckets", metavar="N,N,…", default=BUCKETS, help="source words up to which buckets go")
     taken.add_argument("--gold", metavar="FILE", help="alignment of the test pairs (Pharaoh; default: the grammar's)")
+    taken.add_argument("--corpus", action="store_true", help=CORPUS)
     return taken
 
 
@@ -30,4 +31,4 @@ def run(given: Arguments, edges: list[int]) -> int:
     from seq2seq.report.reporting import report
 
     runs = [Path(path) for path in given.runs]
-    return report(runs, Path(given.out), given.title, edges, given.gold, given.anyway, given.typed)
+    return report(runs, Path(given.out), given.title, edges, given.gold, given.anyway, given.typed, given.corpus)

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import Config, DataConfig
 from seq2seq.config.validation import from_plain, known_keys, to_plain
 from seq2seq.errors import UserError, nearest
 
@@ -32,10 +32,11 @@ def parse(argument: str) -> Override:
         raise UserError(f"{argument!r} is not understood: {first_line(error)}") from error
 
 
-def override(config: Config, arguments: Sequence[str]) -> Config:
+def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> Config:
     """Change the options of a trained run that may still change: the search, the split, the device.
 
     The device is "auto" again unless it is given, since a run may be used on another machine than it was trained on.
+    It may also be a stranger's, so the files and the cache that it names are forgotten, unless ``corpus`` is true.
 
     Raises:
         UserError: an unknown key, a wrong value, or a key that only means something before training.
@@ -44,6 +45,10 @@ def override(config: Config, arguments: Sequence[str]) -> Config:
     plain["device"] = "auto"
     if plain["trainer"]["precision"] == "fp16":  # needs a GPU
         plain["trainer"]["precision"] = "auto"
+    if not corpus:
+        plain["data"]["cache"] = DataConfig().cache
+        for split in ("train", "valid", "test"):
+            plain["data"][split] |= dict.fromkeys(("src", "tgt", "file"))
     for argument in arguments:
         parsed = parse(argument)
         key = parsed.get_key_element()

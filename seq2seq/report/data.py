@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.analysis.measurements import Measurement, Record
+from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
@@ -223,8 +224,12 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     return groups
 
 
-def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: Any) -> ReportData:
-    """Read runs, which must be alike. ``more``: further fields of ``ReportData``.
+def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], corpus: bool = False, **more: Any) -> ReportData:
+    """Read runs, which must be alike.
+
+    Args:
+        corpus: whether the files and the cache that the runs' configs name may be used.
+        more: further fields of ``ReportData``.
 
     Raises:
         UserError: a run is not finished, a model has two runs with one seed, or the test split is gone.
@@ -235,7 +240,7 @@ def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], **more: Any)
         raise UserError(f"{groups[0].runs[0].folder}: its test split is gone: train it anew with overwrite=true")
     warnings = more.setdefault("warnings", [])
     try:
-        valid = split_of_source(groups[0].configs[0], "valid")
+        valid = split_of_source(override(groups[0].configs[0], [], corpus), "valid")
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
@@ -249,6 +254,7 @@ def data_of_study(outcome: Outcome) -> ReportData:
         outcome.runs,
         f"Study {study.options.name}",
         study.options.buckets,
+        corpus=True,
         trials=study.tried(),
         rates=outcome.rates,
         variants=[(variant, ModelRuns(variant.name, [run])) for variant, run in outcome.variants],

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from seq2seq.config.overrides import override
 from seq2seq.report.data import ReportData, data_of_runs, data_of_study
 from seq2seq.report.page.write import require_charts, write_page, write_tensorboard
 from seq2seq.report.sections.assembly import page_of
@@ -35,6 +36,7 @@ def report(
     gold: str | None,
     anyway: bool,
     given: Sequence[str],
+    corpus: bool,
 ) -> int:
     """Write the page of finished runs after measuring what has not been measured; the exit code is 1 where that failed.
 
@@ -43,6 +45,7 @@ def report(
         gold: Pharaoh file with the alignment of the test pairs.
         anyway: compare runs that are not alike, with a warning.
         given: all arguments of the command as the user typed them, which the page repeats.
+        corpus: whether the files and the cache that the runs' configs name may be used.
 
     Raises:
         UserError: a run is not finished, or the runs are not alike and ``anyway`` is false.
@@ -52,12 +55,13 @@ def report(
     found.sort(key=lambda run: run.load_config().model.decoder.sees == "positions")  # the baseline comes first
     warnings = check_alike(found, anyway)
     command = shlex.join(["seq2seq", "report", *given])
-    data = data_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold)
+    data = data_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold, corpus=corpus)
     warnings += check_parameters(
         {group.model: group.parameters for group in data.groups}, StudyConfig.tolerance, anyway
     )
     check_gold(gold, len(data.src))
-    tasks = measuring_tasks([(run, run.load_config()) for run in found], folder / "logs", gold)
+    configs = [override(run.load_config(), [], corpus) for run in found]
+    tasks = measuring_tasks(list(zip(found, configs, strict=True)), folder / "logs", gold, corpus)
     failed = run_all(tasks, default_workers(data.config.device, 1), 1)
     warnings += [f"{label} failed: {why}" for label, why in failed.items()]
     write_report(data, folder)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from seq2seq.config.overrides import override
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import Config, SplitConfig
 from seq2seq.data import files
-from seq2seq.data.sources import open_source
+from seq2seq.data.sources import TextCorpus, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
@@ -89,9 +89,23 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
     return TrainedModel(Translator(models, subwords, device, precision), config, *runs[0], names)
 
 
+def corpus_of(config: Config, split: str = "train") -> TextCorpus:
+    """The corpus of a run. Raises ``UserError`` where the run's own paths would be read, which nobody has allowed."""
+    data = config.data
+    given = data.split_options(split)
+    if data.source in ("grammar", "hub") or data.train != SplitConfig():
+        return open_source(data)
+    if given != SplitConfig():  # only this split is asked for
+        return open_source(replace(data, train=given, valid=given, test=given))
+    raise UserError(
+        f"the run's config names files for the split {split}, which are not read since the run may be a stranger's: "
+        "add --corpus if you trust it, or give files of your own"
+    )
+
+
 def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
-    """Sources and references of a split, from the corpus itself."""
-    return unzip(open_source(config.data).pairs(split))
+    """Sources and references of a split, from the corpus itself. Raises as ``corpus_of`` does."""
+    return unzip(corpus_of(config, split).pairs(split))
 
 
 def saved_split(run: Run, split: str) -> tuple[list[str], list[str]] | None:

@@ -5,7 +5,6 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,11 +18,11 @@ import yaml
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.errors import UserError
+from seq2seq.runs.reading import read_points, read_record
 from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.system.files import (
     UNFINISHED,
     os_errors_as_user_errors,
-    read_json,
     remove_unfinished,
     write_atomically,
     write_json,
@@ -39,6 +38,7 @@ CONTENT = (
 )
 """What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 LOCK = ".lock"
+ANEW = "copy the run again, or train it anew with overwrite=true"
 LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and temporary names are longer
 
 
@@ -129,8 +129,7 @@ class Run:
 
     def points(self, tag: str) -> list[dict[str, Any]]:
         """The points, in order, that hold the curve ``tag``."""
-        points = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
-        return [point for point in points if tag in point]
+        return [point for _, point in read_points(self.metrics_file) if tag in point]
 
     def curve(self, tag: str) -> dict[int, float]:
         """Values of ``tag`` by step."""
@@ -138,7 +137,7 @@ class Run:
 
     def load_fingerprint(self) -> Fingerprint:
         """What the scores of the run depend on. Raises ``UserError`` where the file is missing or damaged."""
-        return read_json(self.fingerprint_file, "fingerprint")
+        return read_record(self.fingerprint_file, Fingerprint, "fingerprint", ANEW)
 
     def save_config(self, config: Config) -> None:
         """Write the resolved config."""
@@ -169,7 +168,7 @@ class Run:
 
     def load_summary(self) -> Summary:
         """The result of the finished run."""
-        return read_json(self.summary_file, "run summary")
+        return read_record(self.summary_file, Summary, "run summary", ANEW)
 
     def save_summary(self, summary: Summary) -> None:
         """Mark the run as finished."""

@@ -68,7 +68,7 @@ def conduct(study: Study) -> Outcome:
     planned_runs = study.runs(rates, cost_of_a_token(study, parameters))
     planned_variants = study.variants(rates)
     tasks = [training_task(study, planned) for planned in [*planned_runs, *(run for _, run in planned_variants)]]
-    tasks += measuring_tasks([(one.run, one.config) for one in planned_runs], study.logs, options.gold)
+    tasks += measuring_tasks([(one.run, one.config) for one in planned_runs], study.logs, options.gold, corpus=True)
     failed |= run_all(tasks, workers, options.threads)
     finished = [planned for planned in planned_runs if planned.finished]
     runs = [planned.run for planned in sorted(finished, key=lambda planned: options.models.index(planned.model))]

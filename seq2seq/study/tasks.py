@@ -12,8 +12,8 @@ from pathlib import Path
 from seq2seq.analysis.measurements import missing
 from seq2seq.config.schema import Config
 from seq2seq.data import files
-from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
+from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.run import Run
 from seq2seq.study.plan import Planned, Study
 from seq2seq.study.runner import Task
@@ -35,31 +35,32 @@ def training_task(study: Study, planned: Planned) -> Task:
     )
 
 
-def measuring_tasks(runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None) -> list[Task]:
+def measuring_tasks(runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None, corpus: bool) -> list[Task]:
     """A process for each run that makes its measurements; it waits until the run, which may be planned, is finished.
 
     The measurement of forgetting needs a word alignment of the test pairs: ``gold`` (a Pharaoh file), else the
     corpus's own, else the attention of the first run that has any, the same for all runs, by one task more. Without
-    any of these nothing is measured on forgetting.
+    any of these nothing is measured on forgetting. ``corpus``: whether the files and the cache that the runs' configs
+    name may be used.
     """
     tasks: list[Task] = []
     links = Path(gold) if gold else None
     aligner = next((run for run, config in runs if config.model.decoder.sees == "positions"), None)
-    if links is None and aligner is not None and open_source(runs[0][1].data).alignment_file("test") is None:
+    if links is None and aligner is not None and corpus_of(runs[0][1]).alignment_file("test") is None:
         links = logs / "attention.pharaoh"
         command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
         log = logs / "aligning.log"
         tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
-    return tasks + [_measuring_task(run, logs, links, bool(gold)) for run, _ in runs]
+    return tasks + [_measuring_task(run, logs, links, bool(gold), corpus) for run, _ in runs]
 
 
-def _measuring_task(run: Run, logs: Path, links: Path | None, gold: bool) -> Task:
+def _measuring_task(run: Run, logs: Path, links: Path | None, gold: bool, corpus: bool) -> Task:
     def ready() -> bool:
         return run.finished and (links is None or links.exists())
 
     label = "/".join(run.folder.parts[-2:])
     command = ["seq2seq.analysis.measurements", str(run.folder)]
-    command += ([] if links is None else ["--links", str(links)]) + ["--gold"] * gold
+    command += ([] if links is None else ["--links", str(links)]) + ["--gold"] * gold + ["--corpus"] * corpus
     log = logs / f"measuring-{label.replace('/', '-')}.log"
 
     def done() -> bool:

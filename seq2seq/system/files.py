@@ -18,6 +18,7 @@ from seq2seq.system.locks import lock
 
 ADVICE = "choose another place"  # what a user can do where a path cannot be written
 MORE_FILES = "too many files are open: allow more (ulimit -n 4096) and start the same command again"
+LARGEST_JSON = 1 << 30  # bytes; the largest that is written holds attention maps and has some megabytes
 UNFINISHED = ".seq2seq-unfinished"  # ends the names of files and folders that are being written
 
 
@@ -175,9 +176,14 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Read plain data. Raises ``UserError`` where the file is missing or damaged, saying ``what`` it should be."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if path.is_file() and path.stat().st_size > LARGEST_JSON:
+            raise UserError(f"{path}: not a {what}: it has more than {LARGEST_JSON >> 20} MiB")
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
-        refuse_too_many_open(path, error)
         raise UserError(f"{path}: no {what} there ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a whole {what} ({error})") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")

@@ -6,7 +6,6 @@ The tags are the same for every model, so that curves of several runs lie over e
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.metrics import USUAL
+from seq2seq.runs.reading import read_points
 from seq2seq.runs.run import Run
 from seq2seq.system.files import os_errors_as_user_errors, to_json, write_atomically
 
@@ -87,9 +87,8 @@ def _lines_until(run: Run, step: int) -> list[str]:
     """The whole lines of the metrics so far that belong to updates up to ``step``."""
     if not run.metrics_file.exists():
         return []
-    lines = run.metrics_file.read_text(encoding="utf-8").splitlines(keepends=True)
-    points = [(line, json.loads(line)) for line in lines if line.endswith("}\n")]
-    return [line for line, point in points if point["step"] <= step and not any(map(_of_a_test, point))]
+    points = read_points(run.metrics_file)
+    return [line for line, point in points if (point["step"] or 0) <= step and not any(map(_of_a_test, point))]
 
 
 def _of_a_test(tag: str) -> bool:

@@ -18,6 +18,7 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
+from seq2seq.runs.reading import mismatch
 from seq2seq.runs.run import Run
 from seq2seq.system.devices import choose_precision
 from seq2seq.system.processes import ALONE, Group
@@ -164,15 +165,18 @@ class Trainer:
         """Load the last checkpoint; returns the state of the batch stream."""
         path = self.run.checkpoint("last")
         state: dict[str, Any] = checkpoint.load_training(path, self._models(), self.updater.optimizer)
-        counters: dict[str, Any] = state["position"]
         try:
+            counters: dict[str, Any] = state["position"]
             place: dict[str, int] = state.get("data") or {key: counters.pop(key, old) for key, old in PLACE.items()}
+            wrong = mismatch(counters, TrainState) or mismatch(place, dict[str, int])
             self.state = TrainState.restore(counters)
-        except (TypeError, KeyError) as error:  # unknown counters, or none of the plateau
+            self.metrics = RunningMetrics(**state["window"])
+        except (TypeError, KeyError, AttributeError) as error:
+            wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        if wrong:
             raise UserError(
-                f"{path} was saved by another version of this program: start the run anew with overwrite=true"
-            ) from error
-        self.metrics = RunningMetrics(**state["window"])
+                f"{path} was saved by another version of this program ({wrong}): start the run anew with overwrite=true"
+            )
         if state["scaler"]:  # empty where the training began on a device without a gradient scaler
             self.updater.scaler.load_state_dict(state["scaler"])
         return place

@@ -87,7 +87,7 @@ def test_everything_is_measured_on_every_architecture(
 ) -> None:
     monkeypatch.setattr(measurements.cost, "LENGTHS", (1, 2))
     run, told = finish(name), []
-    measure_all(run.folder, done=lambda measured, seconds: told.append(measured))
+    measure_all(run.folder, done=lambda measured, seconds: told.append(measured), corpus=True)
     assert told == list(MEASUREMENTS)
     assert missing(run) == []
     for name_ in MEASUREMENTS:
@@ -100,36 +100,36 @@ def test_everything_is_measured_on_every_architecture(
 def test_what_is_there_is_not_measured_again(finish: Finish, counted: list[str]) -> None:
     run = finish("lstm")
     assert missing(run) == list(MEASUREMENTS)
-    measure_all(run.folder, only=["probe", "cost"])
+    measure_all(run.folder, only=["probe", "cost"], corpus=True)
     assert counted == ["probe", "cost"]
     assert missing(run) == [name for name in MEASUREMENTS if name not in counted]
     told: dict[str, float] = {}
-    measure_all(run.folder, done=told.__setitem__)
+    measure_all(run.folder, done=told.__setitem__, corpus=True)
     assert sorted(counted) == sorted(MEASUREMENTS) and list(told) == list(MEASUREMENTS)
     assert [name for name, seconds in told.items() if seconds == 0] == ["probe", "cost"]
     before = {path: path.stat().st_mtime_ns for path in (run.folder / "measurements").iterdir()}
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before and len(counted) == len(MEASUREMENTS)
 
 
 @pytest.mark.parametrize("damage", ["", '{"version": 1, "or', "[1, 2]", "\x00\x01", "null"])
 def test_a_damaged_measurement_is_made_again(finish: Finish, counted: list[str], damage: str) -> None:
     run = finish("lstm")
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     whole = MEASUREMENTS["probe"].file(run).read_text()
     MEASUREMENTS["probe"].file(run).write_text(damage)
     assert missing(run) == ["probe"]
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     assert MEASUREMENTS["probe"].file(run).read_text() == whole
     assert counted.count("probe") == 2 and counted.count("cost") == 1
 
 
 def test_a_run_that_was_trained_again_is_measured_again(finish: Finish, counted: list[str], tmp_path: Path) -> None:
     run = finish("lstm")
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     assert missing(Run(Path(shutil.copytree(run.folder, tmp_path / "moved")))) == []
     assert missing(finish("lstm", seed=2)) == list(MEASUREMENTS)
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     assert len(counted) == 2 * len(MEASUREMENTS)
 
 
@@ -137,7 +137,7 @@ def test_other_references_or_another_version_are_measured_again(
     finish: Finish, counted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = finish("lstm")
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     file = run.evaluation("test") / "ref.txt"
     text = file.read_text()
     file.write_text(text.replace("die", "den"))
@@ -150,16 +150,16 @@ def test_other_references_or_another_version_are_measured_again(
 
 def test_links_are_for_forgetting_alone(finish: Finish, counted: list[str], tmp_path: Path) -> None:
     run, links = finish("lstm"), tmp_path / "links"
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     links.write_text("0-0 1-1\n" * 15)
     assert missing(run, links) == ["forgetting"]
-    measure_all(run.folder, links=links)
+    measure_all(run.folder, links=links, corpus=True)
     assert MEASUREMENTS["forgetting"].load(run)["links"] == [[[0, 0], [1, 1]]] * 15
     links.write_text("0-0 1-2\n" * 15)
     assert missing(run, links) == ["forgetting"]
     links.write_text("0-0 99-2\n" * 15)
     with pytest.raises(UserError, match="links:1: 99-2 points beyond"):
-        measure_all(run.folder, links=links)
+        measure_all(run.folder, links=links, corpus=True)
 
 
 def test_an_error_leaves_the_others_as_they_are(
@@ -172,7 +172,7 @@ def test_an_error_leaves_the_others_as_they_are(
 
     monkeypatch.setattr(measurements, "write_atomically", full)
     with pytest.raises(UserError):
-        measure_all(run.folder)
+        measure_all(run.folder, corpus=True)
     assert not (run.folder / "measurements").exists() or not list((run.folder / "measurements").iterdir())
 
 
@@ -180,7 +180,7 @@ def test_an_error_leaves_the_others_as_they_are(
 
 
 def test_it_says_how_far_it_is(finish: Finish, counted: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(finish("lstm").folder), "--only", "probe,cost"]) == 0
+    assert main([str(finish("lstm").folder), "--corpus", "--only", "probe,cost"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in out] == [["50%", "probe"], ["100%", "cost"]]
 
@@ -195,7 +195,7 @@ def test_it_says_how_far_it_is(finish: Finish, counted: list[str], capsys: pytes
 def test_a_users_mistake_is_one_line(
     finish: Finish, counted: list[str], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(finish("lstm").folder), *arguments]) == 2
+    assert main([str(finish("lstm").folder), "--corpus", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"seq2seq: error: {said}") and error.count("\n") == 1
 
@@ -203,7 +203,7 @@ def test_a_users_mistake_is_one_line(
 def test_a_run_that_is_not_finished_is_one_line(finish: Finish, capsys: pytest.CaptureFixture[str]) -> None:
     run = finish("lstm")
     run.summary_file.unlink()
-    assert main([str(run.folder)]) == 2
+    assert main([str(run.folder), "--corpus"]) == 2
     assert "not finished" in capsys.readouterr().err
     assert main([str(run.folder / "nothing")]) == 2
     assert "no run folder" in capsys.readouterr().err
@@ -216,7 +216,7 @@ def test_ctrl_c_is_no_traceback(finish: Finish, counted: list[str], monkeypatch:
 
     run = finish("lstm")
     monkeypatch.setitem(MEASUREMENTS, "probe", Measurement("probe", stopped))
-    assert main([str(run.folder)]) == 130
+    assert main([str(run.folder), "--corpus"]) == 130
     assert missing(run)[0] == "probe" and "interventions" not in missing(run)
 
 
@@ -234,12 +234,12 @@ def test_killed_while_it_writes_it_leaves_whole_files_and_the_next_one_goes_on(
 
         monkeypatch.setattr(os, "fsync", kill)
         try:
-            measure_all(run.folder)
+            measure_all(run.folder, corpus=True)
         finally:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     there = list(MEASUREMENTS)[:2]
     assert missing(run) == list(MEASUREMENTS)[2:]
     assert sorted(path.stem for path in (run.folder / "measurements").glob("*.json")) == sorted(there)
-    measure_all(run.folder)
+    measure_all(run.folder, corpus=True)
     assert missing(run) == [] and counted == list(MEASUREMENTS)[2:]

@@ -342,6 +342,24 @@ def test_evaluate_scores_another_split(attentive: Path, place: Path, tmp_path: P
     assert scores["nll"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_strangers_run_reads_nothing_that_it_names(
+    attentive: Path, place: Path, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Its saved test is scored; another split is refused, unless the user allows it or gives files."""
+    secret, config = tmp_path / "secret", copied / "config.yaml"
+    secret.write_text("".join("the dog sees\n" for _ in (place / "valid.src").read_text().splitlines()))
+    text = config.read_text().replace(f"{place}/valid.src", str(secret))
+    config.write_text(text.replace(f"{place}/cache", "/nowhere"))
+    monkeypatch.chdir(tmp_path)
+    assert json_of(capfd, str(copied), "--out", str(tmp_path / "out"))["sentences"] > 0
+    assert main(["evaluate", str(copied), "data.split=valid"]) == 2
+    assert "add --corpus if you trust it, or give files of your own" in capfd.readouterr().err
+    files = [f"data.valid.src={place}/valid.src", f"data.valid.tgt={place}/valid.tgt"]
+    scores = json_of(capfd, str(copied), "data.split=valid", *files, "--out", str(tmp_path / "out"))
+    assert scores["sentences"] == len((place / "valid.src").read_text().splitlines())
+    assert not (tmp_path / "data").exists()
+
+
 def test_evaluate_scores_new_files_with_ter(attentive: Path, place: Path, tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "new.src").write_text("the dog sees\n\nthe cat\n")
     (tmp_path / "new.tgt").write_text("der hund sieht\nnichts\ndie katze\n")
@@ -357,7 +375,7 @@ def test_evaluate_reads_the_files_that_it_is_given_for_a_split(
     attentive: Path, place: Path, tmp_path: Path, capfd: Any
 ) -> None:
     files = [f"data.test.src={place}/train.src", f"data.test.tgt={place}/train.tgt"]
-    scores = json_of(capfd, str(attentive), *files, "--corpus", "decode.beam=1", "--out", str(tmp_path))
+    scores = json_of(capfd, str(attentive), *files, "decode.beam=1", "--out", str(tmp_path))
     assert scores["sentences"] == len((place / "train.src").read_text().splitlines())
 
 

@@ -1,0 +1,109 @@
+"""Checks what is read from a run folder against the record that it should be. Knows types and plain data alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from seq2seq.errors import UserError
+from seq2seq.system.files import read_json
+
+CURVES_ADVICE = "remove the line, or train the run anew with overwrite=true"
+Record = TypeVar("Record", bound=Mapping[str, Any])
+
+
+def read_record(path: Path, kind: type[Record], what: str, advice: str) -> Record:
+    """Read a JSON file that holds a record of ``kind``; keys that the record does not have are left in.
+
+    Raises:
+        UserError: no file, no whole JSON, or an entry that is missing or of another type; it names file and entry.
+    """
+    record: Record = read_json(path, what)
+    wrong = mismatch(record, kind)
+    if wrong:
+        raise UserError(f"{path}: not a {what}: {wrong}: {advice}")
+    return record
+
+
+def mismatch(value: Any, kind: Any, where: str = "") -> str | None:
+    """The first entry of plain data that is not of the type ``kind``, in words; None if all are."""
+    if is_typeddict(kind):
+        return _mismatch_of_record(value, kind.__required_keys__, get_type_hints(kind), where)
+    if dataclasses.is_dataclass(kind):
+        hints = get_type_hints(kind)
+        unknown = sorted(value.keys() - hints.keys()) if isinstance(value, dict) else []
+        return f"{unknown[0]} is unknown" if unknown else _mismatch_of_record(value, (), hints, where)
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any or kind is object:
+        return None
+    if origin in (Union, types.UnionType):
+        return None if any(mismatch(value, each) is None for each in inner) else _wrong(value, kind, where)
+    if origin is Literal:
+        return None if value in inner else _wrong(value, kind, where)
+    if origin in (list, tuple):
+        if not isinstance(value, list):
+            return _wrong(value, kind, where)
+        kinds = inner if origin is tuple and inner[-1] is not ... else inner[:1] * len(value)
+        if len(kinds) != len(value):
+            return _wrong(value, kind, where)
+        found = (mismatch(each, of, f"{where}[{n}]") for n, (each, of) in enumerate(zip(value, kinds, strict=True)))
+        return next(filter(None, found), None)
+    if origin is dict:
+        if not isinstance(value, dict):
+            return _wrong(value, kind, where)
+        return next(filter(None, (mismatch(each, inner[1], f"{where}.{key}") for key, each in value.items())), None)
+    if kind is float:
+        right = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif kind is None or kind is type(None):
+        right = value is None
+    else:
+        right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    return None if right else _wrong(value, kind, where)
+
+
+def _mismatch_of_record(value: Any, required: Iterable[str], hints: Mapping[str, Any], where: str) -> str | None:
+    if not isinstance(value, dict):
+        return _wrong(value, dict, where)
+    prefix = f"{where}." if where else ""
+    for key in sorted(required):
+        if key not in value:
+            return f"{prefix}{key} is missing"
+    present = ((key, hint) for key, hint in hints.items() if key in value)
+    return next(filter(None, (mismatch(value[key], hint, f"{prefix}{key}") for key, hint in present)), None)
+
+
+def _wrong(value: Any, kind: Any, where: str) -> str:
+    text = repr(value)
+    name = kind.__name__ if isinstance(kind, type) else str(kind)
+    return f"{where or 'it'} is {text[:40]}{'…' * (len(text) > 40)}, not {name}"
+
+
+def read_points(path: Path) -> list[tuple[str, dict[str, float | None]]]:
+    """The lines of ``metrics.jsonl``, each with its point. A last line that a crash cut short is left out.
+
+    Raises:
+        UserError: a line that is no point; it is named by its number.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: no curves there ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not the curves of a run (no UTF-8): {CURVES_ADVICE}") from error
+    points = []
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if not line.endswith("\n"):
+            break
+        try:
+            point = json.loads(line)
+            wrong = mismatch(point, dict[str, float | None]) or mismatch(point.get("step"), int, "step")
+        except (ValueError, RecursionError) as error:
+            wrong = str(error)
+        if wrong:
+            raise UserError(f"{path}:{number}: not a point of a curve ({wrong}): {CURVES_ADVICE}")
+        points.append((line, point))
+    return points
