@@ -29,9 +29,9 @@ from seq2seq.analysis import (
 )
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError, one_line
-from seq2seq.runs.reading import read_record
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import to_json, write_atomically
+from seq2seq.system.typed_json import read_record
 
 VERSION = 1  # to be raised whenever a measurement changes, so that older records are made anew
 Record = TypeVar("Record", bound=Mapping[str, object], covariant=True)

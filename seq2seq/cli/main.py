@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or re.search("can't allocate memory|out of memory", str(error))):
+            raise
+        smaller = "lower trainer.batch_tokens, decode.batch_tokens or decode.beam, or take a smaller model"
+        print(f"seq2seq: error: the memory is not enough: {smaller}", file=sys.stderr)
+        return 2
     except OSError as error:  # for example a full disk behind stdout
         line = one_line(UserError(f"{error.filename or 'output'}: {error.strerror or error}"))
         print(f"seq2seq: error: {line}", file=sys.stderr)

@@ -71,7 +71,7 @@ class SubwordConfig:
     """SentencePiece, trained on the training split only."""
 
     type: str = option("bpe", "algorithm", choices=("bpe", "unigram"))
-    vocab_size: int = option(8_000, "subwords in the vocabulary (of each side, if joint=false)", low=16)
+    vocab_size: int = option(8_000, "subwords in the vocabulary (of each side, if joint=false)", low=16, high=1 << 24)
     joint: bool = option(True, "one vocabulary for both languages")
     byte_fallback: bool = option(True, "spell unknown characters in bytes (costs 256 subwords)")
     character_coverage: float = option(1.0, "share of the characters that get a subword of their own", above=0, high=1)
@@ -155,8 +155,8 @@ class RecurrentEncoderConfig(EncoderConfig):
 
     type: str = option("recurrent", "kind of encoder", choices=("recurrent",))
     cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
-    width: int = option(128, "units a direction", low=1)
-    layers: int = option(1, "layers", low=1)
+    width: int = option(128, "units a direction", low=1, high=1 << 16)
+    layers: int = option(1, "layers", low=1, high=256)
     bidirectional: bool = option(True, "read in both directions")
     reverse_source: bool = option(False, "feed the source back to front (Sutskever et al. 2014)")
 
@@ -171,8 +171,8 @@ class RecurrentDecoderConfig(DecoderConfig):
     """Options of both recurrent decoders, which differ only in the context that they read."""
 
     cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
-    width: int = option(256, "units", low=1)
-    layers: int = option(1, "layers", low=1)
+    width: int = option(256, "units", low=1, high=1 << 16)
+    layers: int = option(1, "layers", low=1, high=256)
 
 
 @dataclass
@@ -185,7 +185,7 @@ class FixedContextDecoderConfig(RecurrentDecoderConfig):
         "steps that read the vector: all, or the first through its state",
         choices=("every_step", "initial"),
     )
-    context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1)
+    context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1, high=1 << 16)
 
     @property
     def vector_width(self) -> int:
@@ -199,7 +199,7 @@ class AttentionDecoderConfig(RecurrentDecoderConfig):
 
     type: str = option("attention", "kind of decoder", choices=("attention",))
     score: str = option("additive", "score function of a source position", choices=("additive", "dot", "general"))
-    attention_width: int = option(128, "hidden units of the additive score function", low=1)
+    attention_width: int = option(128, "hidden units of the additive score function", low=1, high=1 << 16)
 
     @property
     def attention_maps(self) -> list[tuple[int, int]]:
@@ -211,14 +211,14 @@ class AttentionDecoderConfig(RecurrentDecoderConfig):
 class TransformerOptions:
     """Options of a stack of Transformer layers, in encoder and decoder (Vaswani et al. 2017, section 3)."""
 
-    width: int = option(128, "units of each position", low=1)
-    layers: int = option(2, "layers", low=1)
-    heads: int = option(4, "attention heads; must divide the width", low=1)
-    feed_forward: int = option(512, "units inside the feed-forward layer", low=1)
+    width: int = option(128, "units of each position", low=1, high=1 << 16)
+    layers: int = option(2, "layers", low=1, high=256)
+    heads: int = option(4, "attention heads; must divide the width", low=1, high=1_024)
+    feed_forward: int = option(512, "units inside the feed-forward layer", low=1, high=1 << 18)
     activation: str = option("relu", "activation function of the feed-forward layer", choices=("relu", "gelu"))
     norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
     positions: str = option("sinusoidal", "position encoding", choices=("sinusoidal", "learned"))
-    max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2)
+    max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2, high=1 << 20)
 
 
 @dataclass
@@ -261,7 +261,7 @@ class ModelConfig:
     """An encoder, a decoder and their embedding tables."""
 
     name: str = option("???", "name of the model: second folder below outputs/")
-    embedding: int = option(128, "units of the embedding of a token", low=1)
+    embedding: int = option(128, "units of the embedding of a token", low=1, high=1 << 16)
     tie: str = option(
         "all",
         "shared weights: none; output = target embedding and output layer; all = source embedding too",
@@ -317,7 +317,7 @@ class TrainerConfig:
         None, "updates between validations (default: twenty in the whole training)", low=1
     )
     valid_pairs: Optional[int] = option(None, "translate only the first so many validation pairs", low=1)
-    samples: int = option(3, "translations shown in TensorBoard at each validation", low=0)
+    samples: int = option(3, "translations shown in TensorBoard at each validation", low=0, high=1_000)
     save_every: int = option(500, "updates between checkpoints; each validation saves one as well", low=1)
     metric: str = option("bleu", "validation metric that chooses the best checkpoint", choices=("bleu", "chrf", "nll"))
     patience: Optional[int] = option(None, "validations without a better metric before training stops", low=1)
@@ -333,22 +333,24 @@ class TrainerConfig:
 class DecodeConfig:
     """The search, the same for all models."""
 
-    beam: int = option(1, "beam size: hypotheses kept for each sentence (1: greedy)", low=1)
-    nbest: int = option(1, "hypotheses returned for each sentence; at most the beam size", low=1)
+    beam: int = option(1, "beam size: hypotheses kept for each sentence (1: greedy)", low=1, high=1_000)
+    nbest: int = option(1, "hypotheses returned for each sentence; at most the beam size", low=1, high=1_000)
     length_penalty: str = option(
         "average", "how the score of a hypothesis is normalised by length", choices=("none", "average", "gnmt")
     )
     alpha: float = option(0.6, "strength of the gnmt length penalty (Wu et al. 2016, equation 14)", low=0)
     min_length: int = option(0, "shortest translation, in tokens", low=0)
     max_ratio: float = option(2.0, "longest translation: max_ratio x source + max_extra tokens", above=0)
-    max_extra: int = option(10, "longest translation: max_ratio x source + max_extra tokens", low=0)
+    max_extra: int = option(10, "longest translation: max_ratio x source + max_extra tokens", low=0, high=100_000)
     no_repeat_ngram: int = option(0, "n-grams of this size occur at most once in a translation (0: off)", low=0)
     sample: bool = option(False, "draw tokens instead of searching; nbest independent draws")
     temperature: float = option(1.0, "divides the logits when sampling", above=0)
     top_k: int = option(0, "sample from the k likeliest tokens (0: all)", low=0)
     top_p: float = option(1.0, "sample from the likeliest tokens whose probabilities sum to this", above=0, high=1)
     batch_tokens: int = option(4_000, "batch size of the search, in padded source tokens", low=1)
-    max_input: int = option(1_024, "longest line that is read, source or reference, in tokens, EOS included", low=2)
+    max_input: int = option(
+        1_024, "longest line that is read, source or reference, in tokens, EOS included", low=2, high=1 << 20
+    )
     too_long: str = option(
         "cut", "what becomes of a longer line: its first tokens are read, or none of it", choices=("cut", "refuse")
     )

@@ -69,6 +69,8 @@ def within_limits(node: Any, prefix: str = "") -> None:
             raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
         if isinstance(value, int) and value >= 1 << 63:
             raise UserError(f"{key} is a number of more than 64 bits: give a smaller one ({limits['help']})")
+        if isinstance(value, int) and value >= 1 << 31 and not key.endswith(("seed", "max_tokens")):
+            raise UserError(f"{key}={value} is too large: the largest value is {(1 << 31) - 1} ({limits['help']})")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
 

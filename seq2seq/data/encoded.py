@@ -24,7 +24,8 @@ from seq2seq.data.files import Pair
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.system.files import new_folder, read_json, refuse_too_many_open, remove_unfinished, write_json
+from seq2seq.system.files import new_folder, refuse_too_many_open, remove_unfinished, write_json
+from seq2seq.system.typed_json import read_record
 
 VERSION = 2  # of the files' layout; part of the folder's name
 CHUNK = 10_000  # pairs encoded at once
@@ -60,13 +61,20 @@ class Counts(TypedDict):
 class RaggedArray:
     """Sequences of different lengths, stored end to end in one memory-mapped file: row n is an array of its own."""
 
-    def __init__(self, folder: Path, name: str, dtype: str) -> None:
+    def __init__(self, folder: Path, name: str, dtype: str, size: int | None = None) -> None:
+        """Open and check the files; ``size``: every value must be below it. Raises ``ValueError``, ``OSError``."""
         self.offsets: NDArray[np.int64] = np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
+        if self.offsets.dtype != np.int64 or self.offsets.ndim != 1 or not len(self.offsets) or self.offsets[0] != 0:
+            raise ValueError(f"{name}.offsets.npy holds no offsets")
+        if (self.offsets[1:] < self.offsets[:-1]).any():
+            raise ValueError(f"{name}.offsets.npy holds offsets that fall")
         path = folder / f"{name}.{dtype}"
         empty = self.offsets[-1] == 0
         self.values: NDArray[Any] = np.zeros(0, dtype) if empty else np.memmap(path, dtype, mode="r")
         if len(self.values) != self.offsets[-1]:
             raise ValueError(f"{path.name} holds {len(self.values):,} values, not {self.offsets[-1]:,}")
+        if size is not None and len(self.values) and not 0 <= self.values.min() <= self.values.max() < size:
+            raise ValueError(f"{path.name} holds ids that the vocabulary does not have")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -161,14 +169,19 @@ def prepare(data: DataConfig) -> Corpus:
 
 
 def _open(folder: Path, fingerprint: str) -> Corpus:
-    counts = read_json(folder / "counts.json", "prepared corpus")
-    splits = {}
+    counts = read_record(folder / "counts.json", Counts, "prepared corpus", "it is not whole")
+    subwords, splits = Subwords.load(folder), {}
+    if counts["dtype"] != _dtype(subwords):
+        raise ValueError(f"counts.json says {counts['dtype']}, not {_dtype(subwords)}")
     for split in SPLITS:
-        sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"]) for side in SIDES]
+        sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"], size) for side, size in _sizes(subwords)]
+        kept = {"train": counts["train"], "valid": counts["valid"], "test": counts["test"]}[split]["kept"]
+        if {len(side) for side in sides} != {kept}:
+            raise ValueError(f"{split} has not the {kept:,} pairs that counts.json says")
         has_text = split != "train" or (folder / f"{split}.src.text.offsets.npy").exists()
         text = [RaggedArray(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
         splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None)
-    return Corpus(folder, Subwords.load(folder), splits, counts, fingerprint)
+    return Corpus(folder, subwords, splits, counts, fingerprint)
 
 
 def _write(source: TextCorpus, data: DataConfig, folder: Path) -> None:
@@ -187,6 +200,11 @@ def _write(source: TextCorpus, data: DataConfig, folder: Path) -> None:
         if counts[split]["kept"] == 0:
             raise UserError(f"{source.describe(split)}: no pair is left after filtering: see data.filters")
     write_json(folder / "counts.json", counts)
+
+
+def _sizes(subwords: Subwords) -> Iterator[tuple[str, int]]:
+    """Each side with the size of its vocabulary."""
+    return zip(SIDES, subwords.sizes, strict=True)
 
 
 def _dtype(subwords: Subwords) -> str:

@@ -18,7 +18,7 @@ import yaml
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.errors import UserError
-from seq2seq.runs.reading import read_points, read_record
+from seq2seq.runs.curves import read_points
 from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.system.files import (
     UNFINISHED,
@@ -28,6 +28,7 @@ from seq2seq.system.files import (
     write_json,
 )
 from seq2seq.system.locks import lock
+from seq2seq.system.typed_json import read_record
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 FREE_TO_DIFFER = ("overwrite", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")

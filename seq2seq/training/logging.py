@@ -20,7 +20,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.metrics import USUAL
-from seq2seq.runs.reading import read_points
+from seq2seq.runs.curves import read_points
 from seq2seq.runs.run import Run
 from seq2seq.system.files import os_errors_as_user_errors, to_json, write_atomically
 

@@ -18,11 +18,11 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
-from seq2seq.runs.reading import mismatch
 from seq2seq.runs.run import Run
 from seq2seq.system.devices import choose_precision
 from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
+from seq2seq.system.typed_json import mismatch
 from seq2seq.terminal.progress import Display
 from seq2seq.training.logging import RunLog
 from seq2seq.training.optimizer import learning_rate

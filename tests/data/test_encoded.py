@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -279,3 +280,25 @@ def test_too_few_file_handles_are_no_reason_to_delete_a_corpus(monkeypatch: pyte
     data.subwords.vocab_size = 320
     with pytest.raises(UserError, match="too many files are open: allow more"):
         prepare(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("counts.json", lambda b: b.replace(b'"uint16"', b'"int32"'), "counts.json says int32, not uint16"),
+        ("counts.json", lambda b: b.replace(b'"overlap"', b'"overlop"'), "train.overlap is missing"),
+        ("train.src.uint16", lambda b: b"\xff\xff" + b[2:], "holds ids that the vocabulary does not have"),
+        ("train.src.uint16", lambda b: b[:-2], "values, not"),
+        ("valid.tgt.offsets.npy", lambda b: b[:-8] + b"\xff" * 8, "holds offsets that fall"),
+        ("valid.tgt.offsets.npy", lambda b: b[:40], "is no whole prepared corpus"),
+    ],
+)
+def test_a_prepared_corpus_is_checked_against_its_record(
+    make: Make, name: str, change: Callable[[bytes], bytes], said: str
+) -> None:
+    data = make()
+    path = prepare(data).folder / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        prepare(data)
+    assert "delete it and start the same command again" in str(caught.value)

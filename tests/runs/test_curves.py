@@ -9,7 +9,8 @@ from typing import Any, Literal, TypedDict
 import pytest
 
 from seq2seq.errors import UserError
-from seq2seq.runs.reading import mismatch, read_points, read_record
+from seq2seq.runs.curves import read_points
+from seq2seq.system.typed_json import mismatch, read_record
 
 
 class Inner(TypedDict, total=False):

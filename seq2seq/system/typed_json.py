@@ -1,9 +1,8 @@
-"""Checks what is read from a run folder against the record that it should be. Knows types and plain data alone."""
+"""Checks plain data that is read against the record that it should be. Knows types and JSON; no particular record."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from seq2seq.errors import UserError
 from seq2seq.system.files import read_json
 
-CURVES_ADVICE = "remove the line, or train the run anew with overwrite=true"
 Record = TypeVar("Record", bound=Mapping[str, Any])
 
 
@@ -80,30 +78,3 @@ def _wrong(value: Any, kind: Any, where: str) -> str:
     text = repr(value)
     name = kind.__name__ if isinstance(kind, type) else str(kind)
     return f"{where or 'it'} is {text[:40]}{'…' * (len(text) > 40)}, not {name}"
-
-
-def read_points(path: Path) -> list[tuple[str, dict[str, float | None]]]:
-    """The lines of ``metrics.jsonl``, each with its point. A last line that a crash cut short is left out.
-
-    Raises:
-        UserError: a line that is no point; it is named by its number.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: no curves there ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not the curves of a run (no UTF-8): {CURVES_ADVICE}") from error
-    points = []
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
-            break
-        try:
-            point = json.loads(line)
-            wrong = mismatch(point, dict[str, float | None]) or mismatch(point.get("step"), int, "step")
-        except (ValueError, RecursionError) as error:
-            wrong = str(error)
-        if wrong:
-            raise UserError(f"{path}:{number}: not a point of a curve ({wrong}): {CURVES_ADVICE}")
-        points.append((line, point))
-    return points
