@@ -21,7 +21,7 @@ from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Gold, Links, agreements, map_names, most_attended, parse_links, word_maps
 from seq2seq.evaluation.words import Pair
-from seq2seq.runs.records import Attention, ChosenMap, MapAgreement, MapName, MapSharpness, Masking
+from seq2seq.runs.records import Attention, AttentionMaps, ChosenMap, MapAgreement, MapName, MapSharpness, Masking
 
 SENTENCES = 1_000  # of the test
 VALID_SENTENCES = 300  # on which the best map is chosen
@@ -36,7 +36,7 @@ def measure(run: LoadedRun) -> Attention:
     links = None if run.gold is None else [run.gold[n] for n in numbers]
     positions = draw_positions(pairs)
     looks = bool(run.config.model.decoder.attention_maps)
-    maps: Attention = {}
+    maps: AttentionMaps = {}
     masking: Masking = {"drawn": len(positions)}
     if looks:
         maps, attended = measure_maps(run, pairs, positions, links)
@@ -48,7 +48,7 @@ def measure(run: LoadedRun) -> Attention:
 
 def measure_maps(
     run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links] | None
-) -> tuple[Attention, dict[Position, int]]:
+) -> tuple[AttentionMaps, dict[Position, int]]:
     """Figures of every map, and the source word most attended at each position."""
     names, sharpness = map_names(run.config.model.decoder.attention_maps), Sharpness()
     attended: dict[Position, int] = {}
@@ -58,7 +58,7 @@ def measure_maps(
         choices[n] = most_attended(maps)
         sharpness.add(maps[0])
         attended |= attended_words(pairs[n], attention, [p for p in positions if p.sentence == n])
-    found: Attention = {"maps": sharpness.figures(names)}
+    found: AttentionMaps = {"maps": sharpness.figures(names)}
     if links is not None:
         gold = [Gold(pair, pair) for pair in links]
         words = [pair.tgt.words for pair in pairs]

@@ -28,8 +28,8 @@ def parse(argument: str) -> Override:
     """Parse ``key=value`` in Hydra's grammar. Raises ``UserError`` if it cannot be parsed."""
     try:
         return OverridesParser.create().parse_override(argument)
-    except HydraException as error:
-        raise UserError(f"{argument!r} is not understood: {first_line(error)}") from error
+    except (HydraException, ValueError) as error:  # ValueError: a number of thousands of digits
+        raise UserError(f"{argument[:80]!r} is not understood: {first_line(error)}") from error
 
 
 def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> Config:

@@ -161,7 +161,7 @@ def prepare(data: DataConfig) -> Corpus:
             _write(source, data, temporary)
     try:
         return _open(folder, fingerprint)
-    except (OSError, ValueError, KeyError, UserError) as error:
+    except (OSError, EOFError, ValueError, KeyError, UserError) as error:
         refuse_too_many_open(folder, error)
         raise UserError(
             f"{folder} is no whole prepared corpus ({error}): delete it and start the same command again"
@@ -180,6 +180,9 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
             raise ValueError(f"{split} has not the {kept:,} pairs that counts.json says")
         has_text = split != "train" or (folder / f"{split}.src.text.offsets.npy").exists()
         text = [RaggedArray(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if has_text else None
+        if text and split != "train":
+            for side in text:
+                side.values.tobytes().decode()
         splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None)
     return Corpus(folder, subwords, splits, counts, fingerprint)
 

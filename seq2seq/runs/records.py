@@ -176,14 +176,19 @@ class Masking(TypedDict, total=False):
     gold: Masked  # the word that the gold alignment links, the same for all models; only with gold
 
 
-class Attention(TypedDict, total=False):
-    """``measurements/attention.json``; ``maps`` and the next two only of a model with attention."""
+class AttentionMaps(TypedDict, total=False):
+    """What is measured of a model with attention."""
 
-    attention: bool  # whether the model has any
-    sentences: int
     maps: list[MapSharpness]
     alignment: list[MapAgreement]  # with a gold alignment of the test
     chosen: ChosenMap | None  # with that of the test; None without one of the validation split
+
+
+class Attention(AttentionMaps):
+    """``measurements/attention.json``."""
+
+    attention: bool  # whether the model has any
+    sentences: int
     masking: Masking
 
 

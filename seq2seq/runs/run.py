@@ -160,7 +160,11 @@ class Run:
         check_plain(plain, str(self.config_file))
         if not isinstance(plain, dict):
             raise UserError(f"{self.config_file}: not a config")
-        return from_plain(plain, str(self.config_file))
+        try:
+            return from_plain(plain, str(self.config_file))
+        except UserError as error:
+            where = "" if str(self.config_file) in str(error) else f"{self.config_file}: "
+            raise UserError(f"{where}{error}") from error
 
     @property
     def finished(self) -> bool:
@@ -168,8 +172,15 @@ class Run:
         return self.summary_file.exists()
 
     def load_summary(self) -> Summary:
-        """The result of the finished run."""
-        return read_record(self.summary_file, Summary, "run summary", ANEW)
+        """The result of the finished run. Raises ``UserError`` where the file is missing, damaged or impossible."""
+        summary = read_record(self.summary_file, Summary, "run summary", ANEW)
+        counts = {name: summary[name] for name in ("steps", "best_step", "tokens", "seconds")}
+        wrong = [f"{name} is {value}" for name, value in counts.items() if not 0 <= value < 1 << 63]
+        if summary["checkpoint"] not in ("best", "averaged"):
+            wrong.append(f"checkpoint is {summary['checkpoint']!r}")
+        if wrong:
+            raise UserError(f"{self.summary_file}: not a run summary: {wrong[0]}: {ANEW}")
+        return summary
 
     def save_summary(self, summary: Summary) -> None:
         """Mark the run as finished."""

@@ -17,6 +17,7 @@ from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, fig
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
+from seq2seq.runs.curves import read_points
 from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.records import Fingerprint, Sample, Summary
 from seq2seq.runs.run import Run, differences, run_of
@@ -43,6 +44,8 @@ def train(config: Config) -> Run:
     goes_on = run.config_file.exists() and not config.overwrite
     if goes_on:
         _check_config(run, config)
+        if run.metrics_file.exists():
+            read_points(run.metrics_file)
     if goes_on and run.finished:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         print_result(run, run.load_summary())

@@ -168,7 +168,8 @@ class Trainer:
         try:
             counters: dict[str, Any] = state["position"]
             place: dict[str, int] = state.get("data") or {key: counters.pop(key, old) for key, old in PLACE.items()}
-            wrong = mismatch(counters, TrainState) or mismatch(place, dict[str, int])
+            wrong = None if "step" in counters else "it has no step"
+            wrong = wrong or mismatch(counters, TrainState) or mismatch(place, dict[str, int])
             self.state = TrainState.restore(counters)
             self.metrics = RunningMetrics(**state["window"])
         except (TypeError, KeyError, AttributeError) as error:

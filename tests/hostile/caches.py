@@ -255,7 +255,7 @@ STATES: dict[str, Callable[[Any, Any], object]] = {
     "a number": state("3"),
     "null": state("null"),
     "empty": state("{}"),
-    "no step": in_state(lambda value: value["progress"].pop("step") if "progress" in value else value.pop("step")),
+    "no step": in_state(lambda value: value["position"].pop("step")),
     "all null": in_state(lambda value: dict.fromkeys(value)),
     "all text": in_state(lambda value: dict.fromkeys(value, "x")),
     "all negative": in_state(lambda value: dict.fromkeys(value, -1)),

@@ -50,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main(training("bahdanau", "name=cut")) == 0
         Path("runs/cut/summary.json").unlink()
         for model in ("lstm", "bahdanau"):
-            measure_all(Path("runs") / model)
+            measure_all(Path("runs") / model, corpus=True)
     finally:
         os.chdir(before)
     return folder

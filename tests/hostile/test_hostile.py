@@ -114,16 +114,8 @@ def called(function: Callable[[], object]) -> int:
     return 0
 
 
-LEFT = [line for line in (Path(__file__).parent / "left.txt").read_text().splitlines() if line]
-"""Names of cases whose readers are being mended: records read back, YAML, and the limits of integers."""
-
-
 def param(case: Case) -> Any:
-    left = case.name in LEFT or (case.slow and case.name.partition(" at ")[0] in LEFT)
-    # What asks for absurdly much is not run before it is refused.
-    asks = case.name.startswith(("argument", "verb", "config.yaml")) and "absurd" in case.name
-    marks = [pytest.mark.xfail(strict=True, run=not (asks or case.slow), reason="not mended yet")] * left
-    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] * case.slow + marks)
+    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] * case.slow)
 
 
 @pytest.mark.parametrize("case", [param(case) for case in CASES])
