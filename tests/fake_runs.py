@@ -68,11 +68,16 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
             "".join(json.dumps(line) + "\n" for line in [{"step": 5, "train/nll": 3.0}, *curve])
         )
         part = {"embeddings": 0, "encoder": 0, "decoder": parameters, "output": 0, "total": parameters}
-        scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c"}
+        scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c", "sentences": len(SRC)}
+        scores |= {"nll": 1.0, "ppl": 2.7, "bits_per_character": 0.5, "token_accuracy": 0.5, "target_tokens": 100}
+        scores |= {"length_ratio": 1.0, "seconds": 1.0, "sentences_per_second": 8.0}
         tokens = valid[-1][0] * 1000
         summary: dict[str, Any] = {
             "parameters": part,
+            "checkpoint": "best",
+            "samples": [],
             "steps": valid[-1][0],
+            "best_step": valid[-1][0],
             "tokens": tokens,
             "seconds": 2.0,
             "test": scores,

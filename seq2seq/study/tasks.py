@@ -13,7 +13,6 @@ from seq2seq.analysis.measurements import missing
 from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.errors import UserError
-from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.run import Run
 from seq2seq.study.plan import Planned, Study
 from seq2seq.study.runner import Task
@@ -46,7 +45,7 @@ def measuring_tasks(runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | 
     tasks: list[Task] = []
     links = Path(gold) if gold else None
     aligner = next((run for run, config in runs if config.model.decoder.sees == "positions"), None)
-    if links is None and aligner is not None and corpus_of(runs[0][1]).alignment_file("test") is None:
+    if links is None and aligner is not None and runs[0][1].data.source != "grammar":
         links = logs / "attention.pharaoh"
         command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
         log = logs / "aligning.log"

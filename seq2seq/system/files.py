@@ -72,7 +72,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path.parent)
-        temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{UNFINISHED}")
+        temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{UNFINISHED}")
         descriptor = lock(temporary)
         assert descriptor is not None  # nobody else knows the name
         try:
@@ -140,7 +140,7 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
 def _locked_folder(path: Path) -> tuple[Path, int]:
     """An empty folder beside ``path``, and the descriptor of its lock."""
     while True:
-        folder = Path(tempfile.mkdtemp(UNFINISHED, f".{path.name[:200]}.", path.parent))
+        folder = Path(tempfile.mkdtemp(UNFINISHED, f".{path.name[:40]}.", path.parent))
         with suppress(FileNotFoundError):  # another process has taken it for an abandoned one
             descriptor = lock(folder)
             if descriptor is not None:

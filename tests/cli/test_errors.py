@@ -390,3 +390,17 @@ def test_a_full_disk_behind_stdout_is_one_line(trained: Path, corpus: Path) -> N
         )
     assert done.returncode == 2
     assert done.stderr == "seq2seq: error: output: No space left on device\n"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 29 GB")])
+def test_where_memory_runs_out_the_line_says_what_to_make_smaller(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr("seq2seq.cli.main._run", fail)
+    assert main(["configs"]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("seq2seq: error: the memory is not enough: lower trainer.batch_tokens")
+    assert said.count("\n") == 1

@@ -104,7 +104,7 @@ def test_report_refuses_what_is_not_alike_and_marks_it_when_told_to_go_on(place:
     runs = [str(place / "outputs/studies/text" / name) for name in ("lstm/seed1", "trials/bahdanau-0.02")]
     assert "trainer.max_steps" in run("report", *runs, "--out", str(tmp_path / "no"), code=2).stderr
     assert not (tmp_path / "no").exists()
-    marked = run("report", *runs, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway").stdout
+    marked = run("report", *runs, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway", "--corpus").stdout
     assert "is not like" in marked and "yes/report.html" in marked
     assert "is not like" in (tmp_path / "yes/report.html").read_text()
 

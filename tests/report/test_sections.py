@@ -183,7 +183,7 @@ def test_interventions_and_forgetting_are_read_from_the_measurements(data: Repor
     right, wrong = [text[1][n] for n in chosen], ["falsch"] * 16
     rows = [{"attention": "trained", "hypotheses": right}, {"attention": "uniform", "hypotheses": wrong}]
     rows.append({"attention": "shuffled", "hypotheses": wrong})
-    measure(data.groups[1], "interventions", {"sentences": chosen, "rows": rows})
+    measure(data.groups[1], "interventions", {"search": "greedy", "sentences": chosen, "rows": rows})
     measure(data.groups[0], "forgetting", {"rows": [[5, 0, 10, 1.0, 9], [19, 18, 10, 40.0, 1], [19, None, 3, 1, 1]]})
     section = causes(data)
     assert "With uniform weights transformer falls from 100.0 to 0.0 BLEU" in " ".join(section.text)

@@ -204,3 +204,9 @@ def test_json_holds_no_nan(tmp_path: Path) -> None:
 def test_too_many_open_files_is_not_a_matter_of_the_place(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="too many files are open: allow more"), os_errors_as_user_errors(tmp_path):
         raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_a_long_name_of_wide_characters_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 120)  # 240 bytes, of the 255 that a file system takes
+    write_atomically(path, "text")
+    assert path.read_text() == "text"
