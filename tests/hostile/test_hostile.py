@@ -115,7 +115,9 @@ def called(function: Callable[[], object]) -> int:
 
 
 def param(case: Case) -> Any:
-    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] * case.slow)
+    pages = case.door == REPORT and not case.name.endswith((": text", "17 lines"))  # a page takes half a second
+    slow = case.slow or pages or case.name.endswith((" at align", " at an ensemble"))
+    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] * slow)
 
 
 @pytest.mark.parametrize("case", [param(case) for case in CASES])
