@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 
 
 class UserError(Exception):
@@ -15,9 +16,26 @@ class UserError(Exception):
 LONGEST = 900  # characters of a line; a value that is repeated in it may have any length
 
 
-def one_line(error: UserError) -> str:
+ANSWERED = (OSError, UserError, MemoryError, RuntimeError)
+"""What may end a command with a line, see ``complaint``."""
+TOO_LITTLE_MEMORY = re.compile("can't allocate memory|out of memory")  # in a RuntimeError of torch
+
+
+def complaint(error: Exception) -> str | None:
+    """The line that a command prints for an error; None for one that is a fault of the program."""
+    if isinstance(error, UserError):
+        return one_line(str(error))
+    if isinstance(error, OSError):  # for example a full disk behind stdout
+        return one_line(f"{error.filename or 'output'}: {error.strerror or error}")
+    if isinstance(error, MemoryError) or TOO_LITTLE_MEMORY.search(str(error)):
+        smaller = "lower trainer.batch_tokens, decode.batch_tokens or decode.beam, or take a smaller model"
+        return f"the memory is not enough: {smaller}"
+    return None
+
+
+def one_line(message: str) -> str:
     """The message in one line that can be read: control characters escaped, and shortened in its middle."""
-    line = " ".join(str(error).splitlines())
+    line = " ".join(message.splitlines())
     line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 3]} […] {line[-LONGEST // 3 :]}"
 

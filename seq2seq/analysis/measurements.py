@@ -28,7 +28,7 @@ from seq2seq.analysis import (
     search_errors,
 )
 from seq2seq.analysis.loaded_run import LoadedRun
-from seq2seq.errors import UserError, one_line
+from seq2seq.errors import ANSWERED, UserError, complaint
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import to_json, write_atomically
 from seq2seq.system.typed_json import read_record
@@ -156,14 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         measure_all(given.run, only, done, given.links, given.gold, given.corpus)
-    except UserError as error:
-        print(f"seq2seq: error: {one_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"seq2seq: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
+    except ANSWERED as error:
+        line = complaint(error)
+        if line is None:
+            raise
+        print(f"seq2seq: error: {line}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 
 import seq2seq
 from seq2seq.cli.verbs import VERBS, overview
-from seq2seq.errors import UserError, nearest, one_line
+from seq2seq.errors import ANSWERED, UserError, complaint, nearest
 from seq2seq.system.signals import STOPS, handling
 
 
@@ -26,23 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
     except SystemExit as end:  # argparse has printed a help
         return int(end.code or 0)
-    except UserError as error:
-        print(f"seq2seq: error: {one_line(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("seq2seq: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or re.search("can't allocate memory|out of memory", str(error))):
+    except ANSWERED as error:
+        line = complaint(error)
+        if line is None:
             raise
-        smaller = "lower trainer.batch_tokens, decode.batch_tokens or decode.beam, or take a smaller model"
-        print(f"seq2seq: error: the memory is not enough: {smaller}", file=sys.stderr)
-        return 2
-    except OSError as error:  # for example a full disk behind stdout
-        line = one_line(UserError(f"{error.filename or 'output'}: {error.strerror or error}"))
         print(f"seq2seq: error: {line}", file=sys.stderr)
         return 2
 

@@ -128,10 +128,13 @@ class BatchStream:
     def _growth(self, sampler: SubwordSampler) -> float:
         """How much longer the sampled segmentation is than the plain one, by which batches are planned."""
         rows = np.linspace(0, len(self.split) - 1, min(len(self.split), 1_000)).astype(np.int64)
-        texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
-        sampled = [sum(map(len, ids)) for ids in sampler.sample(texts, [self.seed])]
+        sampled = [sum(map(len, ids)) for ids in sampler.sample(self._texts(rows), [self.seed])]
         plain = [int(side.lengths_of(rows).sum()) for side in (self.split.src, self.split.tgt)]
         return max(1.0, *(long / short for long, short in zip(sampled, plain, strict=True)))
+
+    def _texts(self, rows: Rows) -> list[list[str]]:
+        """The lines of the source and of the target."""
+        return [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
 
     def __iter__(self) -> BatchStream:
         return self
@@ -172,8 +175,7 @@ class BatchStream:
     def load(self, rows: Rows, shard: int, number: int) -> Batch:
         """Batch ``number`` of a shard, made of ``rows``."""
         if self.sampler:
-            texts = [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
-            src, tgt = self.sampler.sample(texts, [self.seed, shard, number])
+            src, tgt = self.sampler.sample(self._texts(rows), [self.seed, shard, number])
             return collate(src, tgt, self.multiple)
         return _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
 

@@ -174,7 +174,8 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
     if counts["dtype"] != _dtype(subwords):
         raise ValueError(f"counts.json says {counts['dtype']}, not {_dtype(subwords)}")
     for split in SPLITS:
-        sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"], size) for side, size in _sizes(subwords)]
+        sizes = zip(SIDES, subwords.sizes, strict=True)
+        sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"], size) for side, size in sizes]
         kept = {"train": counts["train"], "valid": counts["valid"], "test": counts["test"]}[split]["kept"]
         if {len(side) for side in sides} != {kept}:
             raise ValueError(f"{split} has not the {kept:,} pairs that counts.json says")
@@ -203,11 +204,6 @@ def _write(source: TextCorpus, data: DataConfig, folder: Path) -> None:
         if counts[split]["kept"] == 0:
             raise UserError(f"{source.describe(split)}: no pair is left after filtering: see data.filters")
     write_json(folder / "counts.json", counts)
-
-
-def _sizes(subwords: Subwords) -> Iterator[tuple[str, int]]:
-    """Each side with the size of its vocabulary."""
-    return zip(SIDES, subwords.sizes, strict=True)
 
 
 def _dtype(subwords: Subwords) -> str:

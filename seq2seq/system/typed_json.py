@@ -12,6 +12,8 @@ from seq2seq.errors import UserError
 from seq2seq.system.files import read_json
 
 Record = TypeVar("Record", bound=Mapping[str, Any])
+PLAIN: dict[Any, set[type]] = {float: {int, float}, **{kind: {kind} for kind in (int, str, bool, types.NoneType)}}
+"""The types of plain data that stand for a number, a text, a truth value or null: a truth value is no number."""
 
 
 def read_record(path: Path, kind: type[Record], what: str, advice: str) -> Record:
@@ -45,6 +47,8 @@ def mismatch(value: Any, kind: Any, where: str = "") -> str | None:
     if origin in (list, tuple):
         if not isinstance(value, list):
             return _wrong(value, kind, where)
+        if origin is list and set(map(type, value)) <= PLAIN.get(inner[0], set()):
+            return None  # attention maps hold some hundred thousand numbers
         kinds = inner if origin is tuple and inner[-1] is not ... else inner[:1] * len(value)
         if len(kinds) != len(value):
             return _wrong(value, kind, where)
@@ -54,13 +58,7 @@ def mismatch(value: Any, kind: Any, where: str = "") -> str | None:
         if not isinstance(value, dict):
             return _wrong(value, kind, where)
         return next(filter(None, (mismatch(each, inner[1], f"{where}.{key}") for key, each in value.items())), None)
-    if kind is float:
-        right = isinstance(value, (int, float)) and not isinstance(value, bool)
-    elif kind is None or kind is type(None):
-        right = value is None
-    else:
-        right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-    return None if right else _wrong(value, kind, where)
+    return None if type(value) in PLAIN[kind] else _wrong(value, kind, where)
 
 
 def _mismatch_of_record(value: Any, required: Iterable[str], hints: Mapping[str, Any], where: str) -> str | None:

@@ -44,12 +44,12 @@ def train(config: Config) -> Run:
     goes_on = run.config_file.exists() and not config.overwrite
     if goes_on:
         _check_config(run, config)
-        if run.metrics_file.exists():
-            read_points(run.metrics_file)
     if goes_on and run.finished:
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
         print_result(run, run.load_summary())
         return run
+    if goes_on and run.metrics_file.exists():
+        read_points(run.metrics_file)  # so that damage is told before anything is prepared
     with run.locked():
         trainer = _begin(config, run, goes_on)
         trainer.train()

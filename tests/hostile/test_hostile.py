@@ -109,7 +109,7 @@ def called(function: Callable[[], object]) -> int:
     try:
         function()
     except UserError as error:
-        print(f"seq2seq: error: {one_line(error)}", file=sys.stderr)
+        print(f"seq2seq: error: {one_line(str(error))}", file=sys.stderr)
         return 2
     return 0
 
@@ -180,7 +180,7 @@ def answer_of(key: str, value: Any) -> str:
         with bounded():
             load_with(key, value)
     except UserError as error:
-        line = one_line(error)
+        line = one_line(str(error))
         assert key.split(".")[0] in line or "config.yaml" in line, (key, line[:300])
         assert len(line) < 1_000 and line.isprintable(), line[:300]
         return line
