@@ -10,6 +10,8 @@ OUTPUTS ?= outputs
 STUDY ?= embedded
 BENCH ?= full
 DEVICE ?= cpu
+# A file of tests at a time for each core; ARGS="-n 0" runs all in one process, as a debugger needs it.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,10 +52,10 @@ tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)
 
 test: $(VENV)/installed ## the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-slow: $(VENV)/installed ## the tests that take minutes each
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(PYTEST) -m slow $(ARGS)
 
 lint: $(VENV)/installed ## ruff and mypy
 	@$(BIN)/ruff check .
