@@ -11,6 +11,7 @@ from pathlib import Path
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find
+from seq2seq.system.files import is_there
 
 TRANSLATION = ("decode", "device", "seed", "trainer.precision")
 EVALUATION = ("data.split", "data.valid", "data.test", "data.cache", *TRANSLATION)
@@ -51,7 +52,7 @@ def runs_and_config(given: Arguments) -> Trained:
     """
     if "src" in given and bool(given.src) != bool(given.ref):
         raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
-    options = [argument for argument in given.arguments if "=" in argument and not Path(argument).exists()]
+    options = [argument for argument in given.arguments if "=" in argument and not is_there(argument)]
     paths = [argument for argument in given.arguments if argument not in options]
     if not paths:
         raise UserError("give a run folder or a checkpoint, e.g. outputs/embedded/transformer/seed1")

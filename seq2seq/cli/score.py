@@ -9,6 +9,7 @@ from typing import Any
 from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.errors import UserError
 from seq2seq.study.options import BUCKETS, bucket_edges
+from seq2seq.system.files import is_there
 
 WORDS = ("words", "system", "less", "in")  # columns that hold no figures
 P_VALUES = """p-values. boot.: the paired bootstrap as in sacreBLEU, which is lenient, or from
@@ -65,7 +66,7 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
 def _named(argument: str) -> tuple[str, list[str]]:
     """A system's name and its files; what exists as it stands is a file, whatever signs are in its name."""
     name, equals, rest = argument.partition("=")
-    if not equals or Path(argument).exists():
+    if not equals or is_there(argument):
         return argument, [argument]
     paths = [rest] if Path(rest).is_file() else rest.split(",")
     if not name or not all(paths):

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
@@ -21,14 +22,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seq2seq.config.overrides import first_line, parse
 from seq2seq.config.schema import DECODERS, ENCODERS, Config
-from seq2seq.config.validation import explain, from_plain, known_keys
+from seq2seq.config.validation import canonical, explain, from_plain, known_keys
+from seq2seq.config.verbatim import GROUPS as GROUPS
+from seq2seq.config.verbatim import check_scalars, first_line, for_hydra, parse, without_quotes
 from seq2seq.errors import UserError, nearest
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 OWN = "_own"
-GROUPS = ("data", "model", "trainer", "decode", "experiment")
 
 
 def register_configs() -> None:
@@ -75,9 +76,16 @@ def compose(arguments: Sequence[str]) -> Config:
         own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
         arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
         check_arguments(arguments, Path(folder))
-        search = f"hydra.searchpath=[file://{folder}]"
+        arguments = [argument for argument in arguments if argument != "experiment=null"]  # Hydra has no choice null
+        # The schema has no key for a test set that is yet to be named.
+        tests = [argument for argument in arguments if argument.lstrip("+").startswith("data.tests.")]
+        rest = [for_hydra(argument) for argument in arguments if argument not in tests]
         with hydra_explained(own):
-            plain: Any = OmegaConf.to_container(hydra_compose("train", [*arguments, search]), resolve=True)
+            composed = hydra_compose("train", [*rest, f"hydra.searchpath=[file://{folder}]"])
+            plain: Any = OmegaConf.to_container(composed, resolve=True)
+    for override in map(parse, tests):
+        _, _, name, key = override.get_key_element().lstrip("+").split(".")
+        plain["data"]["tests"].setdefault(name, {})[key] = override.value()
     return from_plain(plain, "config")
 
 
@@ -96,6 +104,7 @@ def hydra_explained(own: str = "") -> Iterator[None]:
 def _own_experiment(argument: str, folder: Path) -> str:
     """Copy a user's own YAML file into ``folder``, as an experiment that Hydra finds there."""
     key, _, value = argument.partition("=")
+    value = without_quotes(value)
     if key != "experiment" or not value.endswith((".yaml", ".yml")):
         return argument
     text = read_yaml_text(Path(value))
@@ -109,6 +118,7 @@ def _own_experiment(argument: str, folder: Path) -> str:
     check_plain(plain, value)
     _check_defaults(plain.get("defaults", []), value)
     _check_own_keys(plain, value)
+    check_scalars(yaml.compose(text, Loader=yaml.SafeLoader), plain, value)
     # The file's own name may be that of a shipped experiment, or one that Hydra cannot parse.
     header = "" if "@package" in text else "# @package _global_\n"
     (folder / "experiment").mkdir(exist_ok=True)
@@ -136,7 +146,12 @@ def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
         dotted = f"{prefix}{key}"
         if dotted == "defaults":
             continue
-        if dotted not in known:
+        if dotted == "data.tests" and isinstance(child, dict):
+            for name, test in child.items():
+                if isinstance(test, dict):
+                    _check_own_keys(test, where, f"data.tests.{name}.")
+            continue
+        if canonical(dotted) not in known:
             raise UserError(f"{where}: unknown key {dotted}{nearest(dotted, known)}")
         if dotted in GROUPS and not isinstance(child, dict):
             raise UserError(f"{where}: to choose a {dotted}, write under `defaults:` - override /{dotted}: {child}")
@@ -150,14 +165,14 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
     for argument in arguments:
         if "=" not in argument or argument.startswith("~"):
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
+        key = argument.partition("=")[0].lstrip("+")
+        if key not in GROUPS and canonical(key) not in known:
+            raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
         override = parse(argument)
-        key = override.get_key_element().lstrip("+~")
         if key in GROUPS:
             choice = str(override.value())
             if not (key == "experiment" and choice == "None") and not (own / key / f"{choice}.yaml").exists():
                 check_choice(key, choice)
-        elif key not in known:
-            raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
 
 
 def check_choice(group: str, choice: str) -> None:

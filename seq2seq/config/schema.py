@@ -25,13 +25,21 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def several(default: list[Any] | dict[str, Any], help: str) -> Any:
+    """``option`` for a list or a dictionary."""
+    return field(default_factory=default.copy, metadata=option(None, help).metadata)
+
+
 @dataclass
 class SplitConfig:
-    """Files of one split, or its name on the hub. ``data.source`` decides which of the keys are read."""
+    """Files of one split, or its name on the hub. ``data.source`` decides which of the keys are read.
 
-    src: Optional[str] = option(None, "text file with a source sentence in each line (source: text)")
-    tgt: Optional[str] = option(None, "text file with the translation of each line of src (source: text)")
-    file: Optional[str] = option(None, "file with both sides (source: tsv, csv, jsonl, parquet)")
+    Files are a path, a pattern such as ``corpus/*.en``, or a list of both: OmegaConf has no type for this.
+    """
+
+    src: Any = option(None, "text file, or [a,b] or 'a*', with a source sentence in each line (source: text)")
+    tgt: Any = option(None, "the same with the translation of each line of src (source: text)")
+    file: Any = option(None, "file, or [a,b] or 'a*', with both sides (source: tsv, csv, jsonl, parquet)")
     split: Optional[str] = option(None, "name of the split in the repository (source: hub)")
 
 
@@ -84,6 +92,7 @@ class SubwordConfig:
         low=0,
         high=1,
     )
+    keep: list[str] = several([], "symbols that stay whole, such as placeholders: ['⟨NUM⟩','<b>']")
 
 
 @dataclass
@@ -101,6 +110,8 @@ class DataConfig:
     train: SplitConfig = field(default_factory=SplitConfig)
     valid: SplitConfig = field(default_factory=SplitConfig)
     test: SplitConfig = field(default_factory=SplitConfig)
+    tests: dict[str, SplitConfig] = several({}, "further test sets, each as test: data.tests.NAME.src=… and so on")
+    reverse: bool = option(False, "train the other direction: sides, columns and codes change places, name gets both")
     holdout: int = option(1_000, "pairs held out of train for each of valid and test that is not given", low=1)
     take: Optional[int] = option(None, "use at most so many training pairs", low=1)
     hub: HubConfig = field(default_factory=HubConfig)
@@ -111,8 +122,8 @@ class DataConfig:
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
 
     def split_options(self, name: str) -> SplitConfig:
-        """The options of the split ``train``, ``valid`` or ``test``."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}[name]
+        """The options of the split ``train``, ``valid`` or ``test``, or of one of the further ``tests``."""
+        return {"train": self.train, "valid": self.valid, "test": self.test, **self.tests}[name]
 
 
 @dataclass

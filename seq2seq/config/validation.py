@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seq2seq.config.schema import DECODERS, ENCODERS, AttentionDecoderConfig, Config, TransformerOptions
+from seq2seq.config.schema import (
+    DECODERS,
+    ENCODERS,
+    AttentionDecoderConfig,
+    Config,
+    DataConfig,
+    SplitConfig,
+    TransformerOptions,
+)
 from seq2seq.errors import UserError, nearest
+
+LONGEST_SYMBOL = 100  # of data.subwords.keep, in characters
+FILES, SPLITS = "Any", "dict[str, SplitConfig]"
+"""The types of fields for which OmegaConf has no check: a path or a list of paths, and sections by name."""
 
 
 def sections(node: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
@@ -38,13 +52,18 @@ def known_keys() -> list[str]:
     return sorted(keys | {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)})
 
 
+def canonical(key: str) -> str:
+    """The key of the schema for a key that is typed: below ``data.tests.NAME`` are the keys of ``data.test``."""
+    return re.sub(r"^data\.tests\.[^.]+(?=\.)", "data.test", key)
+
+
 def validate(config: Config, trained: bool = False) -> Config:
     """Check ranges, choices and combinations of options; return ``config``. A ``trained`` run may also sample.
 
     Raises:
         UserError: names the first impossible key, its value, and the possible values.
     """
-    within_limits(config)
+    within_limits(config, more={"data.split": config.data.tests})
     for contradiction in _contradictions(config):
         raise UserError(contradiction)  # the first
     if config.decode.sample and not trained:
@@ -52,15 +71,16 @@ def validate(config: Config, trained: bool = False) -> Config:
     return config
 
 
-def within_limits(node: Any, prefix: str = "") -> None:
-    """Check every option below ``node`` against its limits. Raises ``UserError``."""
+def within_limits(node: Any, prefix: str = "", more: Mapping[str, Iterable[str]] | None = None) -> None:
+    """Check every option below ``node`` against its limits; ``more`` choices by key. Raises ``UserError``."""
     for key, f, value in sections(node, prefix):
         limits = f.metadata
         if value is None or not limits:
             continue
-        if limits["choices"] and value not in limits["choices"]:
-            hint = nearest(str(value), list(limits["choices"]))
-            raise UserError(f"{key}={value} is not possible: choose one of {', '.join(limits['choices'])}{hint}")
+        choices = [*limits["choices"], *(more or {}).get(key, ())]
+        if choices and value not in choices:
+            hint = nearest(str(value), choices)
+            raise UserError(f"{key}={value} is not possible: choose one of {', '.join(choices)}{hint}")
         if limits["low"] is not None and not value >= limits["low"]:
             raise UserError(f"{key}={value} is too small: the smallest value is {limits['low']} ({limits['help']})")
         if limits["above"] is not None and not value > limits["above"]:
@@ -77,6 +97,7 @@ def within_limits(node: Any, prefix: str = "") -> None:
 
 def _contradictions(config: Config) -> Iterator[str]:
     """The options that do not fit together, in the words of an error."""
+    yield from _contradictions_of_data(config.data)
     model, trainer, decode, grammar = config.model, config.trainer, config.decode, config.data.grammar
     longest = config.data.filters.max_length
     for part, options in (("model.encoder", model.encoder), ("model.decoder", model.decoder)):
@@ -111,6 +132,20 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
     if not decode.sample and decode.nbest > decode.beam:
         yield f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam"
+
+
+def _contradictions_of_data(data: DataConfig) -> Iterator[str]:
+    for name in data.tests:
+        if not re.fullmatch(r"\w+", name) or name in ("train", "valid", "test"):
+            yield f"data.tests.{name}: no name for a test set: take letters, digits and _, but not train, valid, test"
+    symbols = data.subwords.keep
+    for symbol in symbols:
+        if not symbol or re.search(r"[\s▁▅]", symbol) or len(symbol) > LONGEST_SYMBOL:
+            yield f"data.subwords.keep has {symbol!r}: give 1 to {LONGEST_SYMBOL} signs without spaces, ▁ or ▅"
+        if re.fullmatch(r"<(pad|unk|s|/s|0x[0-9A-F]{2})>", symbol):
+            yield f"data.subwords.keep has {symbol}, which is a subword of SentencePiece's own: choose another"
+    if len({unicodedata.normalize("NFC", symbol) for symbol in symbols}) < len(symbols):
+        yield f"data.subwords.keep={symbols} has one symbol twice: leave one out"
 
 
 def to_plain(config: Config) -> dict[str, Any]:
@@ -152,6 +187,22 @@ def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> No
         section = getattr(schema, f.name)
         if dataclasses.is_dataclass(section) and f.name in plain:
             _check_sections(plain[f.name], section, where, f"{prefix}{f.name}.")
+        elif f.type == FILES and f.name in plain:
+            _check_files(plain[f.name], f"{where}: {prefix}{f.name}")
+        elif f.type == SPLITS and f.name in plain:
+            if not isinstance(plain[f.name], Mapping):
+                raise UserError(
+                    f"{where}: {prefix}{f.name} must be a section of names, as in {prefix}{f.name}.NAME.src"
+                )
+            for name, split in plain[f.name].items():
+                _check_sections(split, SplitConfig(), where, f"{prefix}{f.name}.{name}.")
+
+
+def _check_files(value: Any, key: str) -> None:
+    """Raise ``UserError`` unless ``value`` is None, a path, or a list of paths."""
+    files = value if isinstance(value, list) else [value]
+    if value is not None and not (files and all(isinstance(each, str) for each in files)):
+        raise UserError(f"{key}={value} names no file: give a path, a pattern such as 'corpus/*.en', or [a.en,b.en]")
 
 
 def _part(plain: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: str) -> Any:

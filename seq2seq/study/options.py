@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from seq2seq.config.schema import option
+from seq2seq.config.schema import option, several
 from seq2seq.errors import UserError
 
 SET_BY_THE_STUDY = {
@@ -24,11 +24,6 @@ SET_BY_THE_STUDY = {
 """Keys of a run that its study decides, each with a hint what to do instead."""
 
 BUCKETS = "10,20,30,40"  # default upper ends of the buckets of source length, in words
-
-
-def several(default: list[Any] | dict[str, Any], help: str) -> Any:
-    """``option`` for a list or a dictionary."""
-    return field(default_factory=default.copy, metadata=option(None, help).metadata)
 
 
 @dataclass
@@ -95,24 +90,30 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    from seq2seq.config.compose import GROUPS, check_choice, hydra_explained
-    from seq2seq.config.overrides import parse
-    from seq2seq.config.validation import known_keys
+    from seq2seq.config.compose import check_choice, hydra_explained
+    from seq2seq.config.validation import canonical, known_keys
+    from seq2seq.config.verbatim import GROUPS, for_hydra, parse, text_fields, text_options
     from seq2seq.errors import nearest
 
     own, runs = list[str](), list[str]()
     known = [*STUDY_KEYS, *known_keys(), *GROUPS]
+    lists = {"models", "overrides", "trials"}  # in Hydra's grammar: their elements may hold lists
+    text = dict(text_options()) | {key: kind for key, kind in text_fields(StudyConfig()).items() if key not in lists}
+    text |= {"study": "str"}
     for argument in arguments:
         if "=" not in argument:
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
-        parsed = parse(argument)
-        key = parsed.get_key_element()
-        if key not in known or key in SET_BY_THE_STUDY:
+        key = argument.partition("=")[0]
+        if canonical(key) not in known or key in SET_BY_THE_STUDY:
             hint = SET_BY_THE_STUDY.get(key) or nearest(key, known)
             raise UserError(f"{key} is no option of a study{hint}")
-        (own if key in STUDY_KEYS else runs).append(argument)
+        parsed = parse(argument, text)
         if key == "study":
             check_choice("study", str(parsed.value()))
+        if key in STUDY_KEYS:
+            own.append(for_hydra(argument, text))
+        else:
+            runs.append(argument)
     ConfigStore.instance().store(name="_study", node=StudyConfig)
     with hydra_explained():
         study: Any = OmegaConf.to_object(compose("compare", own))

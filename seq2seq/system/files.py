@@ -22,6 +22,14 @@ LARGEST_JSON = 1 << 30  # bytes; the largest that is written holds attention map
 UNFINISHED = ".seq2seq-unfinished"  # ends the names of files and folders that are being written
 
 
+def is_there(path: str) -> bool:
+    """Whether text is the path of something; text that cannot be a path at all, such as a long list, is none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that is too long, a null byte
+        return False
+
+
 def refuse_too_many_open(path: Path | str, error: BaseException) -> None:
     """Raise ``UserError`` if ``error``, or one that it comes from, says that the process may open no more files.
 

@@ -140,6 +140,8 @@ def test_a_saved_config_is_plain_data() -> None:
         node = nodes.pop()
         if isinstance(node, dict):
             nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
         else:
             assert node is None or type(node) in (int, float, str, bool)
 
