@@ -45,8 +45,9 @@ def train(config: Config) -> Run:
     if goes_on:
         _check_config(run, config)
     if goes_on and run.finished:
+        summary = run.load_summary()
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
-        print_result(run, run.load_summary())
+        print_result(run, summary)
         return run
     if goes_on and run.metrics_file.exists():
         read_points(run.metrics_file)  # so that damage is told before anything is prepared
