@@ -66,7 +66,8 @@ class LoadedRun:
         if file is not None and unzip(source.pairs("test")) == test:  # else the grammar has changed since
             gold = [parse_links(line) for line in file.read_text("utf-8").splitlines()]
         loaded = load([(run, checkpoint)], config)
-        opened = cls(run, config, loaded.translator, *test, unzip(source.pairs("valid")), gold, gold)
+        valid = saved_split(run, "valid") or unzip(source.pairs("valid"))
+        opened = cls(run, config, loaded.translator, *test, valid, gold, gold)
         if links is None:
             return opened
         src, references = ([splitter(config)(line) for line in side] for side in test)

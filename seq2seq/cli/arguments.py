@@ -14,7 +14,7 @@ from seq2seq.runs.run import Run, find
 from seq2seq.system.files import is_there
 
 TRANSLATION = ("decode", "device", "seed", "trainer.precision")
-EVALUATION = ("data.split", "data.valid", "data.test", "data.cache", *TRANSLATION)
+EVALUATION = ("data.split", "data.valid", "data.test", "data.tests", "data.cache", *TRANSLATION)
 """Sections of the options that can be changed for a trained run."""
 Trained = tuple[list[tuple[Run, str]], Config]
 """Runs, each with the name of a checkpoint, and the config to use them with."""
@@ -84,5 +84,6 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
         return all_lines(given.src, references, given.ref), references
     name = config.data.split
     own = override(run.load_config(), [], given.corpus)
-    as_saved = config.data.split_options(name) == own.data.split_options(name)
+    known = name in ("valid", "test") or name in own.data.tests
+    as_saved = known and config.data.split_options(name) == own.data.split_options(name)
     return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)

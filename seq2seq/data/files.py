@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import glob
 import gzip
 import hashlib
 import io
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from seq2seq.errors import UserError, nearest
-from seq2seq.system.files import refuse_too_many_open
+from seq2seq.system.files import is_there, refuse_too_many_open
 
 Pair = tuple[str, str]
 CHUNK = 1 << 20
@@ -46,6 +47,27 @@ class Part:
     size: int
     identity: str  # of the text and of the columns that are read
     pairs: Callable[[], Iterator[Pair]]  # each call starts at the first
+
+
+def matching(files: str | list[str], key: str) -> list[str]:
+    """The paths that ``files`` names: each is a path, or a pattern (``*``, ``?``, ``[…]``, ``**``), its files sorted.
+
+    Raises:
+        UserError: nothing fits a pattern, which stands under ``key``.
+    """
+    found: list[str] = []
+    for each in [files] if isinstance(files, str) else files:
+        path = str(Path(each).expanduser())
+        if is_there(path) or not glob.has_magic(path):  # a file may be called corpus[de].txt
+            found.append(each)
+            continue
+        there = next((parent for parent in Path(path).parents if is_there(str(parent))), Path())  # it may hold brackets
+        pattern = str(Path(glob.escape(str(there))) / Path(path).relative_to(there))
+        fitting = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207
+        if not fitting:
+            raise UserError(f"{key}={each}: no file fits this pattern: check the folder and the name")
+        found += fitting
+    return found
 
 
 def is_regular(path: str) -> bool:

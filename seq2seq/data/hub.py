@@ -17,7 +17,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,8 +76,8 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Par
 # --------------------------------------------------------------------------------------------------------- hub
 
 
-def open_repository(data: DataConfig) -> dict[str, Part]:
-    """The splits of a repository: train, and valid and test if they are asked for or exist.
+def open_repository(data: DataConfig, wanted: Iterable[str] = tuple(DEFAULT_SPLITS)) -> dict[str, Part]:
+    """The ``wanted`` splits of a repository; valid and test only if they are named in ``data`` or exist.
 
     A cached copy of the current commit is used as it is. If the hub is out of reach, the cached copy of the same
     repository, configuration and revision is used, with a line on stderr.
@@ -104,14 +104,16 @@ def open_repository(data: DataConfig) -> dict[str, Part]:
         else:
             splits = _download(hub, commit, cache, where)
             _remember(record, commit, splits)
-    return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}")
+    return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}", wanted)
 
 
-def _choose(data: DataConfig, splits: Mapping[str, Any], where: str, identity: str) -> dict[str, Part]:
+def _choose(
+    data: DataConfig, splits: Mapping[str, Any], where: str, identity: str, wanted: Iterable[str]
+) -> dict[str, Part]:
     tables = {}
-    for split, default in DEFAULT_SPLITS.items():
+    for split in wanted:
         asked = data.split_options(split).split
-        name = asked or default
+        name = asked or DEFAULT_SPLITS[split]  # a further test set is always asked for by name
         if name in splits:
             tables[split] = _table(splits[name], data, f"{where} {name}", f"{identity}/{name}")
         elif asked or split == "train":

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -27,19 +27,26 @@ SPLITS = ("train", "valid", "test")
 SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # all other sources: ("file",)
 
 
-def open_source(data: DataConfig) -> TextCorpus:
+def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
     """Open the corpus that ``data`` names, and check every file, split and column in it.
+
+    Args:
+        split: the only one whose pairs will be asked for, or the name of a further test set: no file of another split
+            is opened, except those that it is held out of.
 
     Raises:
         UserError: a file, split or column is missing, unreadable or empty, or the two sides differ in length.
     """
-    _check_keys(data)
+    given = [each for each in SPLITS if each == "train" or _is_given(data, each)]
+    wanted = given if split is None else [split if split in (*given, *data.tests) else "train"]
+    _check_keys(data, [*wanted, *data.tests] if split is None else wanted)
     if data.source == "grammar":
         return _generate(data)
     if data.source == "hub":
-        tables = hub.open_repository(data)
-        return TextCorpus(data, {split: tables[split] for split in SPLITS if split in tables})
-    return TextCorpus(data, {split: _read(data, split) for split in SPLITS if _is_given(data, split)})
+        tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
+        return TextCorpus(data, tables, [each for each in SPLITS if each not in tables])
+    held_out = [each for each in SPLITS if each not in given]
+    return TextCorpus(data, {each: _read(data, each) for each in wanted}, held_out if "train" in wanted else [])
 
 
 class TextCorpus:
@@ -50,16 +57,20 @@ class TextCorpus:
     """
 
     def __init__(
-        self, data: DataConfig, parts: Mapping[str, Part], alignments: Mapping[str, Path] | None = None
+        self,
+        data: DataConfig,
+        parts: Mapping[str, Part],
+        missing: Sequence[str] = (),
+        alignments: Mapping[str, Path] | None = None,
     ) -> None:
+        """``missing``: the splits to be held out."""
         for part in parts.values():
             if not part.size:
                 raise UserError(f"{part.where} is an empty corpus: it holds no pairs")
         self._parts = parts
         self._take = data.take
         self._alignments = alignments or {}
-        missing = [split for split in SPLITS if split not in parts]
-        self._held = _hold_out(parts["train"], missing, data.holdout)
+        self._held = _hold_out(parts["train"], missing, data.holdout) if missing else {}
         told = {split: part.identity for split, part in parts.items()}
         whole = [told, data.take, data.holdout if missing else None]
         self._fingerprint = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
@@ -91,7 +102,7 @@ class TextCorpus:
         return self._alignments.get(split)
 
 
-def _hold_out(train: Part, missing: list[str], count: int) -> dict[str, frozenset[int]]:
+def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, frozenset[int]]:
     if train.size < 3 * count * len(missing):
         most = train.size // (3 * len(missing))
         lower = f"set data.holdout={most} or lower, or " if most else ""
@@ -109,24 +120,29 @@ def _hold_out(train: Part, missing: list[str], count: int) -> dict[str, frozense
     return {split: frozenset(itertools.islice(drawn, count)) for split in missing}
 
 
-def _check_keys(data: DataConfig) -> None:
+def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
     """Refuse keys that the source does not read, and splits of which one side is missing."""
     read = SPLIT_KEYS.get(data.source, ("file",))
-    for split in SPLITS:
+    for split in splits:
+        place = f"data.tests.{split}" if split in data.tests else f"data.{split}"
         given = asdict(data.split_options(split))
         for key, value in given.items():
             if value is not None and key not in read:
-                instead = " and ".join(f"data.{split}.{name}" for name in read)
+                instead = " and ".join(f"{place}.{name}" for name in read)
                 raise UserError(
-                    f"data.{split}.{key}={value} is not read with data.source={data.source}: "
+                    f"{place}.{key}={value} is not read with data.source={data.source}: "
                     + (f"give {instead}" if read else "leave it out")
                 )
-        if data.source in ("hub", "grammar"):
+        if data.source == "hub" and split not in data.tests:
             continue
-        if split == "train" or _is_given(data, split):
-            for key in read:
-                if given[key] is None:
-                    raise UserError(f"data.{split}.{key} is not set: data.source={data.source} needs a file there")
+        for key in read:
+            if given[key] is None:
+                what = "a split" if data.source == "hub" else "a file"
+                raise UserError(f"{place}.{key} is not set: data.source={data.source} needs {what} there")
+    if data.source == "grammar" and data.tests:
+        raise UserError(
+            f"data.tests.{next(iter(data.tests))}: the embedded corpus has no further test sets: leave it out"
+        )
 
 
 def _is_given(data: DataConfig, split: str) -> bool:
@@ -134,12 +150,32 @@ def _is_given(data: DataConfig, split: str) -> bool:
 
 
 def _read(data: DataConfig, split: str) -> Part:
-    given = data.split_options(split)
-    if data.source == "text":
-        assert given.src is not None and given.tgt is not None  # see _check_keys
-        return files.text_files(given.src, given.tgt)
-    path = given.file
-    assert path is not None  # see _check_keys
+    """The pairs of one split, of all its files in their order; of text files, those at one place belong together."""
+    given, place = data.split_options(split), f"data.tests.{split}" if split in data.tests else f"data.{split}"
+    if data.source != "text":
+        return _joined([_table(data, path) for path in files.matching(given.file, f"{place}.file")])
+    src, tgt = files.matching(given.src, f"{place}.src"), files.matching(given.tgt, f"{place}.tgt")
+    if len(src) != len(tgt):
+        raise UserError(
+            f"{place}.src names {len(src):,} files ({src[0]}, …) but {place}.tgt {len(tgt):,} ({tgt[0]}, …): "
+            "give as many of each, in the same order"
+        )
+    return _joined([files.text_files(*pair) for pair in zip(src, tgt, strict=True)])
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """The pairs of several files, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Part(
+        f"{parts[0].where} and {len(parts) - 1} more",
+        sum(part.size for part in parts),
+        json.dumps([part.identity for part in parts]),
+        lambda: itertools.chain.from_iterable(part.pairs() for part in parts),
+    )
+
+
+def _table(data: DataConfig, path: str) -> Part:
     if data.source == "tsv":
         return files.tabbed_file(path, data.src_column, data.tgt_column)
     _, digest = files.measure(path, text=data.source != "parquet")
@@ -180,7 +216,7 @@ def _generate(data: DataConfig) -> TextCorpus:
         src, tgt = (str(folder / f"{split}.{language}") for language in (data.src, data.tgt))
         # Grammar and options determine the text, so its identity needs no hash of the files.
         parts[split] = replace(files.text_files(src, tgt), identity=f"grammar/{identity}/{data.src}/{data.tgt}")
-    return TextCorpus(data, parts, {split: folder / f"{split}.{ending}" for split in SPLITS})
+    return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in SPLITS})
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:

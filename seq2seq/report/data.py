@@ -240,7 +240,8 @@ def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], corpus: bool
         raise UserError(f"{groups[0].runs[0].folder}: its test split is gone: train it anew with overwrite=true")
     warnings = more.setdefault("warnings", [])
     try:
-        valid = split_of_source(override(groups[0].configs[0], [], corpus), "valid")
+        saved = saved_split(groups[0].runs[0], "valid")
+        valid = saved or split_of_source(override(groups[0].configs[0], [], corpus), "valid")
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.system.devices import autocast, choose_device, choose_precision, prepare_process
+from seq2seq.system.files import write_atomically
 
 Done = Callable[[int], None]  # called after each batch with the number of lines that it finished
 
@@ -89,16 +91,18 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
     return TrainedModel(Translator(models, subwords, device, precision), config, *runs[0], names)
 
 
-def corpus_of(config: Config, split: str = "train") -> TextCorpus:
-    """The corpus of a run. Raises ``UserError`` where the run's own paths would be read, which nobody has allowed."""
-    data = config.data
-    given = data.split_options(split)
-    if data.source in ("grammar", "hub") or data.train != SplitConfig():
-        return open_source(data)
-    if given != SplitConfig():  # only this split is asked for
-        return open_source(replace(data, train=given, valid=given, test=given))
+def corpus_of(config: Config, split: str | None = None) -> TextCorpus:
+    """The corpus of a run, or what is needed of it for one ``split``, as ``open_source`` opens it.
+
+    Raises:
+        UserError: the run's own paths would be read, which nobody has allowed.
+    """
+    data, asked = config.data, split or "train"
+    allowed = (data.train, data.split_options(asked))
+    if data.source in ("grammar", "hub") or any(each != SplitConfig() for each in allowed):
+        return open_source(data, split)
     raise UserError(
-        f"the run's config names files for the split {split}, which are not read since the run may be a stranger's: "
+        f"the run's config names files for the split {asked}, which are not read since the run may be a stranger's: "
         "add --corpus if you trust it, or give files of your own"
     )
 
@@ -106,6 +110,23 @@ def corpus_of(config: Config, split: str = "train") -> TextCorpus:
 def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
     """Sources and references of a split, from the corpus itself. Raises as ``corpus_of`` does."""
     return unzip(corpus_of(config, split).pairs(split))
+
+
+def save_split(run: Run, split: str, src: Sequence[str], references: Sequence[str]) -> None:
+    """Write the text of a split into the run, so that it can be scored again anywhere."""
+    for path, content in _files_of_split(run, split, src, references):
+        write_atomically(path, content)
+
+
+def has_other_text(run: Run, split: str, src: Sequence[str], references: Sequence[str]) -> bool:
+    """Whether the run has saved another text of a split than this."""
+    saved = [(path, content) for path, content in _files_of_split(run, split, src, references) if path.exists()]
+    return any(path.read_bytes() != content for path, content in saved)
+
+
+def _files_of_split(run: Run, split: str, *sides: Sequence[str]) -> list[tuple[Path, bytes]]:
+    paths = (run.evaluation(split) / f"{side}.txt" for side in ("src", "ref"))
+    return [(path, "".join(f"{line}\n" for line in side).encode()) for path, side in zip(paths, sides, strict=True)]
 
 
 def saved_split(run: Run, split: str) -> tuple[list[str], list[str]] | None:

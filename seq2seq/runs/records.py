@@ -61,7 +61,13 @@ class Sample(TypedDict):
     translation: str
 
 
-class Summary(TypedDict):
+class FurtherTests(TypedDict, total=False):
+    """Entries of ``summary.json`` that older runs do not have."""
+
+    tests: dict[str, Scores]  # of the further test sets, by name
+
+
+class Summary(FurtherTests):
     """``summary.json``: the result of a finished run."""
 
     checkpoint: str  # the weights that were tested: best or averaged

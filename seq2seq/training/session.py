@@ -19,12 +19,15 @@ from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
 from seq2seq.runs.curves import read_points
 from seq2seq.runs.fingerprint import fingerprint
+from seq2seq.runs.loading import save_split
 from seq2seq.runs.records import Fingerprint, Sample, Summary
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process
-from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
+from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
+from seq2seq.training import further_tests
+from seq2seq.training.further_tests import Texts
 from seq2seq.training.logging import RunLog
 from seq2seq.training.trainer import Trainer
 
@@ -67,15 +70,16 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     if config.trainer.threads:
         torch.set_num_threads(min(config.trainer.threads, os.cpu_count() or 1))
     corpus = prepare(config.data)
-    for split in ("valid", "test"):
-        src, references = (corpus.splits[split].lines(side) for side in (0, 1))
+    texts = further_tests.scored_texts(config, corpus)
+    test = corpus.splits["test"]
+    for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
         for notice in check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} "):
             print(notice, file=sys.stderr)
     torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
     model = build(config.model, *corpus.subwords.sizes)
     print_corpus(config, corpus)
     print_parameters(config.model.name, parameters_by_part(model))
-    _prepare_folder(config, run, corpus, goes_on)
+    _prepare_folder(config, run, corpus, goes_on, texts)
     trainer = Trainer(config, corpus, model, run, device)
     if trainer.state.step:
         print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
@@ -83,16 +87,18 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     return trainer
 
 
-def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool) -> None:
+def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool, texts: Texts) -> None:
     """Make the folder, empty unless an unfinished run goes on, and write what the run is."""
     prints = fingerprint(corpus)
     if goes_on:
         _check_data(run, prints)
+        further_tests.check_texts(run, texts)
     with os_errors_as_user_errors(run.folder):
         if not goes_on:  # only now: nothing can be wrong with the new run any more
             run.remove()
     corpus.subwords.save(run.subwords)
     write_json(run.fingerprint_file, prints)
+    further_tests.keep_texts(run, texts)
     run.save_config(config)
 
 
@@ -127,10 +133,8 @@ def _finish(trainer: Trainer) -> Summary:
     with progress("testing", len(src)) as done:
         evaluation = evaluate(trainer.translator, *texts, config.decode, by_length=True, done=done)
     evaluation.scores["decode"] = asdict(config.decode)
-    folder = run.evaluation("test")  # with the text, so that the run can be scored again anywhere
-    write_atomically(folder / "src.txt", "".join(f"{line}\n" for line in src))
-    write_atomically(folder / "ref.txt", "".join(f"{line}\n" for line in references))
-    evaluation.save(folder)
+    save_split(run, "test", src, references)
+    evaluation.save(run.evaluation("test"))
     summary = Summary(
         checkpoint=name,
         steps=state.step,
@@ -142,6 +146,8 @@ def _finish(trainer: Trainer) -> Summary:
         test=evaluation.scores,
         samples=sample_translations(src, references, evaluation),
     )
+    if config.data.tests:
+        summary["tests"] = further_tests.test_further(trainer)
     log, figures = RunLog(run, state.step), evaluation.curves("test")
     log.scalars(state.step, figures)
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
@@ -226,6 +232,7 @@ def print_result(run: Run, summary: Summary) -> None:
         "tokens/s in training": f"{summary['tokens_per_second']:,.0f}",
     }
     tables.print_figures(f"test of {folder}", figures)
+    further_tests.print_tests(summary)
     for metric in USUAL:
         tables.say(f"{metric.label} signature  {metric.signature_of(test)}")
     for sample in summary["samples"]:

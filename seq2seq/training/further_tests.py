@@ -1,0 +1,76 @@
+"""Further test sets of a run: read before training, tested after it, shown in one table. Knows run folders."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from seq2seq.config.schema import Config
+from seq2seq.data.encoded import Corpus
+from seq2seq.data.sources import open_source
+from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import evaluate
+from seq2seq.evaluation.metrics import USUAL
+from seq2seq.runs.loading import has_other_text, save_split, saved_split, unzip
+from seq2seq.runs.records import Scores, Summary
+from seq2seq.runs.run import Run
+from seq2seq.terminal import tables
+from seq2seq.terminal.progress import progress
+from seq2seq.training.trainer import Trainer
+
+Texts = dict[str, tuple[list[str], list[str]]]
+"""Sources and references by the name of a split or of a further test set."""
+
+
+def scored_texts(config: Config, corpus: Corpus) -> Texts:
+    """The text that a run is scored on beside the test: the validation split and the further test sets.
+
+    Raises:
+        UserError: a file of a further test set cannot be read.
+    """
+    valid = corpus.splits["valid"]
+    further = {name: unzip(open_source(config.data, name).pairs(name)) for name in config.data.tests}
+    return {"valid": (valid.lines(0), valid.lines(1)), **further}
+
+
+def keep_texts(run: Run, texts: Texts) -> None:
+    """Write the texts into the run, in which it can be scored again anywhere."""
+    for name, text in texts.items():
+        save_split(run, name, *text)
+
+
+def check_texts(run: Run, texts: Texts) -> None:
+    """Raise ``UserError`` where an unfinished run was begun with other text of a further test set."""
+    for name, text in texts.items():
+        if has_other_text(run, name, *text):
+            raise UserError(
+                f"{run.folder} was begun with other text of {name}: put it back, or start it anew with overwrite=true"
+            )
+
+
+def test_further(trainer: Trainer) -> dict[str, Scores]:
+    """Test the weights on each further test set; scores and hypotheses become evaluations of the run."""
+    config, run, found = trainer.config, trainer.run, dict[str, Scores]()
+    for name in config.data.tests:
+        text = saved_split(run, name)
+        if text is None:
+            raise UserError(f"{run.evaluation(name)}: the text of this test set is gone: start with overwrite=true")
+        with progress(f"testing {name}", len(text[0])) as done:
+            evaluation = evaluate(trainer.translator, *text, config.data.tgt, config.decode, by_length=True, done=done)
+        evaluation.scores["decode"] = asdict(config.decode)
+        evaluation.save(run.evaluation(name))
+        found[name] = evaluation.scores
+    return found
+
+
+def print_tests(summary: Summary) -> None:
+    """A table of all test sets, if there are more than one."""
+    further = summary.get("tests", {})
+    if further:
+        columns = ("test set", "sentences", *(metric.label for metric in USUAL), "loss", "perplexity")
+        rows = [_row(name, scores) for name, scores in {"test": summary["test"], **further}.items()]
+        tables.print_table("all test sets", columns, rows)
+
+
+def _row(name: str, scores: Scores) -> tuple[str, ...]:
+    figures = [f"{metric.of(scores):.2f}" for metric in USUAL]
+    return name, f"{scores['sentences']:,}", *figures, f"{scores['nll']:.3f}", f"{scores['ppl']:.2f}"

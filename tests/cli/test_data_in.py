@@ -1,0 +1,76 @@
+"""Text that goes into a training, as a user gives it: real processes and real files with strange names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seq2seq.runs.run import Run
+from tests.cli.test_cli import SIZE, run, write_corpus
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    """A tiny training; its data is still to be named."""
+    data = ["data=text", "data.subwords.vocab_size=60", "data.subwords.byte_fallback=false"]
+    trainer = ["trainer.batch_tokens=256", "trainer.max_tokens=null", "trainer.max_steps=2", "trainer.threads=1"]
+    rest = ["trainer.samples=1", "trainer.valid_every=2", "trainer.precision=fp32", "model.embedding=16"]
+    places = [f"data.cache={folder}/cache", f"outputs={folder}/outputs"]
+    return ["model=lstm", *SIZE["lstm"], *data, *trainer, *rest, *places, *more]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name Hydra cannot parse, with a corpus in it and a run on it that has two further test sets."""
+    folder = tmp_path_factory.mktemp("texts") / "Bücher, alt=[neu] #1 it's;~!"
+    folder.mkdir()
+    write_corpus(folder)
+    lines = {side: (folder / f"train.{side}").read_text().splitlines(keepends=True) for side in ("src", "tgt")}
+    for side, all_lines in lines.items():
+        (folder / f"1,a.{side}").write_text("".join(all_lines[:20]))
+        (folder / f"2,b.{side}").write_text("".join(all_lines[20:]))
+        (folder / f"news.{side}").write_text("".join(all_lines[:3]))
+    files = [f"data.train.{side}={folder}/[12],?.{side}" for side in ("src", "tgt")]
+    files += [f"data.{split}.{side}={folder}/{split}.{side}" for split in ("valid", "test") for side in ("src", "tgt")]
+    files += [f"data.tests.news.{side}={folder}/news.{side}" for side in ("src", "tgt")]
+    files += [
+        f"data.tests.both.{side}=['{folder}/news.{side}','{folder}/test.{side}']".replace("it's", "it\\'s")
+        for side in ("src", "tgt")
+    ]
+    done = run("train", *arguments(folder, "name=1e5", *files))
+    (folder / "out").write_text(done.stdout)
+    return folder
+
+
+def test_every_test_set_is_tested_and_shown(place: Path) -> None:
+    trained = Run(place / "outputs/1e5")
+    summary = trained.load_summary()
+    assert {name: scores["sentences"] for name, scores in summary["tests"].items()} == {"news": 3, "both": 3 + 6}
+    table = (place / "out").read_text().partition("all test sets")[2]
+    for name, scores in {"test": summary["test"], **summary["tests"]}.items():
+        assert f"{scores['bleu']:.2f}" in next(line for line in table.splitlines() if f"│ {name} " in line)
+    saved = json.loads((trained.evaluation("news") / "scores.json").read_text())
+    assert saved["nll"] == summary["tests"]["news"]["nll"]
+    assert len((trained.evaluation("both") / "hypotheses.txt").read_text().splitlines()) == 9
+
+
+def test_a_run_that_has_moved_is_scored_on_all_that_it_was_scored_on(place: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(place / "outputs/1e5", tmp_path / "elsewhere")
+    place.rename(tmp_path / "away")  # the corpus is gone
+    try:
+        for split, count in {"valid": 6, "test": 6, "news": 3}.items():
+            scores = json.loads(run("evaluate", str(moved), f"data.split={split}", "decode.beam=1", "--json").stdout)
+            assert scores["sentences"] == count
+        error = run("evaluate", str(moved), "data.split=olds", code=2).stderr
+        assert "data.split=olds is not possible: choose one of valid, test, news, both" in error
+    finally:
+        (tmp_path / "away").rename(place)
+
+
+def test_evaluate_takes_a_new_test_set_and_opens_nothing_else(place: Path, tmp_path: Path) -> None:
+    moved = str(shutil.copytree(place / "outputs/1e5", tmp_path / "elsewhere"))
+    files = [f"data.tests.mine.{side}={place}/?,[ab].{side}" for side in ("src", "tgt")]
+    scores = json.loads(run("evaluate", moved, "data.split=mine", *files, "decode.beam=1", "--json").stdout)
+    assert scores["sentences"] == 36
