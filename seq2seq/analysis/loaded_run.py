@@ -14,6 +14,7 @@ from typing import Any
 
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.data.blank import is_blank
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, parse_links, read_gold
@@ -92,5 +93,5 @@ def evenly(lines: Sequence[str], count: int) -> list[int]:
 
 def draw(src: Sequence[str], references: Sequence[str], count: int) -> list[int]:
     """Sorted indices of at most ``count`` pairs with text on both sides, drawn at random from a fixed seed."""
-    full = [n for n, pair in enumerate(zip(src, references, strict=True)) if all(side.strip() for side in pair)]
+    full = [n for n, pair in enumerate(zip(src, references, strict=True)) if not any(map(is_blank, pair))]
     return sorted(random.Random(SEED).sample(full, min(count, len(full))))

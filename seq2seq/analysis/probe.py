@@ -22,6 +22,7 @@ from seq2seq import grammar
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, pad
+from seq2seq.data.blank import is_blank
 from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
@@ -103,7 +104,7 @@ def fitting_text(run: LoadedRun) -> list[str]:
         lines = [pair.src if data.src == "en" else pair.tgt for pair in pairs]
     else:
         lines = [src for src, _ in islice(open_source(data).pairs("train"), FITTED)]
-    return [line for line in lines if line.strip() and line not in test]
+    return [line for line in lines if not is_blank(line) and line not in test]
 
 
 def frequent(lines: Sequence[str]) -> dict[str, int]:

@@ -30,6 +30,7 @@ def run(given: Arguments, valid: Trained) -> int:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
     from seq2seq.evaluation.evaluate import check_lengths, evaluate
     from seq2seq.evaluation.metrics import TER, USUAL
+    from seq2seq.evaluation.placeholders import note_placeholders
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
 
@@ -46,6 +47,7 @@ def run(given: Arguments, valid: Trained) -> int:
         )
     models = "ensemble" if len(loaded.models) > 1 else loaded.checkpoint
     folder = Path(given.out) if given.out else loaded.run.evaluation(f"{name}-{models}")
+    note_placeholders(evaluation, config.data.subwords.keep, src)
     evaluation.scores["models"] = loaded.models
     evaluation.scores["decode"] = asdict(config.decode)
     evaluation.save(folder)
@@ -61,6 +63,7 @@ def run(given: Arguments, valid: Trained) -> int:
 def _print(scores: Scores, folder: Path) -> None:
     from seq2seq.evaluation.evaluate import figures_by_length
     from seq2seq.evaluation.metrics import TER, USUAL
+    from seq2seq.evaluation.placeholders import print_placeholders
     from seq2seq.terminal.tables import duration, print_figures, say
 
     metrics = [metric for metric in (*USUAL, TER) if metric.key in scores]
@@ -76,6 +79,7 @@ def _print(scores: Scores, folder: Path) -> None:
         "sentences/s": f"{scores['sentences_per_second']:.1f}",
     }
     print_figures(f"{scores['sentences']:,} sentences", figures)
+    print_placeholders(scores)
     for metric in metrics:
         say(f"{metric.label} signature  {metric.signature_of(scores)}")
     say(f"scores and hypotheses in {folder}")

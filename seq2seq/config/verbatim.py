@@ -104,7 +104,7 @@ def check_scalars(node: Any, plain: Any, where: str, prefix: str = "") -> None:
         node: the YAML nodes, which hold the spelling.
         plain: what has been read from them.
     """
-    pairs: Sequence[tuple[Any, Any]] = node.value
+    pairs: Sequence[tuple[Any, Any]] = node.value if node is not None else []  # an empty file has no node
     for key, value in pairs:
         dotted = f"{prefix}{key.value}"
         read = plain.get(key.value) if isinstance(plain, dict) else None

@@ -153,6 +153,8 @@ def prepare(data: DataConfig) -> Corpus:
     options: dict[str, Any] = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
     # The probability of subword sampling changes nothing on disk; whether there is sampling decides if text is kept.
     options["subwords"]["sampling"] = data.subwords.sampling > 0
+    if not data.subwords.keep:
+        del options["subwords"]["keep"]  # as in corpora that were prepared before there was such an option
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
     folder = Path(data.cache) / "prepared" / name
     remove_unfinished(folder.parent)

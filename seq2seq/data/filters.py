@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from seq2seq.config.schema import FilterConfig
+from seq2seq.data.blank import is_blank
 from seq2seq.data.files import Pair
 
 REASONS = ("empty", "duplicate", "too long", "length ratio")
@@ -22,7 +23,7 @@ def drop_empty_and_duplicates(pairs: Iterable[Pair], options: FilterConfig, drop
     """The pairs without an empty side, and without repetitions of an earlier pair if ``options.deduplicate`` is set."""
     seen: set[int] = set()
     for pair in pairs:
-        if not (pair[0].strip() and pair[1].strip()):
+        if is_blank(pair[0]) or is_blank(pair[1]):
             dropped["empty"] += 1
             continue
         if options.deduplicate:

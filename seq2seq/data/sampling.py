@@ -8,6 +8,7 @@ sentence is segmented word by word, and what does not depend on chance is comput
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -34,6 +35,9 @@ class SubwordSampler:
     def __init__(self, subwords: Subwords, options: SubwordConfig) -> None:
         """``options.sampling``, in (0, 1], is the amount of noise: see ``BpeDropout`` and ``UnigramSampling``."""
         algorithm = BpeDropout if options.type == "bpe" else UnigramSampling
+        self.kept = frozenset(map(normalise, options.keep))
+        longest_first = sorted(self.kept, key=len, reverse=True)
+        self.symbols = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
         self.sides = [algorithm(Vocabulary(side), options.sampling) for side in subwords.processors]
 
     def sample(self, texts: Sequence[Sequence[str]], seed: Sequence[int]) -> list[list[list[int]]]:
@@ -41,9 +45,16 @@ class SubwordSampler:
         sampled = []
         for number, (side, lines) in enumerate(zip(self.sides, texts, strict=True)):
             segment = side.segmenter(np.random.default_rng([*seed, number]))
-            ids = [list(chain.from_iterable(map(segment, words(line)))) for line in lines]
+            ids = [list(chain.from_iterable(self._ids(line, side.vocabulary, segment))) for line in lines]
             sampled.append([[*(line if side.vocabulary.bytes else one_unk_a_run(line)), EOS] for line in ids])
         return sampled
+
+    def _ids(self, line: str, vocabulary: Vocabulary, segment: Callable[[str], Ids]) -> Iterator[Ids]:
+        """Ids of each word of a line; a symbol that is kept whole, and what stands before and after it, are words."""
+        if not self.kept:
+            return map(segment, words(line))
+        parts = (part for word in words(line) for part in self.symbols.split(word) if part)
+        return (vocabulary.spell(part) if part in self.kept else segment(part) for part in parts)
 
 
 def words(line: str) -> list[str]:

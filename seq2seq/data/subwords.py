@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sentencepiece
 
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, SubwordConfig
+from seq2seq.data.blank import is_blank
 from seq2seq.errors import UserError
 from seq2seq.system.files import refuse_too_many_open, write_atomically
 
+LONGEST_LEARNED, RESERVED = 1 << 20, "▅"  # bytes of a line, and a sign, which SentencePiece does not learn from
 NAMES = ("src.model", "tgt.model")
 CHARACTERS = 128  # of a line that are looked at for each token that is kept; SentencePiece learns none of more than 16
 
@@ -119,10 +123,10 @@ def train(src: Iterable[str], tgt: Iterable[str], options: SubwordConfig) -> Sub
 
 
 def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes:
-    model = io.BytesIO()
+    model, left_out = io.BytesIO(), Counter[str]()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(normalise(line) for line in lines if line.strip()),
+            sentence_iterator=_learnable(lines, left_out),
             model_writer=model,
             model_type=options.type,
             vocab_size=options.vocab_size,
@@ -130,7 +134,8 @@ def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes
             character_coverage=options.character_coverage,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
-            max_sentence_length=1 << 20,
+            max_sentence_length=LONGEST_LEARNED,
+            user_defined_symbols=[normalise(symbol) for symbol in options.keep],
             pad_id=PAD,
             unk_id=UNK,
             bos_id=BOS,
@@ -139,19 +144,46 @@ def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        possible = re.search(r"<= (\d+)", str(error))
-        if possible:
-            raise UserError(
-                f"data.subwords.vocab_size={options.vocab_size} is more than the text of {what} allows: "
-                f"set it to {possible[1]} or less"
-            ) from error
-        needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
-        if needed:
-            raise UserError(
-                f"data.subwords.vocab_size={options.vocab_size} is less than the characters of {what} need: "
-                f"set it to {needed[1]} or more, or lower data.subwords.character_coverage"
-            ) from error
-        raise UserError(
-            f"SentencePiece could not learn a vocabulary from {what}: {str(error).splitlines()[0]}"
-        ) from error
+        raise UserError(_refusal(str(error), options, what, bool(left_out["learned"]))) from error
+    del left_out["learned"]
+    if left_out:
+        reasons = " and ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+        print(
+            f"warning: SentencePiece learns nothing from some lines of {what}, {reasons}: "
+            "split long lines, replace that sign",
+            file=sys.stderr,
+        )
     return model.getvalue()
+
+
+def _refusal(error: str, options: SubwordConfig, what: str, any_lines: bool) -> str:
+    """What a user should know of an error of SentencePiece."""
+    size = f"data.subwords.vocab_size={options.vocab_size}"
+    if not any_lines:
+        return (
+            f"SentencePiece has nothing to learn from: every line of {what} is empty, has more than "
+            f"{LONGEST_LEARNED:,} bytes, or has the sign {RESERVED}: split long lines, replace that sign"
+        )
+    if possible := re.search(r"<= (\d+)", error):
+        return f"{size} is more than the text of {what} allows: set it to {possible[1]} or less"
+    if needed := re.search(r"smaller than required_chars\. \d+ vs (\d+)", error):
+        return (
+            f"{size} is less than the characters of {what} need: "
+            f"set it to {needed[1]} or more, or lower data.subwords.character_coverage"
+        )
+    return f"SentencePiece could not learn a vocabulary from {what}: {error.splitlines()[0]}"
+
+
+def _learnable(lines: Iterable[str], counts: Counter[str]) -> Iterator[str]:
+    """The lines that SentencePiece learns from; it would leave out the others in silence. ``counts``: by reason."""
+    for line in lines:
+        text = normalise(line)
+        if is_blank(text):
+            continue
+        if len(text.encode()) > LONGEST_LEARNED:
+            counts[f"of more than {LONGEST_LEARNED:,} bytes"] += 1
+        elif RESERVED in text:
+            counts[f"with its own sign {RESERVED} (U+2585)"] += 1
+        else:
+            counts["learned"] += 1
+            yield text

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import Batch, batched, collate, pad
+from seq2seq.data.blank import is_blank
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
@@ -51,6 +52,8 @@ class Translator:
     ) -> list[list[Translation]]:
         """The n-best translations of each line, in the order of the lines; an empty line gives an empty text.
 
+        A line of spaces and invisible characters alone is an empty one.
+
         A line of more than ``options.max_input`` tokens is cut, or gives an empty text, as ``options.too_long`` says.
 
         Args:
@@ -61,7 +64,7 @@ class Translator:
         too_long = set(self.subwords.too_long(0, lines, options.max_input))
         results = [[Translation("", 0.0, 0.0, [], [], None, n in too_long)] * options.nbest for n in range(len(lines))]
         refused = too_long if options.too_long == "refuse" else ()
-        todo = [n for n, line in enumerate(lines) if line.strip() and n not in refused]
+        todo = [n for n, line in enumerate(lines) if not is_blank(line) and n not in refused]
         done(len(lines) - len(todo))
         beams = options.nbest if options.sample else options.beam
         with prepacked_weights():

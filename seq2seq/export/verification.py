@@ -14,6 +14,7 @@ import sentencepiece
 import torch
 
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
+from seq2seq.data.blank import is_blank
 from seq2seq.data.subwords import NAMES, Subwords, normalise
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
@@ -69,7 +70,7 @@ def sample_of(run: Run, subwords: Subwords) -> Sample:
     if saved:
         lengths = [len(ids) for ids in subwords.encode_src(saved[0])]
         pairs = [pair for pair, n in zip(zip(*saved, strict=True), lengths, strict=True) if 1 < n <= LONGEST]
-        pairs = [pair for pair in pairs if pair[0].strip()]
+        pairs = [pair for pair in pairs if not is_blank(pair[0])]
         chosen = pairs[:: max(len(pairs) // SENTENCES, 1)][:SENTENCES]
         if chosen:
             return Sample("of the run's test", [src for src, _ in chosen], [ref for _, ref in chosen])

@@ -36,9 +36,19 @@ class MetricScores(TypedDict, total=False):
     ter_signature: str
 
 
+class Placeholder(TypedDict):
+    """What became of one symbol of ``data.subwords.keep`` in all sentences."""
+
+    symbol: str
+    in_source: int
+    came_through: int  # of those in the source, into the translation of their own sentence
+    too_many: int  # in translations, beyond those in the source
+
+
 class Details(TypedDict, total=False):
     """Entries of ``scores.json`` that are there only if they were asked for."""
 
+    placeholders: list[Placeholder]
     by_length: list[Third]
     models: list[str]  # checkpoints of the ensemble
     decode: dict[str, Any]  # options of the search

@@ -10,6 +10,7 @@ from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate
 from seq2seq.evaluation.metrics import USUAL
+from seq2seq.evaluation.placeholders import note_placeholders
 from seq2seq.runs.loading import has_other_text, save_split, saved_split, unzip
 from seq2seq.runs.records import Scores, Summary
 from seq2seq.runs.run import Run
@@ -56,6 +57,7 @@ def test_further(trainer: Trainer) -> dict[str, Scores]:
             raise UserError(f"{run.evaluation(name)}: the text of this test set is gone: start with overwrite=true")
         with progress(f"testing {name}", len(text[0])) as done:
             evaluation = evaluate(trainer.translator, *text, config.data.tgt, config.decode, by_length=True, done=done)
+        note_placeholders(evaluation, config.data.subwords.keep, text[0])
         evaluation.scores["decode"] = asdict(config.decode)
         evaluation.save(run.evaluation(name))
         found[name] = evaluation.scores

@@ -15,6 +15,7 @@ from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
 from seq2seq.evaluation.metrics import USUAL
+from seq2seq.evaluation.placeholders import note_placeholders, print_placeholders
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
 from seq2seq.runs.curves import read_points
@@ -132,6 +133,7 @@ def _finish(trainer: Trainer) -> Summary:
     texts = src, references, config.data.tgt
     with progress("testing", len(src)) as done:
         evaluation = evaluate(trainer.translator, *texts, config.decode, by_length=True, done=done)
+    note_placeholders(evaluation, config.data.subwords.keep, src)
     evaluation.scores["decode"] = asdict(config.decode)
     save_split(run, "test", src, references)
     evaluation.save(run.evaluation("test"))
@@ -233,6 +235,7 @@ def print_result(run: Run, summary: Summary) -> None:
     }
     tables.print_figures(f"test of {folder}", figures)
     further_tests.print_tests(summary)
+    print_placeholders(test)
     for metric in USUAL:
         tables.say(f"{metric.label} signature  {metric.signature_of(test)}")
     for sample in summary["samples"]:

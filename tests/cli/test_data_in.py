@@ -74,3 +74,35 @@ def test_evaluate_takes_a_new_test_set_and_opens_nothing_else(place: Path, tmp_p
     files = [f"data.tests.mine.{side}={place}/?,[ab].{side}" for side in ("src", "tgt")]
     scores = json.loads(run("evaluate", moved, "data.split=mine", *files, "decode.beam=1", "--json").stdout)
     assert scores["sentences"] == 36
+
+
+def test_placeholders_and_invisible_lines_from_training_to_translation(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    for split in ("train", "valid", "test"):
+        for side in ("src", "tgt"):
+            path = tmp_path / f"{split}.{side}"
+            path.write_text("".join(f"<b>{line[:-1]} ⟨NUM⟩\n" for line in path.read_text().splitlines(keepends=True)))
+    with (tmp_path / "train.src").open("a") as src, (tmp_path / "train.tgt").open("a") as tgt:
+        src.write("\u200b\nthe ▅\n")
+        tgt.write("der hund\nder\n")
+    files = [f"data.{s}.{side}={tmp_path}/{s}.{side}" for s in ("train", "valid", "test") for side in ("src", "tgt")]
+    keep = "data.subwords.keep=[⟨NUM⟩,'<b>']"
+    more = [keep, "data.subwords.sampling=0.2", "trainer.max_steps=150", "trainer.valid_every=150"]
+    done = run(
+        "train",
+        *arguments(
+            tmp_path, "name=kept", *files, *more, "trainer.optimizer.lr=0.01", "trainer.optimizer.warmup_steps=10"
+        ),
+    )
+    assert "1 empty" in done.stdout
+    assert "warning: SentencePiece learns nothing from some lines of both sides, 1 with its own sign ▅" in done.stderr
+    found = Run(tmp_path / "outputs/kept").load_summary()["test"]["placeholders"]
+    assert [(each["symbol"], each["in_source"]) for each in found] == [("⟨NUM⟩", 6), ("<b>", 6)]
+    assert all(each["came_through"] == 6 for each in found)  # it has learned to copy
+    table = done.stdout.partition("placeholders")[2]
+    assert "⟨NUM⟩" in table and "100.0%" in table
+    out = run(
+        "translate", f"{tmp_path}/outputs/kept", stdin="<b>the dog sees a child ⟨NUM⟩\n\u200b\ufeff\n".encode()
+    ).stdout
+    assert out.startswith("<b>") and out.endswith("⟨NUM⟩\n\n")
+    assert "came through" in run("evaluate", f"{tmp_path}/outputs/kept", "decode.beam=1").stdout

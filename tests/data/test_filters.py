@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from seq2seq.config.schema import FilterConfig
+from seq2seq.data.blank import is_blank
 from seq2seq.data.filters import Pair, drop_empty_and_duplicates, key, within_limits
 
 PAIRS = [("a", "b"), ("", "b"), ("a", " \t"), ("a", "b"), (" a", "b "), ("b", "a"), ("a", "c")]
@@ -61,3 +62,33 @@ def test_lengths_at_and_beyond_the_limits(src: int, tgt: int, reason: str | None
 
 def test_without_a_ratio_any_ratio_fits() -> None:
     assert within_limits([4] * 100, [4], FilterConfig(), Counter())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "  ",
+        "\u200b",
+        "\ufeff \u200d",
+        "\u00ad\u2060",
+        "\u3164",
+        "\u2800\u2800",
+        "\ufe0f",
+        "\x00\x1f",
+        "\u2028",
+        "\U000e0101",
+    ],
+)
+def test_a_line_of_invisible_characters_is_blank(line: str) -> None:
+    assert is_blank(line)
+    dropped: Counter[str] = Counter()
+    assert list(drop_empty_and_duplicates([("a", line), (line, "a"), ("a", "b")], FilterConfig(), dropped)) == [
+        ("a", "b")
+    ]
+    assert dropped == {"empty": 2}
+
+
+@pytest.mark.parametrize("line", ["a", "\u200b.", "\u0301", "‿", "한", "☃\ufe0f", "\u200f\u05d0"])
+def test_what_can_be_seen_is_not_blank(line: str) -> None:
+    assert not is_blank(line)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,24 @@ def test_a_long_word_costs_time_in_proportion(pairs: Pairs, kind: str) -> None:
     vocabulary = trained(pairs, kind)
     ids = sampler(vocabulary, kind, 0.3).sample([[line], [line]], [1])
     assert vocabulary.decode_tgt(ids[1]) == [line]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_symbols_stay_whole_in_every_sample(pairs: Pairs, kind: str) -> None:
+    symbols = ["⟨NUM⟩", "<b>", "<b", "e\u0301X"]
+    options = SubwordConfig(type=kind, vocab_size=312, keep=symbols)
+    vocabulary = subwords.train((s for s, _ in pairs), (t for _, t in pairs), options)
+    lines = ["the ⟨NUM⟩ cat", "⟨NUM⟩", "<b>the</b> dog⟨NUM⟩⟨NUM⟩ ", "  <b>,<b the", "éXthe éX", ""]
+    assert vocabulary.decode_tgt(vocabulary.encode_tgt(lines)) == lines
+    calm = SubwordSampler(vocabulary, replace(options, sampling=1e-9)).sample([lines, lines], [1])
+    assert calm[0] == vocabulary.encode_src(lines)
+    assert calm[1] == vocabulary.encode_tgt(lines)
+    for noise in (0.3, 1.0):
+        noisy = SubwordSampler(vocabulary, replace(options, sampling=noise))
+        for seed in range(5):
+            for ids, line in zip(noisy.sample([lines, []], [seed])[0], lines, strict=True):
+                tokens = vocabulary.src_tokens(ids)
+                assert vocabulary.decode_tgt([ids]) == [line]
+                assert tokens.count("⟨NUM⟩") == line.count("⟨NUM⟩")
+                assert tokens.count("<b>") == line.count("<b>")
+                assert tokens.count("éX") == line.count("éX")

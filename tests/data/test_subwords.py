@@ -127,9 +127,23 @@ def test_an_impossible_size_names_the_side(pairs: Pairs) -> None:
         train([(s, "ja") for s, _ in pairs], joint=False, vocab_size=290)
 
 
-def test_no_text_to_learn_from_is_an_error() -> None:
-    with pytest.raises(UserError, match="SentencePiece"):
-        train([(" ", "")], vocab_size=300)
+@pytest.mark.parametrize("line", [" ", "\u200b", "a▅b", "a " * (1 << 19) + "b"])
+def test_no_text_to_learn_from_is_an_error(line: str) -> None:
+    said = "SentencePiece has nothing to learn from: every line of both sides is empty, has more than 1,048,576 bytes"
+    with pytest.raises(UserError, match=said):
+        train([(line, "")], vocab_size=300)
+
+
+def test_lines_that_sentencepiece_leaves_out_are_counted(pairs: Pairs, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = [("a▅b", "x"), ("x", "▅"), ("é " * (1 << 18), "x"), ("é " * (1 << 19), "x")]
+    with_odd = train([*pairs, *odd], vocab_size=300)
+    assert capsys.readouterr().err == (
+        "warning: SentencePiece learns nothing from some lines of both sides, 1 of more than 1,048,576 bytes and 2 "
+        "with its own sign ▅ (U+2585): split long lines, replace that sign\n"
+    )
+    learned = [*pairs, ("x", "x"), ("é " * (1 << 18), "x"), ("", "x")]
+    assert with_odd.models == train(learned, vocab_size=300).models
+    assert capsys.readouterr().err == ""
 
 
 def test_unigram_does_not_depend_on_the_cores(pairs: Pairs) -> None:
