@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seq2seq.errors import UserError
-from seq2seq.system.files import UNFINISHED, write_atomically
+from seq2seq.system.files import UNFINISHED, refuse_too_many_open, write_atomically
 
 KIND = "seq2seq checkpoint 1"
 PREVIOUS = "previous"  # the name of the training state before the last
@@ -85,7 +85,8 @@ def checksum(tensors: dict[str, Tensor], state: str) -> str:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and plain state of a checkpoint. Raises ``UserError``: no file, one cut short, or not of this program."""
     try:
-        with safe_open(path, "pt") as file:
+        # safetensors calls every file that it cannot open a missing one.
+        with path.open("rb"), safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("kind") != KIND:
                 advice = _others(path) if path.parent.name == "checkpoints" else "give one from a run's checkpoints/"
@@ -95,9 +96,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if kept is not None and kept != checksum(tensors, metadata["state"]):
                 raise ValueError("its checksum does not fit its content")
             return tensors, json.loads(metadata["state"])
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except (SafetensorError, OSError, ValueError, KeyError) as error:
+        refuse_too_many_open(path, error)
         raise UserError(f"{path}: damaged or cut short ({error}): {_others(path)}") from error
 
 

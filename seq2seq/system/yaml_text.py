@@ -12,14 +12,15 @@ from seq2seq.errors import UserError
 LARGEST_FILE = 100_000  # bytes; a whole config has about 4,000
 LONGEST_VALUE = 10_000  # characters
 DEEPEST = 20  # levels; a config has four
+MOST_INTERPOLATIONS = 16  # in a file: a few that name each other stand for thousands of values
 
 
 def read_yaml_text(path: Path) -> str:
     """The text of a YAML file, after a look at its structure alone: nothing is built from it yet.
 
     Raises:
-        UserError: not a regular file, not UTF-8, not YAML, too large or too deep, or it has aliases, which can stand
-            for far more than the file's own size.
+        UserError: not a regular file, not UTF-8, not YAML, too large or too deep, or it has aliases or many
+            interpolations, which can stand for far more than the file's own size.
     """
     try:
         if path.exists() and not path.is_file():
@@ -39,7 +40,7 @@ def read_yaml_text(path: Path) -> str:
 
 
 def _check_structure(text: str, path: Path) -> None:
-    depth = 0
+    depth = interpolations = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         where = f"{path}, line {event.start_mark.line + 1 if event.start_mark else 1}"
         if isinstance(event, yaml.AliasEvent):
@@ -52,6 +53,9 @@ def _check_structure(text: str, path: Path) -> None:
             raise UserError(f"{where}: nested more than {DEEPEST} levels deep: this is no config")
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST_VALUE:
             raise UserError(f"{where}: a value of more than {LONGEST_VALUE:,} characters: this is no config")
+        interpolations += event.value.count("${") if isinstance(event, yaml.ScalarEvent) else 0
+        if interpolations > MOST_INTERPOLATIONS:
+            raise UserError(f"{where}: more than {MOST_INTERPOLATIONS} interpolations (${{…}}): write values out")
 
 
 def check_plain(value: Any, where: str, key: str = "") -> None:

@@ -168,6 +168,8 @@ OWN: dict[str, str] = {
     "an interpolation of itself": "seed: ${seed}\n",
     "a resolver of nobody": "seed: ${nobody:1}\n",
     "an open interpolation": "name: '${'\n",
+    "interpolations in great number": "name: " + "${seed}" * 17 + "\n",
+    "interpolations in each other": "name: " + "${" * 17 + "seed" + "}" * 17 + "\n",
     "an empty file": "",
     "a list": "- trainer\n",
     "a word": "trainer\n",

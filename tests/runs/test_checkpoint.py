@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,16 @@ def test_the_weights_of_another_vocabulary_are_refused(build_tiny: Build, tmp_pa
     checkpoint.save_weights(path, checkpoint.weights_of(build_tiny("lstm", vocab=21)), {})
     with pytest.raises(UserError, match="another model"):
         checkpoint.load_weights(path, build_tiny("lstm", vocab=20))
+
+
+def test_too_many_open_files_are_no_matter_of_the_checkpoint(build_tiny: Build, tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    checkpoint.save_weights(path, checkpoint.weights_of(build_tiny("lstm")), {})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(UserError, match="files"):
+            checkpoint.read(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert checkpoint.read(path)
