@@ -50,7 +50,7 @@ def _corpus_experiments() -> dict[str, dict[str, Any]]:
     experiments = {}
     for size, row in sizes.items():
         for corpus, (model, lr) in itertools.product(row.corpora, row.lr.items()):
-            choices = {"data": corpus, "model": f"{model}-{size}", "trainer": size}
+            choices = {"data": corpus, "model": f"{model}-{row.get('model', size)}", "trainer": size}
             experiments[f"{corpus}/{model}"] = {
                 "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
                 "trainer": {"optimizer": {"lr": lr}},

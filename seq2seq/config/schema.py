@@ -295,7 +295,7 @@ class OptimizerConfig:
     schedule: str = option(
         "inverse_sqrt", "learning rate after warm-up", choices=("inverse_sqrt", "cosine", "plateau", "constant")
     )
-    warmup_steps: int = option(400, "updates of linear warm-up", low=0)
+    warmup_steps: Optional[int] = option(None, "updates of linear warm-up (default: a tenth of the training)", low=0)
     final_lr: float = option(0.02, "cosine: rate at the end, as a share of lr", low=0, high=1)
     plateau_factor: float = option(
         0.5, "plateau: multiply the rate by this when plateau_patience runs out", above=0, high=0.99
@@ -315,7 +315,9 @@ class TrainerConfig:
     accumulate: int = option(1, "batches whose gradients are added up for an update", low=1)
     max_steps: Optional[int] = option(None, "limit, in updates", low=1)
     max_epochs: Optional[int] = option(None, "limit, in passes over the training split", low=1)
-    max_tokens: Optional[int] = option(None, "limit, in target tokens", low=1)
+    max_tokens: Optional[int] = option(
+        None, "limit, in target tokens (default: by the size of the corpus, where no other limit is given)", low=1
+    )
     max_hours: Optional[float] = option(None, "limit, in hours of updates; validations are not counted", above=0)
     label_smoothing: float = option(
         0.0, "share of the target's probability spread over the vocabulary", low=0, high=0.9
@@ -338,6 +340,12 @@ class TrainerConfig:
     average: int = option(0, "test with the mean weights of the last so many validations (0: the best)", low=0)
     max_skipped: int = option(20, "stop after so many updates in a row with a non-finite gradient", low=1)
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
+
+    @property
+    def needs_budget(self) -> bool:
+        """Whether ``max_tokens`` is to be chosen: no limit is given, or hours alone, at which no cosine can end."""
+        limited = not self.max_steps is self.max_epochs is self.max_tokens is None
+        return not limited and (self.max_hours is None or self.optimizer.schedule == "cosine")
 
 
 @dataclass

@@ -120,11 +120,6 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f"{needs}, not {decoder.width}: change it, or take score=general"
     if model.tie == "all" and not config.data.subwords.joint:
         yield "model.tie=all needs one vocabulary: set data.subwords.joint=true or model.tie=output"
-    if trainer.max_steps is trainer.max_epochs is trainer.max_tokens is None:
-        if trainer.max_hours is None:
-            yield "no limit to training: set trainer.max_steps, max_epochs, max_tokens or max_hours"
-        if trainer.optimizer.schedule == "cosine":
-            yield "trainer.optimizer.schedule=cosine needs trainer.max_steps, max_epochs or max_tokens to end at"
     if longest > trainer.batch_tokens:
         batch = f"a batch of trainer.batch_tokens={trainer.batch_tokens}: lower the one or raise the other"
         yield f"data.filters.max_length={longest} does not fit into {batch}"

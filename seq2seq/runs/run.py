@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ CONTENT = (
     *("checkpoints", "tensorboard", "metrics.jsonl", "summary.json", "fingerprint.json", "validations"),
     *("evaluations", "measurements", "export", "subwords", "config.yaml"),
 )
+EVENTS = "events.out.tfevents.*"
+"""Names of TensorBoard's files, which lie in the run folder itself: TensorBoard calls a run as its folder is called."""
 """What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 LOCK = ".lock"
 ANEW = "copy the run again, or train it anew with overwrite=true"
@@ -52,10 +54,23 @@ class Run:
     def __post_init__(self) -> None:
         self.config_file = self.folder / "config.yaml"  # resolved
         self.metrics_file = self.folder / "metrics.jsonl"  # the points of all curves, a JSON object a line
-        self.tensorboard = self.folder / "tensorboard"  # the folder of the event files
         self.summary_file = self.folder / "summary.json"  # the result; its presence marks the run as finished
         self.fingerprint_file = self.folder / "fingerprint.json"
         self.subwords = self.folder / "subwords"  # the folder of the subword models
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of the event files: the run's own, or ``tensorboard/`` in runs of older versions."""
+        older = self.folder / "tensorboard"
+        return older if older.exists() else self.folder
+
+    def remove_events(self) -> None:
+        """Remove the event files, and the folder that older versions kept for them."""
+        for path in self.folder.glob(EVENTS):
+            path.unlink(missing_ok=True)
+        older = self.folder / "tensorboard"
+        if older.is_dir() and not older.is_symlink():
+            shutil.rmtree(older, ignore_errors=True)
 
     def checkpoint(self, name: str) -> Path:
         """``last``, ``best``, ``averaged`` or ``recent-<step>``."""
@@ -121,6 +136,7 @@ class Run:
 
     def remove(self) -> None:
         """Remove what this program has written into the folder, and nothing else."""
+        self.remove_events()
         for name in CONTENT:
             path = self.folder / name
             if path.is_dir() and not path.is_symlink():
@@ -229,8 +245,22 @@ def find(path: Path) -> tuple[Run, str]:
     raise UserError(f"{path}: the run has no checkpoint yet: train it first")
 
 
+def with_limits_of(saved: Config, config: Config) -> Config:
+    """``config`` with a run's own ``max_tokens`` and warm-up where it leaves them to be chosen by the corpus."""
+    trainer, optimizer = config.trainer, config.trainer.optimizer
+    if trainer.needs_budget:
+        trainer = replace(trainer, max_tokens=saved.trainer.max_tokens)
+    if optimizer.warmup_steps is None:
+        optimizer = replace(optimizer, warmup_steps=saved.trainer.optimizer.warmup_steps)
+    return replace(config, trainer=replace(trainer, optimizer=optimizer))
+
+
 def differences(old: Config, new: Config) -> list[str]:
-    """The differences that make two configs different runs, each as ``key: old -> new``."""
+    """The differences that make two configs different runs, each as ``key: old -> new``.
+
+    What ``new`` leaves to be chosen by the corpus does not differ from what was chosen for ``old``.
+    """
+    new = with_limits_of(old, new)
     flat = [{key: value for key, _, value in sections(config)} for config in (old, new)]
     return [
         f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"

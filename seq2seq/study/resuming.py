@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.errors import UserError
-from seq2seq.runs.run import LOCK, Run
+from seq2seq.runs.run import EVENTS, LOCK, Run
 from seq2seq.system.files import UNFINISHED
 
 OPTIONS = (
@@ -150,7 +150,7 @@ def _files(run: Run) -> list[str]:
     """The names of a run's files; those of TensorBoard hold the time and are compared by their points."""
     paths = [path.relative_to(run.folder) for path in run.folder.rglob("*") if path.is_file()]
     left = [path for path in paths if path.name.endswith(UNFINISHED) or path.name == LOCK]
-    return [str(path) for path in paths if path.parts[0] not in ("tensorboard", "config.yaml")] + [
+    return [str(path) for path in paths if not path.match(EVENTS) and path.parts[0] != "config.yaml"] + [
         f"leftover {path}" for path in left
     ]
 

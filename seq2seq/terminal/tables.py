@@ -41,6 +41,14 @@ def say(line: str) -> None:
     Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print(line)
 
 
+def shortened(name: str, longest: int) -> str:
+    """A name of at most ``longest`` characters: of a longer one, its beginning and its end."""
+    if len(name) <= longest:
+        return name
+    half = (longest - 1) // 2
+    return f"{name[: longest - 1 - half]}…{name[-half:]}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them: ``1 h 5 min``, ``2 min 3 s``, ``4.5 s``."""
     minutes, rest = divmod(seconds, 60)

@@ -6,7 +6,6 @@ The tags are the same for every model, so that curves of several runs lie over e
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.runs.curves import read_points
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import EVENTS, Run
 from seq2seq.system.files import os_errors_as_user_errors, to_json, write_atomically
 
 LAYOUT = {
@@ -33,6 +32,11 @@ LAYOUT = {
 }
 
 
+PICTURE = "weights of attention"  # TensorBoard sorts cards by their tags: after train/ and valid/
+DRAWN_TOKENS = 30  # of a sentence in a picture
+MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|*_`~\\[](){}#+-.!:\"'"}
+
+
 class RunLog:
     """The curves of one run, in TensorBoard and as JSON lines; on resuming, points after ``step`` are removed."""
 
@@ -40,7 +44,7 @@ class RunLog:
         self.run = run
         with os_errors_as_user_errors(run.tensorboard):
             if step == 0:  # an earlier attempt was killed before its first checkpoint
-                shutil.rmtree(run.tensorboard, ignore_errors=True)
+                run.remove_events()
             _forget_events(run.tensorboard, step)
             write_atomically(run.metrics_file, "".join(_lines_until(run, step)))
             self.file = run.metrics_file.open("a", encoding="utf-8")
@@ -57,16 +61,19 @@ class RunLog:
             self.file.flush()
 
     def samples(self, step: int, src: Sequence[str], references: Sequence[str], found: Sequence[Translation]) -> None:
-        """Translations beside their sources and references, and a picture of the attention of each."""
-        rows = [
-            f"**{source}**  \n{translation.text}  \n*{reference}*"
-            for source, reference, translation in zip(src, references, found, strict=True)
-        ]
+        """A table of sources, translations and references, in Markdown."""
+        lines = ["| source | translation | reference |", "| --- | --- | --- |"]
+        for source, reference, translation in zip(src, references, found, strict=True):
+            lines.append(f"| {' | '.join(map(_cell, (source, translation.text, reference)))} |")
         with os_errors_as_user_errors(self.run.tensorboard):
-            self.writer.add_text("samples", "\n\n---\n\n".join(rows), step)
-            for n, translation in enumerate(found):
-                if translation.attention is not None:
-                    self.writer.add_image(f"attention/{n + 1}", attention_picture(translation), step, dataformats="HWC")
+            self.writer.add_text("samples", "\n".join(lines), step)
+
+    def attention(self, step: int, translation: Translation) -> None:
+        """A picture of the attention of one translation, if the model has any."""
+        if translation.attention is not None:
+            picture = attention_picture(translation)
+            with os_errors_as_user_errors(self.run.tensorboard):
+                self.writer.add_image(PICTURE, picture, step, dataformats="HWC")
 
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
@@ -98,7 +105,7 @@ def _of_a_test(tag: str) -> bool:
 
 def _forget_events(folder: Path, step: int) -> None:
     """Rewrite the event files without events after ``step``: TensorBoard's ``purge_step`` leaves texts and images."""
-    for path in folder.glob("events.out.tfevents.*"):
+    for path in folder.glob(EVENTS):
         kept = io.BytesIO()
         writer = RecordWriter(kept)
         for record in RawEventFileLoader(str(path)).Load():
@@ -114,7 +121,7 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     from matplotlib.figure import Figure
 
     assert translation.attention is not None
-    weights = translation.attention.mean(1)  # (T, S)
+    weights = translation.attention.mean(1)[:DRAWN_TOKENS, :DRAWN_TOKENS]  # (T, S)
     rows, columns = weights.shape
     figure = Figure(figsize=(min(1.5 + 0.25 * columns, 20), min(1.2 + 0.22 * rows, 20)), dpi=80, layout="constrained")
     axes = figure.add_subplot()
@@ -127,4 +134,11 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
 
 
 def _labels(tokens: Sequence[str]) -> list[str]:
-    return [token.replace("▁", " ").replace("$", r"\$") or " " for token in tokens]
+    """The tokens that are drawn; the last of a longer sentence says that it goes on."""
+    drawn = [token.replace("▁", " ").replace("$", r"\$") or " " for token in tokens[:DRAWN_TOKENS]]
+    return [*drawn[:-1], f"{drawn[-1]} …"] if len(tokens) > DRAWN_TOKENS else drawn
+
+
+def _cell(text: str) -> str:
+    """Text as it stands, in a Markdown table: what could be markup becomes character references."""
+    return text.translate(MARKUP) or " "

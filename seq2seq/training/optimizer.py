@@ -49,9 +49,10 @@ def learning_rate(options: OptimizerConfig, step: int, progress: float, plateau:
     Args:
         progress: share of the training that is done, 0 to 1; the cosine falls with it.
     """
-    warmup = min((step + 1) / options.warmup_steps, 1.0) if options.warmup_steps else 1.0
+    steps = options.warmup_steps or 0  # a session has chosen a number where none was given
+    warmup = min((step + 1) / steps, 1.0) if steps else 1.0
     if options.schedule == "inverse_sqrt":  # Vaswani et al. 2017, equation 3, with its peak at lr
-        return options.lr * min(warmup, math.sqrt(max(options.warmup_steps, 1) / (step + 1)))
+        return options.lr * min(warmup, math.sqrt(max(steps, 1) / (step + 1)))
     if options.schedule == "cosine":
         fall = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return options.lr * warmup * (options.final_lr + (1 - options.final_lr) * fall)

@@ -25,7 +25,10 @@ class TrainState:
     validated: int = 0  # step of the last validation
     best: float | None = None  # best value so far of trainer.metric
     best_step: int = 0
+    best_nll: float | None = None  # validation NLL at best_step; None in checkpoints of older versions
     waited: int = 0  # validations since the best
+    warned: bool = False  # that trainer.metric stays at 0
+    pictured: int = 0  # fifths of the training of which attention has been drawn
     skipped: int = 0  # consecutive updates skipped for a non-finite gradient
     plateau: Plateau = field(default_factory=Plateau)
     recent: list[int] = field(default_factory=list)  # steps of the checkpoints to average

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from seq2seq.config.schema import Config
@@ -22,15 +23,18 @@ from seq2seq.runs.curves import read_points
 from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.records import Fingerprint, Sample, Summary
-from seq2seq.runs.run import Run, differences, run_of
+from seq2seq.runs.run import Run, differences, run_of, with_limits_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
 from seq2seq.training import further_tests
 from seq2seq.training.further_tests import Texts
+from seq2seq.training.limits import Size, choose_limits, notices
 from seq2seq.training.logging import RunLog
 from seq2seq.training.trainer import Trainer
+
+LONGEST_HPARAM = 24  # characters of a name in TensorBoard's table
 
 
 def train(config: Config) -> Run:
@@ -48,6 +52,7 @@ def train(config: Config) -> Run:
     goes_on = run.config_file.exists() and not config.overwrite
     if goes_on:
         _check_config(run, config)
+        config = with_limits_of(run.load_config(), config)
     if goes_on and run.finished:
         summary = run.load_summary()
         print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
@@ -80,12 +85,25 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     model = build(config.model, *corpus.subwords.sizes)
     print_corpus(config, corpus)
     print_parameters(config.model.name, parameters_by_part(model))
+    config = _with_limits(config, corpus, goes_on)
     _prepare_folder(config, run, corpus, goes_on, texts)
     trainer = Trainer(config, corpus, model, run, device)
     if trainer.state.step:
         print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
     print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
     return trainer
+
+
+def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
+    """The config with the limits that are chosen by the size of the corpus; says what was chosen."""
+    given, split = config.trainer, corpus.splits["train"]
+    lengths = np.maximum(*(side.lengths_of(np.arange(len(split))) for side in (split.src, split.tgt)))
+    batches = -(-int(lengths.sum()) // given.batch_tokens)  # whatever the seed and the device are
+    size = Size(corpus.counts["train"]["target_tokens"], batches / given.accumulate)
+    chosen = choose_limits(given, size)
+    for notice in [] if goes_on else notices(given, chosen, size):
+        print(notice, file=sys.stderr)
+    return replace(config, trainer=chosen)
 
 
 def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool, texts: Texts) -> None:
@@ -174,15 +192,18 @@ def _choose_weights(trainer: Trainer) -> str:
 
 def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:
     """The columns by which TensorBoard's HParams page compares runs."""
+    parts = {"encoder": asdict(config.model.encoder), "decoder": asdict(config.model.decoder)}
     return {
-        "model": config.model.name,
-        "corpus": config.data.name,
+        "model": tables.shortened(config.model.name, LONGEST_HPARAM),
+        "corpus": tables.shortened(config.data.name, LONGEST_HPARAM),
         "seed": config.seed,
         "lr": config.trainer.optimizer.lr,
         "batch_tokens": config.trainer.batch_tokens,
         "dropout": config.model.dropout,
         "label_smoothing": config.trainer.label_smoothing,
         "parameters": parameters,
+        "embedding": config.model.embedding,
+        **{f"{part}_{key}": options[key] for part, options in parts.items() for key in ("width", "layers")},
     }
 
 

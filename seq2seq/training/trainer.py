@@ -24,6 +24,7 @@ from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
 from seq2seq.system.typed_json import mismatch
 from seq2seq.terminal.progress import Display
+from seq2seq.training.limits import Pace
 from seq2seq.training.logging import RunLog
 from seq2seq.training.optimizer import learning_rate
 from seq2seq.training.progress import RunningMetrics, TrainState, progress, schedule_progress
@@ -68,11 +69,14 @@ class Trainer:
         self.model.train()
         with Display() as self.display, stop_flag() as self.stop:
             self.display.doing("training")
+            pace = Pace(self.state.step)
             try:
                 if self._validation_due():  # a stop fell into the validation
                     self._validate()
                 while self._progress() < 1 and not self._out_of_patience():
                     self._update(self._next_batches())
+                    if line := pace.line(self.state, self._progress()):
+                        self.display.say(line)
                     if self.state.step % self.options.log_every == 0:
                         self._log_training()
                     if self._validation_due():
@@ -106,11 +110,14 @@ class Trainer:
     def _validate(self) -> None:
         self.run.refuse_removed()
         self.display.doing("validating")
-        scores = self.validation.validate(self.state, self.log, lambda _: self._stop_if_asked()).scores
+        share = self._progress()
+        scores = self.validation.validate(self.state, self.log, share, lambda _: self._stop_if_asked()).scores
         self.display.say(
             f"step {self.state.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "
             + "  ".join(f"{metric.label} {metric.of(scores):.1f}" for metric in USUAL)
         )
+        if warning := self.validation.warning(self.state, share):
+            self.display.say(warning)
         self.display.doing("training")
         self._save()
 

@@ -18,6 +18,7 @@ from seq2seq.training.logging import RunLog
 from seq2seq.training.progress import TrainState, progress
 
 VALIDATIONS = 20  # in the whole training, unless trainer.valid_every says otherwise
+PICTURES = 5  # validations of the whole training at which attention is drawn
 
 
 def validation_due(state: TrainState, config: Config, epoch: float) -> bool:
@@ -38,11 +39,12 @@ class Validation:
         self.translator = translator
         self.src, self.references = split.lines(0), split.lines(1)
 
-    def validate(self, state: TrainState, log: RunLog, done: Callable[[int], None]) -> Evaluation:
+    def validate(self, state: TrainState, log: RunLog, share: float, done: Callable[[int], None]) -> Evaluation:
         """Score with greedy search, write the curves, the translations and the samples, keep the best weights.
 
         Args:
             state: its counters of validations are moved on.
+            share: of the training that is done, 0 to 1.
             done: called after each batch; it may raise to stop, and then nothing has been written.
         """
         greedy = replace(self.config.decode, beam=1, nbest=1)
@@ -52,23 +54,37 @@ class Validation:
         state.validated = state.step
         state.validations += 1
         state.plateau.observe(scores["nll"], self.options.optimizer)
-        self._keep_if_best(METRICS[self.options.metric].of(scores), state)
+        self._keep_if_best(METRICS[self.options.metric].of(scores), scores["nll"], state)
         if self.options.average:
             self._keep_recent(state)
         figures = evaluation.curves("valid", "length_ratio")
         log.scalars(state.step, figures | {"train/tokens": state.tokens, "train/seconds": state.seconds})
         lines = "".join(f"{best[0].text}\n" for best in evaluation.translations)
         write_atomically(self.run.validation(state.step), lines)
-        self._show_samples(state, log)
+        self._show_samples(state, log, share)
         return evaluation
 
-    def _keep_if_best(self, value: float, state: TrainState) -> None:
-        best, metric = state.best, METRICS[self.options.metric]
-        if best is None or math.isnan(best) or metric.better(value, best):
-            state.best, state.best_step, state.waited = value, state.step, 0
+    def _keep_if_best(self, value: float, nll: float, state: TrainState) -> None:
+        """Keep the weights of the best metric; of equal ones, those of the lowest NLL."""
+        best, best_nll, metric = state.best, state.best_nll, METRICS[self.options.metric]
+        likelier = best_nll is None or math.isnan(best_nll) or nll < best_nll
+        if best is None or math.isnan(best) or metric.better(value, best) or (value == best and likelier):
+            state.best, state.best_step, state.best_nll, state.waited = value, state.step, nll, 0
             self._save_weights("best", state)
         else:
             state.waited += 1
+
+    def warning(self, state: TrainState, done: float) -> str | None:
+        """One line, once in a training, where the metric was 0 at every validation and a tenth is ``done``."""
+        metric, code = METRICS[self.options.metric], self.config.data.tgt
+        if state.warned or state.best != 0 or not metric.higher_is_better or done < 0.1 or state.validations < 2:
+            return None
+        state.warned = True
+        return (
+            f"warning: {metric.label} is 0 at all {state.validations} validations up to step {state.step}: it may be "
+            f"too early, data.tgt={code} may not be the language (BLEU splits words by it), or source and target are "
+            f"swapped: read {self.run.validation(state.step)}; trainer.metric=nll moves sooner"
+        )
 
     def _keep_recent(self, state: TrainState) -> None:
         self._save_weights(f"recent-{state.step}", state)
@@ -80,9 +96,12 @@ class Validation:
         weights = checkpoint.weights_of(self.translator.models[0])
         checkpoint.save_weights(self.run.checkpoint(name), weights, asdict(state))
 
-    def _show_samples(self, state: TrainState, log: RunLog) -> None:
+    def _show_samples(self, state: TrainState, log: RunLog, share: float) -> None:
         src, references = self.src[: self.options.samples], self.references[: self.options.samples]
         if src:
             with evaluating(self.translator.models):
                 found = self.translator.translate(src, self.config.decode, attention=True)
             log.samples(state.step, src, references, [best[0] for best in found])
+            if int(share * PICTURES) > state.pictured:
+                state.pictured = int(share * PICTURES)
+                log.attention(state.step, found[0][0])

@@ -276,16 +276,6 @@ def test_a_mistyped_choice_is_answered_with_the_nearest() -> None:
         ),
         ({"data.subwords.joint": False}, ("recurrent", "attention"), ["model.tie=all", "data.subwords.joint=true"]),
         (
-            {"trainer.max_steps": None},
-            ("recurrent", "attention"),
-            ["trainer.max_steps", "max_epochs", "max_tokens", "max_hours"],
-        ),
-        (
-            {"trainer.max_steps": None, "trainer.max_hours": 1.0, "trainer.optimizer.schedule": "cosine"},
-            ("recurrent", "attention"),
-            ["trainer.optimizer.schedule=cosine", "trainer.max_steps"],
-        ),
-        (
             {"data.filters.max_length": 300, "trainer.batch_tokens": 200},
             ("recurrent", "attention"),
             ["data.filters.max_length=300", "trainer.batch_tokens=200"],

@@ -60,7 +60,7 @@ def test_a_corpus_has_all_three_models_on_equal_terms(corpus: str) -> None:
 @pytest.mark.parametrize(
     ("experiment", "choices", "lr"),
     [
-        ("text/lstm", ["data=text", "model=lstm-multi30k", "trainer=multi30k"], 0.001),
+        ("text/lstm", ["data=text", "model=lstm-multi30k", "trainer=text"], 0.001),
         ("iwslt14/transformer", ["data=iwslt14", "model=transformer-iwslt", "trainer=iwslt"], 0.0005),
         ("opus100/bahdanau", ["data=opus100", "model=bahdanau-wmt", "trainer=wmt"], 0.0005),
         ("wmt14/transformer", ["data=wmt14", "model=transformer-wmt", "trainer=wmt"], 0.0007),

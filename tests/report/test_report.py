@@ -382,7 +382,7 @@ def test_tensorboard_shows_the_answer_and_the_figures(written: Path, sample: Pag
 
     write_tensorboard(sample, written)
     write_tensorboard(sample, written)  # replaces the first
-    (events,) = (written / "tensorboard").iterdir()
+    (events,) = written.glob("events.out.tfevents.*")
     found = EventAccumulator(str(events), size_guidance={"images": 0, "tensors": 0}).Reload()
     assert set(found.Tags()["images"]) == {f"comparison/{figure.name}" for figure in sample.figures}
     (picture,) = found.Images("comparison/bleu-by-length")

@@ -196,8 +196,9 @@ def test_only_a_runs_own_files_are_removed(config: Config, tmp_path: Path) -> No
     run.save_summary({"steps": 3})
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/precious").write_text("")
-    run.tensorboard.symlink_to(tmp_path / "elsewhere")
+    (run.folder / "tensorboard").symlink_to(tmp_path / "elsewhere")
     (run.folder / "notes.md").write_text("")
+    (run.folder / "events.out.tfevents.1.host.2.0").write_text("")
     run.remove()
     assert sorted(path.name for path in run.folder.iterdir()) == ["notes.md"]
     assert (tmp_path / "elsewhere/precious").exists()

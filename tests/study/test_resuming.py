@@ -40,7 +40,6 @@ def two(tmp_path: Path) -> tuple[Run, Run]:
     checkpoint.save_weights(one.checkpoint("best"), {"weight": torch.arange(6.0)}, {"step": 3, "seconds": 1.0})
     one.metrics_file.write_text('{"step": 1, "train/loss": 2.5, "train/seconds": 1.0}\n')
     one.save_summary({"steps": 3, "seconds": 1.0})
-    one.tensorboard.mkdir()
     shutil.copytree(one.folder, other.folder)
     return one, other
 

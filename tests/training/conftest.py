@@ -63,7 +63,15 @@ def toy_config(toy_data: DataConfig, tiny_models: dict[str, ModelConfig]) -> Cal
 
     def make(model: str = "transformer", data: DataConfig | None = None, **trainer: object) -> Config:
         config = Config(data=data or toy_data, model=tiny_models[model], device="cpu")
-        options = {"batch_tokens": 128, "precision": "fp32", "samples": 0, "log_every": 1, "threads": 1, **trainer}
+        options = {
+            "batch_tokens": 128,
+            "precision": "fp32",
+            "samples": 0,
+            "log_every": 1,
+            "threads": 1,
+            "warmup_steps": 400,
+        }
+        options |= trainer
         for key, value in options.items():
             owner = config.trainer if hasattr(config.trainer, key) else config.trainer.optimizer
             assert hasattr(owner, key), key

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugin_util import markdown_to_safe_html
 
 from seq2seq.config.schema import Config
+from seq2seq.decoding.translator import Translation
 from seq2seq.errors import UserError
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import EVENTS, Run
 from seq2seq.training import session
-from seq2seq.training.logging import RunLog
+from seq2seq.training.logging import DRAWN_TOKENS, RunLog, _labels, attention_picture
 from seq2seq.training.trainer import Stopped, Trainer
 
 TRAIN = {"loss", "nll", "ppl", "grad_norm", "lr", "tokens_per_s", "padding"}
@@ -27,7 +32,7 @@ ATTENTIVE = ("bahdanau", "transformer", "hybrid")
 
 
 def events(folder: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0, "tensors": 0, "images": 0})
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0, "images": 0})
     return accumulator.Reload()
 
 
@@ -114,9 +119,10 @@ def test_a_run_killed_before_its_first_checkpoint_leaves_no_curves(
 def test_attention_is_drawn_where_there_is_any(model: str, runs: dict[str, Path]) -> None:
     accumulator = events(runs[model])
     images = accumulator.Tags()["images"]
-    assert images == (["attention/1", "attention/2"] if model in ATTENTIVE else [])
+    assert images == (["weights of attention"] if model in ATTENTIVE else [])
+    assert all(tag > "valid/" for tag in images), "TensorBoard sorts by name: the curves come first"
     for tag in images:
-        assert [event.step for event in accumulator.Images(tag)] == [2, 4, 5]
+        assert [event.step for event in accumulator.Images(tag)] == [2, 4, 5], "at most five in a training"
         picture = Image.open(io.BytesIO(accumulator.Images(tag)[0].encoded_image_string))
         assert 100 < picture.width <= 1600
         assert 80 < picture.height <= 1600
@@ -131,12 +137,39 @@ def test_samples_show_source_translation_and_reference(
     accumulator = events(runs[model])
     shown = accumulator.Tensors("samples/text_summary")
     assert [event.step for event in shown] == [2, 4, 5]
-    text = shown[-1].tensor_proto.string_val[0].decode()
-    for path in (data.valid.src, data.valid.tgt):
-        first, second, third = Path(path or "").read_text().splitlines()[:3]
-        assert first in text
-        assert second in text
-        assert third not in text
+    page = markdown_to_safe_html(shown[-1].tensor_proto.string_val[0])
+    cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page)]
+    assert len(cells) == 2 * 3
+    for place, path in ((0, data.valid.src), (2, data.valid.tgt)):
+        assert cells[place::3] == Path(path or "").read_text().splitlines()[:2]
+
+
+def test_samples_stand_in_the_table_as_they_are(tmp_path: Path) -> None:
+    lines = ["a | b *c* _d_ `e` \\ <b>f</b> &amp; $g$", "# [x](http://y.z) ~~k~~", "- 1. 再見 https://a.b"]
+    log = RunLog(Run(tmp_path), 0)
+    log.samples(1, lines, lines, [Translation(line, 0.0, 0.0, [], [], None) for line in lines])
+    log.close()
+    (shown,) = events(tmp_path).Tensors("samples/text_summary")
+    page = markdown_to_safe_html(shown.tensor_proto.string_val[0])
+    cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page)]
+    assert cells == [line for line in lines for _ in range(3)]
+
+
+def test_a_long_sentence_is_cut_to_what_can_be_read() -> None:
+    tokens = [f"t{n}" for n in range(90)]
+    drawn = _labels(tokens)
+    assert len(drawn) == DRAWN_TOKENS
+    assert drawn[-1].endswith("…")
+    picture = attention_picture(Translation("", 0.0, 0.0, tokens, tokens, torch.full((90, 1, 90), 1 / 90)))
+    assert max(picture.shape) < 900
+
+
+def test_an_older_run_keeps_its_folder_of_events(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").mkdir()
+    log = RunLog(Run(tmp_path), 3)
+    log.scalars(4, {"train/loss": 1.0})
+    log.close()
+    assert {path.parent for path in tmp_path.rglob(EVENTS)} == {tmp_path / "tensorboard"}
 
 
 def test_a_layout_puts_the_curves_on_one_page(runs: dict[str, Path]) -> None:
@@ -150,10 +183,11 @@ def test_a_layout_puts_the_curves_on_one_page(runs: dict[str, Path]) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_hyperparameters_stand_in_the_run_itself(model: str, runs: dict[str, Path]) -> None:
     folders = {path.parent for path in runs[model].rglob("events.out.tfevents.*")}
-    assert folders == {runs[model] / "tensorboard"}, "a second folder would be a second run in TensorBoard"
+    assert folders == {runs[model]}, "TensorBoard calls a run as the folder of its events, and each folder a run"
     content = events(runs[model]).PluginTagToContent("hparams")
     assert set(content) == {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"}
-    assert b"batch_tokens" in content["_hparams_/session_start_info"]
+    for column in (b"batch_tokens", b"encoder_width", b"decoder_layers", b"parameters", b"seed"):
+        assert column in content["_hparams_/session_start_info"]
     assert b"test/bleu" in content["_hparams_/experiment"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from seq2seq.evaluation.evaluate import evaluate
 from seq2seq.runs import checkpoint
 from seq2seq.system import devices
 from seq2seq.training import validation
+from seq2seq.training.progress import TrainState
 from seq2seq.training.trainer import Stopped, Trainer
 
 MakeConfig = Callable[..., Config]
@@ -184,8 +185,8 @@ def test_a_stop_inside_a_validation_repeats_the_validation(
 def test_a_resume_keeps_the_plateau_and_the_patience(
     toy_config: MakeConfig, toy_data: DataConfig, start: Start, tmp_path: Path
 ) -> None:
-    """A rate of nearly nothing never improves BLEU: the counters alone decide where both runs end."""
-    config = awkward(toy_config, toy_data, "lstm", lr=1e-7, valid_every=1, patience=4, metric="bleu", max_steps=50)
+    """A rate of nearly nothing improves neither BLEU nor NLL: the counters alone decide where both runs end."""
+    config = awkward(toy_config, toy_data, "lstm", lr=1e-12, valid_every=1, patience=4, metric="bleu", max_steps=50)
     straight = start(config, tmp_path / "straight")
     straight.train()
     stopped = train_with_stops(start, config, tmp_path / "stopped", [2, 3])
@@ -408,9 +409,67 @@ def test_a_first_validation_that_is_no_number_is_not_the_best_for_ever(
     learner = start(toy_config(max_steps=3, valid_every=1, metric="nll"), tmp_path)
     keep = learner.validation._keep_if_best
     values = iter([math.nan, 3.0, 4.0])
-    monkeypatch.setattr(learner.validation, "_keep_if_best", lambda _, state: keep(next(values), state))
+    monkeypatch.setattr(learner.validation, "_keep_if_best", lambda _, nll, state: keep(next(values), nll, state))
     learner.train()
     assert (learner.state.best, learner.state.best_step) == (3.0, 2)
+
+
+SCORES = [(0.0, 5.0), (0.0, 4.0), (2.0, 9.0), (2.0, 8.0), (2.0, 8.5), (1.0, 3.0)]
+"""BLEU and NLL of successive validations."""
+
+
+def scored(learner: Trainer, scores: list[tuple[float, float]]) -> None:
+    """Give the learner's validations made-up scores."""
+    keep, left = learner.validation._keep_if_best, iter(scores)
+    learner.validation._keep_if_best = lambda *_: keep(*next(left), learner.state)  # type: ignore[method-assign]
+
+
+def test_of_equal_scores_the_likelier_weights_are_the_best(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    best = []
+    for steps in range(1, 7):
+        learner = start(toy_config(max_steps=steps, valid_every=1), tmp_path / str(steps))
+        scored(learner, SCORES)
+        learner.train()
+        best.append(learner.state.best_step)
+        assert state(tmp_path / str(steps), "best")["step"] == learner.state.best_step
+    assert best == [1, 2, 3, 4, 4, 4]
+
+
+def test_patience_waits_while_equal_scores_get_likelier(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
+    learner = start(toy_config(max_steps=40, valid_every=1, patience=2), tmp_path)
+    scored(learner, [(0.0, nll) for nll in (5.0, 4.0, 3.0, 2.0, 2.0, 2.5)])
+    learner.train()
+    assert (learner.state.step, learner.state.best_step) == (6, 4)
+
+
+def test_ties_are_broken_the_same_after_a_stop_and_from_an_older_checkpoint(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = start(toy_config(max_steps=2, valid_every=1), tmp_path)
+    scored(learner, [(0.0, 4.0), (0.0, 3.0)])
+    learner.train()
+    plain = asdict(learner.state)
+    assert start(toy_config(max_steps=4, valid_every=1), tmp_path).state.best_nll == 3.0
+    older = TrainState.restore({key: plain[key] for key in plain if key not in ("best_nll", "warned", "pictured")})
+    start(toy_config(max_steps=4, valid_every=1), tmp_path).validation._keep_if_best(0.0, 9.0, older)
+    assert (older.best_nll, older.waited) == (9.0, 0), "how likely the older best was is not known"
+
+
+def test_a_metric_that_stays_at_zero_is_said_once(
+    toy_config: MakeConfig, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learner = start(toy_config(max_steps=40), tmp_path)  # twenty validations
+    scored(learner, [(0.0, 5.0)] * 20)
+    learner.train()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: BLEU is 0")]
+    assert "step 4:" in line
+    assert "data.tgt=de" in line
+    again = start(toy_config(max_steps=60), tmp_path)
+    scored(again, [(0.0, 5.0)] * 20)
+    again.train()
+    assert "warning: BLEU" not in capsys.readouterr().err
 
 
 def test_validations_are_spread_over_the_whole_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def write_tensorboard(page: Page, folder: Path) -> None:
     from PIL import Image
     from torch.utils.tensorboard.writer import SummaryWriter
 
-    events = folder / "tensorboard"
-    with os_errors_as_user_errors(events):
-        earlier = list(events.glob(f"events.out.tfevents.*{OWN_EVENTS}"))
-        with SummaryWriter(str(events), filename_suffix=OWN_EVENTS) as writer:
+    with os_errors_as_user_errors(folder):
+        older = folder / "tensorboard"  # where earlier versions wrote
+        earlier = [path for place in (folder, older) for path in place.glob(f"events.out.tfevents.*{OWN_EVENTS}")]
+        with SummaryWriter(str(folder), filename_suffix=OWN_EVENTS) as writer:
             writer.add_text("comparison/summary", as_markdown(page, pictures=False))
             for figure in page.figures:
                 with Image.open(folder / "figures" / f"{figure.name}.png") as picture:

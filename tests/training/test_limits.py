@@ -1,0 +1,122 @@
+"""Limits that follow the corpus, warm-ups that fit into the training, and what is said about both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seq2seq.config.compose import compose
+from seq2seq.config.schema import Config, OptimizerConfig, TrainerConfig
+from seq2seq.errors import UserError
+from seq2seq.runs.run import Run
+from seq2seq.training import session
+from seq2seq.training.limits import Pace, Size, choose_limits, notices, updates_of
+from seq2seq.training.progress import TrainState
+from seq2seq.training.trainer import Trainer
+
+OWN = TrainerConfig(batch_tokens=4_000, optimizer=OptimizerConfig(schedule="cosine"))
+SMALL = Size(tokens=45_000, updates=15.0)  # 3,000 pairs
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens", "warmup"),
+    [
+        (SMALL, 2_700_000, 90),  # 60 passes
+        (Size(400_000, 110.0), 24_000_000, 660),
+        (Size(20_000_000, 5_500.0), 100_000_000, 2_750),  # 5 passes
+        (Size(300, 1.0), 150_000, 50),  # 500 updates
+    ],
+)
+def test_the_budget_follows_the_corpus(size: Size, tokens: int, warmup: int) -> None:
+    chosen = choose_limits(OWN, size)
+    assert (chosen.max_tokens, chosen.optimizer.warmup_steps) == (tokens, warmup)
+    assert choose_limits(chosen, Size(1, 1.0)) == chosen, "what was chosen stays"
+
+
+def test_a_limit_and_a_warmup_of_the_users_stay() -> None:
+    given = replace(OWN, max_steps=100, optimizer=OptimizerConfig(warmup_steps=30))
+    assert choose_limits(given, SMALL) == given
+    assert choose_limits(replace(OWN, max_epochs=20), SMALL).optimizer.warmup_steps == 30
+    hours = replace(OWN, max_hours=1.0)
+    assert choose_limits(hours, SMALL).max_tokens == 2_700_000, "a cosine must have an end"
+    constant = choose_limits(replace(hours, optimizer=OptimizerConfig(schedule="constant")), SMALL)
+    assert (constant.max_tokens, constant.optimizer.warmup_steps) == (None, 400)
+
+
+def test_updates_are_those_of_the_first_limit() -> None:
+    assert updates_of(replace(OWN, max_steps=100, max_epochs=2, max_tokens=10**9), SMALL) == 30
+    assert updates_of(replace(OWN, max_tokens=90_000, max_steps=100), SMALL) == 30
+    assert updates_of(replace(OWN, max_hours=1.0), SMALL) is None
+
+
+@pytest.mark.parametrize(("steps", "warned"), [(100, True), (800, True), (801, False)])
+def test_a_training_that_ends_inside_its_warmup_is_warned(steps: int, warned: bool) -> None:
+    given = replace(OWN, max_steps=steps, optimizer=OptimizerConfig(warmup_steps=800))
+    said = list(notices(given, given, SMALL))
+    assert [f"trainer.optimizer.warmup_steps={steps // 10}," in line for line in said] == [True] * warned
+
+
+@pytest.mark.parametrize("model", ["lstm", "bahdanau", "transformer"])
+def test_own_text_has_no_budget_of_its_own_before_it_is_read(model: str) -> None:
+    trainer = compose([f"experiment=text/{model}", "data.train.src=a", "data.train.tgt=b"]).trainer
+    assert trainer.needs_budget
+    assert trainer.optimizer.warmup_steps is None
+    limited = compose([f"experiment=text/{model}", "data.train.src=a", "data.train.tgt=b", "trainer.max_steps=9"])
+    assert not limited.trainer.needs_budget
+
+
+@pytest.fixture
+def unlimited(toy_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A config without limits on the toy corpus, for which few updates are enough."""
+    monkeypatch.setattr("seq2seq.training.limits.LEAST_UPDATES", 2)
+    monkeypatch.setattr("seq2seq.training.limits.PASSES", 1)
+    config = toy_config("lstm", warmup_steps=None, schedule="cosine")
+    return replace(config, outputs=str(tmp_path), decode=replace(config.decode, beam=1))
+
+
+def test_what_is_chosen_is_said_and_saved_and_the_same_after_a_stop(
+    unlimited: Config, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(trainer: Trainer) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Trainer, "train", killed)
+        session.train(unlimited)
+    said = capsys.readouterr().err
+    (tokens,), (warmup,) = re.findall(r"max_tokens=(\d+)", said), re.findall(r"warmup_steps=(\d+)", said)
+    monkeypatch.setattr("seq2seq.training.limits.PASSES", 50)  # as another version might choose
+    run = session.train(unlimited)
+    saved = run.load_config().trainer
+    assert (saved.max_tokens, saved.optimizer.warmup_steps) == (int(tokens), int(warmup))
+    assert run.load_summary()["tokens"] < 2 * int(tokens)
+    assert "no limit given" not in capsys.readouterr().err
+    session.train(unlimited)  # finished: it is only reported
+    with pytest.raises(UserError, match="max_tokens"):
+        session.train(replace(unlimited, trainer=replace(unlimited.trainer, max_tokens=5)))
+
+
+def test_a_run_that_was_begun_with_a_fixed_budget_goes_on_with_it(unlimited: Config, tmp_path: Path) -> None:
+    from seq2seq.runs.run import differences, with_limits_of
+
+    older = replace(unlimited, trainer=replace(unlimited.trainer, max_tokens=25_000_000))
+    older.trainer.optimizer = replace(older.trainer.optimizer, warmup_steps=800)
+    Run(tmp_path / "older").save_config(older)
+    saved = Run(tmp_path / "older").load_config()
+    assert differences(saved, unlimited) == []
+    assert with_limits_of(saved, unlimited).trainer == saved.trainer
+
+
+def test_the_time_to_go_is_said_once_from_what_was_measured() -> None:
+    pace, said = Pace(100), []
+    for n in range(1, 200):  # the first five updates take ten times as long
+        line = pace.line(TrainState(step=100 + n, seconds=10.0 * min(n, 5) + max(n - 5, 0)), n / 1_000)
+        said += [line] if line else []
+    (line,) = said
+    assert line.startswith("about 16 min 15 s ")  # 975 updates of a second
+    assert "20 updates" in line
+    assert len(line) <= 80
