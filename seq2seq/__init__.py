@@ -67,11 +67,12 @@ def train(config: Config | Sequence[str]) -> TrainedModel:
         seq2seq.training.trainer.Stopped: a signal came; the state is saved and the same call goes on.
     """
     from seq2seq.config.compose import compose
+    from seq2seq.config.direction import directed
     from seq2seq.config.schema import Config
     from seq2seq.config.validation import validate
     from seq2seq.training import session
 
-    config = validate(config) if isinstance(config, Config) else compose(config)
+    config = directed(validate(config)) if isinstance(config, Config) else compose(config)
     return load(session.train(config).folder, device=config.device)
 
 

@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seq2seq.config.direction import directed
 from seq2seq.config.schema import DECODERS, ENCODERS, Config
 from seq2seq.config.validation import canonical, explain, from_plain, known_keys
 from seq2seq.config.verbatim import GROUPS as GROUPS
@@ -86,7 +87,7 @@ def compose(arguments: Sequence[str]) -> Config:
     for override in map(parse, tests):
         _, _, name, key = override.get_key_element().lstrip("+").split(".")
         plain["data"]["tests"].setdefault(name, {})[key] = override.value()
-    return from_plain(plain, "config")
+    return directed(from_plain(plain, "config"))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
 from seq2seq.evaluation.metrics import USUAL
@@ -76,6 +77,8 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     if config.trainer.threads:
         torch.set_num_threads(min(config.trainer.threads, os.cpu_count() or 1))
     corpus = prepare(config.data)
+    for doubt in doubts(config.data, [corpus.splits["valid"].lines(side) for side in (0, 1)]):
+        print(f"warning: {doubt}", file=sys.stderr)
     texts = further_tests.scored_texts(config, corpus)
     test = corpus.splits["test"]
     for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
@@ -223,6 +226,9 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
     counts = [(split, corpus.counts[split]) for split in ("train", "valid", "test")]
     rows = [(split, f"{count['kept']:,}", f"{count['target_tokens']:,}") for split, count in counts]
     tables.print_table(title, ("split", "pairs", "target tokens"), rows)
+    if sides := sides_of(config.data):
+        columns = ("side", "language", "read from")
+        tables.print_table("which text is which language", columns, sides, left=columns)
     train = corpus.counts["train"]
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in train["dropped"].items() if count) or "none"
     size = corpus.subwords.sizes[1]

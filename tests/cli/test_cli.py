@@ -345,7 +345,8 @@ def test_evaluate_scores_another_split(attentive: Path, place: Path, tmp_path: P
 def test_a_strangers_run_reads_nothing_that_it_names(
     attentive: Path, place: Path, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    """Its saved test is scored; another split is refused, unless the user allows it or gives files."""
+    """Its saved text is scored; a split that it has not saved is refused, unless the user allows it or gives files."""
+    shutil.rmtree(copied / "evaluations/valid")  # as older runs are
     secret, config = tmp_path / "secret", copied / "config.yaml"
     secret.write_text("".join("the dog sees\n" for _ in (place / "valid.src").read_text().splitlines()))
     text = config.read_text().replace(f"{place}/valid.src", str(secret))

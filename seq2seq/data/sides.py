@@ -1,0 +1,86 @@
+"""What a user should know of the two sides of a corpus: which file is which language, and what seems not to fit.
+
+Knows files, columns and the languages that they say; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from seq2seq.config.schema import DataConfig
+from seq2seq.data import files, languages
+
+SHOWN = 3  # files
+DIRECTION = "data.src and data.tgt only name what is there; data.reverse=true trains the other direction"
+
+
+def sides_of(data: DataConfig) -> list[tuple[str, str, str]]:
+    """For each side of a corpus in files: side, language, and the files or the column that it is read from."""
+    if data.source in ("hub", "grammar"):
+        return []
+    if data.source == "text":
+        places = [_listed(_files(data, side)) for side in ("src", "tgt")]
+    else:
+        default = ("1", "2") if data.source == "tsv" else (data.src, data.tgt)
+        columns = (data.src_column or default[0], data.tgt_column or default[1])
+        places = [f"column {column} of {_listed(_files(data, 'file'))}" for column in columns]
+    return [("source", data.src, places[0]), ("target", data.tgt, places[1])]
+
+
+def doubts(data: DataConfig, valid: Sequence[Sequence[str]]) -> Iterator[str]:
+    """What is worth a warning, each in one line with its cure.
+
+    Args:
+        valid: sources and references of the validation split, whose text is looked at.
+    """
+    if data.source == "tsv":
+        yield from _headers(data)
+    said = (data.src, data.tgt)
+    names = [_first_other(_files(data, side), code) for side, code in zip(("src", "tgt"), said, strict=True)]
+    if data.source == "text" and all(names):
+        (src, _), (tgt, _) = (name or ("", "") for name in names)
+        yield f"{src} is read as {said[0]} (data.src) and {tgt} as {said[1]} (data.tgt), but not so named: {DIRECTION}"
+        return
+    texts = [languages.of_text(lines, code) for lines, code in zip(valid, said, strict=True)]
+    for side, code, name, text in zip(("src", "tgt"), said, names, texts, strict=True):
+        cure = f"set data.{side}, or give another file; {DIRECTION}"
+        if name:
+            yield f"{name[0]} is read as {code} (data.{side}), but its name says {name[1]}: {cure}"
+        elif text:
+            yield f"data.{side}={code}, but the validation text on this side looks like {text}: {cure}"
+
+
+def _headers(data: DataConfig) -> Iterator[str]:
+    """A warning for a TSV file whose first line is read as a pair, but holds the names of columns."""
+    numbers = (data.src_column or "1", data.tgt_column or "2")
+    if not all(number.isdecimal() for number in numbers):
+        return  # the first line is known to be a header
+    for path in _files(data, "file"):
+        cells = next(iter(files.lines(path)), "").split("\t")
+        places = [int(number) - 1 for number in numbers]
+        chosen = [cells[place] for place in places if place < len(cells)]
+        if len(chosen) == len(places) and languages.looks_like_header(chosen):
+            cure = f"if it names the columns, set data.src_column={chosen[0]} data.tgt_column={chosen[1]}"
+            yield f"{path}: its first line, {chosen[0]} and {chosen[1]}, is read as a pair: {cure}"
+
+
+def _first_other(paths: Sequence[str], code: str) -> tuple[str, str] | None:
+    """The first file whose name says another language than ``code``, with that language."""
+    own = languages.known(code) or code
+    named = ((path, languages.of_name(path)) for path in paths)
+    return next(((path, other) for path, other in named if other is not None and other != own), None)
+
+
+def _files(data: DataConfig, key: str) -> list[str]:
+    """The files of a side, or of both (``file``), of all splits."""
+    found = []
+    for split in ("train", "valid", "test", *data.tests):
+        options = data.split_options(split)
+        value = {"src": options.src, "tgt": options.tgt, "file": options.file}[key]
+        found += [] if value is None else files.matching(value, f"data.{split}.{key}")
+    return list(dict.fromkeys(found))
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more
