@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 LONGEST = 10  # seconds that a reader may take
@@ -23,61 +24,63 @@ LINES = [(f"ab ca {n}", f"ba cb {n}") for n in "aabbccabcabcaabbcc"]
 Reader = Callable[[Path], object]
 
 
-def _load() -> dict[str, tuple[list[bytes], str, Reader]]:
-    """By the reader's name: valid files, the name of such a file, and the call that reads the file at a path."""
-    import torch
+def saved_configs() -> list[bytes]:
+    """Configs as runs save them, of each kind of encoder and decoder."""
     import yaml
 
-    from seq2seq.config.schema import DECODERS, ENCODERS, Config, DataConfig, ModelConfig, SplitConfig
+    from seq2seq.config.schema import DECODERS, ENCODERS, Config, ModelConfig
     from seq2seq.config.validation import to_plain
+
+    plain = [
+        to_plain(Config(model=ModelConfig(name="m", encoder=encoder(), decoder=decoder())))
+        for encoder, decoder in zip([*ENCODERS.values(), *ENCODERS.values()], DECODERS.values(), strict=False)
+    ]
+    for config in plain:
+        config["trainer"]["max_steps"] = 1
+    return [yaml.safe_dump(config, sort_keys=False).encode() for config in plain]
+
+
+def saved_checkpoint() -> bytes:
+    """The weights of a linear layer with some state."""
+    import torch
+
+    from seq2seq.runs.checkpoint import save_weights
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "best.safetensors"
+        save_weights(path, {"weight": torch.ones(3, 4), "bias": torch.ones(3)}, {"step": 3, "list": [1]})
+        return path.read_bytes()
+
+
+def read_corpus(path: Path, source: str) -> None:
+    """Read all training pairs of a file of this kind."""
+    from seq2seq.config.schema import DataConfig, SplitConfig
     from seq2seq.data.sources import open_source
+
+    split = SplitConfig(src=str(path), tgt=str(path)) if source == "text" else SplitConfig(file=str(path))
+    options = DataConfig(source=source, train=split, holdout=2, cache=str(path.parent / "cache"))
+    for _ in open_source(options).pairs("train"):
+        pass
+
+
+def readers() -> dict[str, tuple[list[bytes], str, Reader]]:
+    """By the reader's name: valid files, the name of such a file, and the call that reads the file at a path."""
+    from torch import nn
+
     from seq2seq.evaluation.alignment import read_gold
-    from seq2seq.runs.checkpoint import load_weights, save_weights
+    from seq2seq.runs.checkpoint import load_weights
     from seq2seq.runs.run import Run
-
-    def saved_configs() -> list[bytes]:
-        plain = [
-            to_plain(Config(model=ModelConfig(name="m", encoder=encoder(), decoder=decoder())))
-            for encoder, decoder in zip([*ENCODERS.values(), *ENCODERS.values()], DECODERS.values(), strict=False)
-        ]
-        for config in plain:
-            config["trainer"]["max_steps"] = 1
-        return [yaml.safe_dump(config, sort_keys=False).encode() for config in plain]
-
-    def saved_checkpoint() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "best.safetensors"
-            save_weights(path, {"weight": torch.ones(3, 4), "bias": torch.ones(3)}, {"step": 3, "list": [1]})
-            return path.read_bytes()
-
-    def corpus(source: str) -> Reader:
-        def read(path: Path) -> None:
-            split = SplitConfig(src=str(path), tgt=str(path)) if source == "text" else SplitConfig(file=str(path))
-            options = DataConfig(source=source, train=split, holdout=2, cache=str(path.parent / "cache"))
-            for _ in open_source(options).pairs("train"):
-                pass
-
-        return read
 
     tabbed = "".join(f"{src}\t{tgt}\n" for src, tgt in LINES).encode()
     objects = "".join(json.dumps({"en": src, "de": tgt}) + "\n" for src, tgt in LINES).encode()
+    corpora = {"text": tabbed, "tsv": tabbed, "csv": b"en,de\n" + tabbed.replace(b"\t", b","), "jsonl": objects}
     alignments = [b"0-0 1-1 2p2\n" * 4, b"0-0\n\n1?2 2-1\n0-2\n"]
+    words = [["a"] * 3] * 4
     return {
         "config": (saved_configs(), "config.yaml", lambda path: Run(path.parent).load_config()),
-        "text": ([tabbed], "own.txt", corpus("text")),
-        "tsv": ([tabbed], "own.tsv", corpus("tsv")),
-        "csv": ([b"en,de\n" + tabbed.replace(b"\t", b",")], "own.csv", corpus("csv")),
-        "jsonl": ([objects], "own.jsonl", corpus("jsonl")),
-        "checkpoint": (
-            [saved_checkpoint()],
-            "best.safetensors",
-            lambda p: load_weights(p, torch.nn.Linear(4, 3)),
-        ),
-        "alignment": (
-            alignments,
-            "own.gold",
-            lambda p: read_gold(str(p), [["a"] * 3] * 4, [["b"] * 3] * 4, False),
-        ),
+        **{kind: ([valid], f"own.{kind}", partial(read_corpus, source=kind)) for kind, valid in corpora.items()},
+        "checkpoint": ([saved_checkpoint()], "best.safetensors", lambda path: load_weights(path, nn.Linear(4, 3))),
+        "alignment": (alignments, "own.gold", lambda path: read_gold(str(path), words, words, False)),
     }
 
 
@@ -89,7 +92,7 @@ def fuzz(name: str, arguments: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["seq2seq"]):
-        seeds, file_name, read = _load()[name]
+        seeds, file_name, read = readers()[name]
         from seq2seq.errors import UserError
     folder = Path(tempfile.mkdtemp())
     places = [place for place in arguments if not place.startswith("-")]
