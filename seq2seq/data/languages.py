@@ -83,6 +83,7 @@ HEADINGS = {
 }
 LINES, CHARACTERS = 300, 400  # of a text that are looked at
 EVIDENCE, SURE = 20, 4  # frequent words of another language, and how many times as many as of its own
+DIFFERENT = 5  # of these words
 
 
 def known(code: str) -> str | None:
@@ -111,7 +112,8 @@ def of_text(lines: Iterable[str], said: str) -> str | None:
     words = Counter(word for line in seen for word in re.findall(r"\w+", line.casefold()))
     counts = {language: sum(words[word] for word in frequent.split()) for language, frequent in FREQUENT.items()}
     best = max(counts, key=lambda language: counts[language])
-    return best if counts[best] >= max(EVIDENCE, SURE * counts[code] + 1) else None
+    several = sum(word in words for word in FREQUENT[best].split()) >= DIFFERENT
+    return best if several and counts[best] >= max(EVIDENCE, SURE * counts[code] + 1) else None
 
 
 def _other_script(lines: Sequence[str], own: set[str]) -> str | None:

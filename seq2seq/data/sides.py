@@ -60,7 +60,10 @@ def _headers(data: DataConfig) -> Iterator[str]:
         places = [int(number) - 1 for number in numbers]
         chosen = [cells[place] for place in places if place < len(cells)]
         if len(chosen) == len(places) and languages.looks_like_header(chosen):
-            cure = f"if it names the columns, set data.src_column={chosen[0]} data.tgt_column={chosen[1]}"
+            cure = f"set data.src_column={chosen[0]} data.tgt_column={chosen[1]}"
+            if places[0] > places[1]:  # because the user has said so, or data.reverse=true
+                cure = "give these names as data.src_column and data.tgt_column instead of the numbers"
+            cure = f"if it names the columns, {cure}"
             yield f"{path}: its first line, {chosen[0]} and {chosen[1]}, is read as a pair: {cure}"
 
 

@@ -40,6 +40,7 @@ CONTENT = (
 EVENTS = "events.out.tfevents.*"
 """Names of TensorBoard's files, which lie in the run folder itself: TensorBoard calls a run as its folder is called."""
 """What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
+SECTIONS = ("data", "model", "trainer", "decode")  # of a run's config, of whatever version
 LOCK = ".lock"
 ANEW = "copy the run again, or train it anew with overwrite=true"
 LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and temporary names are longer
@@ -127,7 +128,7 @@ class Run:
             return False
         with self.config_file.open(encoding="utf-8", errors="replace") as file:
             sections = {line.partition(":")[0] for line in file.read(1 << 16).splitlines()}
-        return {"data", "model", "trainer", "decode"} <= sections
+        return set(SECTIONS) <= sections
 
     def refuse_removed(self) -> None:
         """Raise ``UserError`` if the run that is being trained is gone, instead of beginning a folder anew."""
@@ -177,10 +178,14 @@ class Run:
         if not isinstance(plain, dict):
             raise UserError(f"{self.config_file}: not a config")
         try:
-            return from_plain(plain, str(self.config_file))
+            config = from_plain(plain, str(self.config_file))
         except UserError as error:
             where = "" if str(self.config_file) in str(error) else f"{self.config_file}: "
             raise UserError(f"{where}{error}") from error
+        lacking = [section for section in SECTIONS if section not in plain]
+        if lacking:  # the defaults of today would take their place, in silence
+            raise UserError(f"{self.config_file}: not a whole config, it has no section {lacking[0]}: {ANEW}")
+        return config
 
     @property
     def finished(self) -> bool:

@@ -79,6 +79,8 @@ def type_of(key: str) -> tuple[str, bool]:
     if dataclasses.is_dataclass(getattr(node, last)):
         return "", False
     kind = str(field.type)
+    if kind == "Any":  # a path or several
+        return "files", True
     return kind.removeprefix("Optional[").removesuffix("]"), kind.startswith("Optional")
 
 

@@ -188,6 +188,7 @@ def answer_of(key: str, value: Any) -> str:
 
 
 TAKEN = {"int": (int,), "float": (int, float, bool), "bool": (bool, int, str), "str": (str, int, float, bool)}
+TAKEN |= {"files": (str,), "list[str": (list,), "dict[str, SplitConfig": (dict,)}
 """Python types of YAML values that an option of a type may accept, after OmegaConf's conversions."""
 
 
