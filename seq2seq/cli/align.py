@@ -10,6 +10,7 @@ from typing import Any
 from seq2seq.cli.arguments import CORPUS, Arguments, Parser, Trained, pairs_of, runs_and_config
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
+from seq2seq.runs.evaluations import name_of
 from seq2seq.runs.run import Run
 from seq2seq.system.files import write_atomically
 
@@ -76,7 +77,9 @@ def run(given: Arguments, valid: Trained) -> int:
     with progress("aligning", len(src)) as done:
         choices = most_attended_words(translator, pairs, done)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
-    name = f"{Path(given.src).name}-{checkpoint}" if given.src else config.data.split
+    name = config.data.split
+    if given.src:
+        name = name_of(Path(given.src).name, [str(folder.checkpoint(checkpoint))], {}, (src, references))
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
     write_atomically(out, "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in lines))
     if gold is None:

@@ -13,7 +13,7 @@ from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import is_there
 
-TRANSLATION = ("decode", "device", "seed", "trainer.precision")
+TRANSLATION = ("decode", "device", "seed", "trainer.precision", "trainer.threads")
 EVALUATION = ("data.split", "data.valid", "data.test", "data.tests", "data.cache", *TRANSLATION)
 """Sections of the options that can be changed for a trained run."""
 Trained = tuple[list[tuple[Run, str]], Config]
@@ -75,7 +75,6 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
     Raises:
         UserError: as ``corpus_of`` does, where the split is not saved.
     """
-    from seq2seq.config.overrides import override
     from seq2seq.data.files import all_lines
     from seq2seq.runs.loading import saved_split, split_of_source
 
@@ -83,7 +82,13 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
         references = all_lines(given.ref)
         return all_lines(given.src, references, given.ref), references
     name = config.data.split
-    own = override(run.load_config(), [], given.corpus)
-    known = name in ("valid", "test") or name in own.data.tests
-    as_saved = known and config.data.split_options(name) == own.data.split_options(name)
-    return (saved_split(run, name) if as_saved else None) or split_of_source(config, name)
+    return (saved_split(run, name) if is_own_split(given, run, config) else None) or split_of_source(config, name)
+
+
+def is_own_split(given: Arguments, run: Run, config: Config) -> bool:
+    """Whether what ``pairs_of`` gives is a split that the run was validated or tested on."""
+    from seq2seq.config.overrides import override
+
+    name, own = config.data.split, override(run.load_config(), [], given.corpus)
+    known = not given.src and (name in ("valid", "test") or name in own.data.tests)
+    return known and config.data.split_options(name) == own.data.split_options(name)

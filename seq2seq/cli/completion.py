@@ -1,7 +1,9 @@
-"""``seq2seq completion``: verbs, keys and values for bash. Knows the schema and the YAML files; no torch."""
+"""``seq2seq completion``: verbs, flags, keys and values for a shell. Knows the schema and the YAML files; no torch."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 from collections.abc import Sequence
 
 from seq2seq.cli.arguments import Arguments, Parser
@@ -9,6 +11,7 @@ from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
 from seq2seq.config.overrides import CHANGEABLE
 from seq2seq.config.validation import every_option
+from seq2seq.errors import UserError
 from seq2seq.export.options import QUANTIZATIONS, TARGETS
 from seq2seq.study.options import SET_BY_THE_STUDY, STUDY_KEYS
 
@@ -27,23 +30,55 @@ _seq2seq() {
     [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *= ]] && compopt -o nospace
 }
 complete -o nospace -F _seq2seq seq2seq"""
+ZSH = r"""#compdef seq2seq
+# zsh completion of seq2seq; use it by:  eval "$(seq2seq completion zsh)"
+_seq2seq() {
+    local -a found whole open
+    found=("${(@f)$(seq2seq completion -- "${(@)words[2,CURRENT-1]}" "$PREFIX" 2>/dev/null)}")
+    open=(${found:#* })
+    whole=(${${(M)found:#* }% })
+    (( $#open )) && compadd -Q -S '' -- $open
+    (( $#whole )) && compadd -Q -- $whole
+    compset -P '*='
+    _files
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _seq2seq seq2seq"""
+FISH = r"""# fish completion of seq2seq; use it by:  seq2seq completion fish | source
+function __seq2seq_complete
+    set -l before (commandline -opc)
+    set -l current (commandline -ct)
+    seq2seq completion -- $before[2..-1] "$current" 2>/dev/null | string trim --right
+end
+complete -c seq2seq -a '(__seq2seq_complete)'"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+TAKES_OPTIONS = ("train", "compare", "evaluate", "translate", "align")  # key=value
+VALUES = {"--to": TARGETS, "--quantization": QUANTIZATIONS}  # of flags
 
 
 def parser() -> Parser:
-    about = 'Print the completion script for bash. Use it by: eval "$(seq2seq completion)"'
+    about = """Print the completion script for bash, zsh or fish. Use it by one of
+
+  eval "$(seq2seq completion)"
+  eval "$(seq2seq completion zsh)"
+  seq2seq completion fish | source"""
     taken = Parser("completion", about)
-    taken.add_argument("words", nargs="*", metavar="WORD", help="words to complete (the script passes them)")
+    taken.add_argument("words", nargs="*", metavar="SHELL", help=f"{', '.join(SCRIPTS)} (default: bash)")
     return taken
 
 
 def validate(given: Arguments) -> list[str]:
-    """The words of a command, the last of which is to be completed."""
-    return [word for word in given.words if word != "--"]
+    """The name of a shell; or, behind ``--``, the words of a command, the last of which is to be completed."""
+    if given.typed[:1] == ["--"]:
+        return [word for word in given.words if word != "--"]
+    if given.words and given.words not in [[name] for name in SCRIPTS]:
+        raise UserError(f"completion {' '.join(given.words)}: give one of {', '.join(SCRIPTS)}")
+    return given.words or ["bash"]
 
 
 def run(given: Arguments, words: list[str]) -> int:
     """Print the script, or the completions of the last word, one a line."""
-    print("\n".join(complete(words)) if given.typed else BASH)
+    print("\n".join(complete(words)) if given.typed[:1] == ["--"] else SCRIPTS[words[0]])
     return 0
 
 
@@ -53,16 +88,22 @@ def complete(words: Sequence[str]) -> list[str]:
         start = words[0] if words else ""
         return [f"{verb} " for verb in VERBS if verb.startswith(start)]
     last = words[-1]
-    if words[0] == "export":
-        flags = {"--to": TARGETS, "--quantization": QUANTIZATIONS}
-        names = flags.get(words[-2], ("--to", "--out", "--quantization") if last.startswith("-") else ())
-        return [f"{name} " for name in names if name.startswith(last)]
+    verb = words[0]
+    flags = flags_of(verb)
+    if flags.get(words[-2]):  # the value of a flag; the shell itself offers files
+        return [f"{name} " for name in VALUES.get(words[-2], ()) if name.startswith(last)]
+    if last.startswith("-"):
+        return [f"{name} " for name in flags if name.startswith(last)]
+    if verb == "completion":
+        return [f"{name} " for name in SCRIPTS if name.startswith(last)]
+    if verb not in TAKES_OPTIONS:
+        return []
     key, sign, value = last.partition("=")
     if not sign:
         leaves = {name for name, *_ in every_option()}
-        if words[0] == "train":
+        if verb == "train":
             leaves |= set(GROUPS)
-        elif words[0] == "compare":
+        elif verb == "compare":
             leaves = (leaves | set(GROUPS) | set(STUDY_KEYS)) - set(SET_BY_THE_STUDY)
         else:
             leaves = {name for name in leaves if name.startswith(CHANGEABLE)}
@@ -73,3 +114,12 @@ def complete(words: Sequence[str]) -> list[str]:
         offered = (choice for name, limits, *_ in every_option() if name == key for choice in limits["choices"])
         choices = list(dict.fromkeys(offered))
     return [f"{key}={choice} " for choice in choices if choice.startswith(value)]
+
+
+def flags_of(verb: str) -> dict[str, bool]:
+    """The flags of a verb, each with whether it takes a value; none if there is no such verb."""
+    if verb not in VERBS:
+        return {}
+    actions = importlib.import_module(f"seq2seq.cli.{verb}").parser()._actions
+    shown = [action for action in actions if action.help != argparse.SUPPRESS]
+    return {name: each.nargs != 0 for each in shown for name in each.option_strings if name.startswith("--")}

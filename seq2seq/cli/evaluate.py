@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import CORPUS, EVALUATION, RUNS, Arguments, Parser, Trained, pairs_of, runs_and_config
+from seq2seq.cli.arguments import (
+    CORPUS,
+    EVALUATION,
+    RUNS,
+    Arguments,
+    Parser,
+    Trained,
+    is_own_split,
+    pairs_of,
+    runs_and_config,
+)
 from seq2seq.cli.help import reference
+from seq2seq.runs.evaluations import changed_options, kept, name_of
 from seq2seq.runs.records import Scores
+from seq2seq.runs.run import Run
+
+if TYPE_CHECKING:
+    from seq2seq.runs.loading import TrainedModel
 
 
 def parser() -> Parser:
@@ -20,6 +38,8 @@ def parser() -> Parser:
     taken.add_argument("--ter", action="store_true", help="TER as well (slow)")
     taken.add_argument("--json", action="store_true", help="print the scores as JSON")
     taken.add_argument("--out", metavar="FOLDER", help="write scores and hypotheses there instead of into the run")
+    listed = "list the evaluations that a run keeps, and score nothing"
+    taken.add_argument("--list", action="store_true", dest="listed", help=listed)
     return taken
 
 
@@ -28,6 +48,8 @@ validate = runs_and_config
 
 def run(given: Arguments, valid: Trained) -> int:
     """Score a split of the run's corpus, or new files; write scores and hypotheses; print a table or JSON."""
+    if given.listed:
+        return _list([run for run, _ in valid[0]], given.json)
     from seq2seq.evaluation.evaluate import check_lengths, evaluate
     from seq2seq.evaluation.metrics import TER, USUAL
     from seq2seq.evaluation.placeholders import note_placeholders
@@ -37,7 +59,6 @@ def run(given: Arguments, valid: Trained) -> int:
     loaded = load(*valid)
     config = loaded.config
     src, references = pairs_of(given, loaded.run, config)
-    name = Path(given.src).name if given.src else config.data.split
     metrics = (*USUAL, TER) if given.ter else USUAL
     for notice in check_lengths(loaded.translator.subwords, src, references, config.decode, metrics):
         print(notice, file=sys.stderr)
@@ -45,11 +66,9 @@ def run(given: Arguments, valid: Trained) -> int:
         evaluation = evaluate(
             loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done
         )
-    models = "ensemble" if len(loaded.models) > 1 else loaded.checkpoint
-    folder = Path(given.out) if given.out else loaded.run.evaluation(f"{name}-{models}")
     note_placeholders(evaluation, config.data.subwords.keep, src)
-    evaluation.scores["models"] = loaded.models
-    evaluation.scores["decode"] = asdict(config.decode)
+    own_split = is_own_split(given, loaded.run, config)
+    folder = _note(given, loaded, evaluation.scores, () if own_split else (src, references))
     evaluation.save(folder)
     if given.json:
         from seq2seq.system.files import to_json
@@ -57,6 +76,44 @@ def run(given: Arguments, valid: Trained) -> int:
         print(to_json(evaluation.scores, indent=2))
     else:
         _print(evaluation.scores, folder)
+    return 0
+
+
+def _note(given: Arguments, loaded: TrainedModel, scores: Scores, content: Sequence[Sequence[str]]) -> Path:
+    """Note in ``scores`` what was scored and how; returns the folder for them (``content``: see ``name_of``)."""
+    options, split = changed_options(loaded.run, loaded.config), loaded.config.data.split
+    scores["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
+    scores["text"] = f"{given.src} {given.ref}" if given.src else split
+    scores["options"] = options
+    scores["models"] = loaded.models
+    scores["decode"] = asdict(loaded.config.decode)
+    name = name_of(Path(given.src).name if given.src else split, loaded.models, options, content)
+    return Path(given.out or loaded.run.evaluation(name))
+
+
+def _list(runs: Sequence[Run], as_json: bool) -> int:
+    """Print the evaluations of each run, as a table or as JSON by run folder."""
+    from seq2seq.evaluation.metrics import TER, USUAL
+    from seq2seq.system.files import to_json
+    from seq2seq.terminal.tables import print_table
+
+    found = {str(run.folder): kept(run) for run in runs}
+    if as_json:
+        print(to_json(found, indent=2))
+        return 0
+    metrics = (*USUAL, TER)
+    for folder, evaluations in found.items():
+        rows = [
+            (
+                each["date"][:16].replace("T", " "),
+                each["name"],
+                *(f"{metric.of(each['scores']):.2f}" if metric.key in each["scores"] else "" for metric in metrics),
+                f"{each['scores']['nll']:.3f}",
+            )
+            for each in evaluations
+        ]
+        columns = ("date", "evaluation", *(metric.label for metric in metrics), "loss")
+        print_table(folder, columns, rows, left=("date", "evaluation"))
     return 0
 
 

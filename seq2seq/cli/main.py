@@ -6,6 +6,7 @@ Imports nothing heavy: arguments are checked, and ``--help`` is answered, before
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from seq2seq.system.signals import STOPS, handling
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv``; returns the exit code: 0, 2 for a mistake of the user's, 130 when stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _write_utf8()
     try:
         with handling(signal.default_int_handler, *STOPS):  # so that ``finally`` and ``with`` clean up
             return _run(arguments)
@@ -37,6 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"seq2seq: error: {line}", file=sys.stderr)
         return 2
+
+
+def _write_utf8() -> None:
+    """Let files and pipes get UTF-8 whatever the locale says, and let no sign that a terminal lacks end a command."""
+    for stream, others in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            if not stream.isatty():
+                stream.reconfigure(encoding="utf-8", errors=others)  # others: names of files that are not UTF-8
+            elif stream.encoding.lower().replace("-", "") != "utf8":
+                stream.reconfigure(errors="replace")
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.encoding.lower().replace("-", "") != "utf8":
+        sys.stdin.reconfigure(errors="replace")  # what a person types; files and pipes are read as bytes
 
 
 def _run(arguments: list[str]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import threading
 
 from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import Config
+from seq2seq.config.verbatim import ONE_RUN
 from seq2seq.errors import UserError
 
 ABOUT = "Train a model, test it, and print the scores. The same command again goes on\nwhere it stopped."
@@ -15,6 +17,7 @@ ABOUT = "Train a model, test it, and print the scores. The same command again go
 def parser() -> Parser:
     taken = Parser("train", ABOUT, reference(("data", "model", "trainer", "decode", "")))
     taken.add_argument("arguments", nargs="*", metavar="key=value", help="experiment=NAME, and options that differ")
+    taken.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)  # what users of Hydra type
     return taken
 
 
@@ -23,6 +26,8 @@ def validate(given: Arguments) -> Config:
     from seq2seq.config.compose import compose, options_of
     from seq2seq.runs.run import run_of
 
+    if given.multirun:
+        raise UserError(f"-m: {ONE_RUN}")
     if not any(argument.partition("=")[0] in ("experiment", "model") for argument in given.arguments):
         names = ", ".join(options_of("experiment"))
         raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}")

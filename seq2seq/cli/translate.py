@@ -5,31 +5,39 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seq2seq.cli.arguments import RUNS, TRANSLATION, Arguments, Parser, Trained, runs_and_config
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import DecodeConfig
+from seq2seq.errors import UserError
 from seq2seq.system.files import write_atomically
 
 if TYPE_CHECKING:
     from seq2seq.decoding.translator import Translation
     from seq2seq.runs.loading import TrainedModel
 
-CHUNK = 2_000  # lines translated at once from a file or a pipe
+CHUNK = 2_000  # most lines that are translated at once
 
 
 def parser() -> Parser:
     taken = Parser("translate", "Translate with a trained run, or an ensemble of several.", reference(TRANSLATION))
     taken.add_argument("arguments", nargs="*", metavar="RUN … key=value …", help=RUNS)
     taken.add_argument("--in", dest="source", metavar="FILE", help="text, one sentence a line (default: stdin)")
-    taken.add_argument("--out", metavar="FILE", help="where to write, a line for every line (default: stdout)")
+    taken.add_argument(
+        "--out", metavar="FILE", help="where to write, a line for every line (default: stdout); its folder is made"
+    )
     taken.add_argument("--attention", action="store_true", help="draw the attention weights of each target token")
     return taken
 
 
-validate = runs_and_config
+def validate(given: Arguments) -> Trained:
+    """The runs and the config. Raises ``UserError``, also if ``--out`` names a folder."""
+    if given.out and Path(given.out).is_dir():
+        raise UserError(f"--out {given.out} is a folder: name a file in it")
+    return runs_and_config(given)
 
 
 def run(given: Arguments, valid: Trained) -> int:
@@ -45,21 +53,23 @@ def run(given: Arguments, valid: Trained) -> int:
     if given.source is None and sys.stdin.isatty():
         _converse(loaded, given.attention)
         return 0
-    total, lines = _opened(given.source or None)
     texts: list[str] = []
     number, lost = 0, False
-    with progress("translating", total) as done:
-        while chunk := list(itertools.islice(lines, CHUNK)):
-            found = loaded.translator.translate(chunk, loaded.config.decode, given.attention, done)
+    with _opened(given.source or None) as (total, batches), progress("translating", total) as done:
+        for batch in batches:
+            found = loaded.translator.translate(batch, loaded.config.decode, given.attention, done)
             lost |= _name_too_long(number, found, loaded.config.decode)
             written = [_rendered(n, each, loaded, given.attention) for n, each in enumerate(found, start=number + 1)]
-            number += len(chunk)
+            number += len(batch)
             if given.out is None:
                 print("".join(written), end="", flush=True)
             else:
                 texts += written
     if given.out is not None:
-        write_atomically(Path(given.out), "".join(texts))
+        out = Path(given.out)
+        if not out.parent.exists():
+            print(f"making the folder {out.parent}", file=sys.stderr)
+        write_atomically(out, "".join(texts))
     return 2 if lost else 0
 
 
@@ -73,17 +83,22 @@ def _name_too_long(before: int, found: Sequence[Sequence[Translation]], options:
     return refused and any(translations[0].too_long for translations in found)
 
 
-def _opened(source: str | None) -> tuple[int | None, Iterator[str]]:
-    """The number of lines of a file, None if it is a pipe or standard input, and the lines; an empty file has none."""
+@contextmanager
+def _opened(source: str | None) -> Iterator[tuple[int | None, Iterator[list[str]]]]:
+    """The number of lines of a file, None if it is a pipe or standard input, and its lines in batches."""
     from seq2seq.data import files
+    from seq2seq.data.arriving import batches_of_lines
 
     if source is None:
-        return None, files.lines_of(sys.stdin.buffer, "standard input")
-    if not files.is_regular(source):
-        return None, files.lines(source)
-    if Path(source).expanduser().stat().st_size == 0:
-        return 0, iter(())
-    return files.measure(source)[0], files.lines(source)
+        yield None, batches_of_lines(sys.stdin.fileno(), "standard input", CHUNK)
+    elif not files.is_regular(source):
+        with Path(source).open("rb", buffering=0) as pipe:
+            yield None, batches_of_lines(pipe.fileno(), source, CHUNK)
+    elif Path(source).expanduser().stat().st_size == 0:
+        yield 0, iter(())
+    else:
+        lines = files.lines(source)
+        yield files.measure(source)[0], iter(lambda: list(itertools.islice(lines, CHUNK)), [])
 
 
 def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, attention: bool) -> str:

@@ -23,7 +23,7 @@ VERBS = {
     "export": ("RUN --to ctranslate2", "a Transformer for CTranslate2"),
     "doctor": ("[--resume]", "what is installed; prove that killed trainings go on"),
     "configs": ("", "list the experiments that ship"),
-    "completion": ("", "print the completion for bash"),
+    "completion": ("[bash|zsh|fish]", "print the completion for a shell"),
 }
 """The arguments of each verb and a line about it, by name, in the order of a user's work."""
 

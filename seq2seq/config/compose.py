@@ -26,7 +26,7 @@ from seq2seq.config.direction import directed
 from seq2seq.config.schema import DECODERS, ENCODERS, Config
 from seq2seq.config.validation import canonical, explain, from_plain, known_keys
 from seq2seq.config.verbatim import GROUPS as GROUPS
-from seq2seq.config.verbatim import check_scalars, first_line, for_hydra, parse, without_quotes
+from seq2seq.config.verbatim import check_scalars, first_line, for_hydra, parse, parse_one, without_quotes
 from seq2seq.errors import UserError, nearest
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
@@ -169,7 +169,7 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
         key = argument.partition("=")[0].lstrip("+")
         if key not in GROUPS and canonical(key) not in known:
             raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
-        override = parse(argument)
+        override = parse_one(argument)
         if key in GROUPS:
             choice = str(override.value())
             if not (key == "experiment" and choice == "None") and not (own / key / f"{choice}.yaml").exists():

@@ -18,6 +18,7 @@ CHANGEABLE = (
     "data.valid.",
     "device",
     "trainer.precision",
+    "trainer.threads",
     "seed",
 )
 
@@ -25,7 +26,8 @@ CHANGEABLE = (
 def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> Config:
     """Change the options of a trained run that may still change: the search, the split, the device.
 
-    The device is "auto" again unless it is given, since a run may be used on another machine than it was trained on.
+    The device is "auto" and the threads are torch's choice again unless they are given, since a run may be used on
+    another machine than it was trained on.
     It may also be a stranger's, so the files and the cache that it names are forgotten, unless ``corpus`` is true.
 
     Raises:
@@ -33,6 +35,7 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
     """
     plain = to_plain(config)
     plain["device"] = "auto"
+    plain["trainer"]["threads"] = None
     if plain["trainer"]["precision"] == "fp16":  # needs a GPU
         plain["trainer"]["precision"] = "auto"
     if not corpus:
@@ -47,6 +50,8 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
             raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
         if canonical(key) not in known:
             raise UserError(f"unknown key {key}{nearest(key, known)}")
+        if parsed.is_sweep_override():
+            raise UserError(f"{argument[:80]}: one value at a time: give each its own command")
         node = plain
         *path, last = key.split(".")
         for name in path:

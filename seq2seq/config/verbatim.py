@@ -24,6 +24,8 @@ from seq2seq.errors import UserError
 
 GROUPS = ("data", "model", "trainer", "decode", "experiment")
 MAY_BE_NULL, MAY_BE_LIST = ("Optional[str]", "Any"), ("Any", "list[str]")  # types of fields that hold text
+ONE_RUN = "a training has one value of each option: give each its own command (for seed in 1 2; do seq2seq train …"
+ONE_RUN += " seed=$seed; done), or train all that a page compares with seq2seq compare study=NAME seeds=[1,2]"
 IN_QUOTES = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 ELEMENT = re.compile(rf"\s*({IN_QUOTES}|[^,]*?)\s*(?:,|$)", re.DOTALL)
 
@@ -54,6 +56,14 @@ def parse(argument: str, options: Mapping[str, str] | None = None) -> Override:
         quoted = shlex.quote(quoted) if re.search(r'["$`\\!]', quoted) else f'"{quoted}"'
         hint = f": if its value is text, quote it: {quoted}" if len(value) < 80 else ""
         raise UserError(f"{argument[:80]!r} is not understood: {first_line(error)}{hint}") from error
+
+
+def parse_one(argument: str) -> Override:
+    """Parse ``key=value``. Raises ``UserError`` as ``parse`` does, and for several values, as in ``seed=1,2``."""
+    override = parse(argument)
+    if override.is_sweep_override():
+        raise UserError(f"{argument[:80]}: {ONE_RUN}")
+    return override
 
 
 def for_hydra(argument: str, options: Mapping[str, str] | None = None) -> str:

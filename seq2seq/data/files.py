@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from seq2seq.errors import UserError, nearest
 from seq2seq.system.files import is_there, refuse_too_many_open
@@ -157,12 +157,18 @@ def lines(path: str) -> Iterator[str]:
         UserError: it cannot be read, a line is not UTF-8, or it has more than ``LONGEST_LINE`` bytes.
     """
     with _opened(path, once=True) as stream:
-        for number, line in enumerate(lines_of(stream, path)):
-            yield line.removeprefix("\ufeff") if number == 0 else line
+        yield from lines_of(stream, path)
 
 
-def lines_of(stream: BinaryIO, where: str) -> Iterator[str]:
-    """The lines of an open file that is called ``where``, split at the line feed alone. Errors as in ``lines``."""
+class Readable(Protocol):
+    """What lines are read from: an open file, or what arrives in one."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """A line with its end, or so many bytes of it; nothing at the end."""
+
+
+def lines_of(stream: Readable, where: str) -> Iterator[str]:
+    """The lines of an open file that is called ``where``, as ``lines`` reads them, with its errors."""
     for number in itertools.count(1):
         line = stream.readline(LONGEST_LINE + 1)
         if not line:
@@ -170,9 +176,10 @@ def lines_of(stream: BinaryIO, where: str) -> Iterator[str]:
         if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
             raise _too_long(where, number)
         try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+            text = line.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(where, number, error) from error
+        yield text.removeprefix("\ufeff") if number == 1 else text
 
 
 def all_lines(path: str, others: Sequence[str] | None = None, where: str = "") -> list[str]:

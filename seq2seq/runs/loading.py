@@ -20,7 +20,7 @@ from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
-from seq2seq.system.devices import autocast, choose_device, choose_precision, prepare_process
+from seq2seq.system.devices import autocast, choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import write_atomically
 
 Done = Callable[[int], None]  # called after each batch with the number of lines that it finished
@@ -76,6 +76,7 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
         UserError: damaged or foreign weights, or runs that do not share their subwords.
     """
     prepare_process()
+    use_threads(config.trainer.threads)
     device = choose_device(config.device)
     models: list[Seq2Seq] = []
     subwords = Subwords.load(runs[0][0].subwords)

@@ -52,6 +52,9 @@ class Details(TypedDict, total=False):
     by_length: list[Third]
     models: list[str]  # checkpoints of the ensemble
     decode: dict[str, Any]  # options of the search
+    date: str  # ISO 8601, with the time zone
+    text: str  # the split, or the files that were scored
+    options: dict[str, Any]  # by key, those that are not the run's own
 
 
 class Scores(Likelihood, MetricScores, Details):

@@ -42,6 +42,12 @@ def prepare_process() -> None:
             allocator.mallopt(trim_threshold, (1 << 31) - 1)
 
 
+def use_threads(number: int | None) -> None:
+    """Compute with so many CPU threads, at most one a core; None: torch's choice."""
+    if number:
+        torch.set_num_threads(min(number, os.cpu_count() or 1))
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype of matrix products; ``auto`` is bf16 where the hardware multiplies it natively, else float32.
 

@@ -8,9 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TimeRemainingColumn
+from rich.text import Text
 
 PLAIN_SECONDS = 30.0  # between two lines where stderr is no terminal
+
+
+class TimeLeft(TimeRemainingColumn):
+    """The estimated time until the end, which says that it is that."""
+
+    def render(self, task: Task) -> Text:
+        """``0:12 left``; nothing where the time cannot be estimated yet."""
+        time_left = super().render(task)
+        return Text(f"{time_left.plain} left", style=time_left.style) if task.time_remaining is not None else Text("")
 
 
 class Display:
@@ -20,7 +30,7 @@ class Display:
         self.console = Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal
         self.said = time.monotonic()
-        bar, remaining = BarColumn(bar_width=None), TimeRemainingColumn(compact=True)
+        bar, remaining = BarColumn(bar_width=None), TimeLeft(compact=True)
         columns = ("{task.description}", bar, "{task.percentage:>3.0f}%", remaining, "{task.fields[figures]}")
         self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
         self.task = self.progress.add_task("", total=1.0, figures="")

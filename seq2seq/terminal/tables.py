@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def print_table(
@@ -34,6 +35,16 @@ def print_table(
 def print_figures(title: str, figures: Mapping[str, str]) -> None:
     """Print names and values, one pair a row."""
     print_table(title, ("figure", "value"), list(figures.items()))
+
+
+def print_texts(texts: Mapping[str, str]) -> None:
+    """Print an empty line and then texts beside their labels; long ones go on below, and break between words."""
+    grid = Table.grid(padding=(0, 2))
+    for label, text in texts.items():
+        grid.add_row(Text(label), Text(text))
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print()
+    console.print(grid)
 
 
 def say(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -25,7 +24,7 @@ from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.records import Fingerprint, Sample, Summary
 from seq2seq.runs.run import Run, differences, run_of, with_limits_of
-from seq2seq.system.devices import choose_device, choose_precision, prepare_process
+from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
@@ -74,8 +73,7 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     prepare_process()
     device = choose_device(config.device)
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
-    if config.trainer.threads:
-        torch.set_num_threads(min(config.trainer.threads, os.cpu_count() or 1))
+    use_threads(config.trainer.threads)
     corpus = prepare(config.data)
     for doubt in doubts(config.data, [corpus.splits["valid"].lines(side) for side in (0, 1)]):
         print(f"warning: {doubt}", file=sys.stderr)
@@ -266,7 +264,7 @@ def print_result(run: Run, summary: Summary) -> None:
     for metric in USUAL:
         tables.say(f"{metric.label} signature  {metric.signature_of(test)}")
     for sample in summary["samples"]:
-        tables.say(f"\nsource       {sample['src']}\ntranslation  {sample['translation']}")
-        tables.say(f"reference    {sample['reference']}")
+        texts = {"source": sample["src"], "translation": sample["translation"], "reference": sample["reference"]}
+        tables.print_texts(texts)
     tables.say(f"\nnext:  seq2seq translate {folder}\n       seq2seq evaluate {folder} decode.beam=1")
     tables.say("       make tensorboard")

@@ -111,7 +111,8 @@ def test_other_text_is_aligned_word_by_word_and_compared_with_a_gold_file(
     align(run, "--src", str(src), "--ref", str(ref))
     out = capsys.readouterr()
     assert "no gold alignment" in out.err and "AER" not in out.out
-    found = written(run.evaluation("new.en-best") / "alignment.pharaoh")
+    [place] = run.folder.glob("evaluations/new.en-*-best/alignment.pharaoh")
+    found = written(place)
     assert [{j for _, j in links} for links in found] == [{0, 1, 2, 3}, set(), {0, 1}]
     assert all(i < 4 for i, _ in found[0])
     one_based = [" ".join(f"{i + 1}-{j + 1}" for i, j in links) + "\n" for links in found]
@@ -166,6 +167,12 @@ def test_arguments_are_known_without_torch() -> None:
         for name in node.names
     }
     ours = {name for name in loaded if name.startswith("seq2seq")}
-    light = {"seq2seq.system.files", "seq2seq.config.schema", "seq2seq.errors", "seq2seq.runs.run"}
+    light = {
+        "seq2seq.system.files",
+        "seq2seq.config.schema",
+        "seq2seq.errors",
+        "seq2seq.runs.run",
+        "seq2seq.runs.evaluations",
+    }
     assert ours == light | {"seq2seq.cli.arguments"}
     assert not loaded & {"torch", "sentencepiece", "rich"}

@@ -420,6 +420,61 @@ def test_sacrebleus_own_command_gives_the_same_bleu(attentive: Path, place: Path
     assert (folder / "ref.txt").read_bytes() == (place / "test.tgt").read_bytes()
 
 
+def test_evaluations_of_other_options_and_files_lie_apart_and_are_listed(
+    copied: Path, place: Path, tmp_path: Path, capfd: Any, monkeypatch: Any
+) -> None:
+    sides = []
+    for folder, text in (("a", "the dog\nthe cat\n"), ("b", "a child\nthe dog\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "news.en").write_text(text)
+        (tmp_path / folder / "news.de").write_text("der hund\nein kind\n")
+        sides.append(["--src", str(tmp_path / folder / "news.en"), "--ref", str(tmp_path / folder / "news.de")])
+    ensemble = str(copied / "checkpoints/last.safetensors")
+    asked = [[], ["decode.beam=1"], ["decode.beam=2", "decode.length_penalty=none"], *sides, [ensemble]]
+    for arguments in [*asked, asked[1]]:  # the last repeats the second
+        assert main(["evaluate", str(copied), *arguments]) == 0
+    names = {path.parent.name for path in copied.glob("evaluations/*/hypotheses.txt")}
+    assert {"test", "test-best", "test-best-beam=1", "test-best-beam=2-length_penalty=none"} < names
+    assert len([name for name in names if re.fullmatch("news.en-[0-9a-f]{6}-best", name)]) == 2
+    assert len([name for name in names if re.fullmatch("test-ensemble-[0-9a-f]{6}", name)]) == 1
+    assert len(names) == 7
+    capfd.readouterr()
+    assert main(["evaluate", str(copied), "--list", "--json"]) == 0
+    [listed] = json.loads(capfd.readouterr().out).values()
+    assert {each["name"] for each in listed} == names
+    by_name = {each["name"]: each for each in listed}
+    assert by_name["test-best-beam=1"]["options"] == {"decode.beam": 1}
+    assert by_name["test-best-beam=1"]["scores"]["decode"]["beam"] == 1
+    assert sorted(each["text"] for each in listed)[:2] == [f"{side[1]} {side[3]}" for side in sides]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["evaluate", str(copied), "--list"]) == 0
+    table = capfd.readouterr().out
+    assert max(map(len, table.splitlines())) <= 80
+    assert "beam=1" in table
+    assert f"{by_name['test-best']['scores']['bleu']:.2f}" in table
+
+
+def test_threads_are_an_option_of_a_trained_run(attentive: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("the dog\n")
+    asked = f"""
+import torch
+from seq2seq.cli.main import main
+torch.set_num_threads(2)
+assert main(["translate", {str(attentive)!r}, "--in", {str(tmp_path / "in")!r}, "trainer.threads=1"]) == 0
+print(torch.get_num_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "1", done.stderr
+
+
+@pytest.mark.parametrize("sweep", ["seed=1,2", "-m"])
+def test_several_trainings_at_once_are_answered_with_the_way_to_do_it(sweep: str, capfd: Any) -> None:
+    assert main(["train", "experiment=transformer", sweep]) == 2
+    error = capfd.readouterr().err
+    assert "for seed in 1 2; do seq2seq train … seed=$seed; done" in error
+    assert "seq2seq compare study=NAME seeds=[1,2]" in error
+
+
 def test_an_ensemble_is_no_single_model(attentive: Path, fixed: Path, tmp_path: Path, capfd: Any) -> None:
     both = json_of(capfd, str(attentive), str(fixed), "decode.beam=1", "--out", str(tmp_path))
     alone = [json_of(capfd, str(r), "decode.beam=1", "--out", str(tmp_path)) for r in (attentive, fixed)]
@@ -618,7 +673,7 @@ print(sorted({"torch", "datasets", "numpy", "sentencepiece", "sacrebleu"} & set(
         (["evaluate", "--help"], 0),
         (["translate", "-h"], 0),
         (["configs"], 0),
-        (["completion", "train", "trainer.max"], 0),
+        (["completion", "--", "train", "trainer.max"], 0),
         (["train"], 2),
         (["train", "experiment=transformer", "trainer.max_stepz=3"], 2),
         (["train", "experiment=transformr"], 2),
@@ -702,6 +757,11 @@ def test_help_tells_numbers_from_switches(capfd: Any) -> None:
         (["compare", "study=sm"], {"study=smoke "}),
         (["compare", "see"], {"seeds="}),
         (["compare", "overw"], set()),
+        (["translate", "RUN", "--at"], {"--attention "}),
+        (["evaluate", "RUN", "--j"], {"--json "}),
+        (["translate", "RUN", "--in", "dec"], set()),
+        (["score", "--r"], {"--ref "}),
+        (["completion", "z"], {"zsh "}),
     ],
 )
 def test_completion_offers_verbs_keys_and_values(words: list[str], expected: set[str], capfd: Any) -> None:
@@ -709,18 +769,38 @@ def test_completion_offers_verbs_keys_and_values(words: list[str], expected: set
     assert {line for line in capfd.readouterr().out.split("\n") if line} == expected
 
 
-def test_the_completion_script_is_bash() -> None:
-    script = run("completion").stdout
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    asked = f'{script}\nCOMP_LINE="seq2seq train experiment=hyb"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDBREAKS="="\n'
+SHELLS = {
+    "bash": """COMP_LINE="seq2seq $LINE"; COMP_POINT=${#COMP_LINE}; COMP_WORDBREAKS="="
+_seq2seq 2>/dev/null; printf "%s|" "${COMPREPLY[@]}" """,
+    # Outside its line editor, zsh has none of these functions.
+    "zsh": """compset() { false }; _files() { }
+compadd() { while [[ $1 != -- ]] { shift }; shift; print -rn -- "${(j:|:)@}|" }
+words=(seq2seq ${=LINE}); CURRENT=$#words; PREFIX=$words[-1]; _seq2seq""",
+    "fish": """complete -C "seq2seq $LINE" | string join '|'""",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_completion_scripts_complete_in_their_shells(shell: str) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    script = run("completion", shell).stdout
     path = f"{Path(SEQ2SEQ).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", f'{asked}_seq2seq 2>/dev/null; printf "%s|" "${{COMPREPLY[@]}}"'],
-        capture_output=True,
-        text=True,
-        env={**ENVIRONMENT, "PATH": path},
-    )
-    assert done.stdout == "hybrid |"
+    before = "compdef() { }\n" if shell == "zsh" else ""
+    for line, expected in (
+        ("train experiment=hyb", "experiment=hybrid"),
+        ("translate RUN --att", "--attention"),
+        ("translate RUN decode.be", "decode.beam="),
+    ):
+        done = subprocess.run(
+            [shell, *(["-f"] if shell == "zsh" else []), "-c", f"{before}{script}\n{SHELLS[shell]}"],
+            capture_output=True,
+            text=True,
+            env={**ENVIRONMENT, "PATH": path, "LINE": line},
+        )
+        found = [each.strip() for each in done.stdout.split("|")]
+        wanted = expected.partition("=")[2] or expected if shell == "bash" else expected
+        assert wanted in found, done.stderr
 
 
 def test_a_reader_that_has_had_enough_is_no_error() -> None:

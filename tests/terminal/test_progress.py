@@ -1,7 +1,10 @@
-"""The progress display where stderr is no terminal."""
+"""The progress display, in a terminal and elsewhere."""
 
 from __future__ import annotations
 
+import io
+import re
+import time
 from typing import Any
 
 from seq2seq.terminal.progress import Display
@@ -15,3 +18,14 @@ def test_without_a_terminal_the_display_says_plain_lines(capsys: Any, monkeypatc
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "50.0%  loss 1.0\nstep [1] done\n"
+
+
+def test_the_bar_says_that_its_time_is_what_is_left(monkeypatch: Any) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Display() as display:
+        display.console.file = screen = io.StringIO()
+        for share in (0.1, 0.2, 0.3):
+            time.sleep(0.01)
+            display.update(share, "")
+        display.progress.refresh()
+    assert re.search(r"\d\d:\d\d left", screen.getvalue())

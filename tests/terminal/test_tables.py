@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seq2seq.terminal.attention import attention_grid
-from seq2seq.terminal.tables import duration, print_table, say
+from seq2seq.terminal.tables import duration, print_table, print_texts, say
 
 
 def test_a_table_folds_long_names_and_takes_them_literally(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,3 +27,16 @@ def test_the_attention_is_a_grid_or_where_that_is_too_wide_the_largest_weights()
     weights, src, tgt = [[1.0, 0.0], [0.3, 0.7]], ["▁ab", "c"], ["▁x", "</s>"]
     assert attention_grid(weights, src, tgt) == "     a  \n     b c\n   x █  \n</s> ░ ▓\n"
     assert attention_grid(weights, src, tgt, width=8) == "   x  ab 1.00  c 0.00\n</s>  c 0.70  ab 0.30\n"
+
+
+def test_long_texts_break_between_words_beside_their_labels(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = "[red] the old dog sleeps in the garden because " * 6
+    print_texts({"source": text, "translation": "kurz"})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(line[13:].split()) for line in lines[1:-1]) == text.strip()
+    assert lines[1].startswith("source       [red] the old")
+    assert lines[-1].split() == ["translation", "kurz"]
