@@ -46,7 +46,7 @@ def export(request: Request) -> None:
         record |= {"ctranslate2": ctranslate2.__version__, "comparison": dataclasses.asdict(found)}
         write_json(folder / "export.json", record)
     print_comparison(request, found, positions, (request.out / "model.bin").stat().st_size)
-    print_usage(request.out, config)
+    print_usage(request.out, config, positions)
 
 
 def positions_of(model: Any) -> int:
@@ -60,6 +60,7 @@ def write(folder: Path, loaded: trained.TrainedModel, quantization: str, positio
     subwords = loaded.translator.subwords
     vocabularies = subwords.src_tokens(range(subwords.sizes[0])), subwords.tgt_tokens(range(subwords.sizes[1]))
     spec = specification(loaded.translator.models[0], loaded.config.model, vocabularies, positions)
+    spec.config.add_attribute("decode", dataclasses.asdict(loaded.config.decode))  # CTranslate2 does not read it
     spec.validate()
     spec.optimize(None if quantization == "none" else quantization)
     spec.save(str(folder))
@@ -70,9 +71,11 @@ def print_comparison(request: Request, found: Comparison, positions: int, size: 
     """The figures, as a table."""
     rows = {
         "identical greedy translations": f"{found.greedy / found.sentences:.1%}",
-        f"identical with beam {BEAM}, length penalty {found.length_penalty}": f"{found.beam / found.sentences:.1%}",
+        f"identical with beam {BEAM}, length penalty {found.length_penalty}": _of_comparable(found),
         "largest difference of log-probability": f"{found.log_probability:.1e}",
     }
+    if found.limited:
+        rows["beam searches cut by the limit, left out above"] = str(found.limited)
     if found.ties:
         rows["greedy translations that part at a tie"] = str(found.ties)
     if found.bleu and request.quantization != "none":
@@ -86,12 +89,19 @@ def print_comparison(request: Request, found: Comparison, positions: int, size: 
         print(f"This CPU does not multiply {weights}: CTranslate2 computed in {found.compute_type} here.")
 
 
-def print_usage(folder: Path, config: Config) -> None:
+def _of_comparable(found: Comparison) -> str:
+    comparable = found.sentences - found.limited
+    return f"{found.beam / comparable:.1%}" if comparable else "none can be compared"
+
+
+def print_usage(folder: Path, config: Config, positions: int) -> None:
     """Print a program that translates with the folder by the run's options, and how its search differs from ours."""
     decode = config.decode
     options = f"beam_size={decode.beam}, length_penalty={PENALTIES.get(decode.length_penalty, 1.0):g}"
     if decode.no_repeat_ngram:
         options += f", no_repeat_ngram_size={decode.no_repeat_ngram}"
+    source = min(decode.max_input, positions)
+    longest = min(int(source * decode.max_ratio + decode.max_extra), positions - 1)
     print(f"""To translate lines of text:
 
 import ctranslate2, sentencepiece, unicodedata
@@ -101,11 +111,18 @@ src, tgt = (sentencepiece.SentencePieceProcessor(model_file=f"{{here}}/{{side}}.
 tokens = src.encode([unicodedata.normalize("NFC", line) for line in lines], out_type=str)
 found = ctranslate2.Translator(here).translate_batch(
     tokens, {options}, max_batch_size=64,
-    min_decoding_length={decode.min_length}, max_decoding_length=512,
+    max_input_length={source}, min_decoding_length={decode.min_length}, max_decoding_length={longest},
     disable_unk=True, suppress_sequences=[["<pad>"], ["<s>"]])  # as in our search
 texts = [tgt.decode(each.hypotheses[0]) for each in found]
 
-Our search ends at decode.max_ratio={decode.max_ratio:g} x source + {decode.max_extra} tokens, theirs at
-max_decoding_length. They cut a source at {LONGEST:,} tokens: see max_input_length.""")
+How it differs from seq2seq translate:
+- Left to their defaults, they read {LONGEST - 1:,} subwords and the end mark of a source, and write
+  256 tokens; what is longer is cut without a word. The numbers above are this
+  run's own (decode.* in config.json), for its longest source: our search ends at
+  {decode.max_ratio:g} x source + {decode.max_extra} tokens of each.
+- They divide the probability of <unk>, <pad> and <s> among the other tokens, we
+  do not: log-probabilities of a search differ by that, given translations' do not.
+- return_attention gives the mean over the heads of the last layer, without EOS;
+  seq2seq translate --attention shows the mean over those of all layers.""")
     if (penalty := decode.length_penalty) not in PENALTIES:
         print(f"There is no decode.length_penalty={penalty} there: length_penalty=1 ranks as our average.")

@@ -24,7 +24,7 @@ from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run
 
 SENTENCES = 200
-LONGEST = 1_024  # source tokens: CTranslate2's default ``max_input_length``
+LONGEST = 1_024  # source tokens, EOS included: CTranslate2's default ``max_input_length``
 BEAM = 5
 TOLERANCE = 1e-3  # nats a sentence
 TIE = 1e-4  # nats: between two tokens that are nearer than this, rounding decides
@@ -51,6 +51,7 @@ class Comparison:
     greedy: int  # identical translations
     ties: int  # greedy translations that differ first where our model gives two tokens the same probability
     beam: int  # identical translations
+    limited: int  # beam searches whose best hypothesis, ours or theirs, is as long as our limit: not comparable
     length_penalty: str  # of our beam search
     log_probability: float  # largest difference of a sentence's, in nats, given our greedy translation
     bleu: tuple[float, ...] | None  # beam search, ours and theirs
@@ -101,9 +102,9 @@ def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig
     if sample.references:
         texts = ([each.text for each in found], theirs.texts(their_found))
         bleu = tuple(BLEU.corpus_score(each, sample.references, language) for each in texts)
-    beam = sum(each.tgt_tokens[:-1] == tokens for each, tokens in zip(found, their_found, strict=True))
+    beam, limited = _beam(found, their_found)
     count, computed = len(sample.src), theirs.compute_type
-    return Comparison(count, sample.what, computed, greedy, ties, beam, penalty, log_probability, bleu)
+    return Comparison(count, sample.what, computed, greedy, ties, beam, limited, penalty, log_probability, bleu)
 
 
 class Exported:
@@ -142,6 +143,21 @@ def limit(source: int) -> int:
     """The most target tokens that our search makes of ``source`` tokens by default, EOS included on both sides."""
     default = DecodeConfig()
     return int(source * default.max_ratio + default.max_extra)
+
+
+def _beam(found: Sequence[Translation], theirs: Sequence[list[str]]) -> tuple[int, int]:
+    """The numbers of identical translations and of those that reach our limit.
+
+    There our hypotheses end with EOS, whose probability they pay for; CTranslate2's go on, or stop without it.
+    """
+    identical = limited = 0
+    for each, other in zip(found, theirs, strict=True):
+        most, own = limit(len(each.src_tokens)), each.tgt_tokens[:-1]
+        if max(len(own), len(other)) >= most:
+            limited += 1
+        else:
+            identical += own == other
+    return identical, limited
 
 
 def _greedy(theirs: Exported, ours: Translator, sample: Sample, found: list[Translation]) -> tuple[float, int, int]:

@@ -322,6 +322,47 @@ def test_the_folder_translates_as_we_do_wherever_it_is_moved(
     assert len(set(names["texts"])) > 20, "a test that says little"
 
 
+def test_beam_searches_that_reach_the_limit_are_counted_and_not_compared(
+    make_run: MakeRun, tmp_path: Path, tiny_subwords: Subwords, capfd: Any
+) -> None:
+    """A model that never ends a sentence says the same with a beam as here, up to our limit."""
+    run = make_run(model_of())
+    weights = checkpoint.weights_of(load(run).translator.models[0])
+    weights["output.bias"] = weights["output.bias"].clone()
+    weights["output.bias"][EOS] = -50.0
+    checkpoint.save_weights(run.checkpoint("best"), weights, {})
+    loaded, _ = written(run, tmp_path / "out")
+    found = compare(tmp_path / "out", loaded.translator, sample_of(run, tiny_subwords), DecodeConfig(), "de")
+    assert found.greedy + found.ties == found.limited == found.sentences == 40
+    assert main(["export", str(run.folder), "--to", "ctranslate2"]) == 0
+    assert "none can be compared" in capfd.readouterr().out
+
+
+def test_the_folder_carries_the_runs_own_limits(make_run: MakeRun, capfd: Any) -> None:
+    run = make_run(model_of(), decode=DecodeConfig(max_input=100, max_ratio=1.5, max_extra=7))
+    assert main(["export", str(run.folder), "--to", "ctranslate2"]) == 0
+    usage = capfd.readouterr().out
+    assert "max_input_length=100, min_decoding_length=0, max_decoding_length=157," in usage
+    config = json.loads((run.folder / "export/ctranslate2/config.json").read_text())
+    assert {key: config["decode"][key] for key in ("max_input", "max_ratio", "max_extra")} == {
+        "max_input": 100,
+        "max_ratio": 1.5,
+        "max_extra": 7,
+    }
+
+
+def test_their_default_reads_1023_subwords_and_the_end_mark(make_run: MakeRun, tmp_path: Path) -> None:
+    """What the written usage says of their limits."""
+    _, exported = written(make_run(model_of()), tmp_path / "out")
+    token = exported.src.id_to_piece(5)
+    never = {"disable_unk": True, "suppress_sequences": [["<pad>"], ["<s>"]], "return_scores": True, "beam_size": 1}
+    scores = [
+        exported.model.translate_batch([[token] * size], max_decoding_length=3, **never)[0].scores[0]
+        for size in (1022, 1023, 1024, 1500)
+    ]
+    assert scores[0] != scores[1] == scores[2] == scores[3]
+
+
 def test_quantization_is_reported_in_bleu_and_has_its_own_folder(make_run: MakeRun, capfd: Any) -> None:
     run = make_run(model_of())
     assert main(["export", str(run.checkpoint("best")), "--to", "ctranslate2", "--quantization", "int8"]) == 0
@@ -490,3 +531,28 @@ def test_help_is_quick_and_completion_knows_the_flags(capfd: Any) -> None:
     assert not [
         line for line in loaded.splitlines() if line.split("|")[-1].strip() in ("torch", "ctranslate2", "hydra")
     ]
+
+
+def test_the_two_differences_that_the_usage_names(make_run: MakeRun, tmp_path: Path) -> None:
+    """Their search renormalises what it suppresses; their attention is that of the last layer's heads."""
+    loaded, exported = written(make_run(model_of()), tmp_path / "out")
+    line = ["the dog sees the cat"]
+    source = exported.tokens(line)
+    asked = {"beam_size": 1, "max_decoding_length": 4, "return_scores": True, "return_attention": True}
+    never = {"disable_unk": True, "suppress_sequences": [["<pad>"], ["<s>"]], "length_penalty": 0}
+    never["min_decoding_length"] = 0
+    found = exported.model.translate_batch(source, **asked, **never)[0]
+    pieces = loaded.translator.subwords
+    names = pieces.tgt_tokens(range(pieces.sizes[1]))
+    ids = [names.index(token) for token in found.hypotheses[0]]
+    src, tgt_in = torch.tensor(pieces.encode_src(line)), torch.tensor([[BOS, *ids[:-1]]])
+    assert len(ids) == 4, "ended before the limit"
+    rows = teacher_forced_log_probs(loaded.translator.models, src, tgt_in)[0]
+    ours = rows[torch.arange(len(ids)), torch.tensor(ids)].sum()
+    rows[:, [names.index(name) for name in ("<unk>", "<pad>", "<s>")]] = float("-inf")
+    assert found.scores[0] == pytest.approx(float(ours - rows.logsumexp(-1).sum()), abs=1e-4)
+    assert found.scores[0] > ours + 1e-3
+    [model] = loaded.translator.models
+    heads = loaded.config.model.decoder.heads
+    last_layer = model(src, tgt_in, attention=True).attention[0, -heads:].mean(0)  # (T, S)
+    assert torch.tensor(found.attention[0]).sub(last_layer[:, :-1]).abs().max() < 1e-4  # theirs has no column for EOS
