@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.runs.run import Run
 from seq2seq.system.files import write_json
 
-SRC = [f"{'the dog ' * n}sees the cat" for n in range(1, 9)] * 20
-REFERENCES = [f"{'der Hund ' * n}sieht die Katze" for n in range(1, 9)] * 20
+NOUNS = {"dog": "Hund", "cat": "Katze", "child": "Kind", "man": "Mann", "house": "Haus", "tree": "Baum", "boat": "Boot"}
+NOUNS |= {"book": "Buch", "horse": "Pferd", "bread": "Brot", "letter": "Brief", "moon": "Mond", "bird": "Vogel"}
+NOUNS |= {"chair": "Stuhl", "table": "Tisch", "apple": "Apfel", "coat": "Mantel", "key": "Schlüssel", "ring": "Ring"}
+_DRAW = random.Random(19)
+_CHOSEN = [_DRAW.choices(list(NOUNS), k=length) for _ in range(20) for length in range(5, 20, 2)]
+SRC = [" ".join(nouns) for nouns in _CHOSEN]
+REFERENCES = [" ".join(NOUNS[noun] for noun in nouns) for nouns in _CHOSEN]
 FINGERPRINT = {"data": "d", "subwords": "s", "references": "r", "code": "c", "versions": {"torch": "2"}}
 
 FakeRun = Callable[..., Run]

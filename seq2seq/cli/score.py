@@ -137,7 +137,8 @@ def _ranges(row: dict[str, Any], names: Sequence[str]) -> list[str]:
 def _gap(row: dict[str, Any], *endings: str) -> list[str]:
     """A difference with half the width of its interval, and its p-values."""
     from seq2seq.evaluation.scoring import TESTS
+    from seq2seq.terminal.numbers import number
 
     p_values = [row[test + ending] for test in TESTS for ending in endings]
-    gap = f"{row['value']:+.2f} ± {(row['high'] - row['low']) / 2:.2f}"
+    gap = f"{number(row['value'], 2, signed=True)} ± {(row['high'] - row['low']) / 2:.2f}"
     return [gap, *(f"{value:.4f}".removeprefix("0") for value in p_values)]

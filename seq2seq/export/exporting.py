@@ -17,6 +17,7 @@ from seq2seq.export.options import Request
 from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
 from seq2seq.runs import loading as trained
 from seq2seq.system.files import new_folder, write_json
+from seq2seq.terminal.numbers import number
 from seq2seq.terminal.tables import print_table
 
 
@@ -80,7 +81,7 @@ def print_comparison(request: Request, found: Comparison, positions: int, size: 
         rows["greedy translations that part at a tie"] = str(found.ties)
     if found.bleu and request.quantization != "none":
         ours, theirs = found.bleu
-        rows[f"BLEU with beam {BEAM}"] = f"{ours:.2f}  {theirs:.2f} ({theirs - ours:+.2f})"
+        rows[f"BLEU with beam {BEAM}"] = f"{ours:.2f}  {theirs:.2f} ({number(theirs - ours, 2, signed=True)})"
     weights = "float32" if request.quantization == "none" else request.quantization
     rows["weights"] = f"{weights}, {size / 1e6:.1f} MB"
     rows["longest translation, in tokens"] = f"{positions - 1:,}"

@@ -20,7 +20,8 @@ from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
-from seq2seq.evaluation.statistics import Bucket, by_bucket
+from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
+from seq2seq.report.level import Level, trivial_translations
 from seq2seq.runs.loading import saved_split, split_of_source
 from seq2seq.runs.records import Summary
 from seq2seq.runs.run import Run
@@ -183,6 +184,20 @@ class ReportData:
     def buckets(self) -> list[Bucket]:
         """The test sentences by source length."""
         return by_bucket(self.lengths.tolist(), self.edges)
+
+    @cached_property
+    def level(self) -> Level:
+        """Which models have learned enough to be compared, by test BLEU."""
+        trivial = trivial_translations(self.src, self.references)
+        return Level(
+            {group.model: interval(self.system(group, BLEU), BLEU) for group in self.groups},
+            {name: float(BLEU.score(self.bleu(lines, self.references).sum(0))) for name, lines in trivial.items()},
+        )
+
+    @property
+    def compared(self) -> list[ModelRuns]:
+        """The models, other than the baseline, that verdicts compare with it; none where the baseline is too weak."""
+        return [group for group in self.others if self.level.reached(self.baseline.model, group.model)]
 
     def variants_on(self, question: str) -> list[ModelRuns]:
         """The variants that answer a question of ``VariantConfig``."""

@@ -134,6 +134,11 @@ def sentence(
     )
 
 
+def length_of(sentence: tuple[ExploredSentence, ...]) -> int:
+    """Words of a source, as the buckets count them: punctuation belongs to the word before it."""
+    return sum(word not in (",", ".") for word in sentence[0]["src"])
+
+
 def explorer(count: int = 8) -> Explorer:
     """Plain sentences of growing length, then those that try to break the page."""
     draw = random.Random(7)
@@ -141,7 +146,8 @@ def explorer(count: int = 8) -> Explorer:
     sentences = [sentence(src, [src[::-1], src, src], MAPS, draw) for src in plain]
     for n, words in enumerate(HOSTILE):
         sentences.append(sentence(words, [words, HOSTILE[n - 1], []], MAPS, draw))
-    return Explorer(list(MODELS), MAPS, sentences, after="causes")
+    lengths = [length_of(each) for each in sentences]
+    return Explorer(list(MODELS), MAPS, sentences, lengths, after="causes")
 
 
 def page() -> Page:

@@ -70,7 +70,7 @@ def test_it_says_what_it_will_run_and_what_came_out(place: Path) -> None:
         "models × seeds",
         "variants",
         "about",
-        "too few sentences",
+        "No verdict on",
         "report.html",
     ):
         assert text in out

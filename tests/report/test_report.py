@@ -169,7 +169,7 @@ def test_cells_are_shown_as_a_reader_wants_them() -> None:
     assert format_rows(table) == [
         ["1", "0.50", "1,461,512", "0.0002", "x", "–"],
         ["2", "41.00", "7", "0.25", "yes", "–"],
-        ["3", "1,234.50", "0", "4e-09", "2", "1"],
+        ["3", "1,234.50", "0", "4e−09", "2", "1"],
     ]
 
 
@@ -349,7 +349,7 @@ def explored(src: list[str], words: list[str], attention: list[list[list[float]]
 
 def test_matrices_of_another_shape_are_refused() -> None:
     turned = explored(["x", "y", "z"], ["a", "b"], [[[0.5, 0.5, 0.0][:1] * 2, [1.0, 0.0]]])  # 2 × 2 of 2 × 3
-    explorer = Explorer(["m"], [["map"]], [(turned,)])
+    explorer = Explorer(["m"], [["map"]], [(turned,)], [1])
     with pytest.raises(ValueError, match="target words"):
         pack_explorer(explorer)
     with pytest.raises(ValueError):
@@ -368,7 +368,7 @@ def test_the_page_of_a_large_study_stays_under_six_megabytes(
         # Weights that are spread at random cost the most bytes.
         weights = [list(draw.dirichlet(np.ones(length), (n, length))) for n in maps]
         sentences.append(tuple(explored(words, words, each) for each in weights))
-    large = pack_explorer(Explorer(list(sample.colours), names, sentences))
+    large = pack_explorer(Explorer(list(sample.colours), names, sentences, [1] * len(sentences)))
     added = len(script_json(large)) - len(script_json(pack_explorer(sample.explorer)))
     assert (written / "report.html").stat().st_size + added < 6_000_000
     assert added > 500_000  # else nothing was measured

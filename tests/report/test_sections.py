@@ -12,8 +12,12 @@ import pytest
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import score
 from seq2seq.report.data import ModelRuns, ReportData, grouped
+from seq2seq.report.level import trivial_translations
+from seq2seq.report.page.charts import legend
 from seq2seq.report.page.document import Section
+from seq2seq.report.page.explorer import pack_explorer
 from seq2seq.report.sections.assembly import page_of
+from seq2seq.report.sections.attention import attention, explorer
 from seq2seq.report.sections.causes import aligned_by, causes
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
@@ -134,6 +138,115 @@ def test_a_p_value_is_never_zero() -> None:
     assert [chance(p) for p in (0.0, 0.0009, 0.04)] == ["< 0.001", "< 0.001", "0.040"]
 
 
+# --------------------------------------------------------------------------------------------------------- level
+
+
+def weak(references: list[str], share: int = 12) -> list[str]:
+    """Translations with every ``share``-th word right: about as bad as those of a model that has learned nothing."""
+    return [" ".join(word if n % share == 0 else "und" for n, word in enumerate(line.split())) for line in references]
+
+
+@pytest.fixture
+def learned_nothing(fake_run: FakeRun, text: Text) -> ReportData:
+    """Two models of which neither has learned enough to be compared, with extrapolation measured."""
+    src, references = text
+    runs = [fake_run("lstm/1", "lstm", 1, weak(references)), fake_run("bahdanau/1", "bahdanau", 1, ["und"] * len(src))]
+    return ReportData("test", grouped(runs), src, references, (src, references), [5, 11])
+
+
+ATTENDING = {"attention": True, "sentences": 20}
+
+
+def beyond(group: ModelRuns, hypotheses: list[str], text: Text) -> None:
+    joined = {
+        "name": "two joined",
+        "kind": "joined",
+        "parts": 2,
+        "src": text[0],
+        "references": text[1],
+        "hypotheses": hypotheses,
+    }
+    measure(group, "extrapolation", {"beam": 1, "sets": [joined]})
+
+
+def words_of(data: ReportData) -> str:
+    page = page_of(data)
+    return "\n".join([*page.answer, *(line for section in page.sections for line in section.text)])
+
+
+def test_models_that_learned_nothing_get_no_verdict(learned_nothing: ReportData, text: Text) -> None:
+    for group, lines in zip(learned_nothing.groups, (weak(text[1]), ["und"] * len(text[0])), strict=True):
+        beyond(group, lines, text)
+        masked = {"positions": 9, "word": effect(-1.0), "random": effect(-0.001), "difference": effect(-1.0)}
+        measure(group, "attention", {**ATTENDING, "masking": {"drawn": 9, "attended": masked}})
+    page = page_of(learned_nothing)
+    assert learned_nothing.level.below == ["lstm", "bahdanau"] and not learned_nothing.compared
+    assert page.answer[0].startswith("No verdict on lstm (") and "have not learned enough" in page.answer[0]
+    assert "above 5.0: at least 5, and 2 more" in page.answer[1] and len(page.answer) == 2
+    said = words_of(learned_nothing)
+    for verdict in (
+        "it holds",
+        "loses content",
+        "stays short",
+        "falls behind",
+        "The gap",
+        "excludes zero",
+        "objection",
+    ):
+        assert verdict not in said
+    assert "costs 1.00 nats, another 0.00." in said and "matters" not in said
+    assert [
+        row["BLEU"] for section in page.sections for figure in section.figures for row in figure.rows if "BLEU" in row
+    ]
+
+
+def effect(change: float) -> dict[str, float]:
+    return {"change": change, "standard_error": 0.01, "prediction_changes": 0.5}
+
+
+def test_a_weak_model_beside_sound_ones_is_left_out_of_the_comparison(
+    data: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    weak_one = ModelRuns("bahdanau", [fake_run("bahdanau/1", "bahdanau", 1, weak(text[1]))])
+    mixed = replace(data, groups=[*data.groups, weak_one])
+    for group in mixed.groups:
+        beyond(group, text[1] if group is not weak_one else weak(text[1]), text)
+    answer = Quality(mixed).answer()
+    assert answer[0].startswith("No verdict on bahdanau (") and "has not learned enough" in answer[0]
+    assert "transformer has attention over all source positions" in answer[-1] and "bahdanau" not in " ".join(
+        answer[2:]
+    )
+    said = [line for line in words_of(mixed).splitlines() if "it holds" in line]
+    assert len(said) == 2 and not any("bahdanau" in line for line in said)
+
+
+def test_a_model_must_be_above_what_needs_no_model(fake_run: FakeRun, text: Text) -> None:
+    src = text[1]  # a test whose sources copied are nearly right
+    runs = [fake_run("lstm/1", "lstm", 1, src)]
+    level = ReportData("test", grouped(runs), src, text[1], ([], []), [5, 11]).level
+    assert level.trivial["the source copied"] == pytest.approx(100) and level.needed == pytest.approx(102)
+    assert level.below == ["lstm"] and not level.reached("lstm")
+    same = ["Haus " * 9] * 100 + text[1][:60]
+    trivial = trivial_translations(same, same)
+    assert set(trivial["one reference for all"]) == {"Haus " * 9}
+    assert sorted(trivial["the references shuffled"]) == sorted(same) and trivial["the references shuffled"] != same
+
+
+def test_a_model_that_reads_one_vector_is_not_said_to_look(fake_run: FakeRun, text: Text) -> None:
+    initial = "model.decoder.context=initial"
+    runs = [fake_run("a/1", "lstm", 1), fake_run("b/1", "lstm", 1, text[1], initial)]
+    answer = Quality(ReportData("test", grouped(runs), *text, text, [5, 11])).answer()
+    assert "attention" not in " ".join(answer)
+
+
+def test_masking_that_found_no_position_leaves_its_row_out(data: ReportData) -> None:
+    maps = [{"map": "mean", "entropy": 1.0, "coverage": 0.5}]
+    none = {"drawn": 0, "attended": {"positions": 0}, "gold": {"positions": 0}}
+    measure(data.groups[1], "attention", {**ATTENDING, "maps": maps, "masking": none})
+    section = attention(data)
+    assert [table.name for table in section.tables] == ["sharpness"]
+
+
 # ------------------------------------------------------------------------------------------------------ fairness
 
 
@@ -186,7 +299,7 @@ def test_interventions_and_forgetting_are_read_from_the_measurements(data: Repor
     measure(data.groups[1], "interventions", {"search": "greedy", "sentences": chosen, "rows": rows})
     measure(data.groups[0], "forgetting", {"rows": [[5, 0, 10, 1.0, 9], [19, 18, 10, 40.0, 1], [19, None, 3, 1, 1]]})
     section = causes(data)
-    assert "With uniform weights transformer falls from 100.0 to 0.0 BLEU" in " ".join(section.text)
+    assert "With uniform weights transformer goes from 100.0 to 0.0 BLEU" in " ".join(section.text)
     cells = {(row[1], row[2]): row[3] for row in table(section, "forgetting")}
     assert cells == {("5", "first fifth"): pytest.approx(0.9), ("12–19", "last fifth"): pytest.approx(0.1)}
 
@@ -221,3 +334,26 @@ def test_the_page_says_by_what_a_token_is_placed_in_the_source(data: ReportData,
     of_text = replace(data, groups=grouped([fake_run("text/seed1", "text/lstm", 1, (), *text)]))
     assert aligned_by(of_text) == "the attention of the first model that has any"
     assert aligned_by(replace(of_text, gold="gold.pharaoh")) == "the gold alignment"
+
+
+def test_the_explorer_counts_words_as_the_buckets_do(data: ReportData) -> None:
+    src = ["The dog, the cat and the man sleep.", *data.src[1:]]
+    split = ["The", "dog", ",", "the", "cat", "and", "the", "man", "sleep", "."]
+    told = {"index": 0, "src": split, "reference": "x", "words": ["x"], "nll": 1.0, "chrf": 9.0, "attention": []}
+    for group in data.groups:
+        measure(group, "explorer", {"sentences": [told], "maps": []})
+    found = explorer(replace(data, src=src))
+    assert found is not None and found.lengths == [8]
+    [packed] = pack_explorer(found)["sentences"]
+    assert packed["length"] == 8
+
+
+def test_a_control_task_has_a_tint_of_its_models_colour(data: ReportData) -> None:
+    for group in data.groups:
+        rows = [[5, 10, 7], [12, 10, 4]]
+        record = {"vector": "summary", "units": 8, "fitted_on": 9, "asked": ["x"], "places": [], "selectivity": 0.4}
+        record |= {"recall": 0.6, "control_recall": 0.2, "rows": rows, "control": rows}
+        measure(group, "probe", record)
+    figure = next(figure for figure in causes(data).figures if figure.name == "probe")
+    keys = [(key.label, key.colour) for key in legend(figure, ("lstm", "transformer"))]
+    assert keys == [("lstm", "c0"), ("lstm, control", "t0"), ("transformer", "c1"), ("transformer, control", "t1")]

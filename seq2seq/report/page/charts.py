@@ -57,8 +57,13 @@ def legend(figure: Figure, colours: tuple[str, ...]) -> list[Key]:
         steps = {value: palest + int(n * part) for n, value in enumerate(sorted(found))}
         return [Key(str(v), f"h{n}", SHAPES[i % HUES], DASHES[0]) for i, (v, n) in enumerate(steps.items())]
     order = {label: n for n, label in enumerate(dict.fromkeys([*colours, *map(str, found)]))}
-    shown = sorted({str(label) for label in found}, key=order.__getitem__)
-    return [Key(label, f"c{n}", SHAPES[n], DASHES[n]) for label in shown for n in [order[label] % HUES]]
+    hues = {label: order[figure.tints.get(label, label)] for label in order}
+    shown = sorted({str(label) for label in found}, key=lambda label: (hues[label], label in figure.tints))
+    return [
+        Key(label, f"{'t' if label in figure.tints else 'c'}{n}", SHAPES[n], DASHES[n])
+        for label in shown
+        for n in [hues[label] % HUES]
+    ]
 
 
 def on_page(figure: Figure, colours: tuple[str, ...]) -> PageChart:

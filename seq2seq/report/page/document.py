@@ -41,6 +41,7 @@ class Figure:
     y_title: str = ""
     order: tuple[str, ...] = ()  # order of the categories on x (and of ``row`` in a heat map, from the top)
     log_x: bool = False
+    tints: Mapping[str, str] = field(default_factory=dict)  # values of ``colour`` drawn in a tint of another's colour
 
     @property
     def numbers(self) -> Table:
@@ -84,6 +85,7 @@ class Explorer:
     models: list[str]
     maps: list[list[str]]  # names of each model's attention maps, e.g. ``layer 1, head 2``
     sentences: list[tuple[ExploredSentence, ...]]  # each as the models translated it, in their order
+    lengths: list[int]  # source length of each sentence, counted as the buckets count it
     after: str = ""  # name of the section that it follows; empty: it comes last
 
 

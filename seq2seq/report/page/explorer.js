@@ -7,7 +7,7 @@
   const chosenMap = data.models.map(() => -1); // -1: the mean of all maps
   let latest = 0; // the choice that was made last, since unpacking takes a moment
 
-  const lengthOf = (sentence) => sentence.src.length;
+  const lengthOf = (sentence) => sentence.length; // as the buckets count it
   const lossOf = (sentence) => Math.max(...sentence.outputs.map((output) => output.nll ?? 0));
   const spreadOf = (sentence) => {
     const scores = sentence.outputs.map((output) => output.chrf ?? 0);

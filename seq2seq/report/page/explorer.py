@@ -28,7 +28,10 @@ def pack_explorer(explorer: Explorer) -> dict[str, Any]:
         "encoding": ENCODING,
         "models": explorer.models,
         "maps": explorer.maps,
-        "sentences": [_pack_sentence(sentence, explorer) for sentence in explorer.sentences],
+        "sentences": [
+            {**_pack_sentence(sentence, explorer), "length": length}
+            for sentence, length in zip(explorer.sentences, explorer.lengths, strict=True)
+        ],
     }
 
 

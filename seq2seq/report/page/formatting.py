@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.report.page.document import Table, is_number
+from seq2seq.terminal.numbers import MINUS, number
 
 
 def plain(value: Any) -> Any:
@@ -56,7 +57,7 @@ def format_cell(value: Any, digits: bool = True) -> str:
     if not is_number(value):
         return str(value)
     if float(value).is_integer() and (not digits or abs(value) >= 1000):
-        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+        return number(value, 0) if abs(value) >= 10_000 else number(value, 0).replace(",", "")
     if 0 < abs(value) < 0.005:
-        return f"{value:.1g}" if abs(value) >= 1e-4 else f"{value:.0e}"
-    return f"{value:,.2f}"
+        return (f"{value:.1g}" if abs(value) >= 1e-4 else f"{value:.0e}").replace("-", MINUS)
+    return number(value, 2)

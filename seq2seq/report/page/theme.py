@@ -12,6 +12,13 @@ HUES = 8
 STEPS = 7  # colours of a heat map
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 
+
+def mixed(colour: str, other: str, share: float = 0.45) -> str:
+    """A colour (``#rrggbb``) of which ``share`` is the first one, the rest the other."""
+    pairs = ((int(colour[n : n + 2], 16), int(other[n : n + 2], 16)) for n in (1, 3, 5))
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in pairs)
+
+
 _NAMES = (
     *("paper", "raised", "ink", "quiet", "line", "grid", "accent", "warning", "warned"),
     *(f"c{n}" for n in range(HUES)),
@@ -36,6 +43,8 @@ LIGHT, DARK = (
         ),
     )
 )
+for _theme in (LIGHT, DARK):
+    _theme.update({f"t{n}": mixed(_theme[f"c{n}"], _theme["paper"]) for n in range(HUES)})  # tints of the hues
 ON_PAGE = {name: f"var(--{name})" for name in LIGHT}
 """Colours of charts on the page, as CSS variables: the browser resolves them, so that they follow the theme at once."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seq2seq.analysis.measurements import ATTENTION, EXPLORER
 from seq2seq.report.data import ModelRuns, ReportData, mean, mean_row
 from seq2seq.report.page.document import Explorer, Figure, Row, Section, table_of
+from seq2seq.terminal.numbers import number
 
 STATES = {"before": "before the word is written", "after": "after it"}
 """The decoder state whose attention aligns a target word: the one that predicts it, or the one that has read it."""
@@ -71,8 +72,8 @@ def _masked(data: ReportData) -> list[Row]:
     for group in data.groups:
         found = [one["masking"] for one in group.measured(ATTENTION)]
         ways = {
-            "the word most attended": [one["attended"] for one in found if "attended" in one],
-            "the word aligned by gold": [one["gold"] for one in found if "gold" in one],
+            "the word most attended": [one["attended"] for one in found if "word" in one.get("attended", {})],
+            "the word aligned by gold": [one["gold"] for one in found if "word" in one.get("gold", {})],
         }
         for label, own in ways.items():
             other = f"a random word beside {label}"
@@ -87,9 +88,16 @@ def _masked(data: ReportData) -> list[Row]:
 def _apart(group: ModelRuns) -> bool:
     """Whether masking the most attended word costs more than a random one, by two standard errors in every run."""
     masking = [one["masking"] for one in group.measured(ATTENTION)]
-    found = [one["attended"]["difference"] for one in masking if "attended" in one]
+    found = [one["attended"]["difference"] for one in masking if "difference" in one.get("attended", {})]
     costs = ((one["change"], one["standard_error"]) for one in found)
     return bool(found) and all(error is not None and change + 2 * error < 0 for change, error in costs)
+
+
+def _judged(data: ReportData, group: ModelRuns) -> str:
+    """A clause: whether it matters where a model looks; empty where it has not learned enough to say."""
+    if not data.level.reached(group.model):
+        return ""
+    return ": where it looks matters" if _apart(group) else ": the difference may be chance"
 
 
 def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
@@ -97,10 +105,11 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
     for group, maps in aligned:
         states = {row["state"]: row["aer_words"] for row in maps if row["map"] == "mean"}
         chosen = [each for one in group.measured(ATTENTION) if (each := one.get("chosen"))]
-        text = f"{group.model}: AER {states['before']:.2f} before the word is written, {states['after']:.2f} after it"
+        before, after = (number(states[state], 2) for state in STATES)
+        text = f"{group.model}: AER {before} before the word is written, {after} after it"
         if len(maps) > len(STATES) and chosen:
-            best = mean(one["aer_words"] for one in chosen)
-            text += f" (the mean of its maps; the map that is best on the validation split has {best:.2f} on the test)"
+            best = number(mean(one["aer_words"] for one in chosen), 2)
+            text += f" (the mean of its maps; the map that is best on the validation split has {best} on the test)"
         words.append(f"{text}.")
     rows = {(row["model"], row["masked"]): row["change"] for row in masked}
     for group in data.groups:
@@ -108,8 +117,8 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
         other = rows.get((group.model, "a random word beside the word most attended"))
         if hidden is not None and other is not None:
             words.append(
-                f"Hiding the word that {group.model} looks at most costs {-hidden:.2f} nats, another {-other:.2f}: "
-                + ("where it looks matters." if _apart(group) else "the difference may be chance.")
+                f"Hiding the word that {group.model} looks at most costs {number(-hidden, 2)} nats, another "
+                f"{number(-other, 2)}{_judged(data, group)}."
             )
     if not words:
         words.append("No model here has attention, or it was not measured.")
@@ -125,4 +134,5 @@ def explorer(data: ReportData) -> Explorer | None:
         return None
     models = [group.model for group in data.groups]
     sentences = list(zip(*(one["sentences"] for one in found), strict=True))
-    return Explorer(models, [one["maps"] for one in found], sentences, after="attention")
+    lengths = [int(data.lengths[same[0]["index"]]) for same in sentences]
+    return Explorer(models, [one["maps"] for one in found], sentences, lengths, after="attention")

@@ -11,6 +11,7 @@ from seq2seq.evaluation.statistics import interval
 from seq2seq.report.data import ReportData, mean, mean_row, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
+from seq2seq.terminal.numbers import number
 
 SHORT = 0.85  # an output below this share of the reference's length ends too early
 LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
@@ -55,7 +56,7 @@ def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
 def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
     """For each model, on the longest set of each kind: whether its BLEU holds, or length or content is lost."""
     verdicts = []
-    for group in data.groups:
+    for group in (group for group in data.groups if data.level.reached(group.model)):
         own = [row for row in rows if row["model"] == group.model]
         for kind in dict.fromkeys(row["kind"] for row in own):
             row = max((row for row in own if row["kind"] == kind), key=lambda row: row["source words"])
@@ -67,8 +68,8 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
             else:
                 seen = "its output is long enough, so it loses content"
             verdicts.append(
-                f"{group.model}, {row['sentences']}: BLEU {row['BLEU']:.1f} ({group.bleu:.1f} on the test), output "
-                f"{ratio:.2f} of the reference's length: {seen}."
+                f"{group.model}, {row['sentences']}: BLEU {number(row['BLEU'])} ({number(group.bleu)} on the test), "
+                f"output {number(ratio, 2)} of the reference's length: {seen}."
             )
     return verdicts
 

@@ -13,10 +13,12 @@ from seq2seq.evaluation.statistics import Bucket, System, by_bucket, interval
 from seq2seq.report.data import ModelRuns, ReportData, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
+from seq2seq.terminal.numbers import number
 
 ENOUGH = 100  # a share of fewer target tokens is not put into words
 FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
 """Equal parts of a source sentence."""
+CONTROL = ", control"  # after the name of a model: its control task
 
 
 def causes(data: ReportData) -> Section:
@@ -60,12 +62,12 @@ def interventions(data: ReportData) -> Found:
     columns = ["model", "attention", "source words", "BLEU"]
     table = table_of("interventions", "Interventions by source length", rows, columns)
     words = []
-    for group in data.others:
+    for group in (group for group in data.others if data.level.reached(group.model)):
         scores = {row["attention"]: row["BLEU"] for row in drawn if row["model"] == group.model}
         if "uniform" in scores:
             words.append(
-                f"With uniform weights {group.model} falls from {scores['trained']:.1f} to {scores['uniform']:.1f} "
-                f"BLEU, with shuffled ones to {scores['shuffled']:.1f}."
+                f"With uniform weights {group.model} goes from {number(scores['trained'])} to "
+                f"{number(scores['uniform'])} BLEU, with shuffled ones to {number(scores['shuffled'])}."
             )
     return words, [figure], [table]
 
@@ -95,7 +97,7 @@ def forgetting(data: ReportData) -> Found:
     words = []
     shown = list(names.values())
     places = [(length, fifth) for length in (shown[0], shown[-1]) for fifth in (FIFTHS[0], FIFTHS[-1])]
-    for group in data.groups:
+    for group in (group for group in data.groups if data.level.reached(group.model)):
         own = {(row["source words"], row["place in the source"]): row for row in rows if row["model"] == group.model}
         if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
             share = [f"{own[place]['accuracy']:.0%}" for place in places]
@@ -134,7 +136,7 @@ def probe(data: ReportData) -> Found:
         found = group.measured(PROBE)
         if not found:
             continue
-        tasks = {"": [one["rows"] for one in found], ", control": [one["control"] for one in found]}
+        tasks = {"": [one["rows"] for one in found], CONTROL: [one["control"] for one in found]}
         for label, tables in tasks.items():
             for bucket, name in names.items():
                 system = [_recalled(table, bucket, data) for table in tables]
@@ -150,6 +152,7 @@ def probe(data: ReportData) -> Found:
         "probe on the words of another sentence of the same length, which only length and frequency can predict. "
         "A model with attention need not keep words in its sentence vector.",
         rows, "bars", "source words", "recall", "vector", order=tuple(names.values()), y_title="words recovered",
+        tints={f"{group.model}{CONTROL}": group.model for group in data.groups},
     )  # fmt: skip
     columns = ["model", "vector", "recall", "control", "selectivity"]
     return [], [figure], [Table("probe", "Linear probe", columns, body, note="Selectivity: recall less control.")]
@@ -180,10 +183,10 @@ def width(data: ReportData) -> Found:
     longest = data.buckets[-1].name
     own = [row for row in rows if row["source words"] == longest]
     words = [
-        f"On {longest} words BLEU goes from {own[0]['BLEU']:.1f} with {own[0]['units of the vector']} units of the "
-        f"vector to {own[-1]['BLEU']:.1f} with {own[-1]['units of the vector']}."
+        f"On {longest} words BLEU goes from {number(own[0]['BLEU'])} with {own[0]['units of the vector']} units of the "
+        f"vector to {number(own[-1]['BLEU'])} with {own[-1]['units of the vector']}."
     ]
-    return words, [figure], [table]
+    return words if data.level.reached(data.baseline.model) else [], [figure], [table]
 
 
 def first_seed(group: ModelRuns) -> ModelRuns:

@@ -12,6 +12,7 @@ from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
 from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean, word_counts
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import behind_from, mean_score
+from seq2seq.terminal.numbers import number
 
 
 def undertraining(data: ReportData) -> Section:
@@ -74,19 +75,22 @@ def _left_of_the_gap(data: ReportData, longest: dict[str, Row], long_ones: list[
     if base is None or not others:
         return ["These runs kept no translations of their validations, or there is no other model to compare with."]
     best = max(others, key=lambda row: row["BLEU"])
+    if not data.level.reached(base["model"], best["model"]):
+        return []
     gap = best["BLEU"] - base["BLEU"]
     text = [
         f"A possible objection: {base['model']} only learns more slowly. After "
-        f"{base['million target tokens']:.1f} million target tokens it has {base['BLEU']:.1f} BLEU on sentences of "
+        f"{base['million target tokens']:.1f} million target tokens it has {number(base['BLEU'])} BLEU on sentences of "
         f"{base['source words']} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
-        f"{best['BLEU']:.1f} (validation, greedy)."
+        f"{number(best['BLEU'])} (validation, greedy)."
     ]
     for group in long_ones:
         if own := ends.get(group.model):
             times = own["million target tokens"] / max(base["million target tokens"], 1e-9)
             text.append(
-                f"Trained on {times:.0f} times as many tokens, {group.model} reaches {own['BLEU']:.1f} there: of the "
-                f"gap of {gap:.1f} BLEU, {best['BLEU'] - own['BLEU']:.1f} are left. {_long_onset(data, group)}"
+                f"Trained on {times:.0f} times as many tokens, {group.model} reaches {number(own['BLEU'])} there: of "
+                f"the gap of {number(gap)} BLEU, {number(best['BLEU'] - own['BLEU'])} are left. "
+                f"{_long_onset(data, group)}"
             )
     if not long_ones:
         text.append("STUDY=causes shows how much of the gap a ten times longer training closes.")

@@ -21,7 +21,9 @@ from seq2seq.evaluation.statistics import (
     onset,
 )
 from seq2seq.report.data import LENGTH_RATIO, ModelRuns, ReportData, mean
+from seq2seq.report.level import shown
 from seq2seq.report.page.document import Figure, Row, Section, Table
+from seq2seq.terminal.numbers import number
 
 MARGIN = 2.0  # a model is behind another if it has this much less BLEU
 TESTED = ("difference", "low", "high", "p (bootstrap)", "p (randomisation)")
@@ -41,11 +43,6 @@ def mean_score(system: System, metric: Metric) -> float:
 def spread(name: str, estimate: Estimate) -> Row:
     """An estimate and the ends of its interval as columns of a row."""
     return {name: estimate.value, "low": estimate.low, "high": estimate.high}
-
-
-def shown(estimate: Estimate) -> str:
-    """A value with its interval, e.g. ``91.2 [90.1, 92.3]``."""
-    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
 
 
 def chance(p: float) -> str:
@@ -72,8 +69,17 @@ def _growing(grown: Estimate) -> str:
     if grown.low > 0:
         return f"grows by {shown(grown)}"
     if grown.high < 0:
-        return f"shrinks by {-grown.value:.1f} [{-grown.high:.1f}, {-grown.low:.1f}]"
+        return f"shrinks by {number(-grown.value)} [{number(-grown.high)}, {number(-grown.low)}]"
     return f"changes by {shown(grown)}, which may be chance"
+
+
+def _sight(groups: Sequence[ModelRuns]) -> str:
+    """A clause for the models that have attention over the source's positions; empty where none has."""
+    looking = [group.model for group in groups if group.configs[0].model.decoder.sees == "positions"]
+    if not looking:
+        return ""
+    named = " and ".join(looking) if len(looking) < len(groups) or len(looking) == 1 else "they"
+    return f"; {named} {'has' if len(looking) == 1 else 'have'} attention over all source positions"
 
 
 def _tested(found: Mapping[tuple[str | int, ...], Difference]) -> list[list[Any]]:
@@ -129,26 +135,29 @@ class Quality:
         return "sentences" if "sentences" in found else found[0]
 
     def answer(self) -> list[str]:
-        """The result in three sentences."""
-        base = self.data.baseline
+        """What has not learned enough to be compared, if anything; then the result in three sentences."""
+        base, notice, compared = self.data.baseline, self.data.level.notice(), self.data.compared
         if not self.data.others:
-            return [f"There are runs of {base.model} alone: nothing to compare it with."]
+            return [*notice, f"There are runs of {base.model} alone: nothing to compare it with."]
+        if not compared:
+            return notice
         if self.ends is None:
-            return [f"The test has too few sentences of different lengths to say how {base.model} depends on them."]
+            few = f"The test has too few sentences of different lengths to say how {base.model} depends on them."
+            return [*notice, few]
         last = self.ends[1]
-        name = max(self.behind, key=lambda model: self.by_length[model][last].value)
+        name = max((group.model for group in compared), key=lambda model: self.by_length[model][last].value)
         grown = self.growth[name]
         by_vector = base.configs[0].model.decoder.sees == "vector"
         nature = ", which reads the source as one vector," if by_vector else ""
-        look = all(group.configs[0].model.decoder.sees == "positions" for group in self.data.others)
-        slopes = " and ".join(self._slope(group.model) for group in self.data.others)
+        slopes = " and ".join(self._slope(group.model) for group in compared)
         ends = [(self.buckets[n].name, self.by_length[base.model][n].value) for n in self.ends]
         return [
-            f"{base.model}{nature} goes from {ends[0][1]:.1f} BLEU on sources of {ends[0][0]} words to "
-            f"{ends[1][1]:.1f} on {ends[1][0]}; {self._behind_from(name)}.",
+            *notice,
+            f"{base.model}{nature} goes from {number(ends[0][1])} BLEU on sources of {ends[0][0]} words to "
+            f"{number(ends[1][1])} on {ends[1][0]}; {self._behind_from(name)}.",
             f"The gap to {name} is {self._gap(name)}: with length it {_growing(grown)} (95 % intervals over "
             f"{grown.covers}).",
-            f"Over the same lengths {slopes}{'; they have attention over all source positions' if look else ''}.",
+            f"Over the same lengths {slopes}{_sight(compared)}.",
         ]
 
     def _gap(self, name: str) -> str:
@@ -173,7 +182,7 @@ class Quality:
         assert self.ends is not None
         first, last = (self.by_length[model][n].value for n in self.ends)
         word = "loses" if last < first else "gains"
-        return f"{model} {word} {abs(first - last):.1f} BLEU ({first:.1f} to {last:.1f})"
+        return f"{model} {word} {number(abs(first - last))} BLEU ({number(first)} to {number(last)})"
 
     @cached_property
     def curves(self) -> list[Figure]:
@@ -217,7 +226,7 @@ class Quality:
             rows.append({**label, **spread("score", whole)})
             singles = [mean_score([counts], metric) for counts in system]
             rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
-            seeds = ", ".join(f"{value:.2f}" for value in singles)
+            seeds = ", ".join(number(value, 2) for value in singles)
             scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
         summary = self.data.baseline.summaries[0]["test"]
         signatures = "; ".join(metric.signature_of(summary) for metric in USUAL)
@@ -254,7 +263,8 @@ class Quality:
         """Section 3: scores by source length, and the length from which on the baseline is behind."""
         small = [bucket.name for bucket in self.buckets if bucket.small]
         text = []
-        for name, grown in self.growth.items():
+        for group in self.data.compared if self.growth else ():
+            name, grown = group.model, self.growth[group.model]
             zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
             text.append(
                 f"Against {name}, the gap is {self._gap(name)}; {self._behind_from(name)}. The difference of the two, "
