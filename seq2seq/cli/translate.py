@@ -97,8 +97,8 @@ def _opened(source: str | None) -> Iterator[tuple[int | None, Iterator[list[str]
     elif Path(source).expanduser().stat().st_size == 0:
         yield 0, iter(())
     else:
-        lines = files.lines(source)
-        yield files.measure(source)[0], iter(lambda: list(itertools.islice(lines, CHUNK)), [])
+        lines = files.lines(source, cut=True)
+        yield files.measure(source, cut=True)[0], iter(lambda: list(itertools.islice(lines, CHUNK)), [])
 
 
 def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, attention: bool) -> str:

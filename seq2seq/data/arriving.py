@@ -15,10 +15,11 @@ PATIENCE = 0.02  # seconds in which a program that writes without a pause goes o
 def batches_of_lines(descriptor: int, where: str, most: int) -> Iterator[list[str]]:
     """Lists of 1 to ``most`` lines, in order. A list ends as soon as the next line would have to be waited for.
 
-    Of a regular file, all lists but the last have ``most`` lines. Raises ``UserError`` as ``files.lines`` does.
+    Of a regular file, all lists but the last have ``most`` lines. Lines of more than ``files.LONGEST_LINE`` bytes are
+    cut. Raises ``UserError`` as ``files.lines`` does.
     """
     stream = Arriving(descriptor)
-    lines = lines_of(stream, where)
+    lines = lines_of(stream, where, cut=True)
     for first in lines:
         batch = [first]
         while len(batch) < most and stream.has_line():

@@ -33,6 +33,7 @@ Pair = tuple[str, str]
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 24
 """Bytes of a line, more than a ``CHUNK``. A longer one is refused before it fills the memory."""
+DECODER = codecs.getincrementaldecoder("utf-8")
 DEEPEST = 16  # lists and objects in each other, in a line of JSON
 COLUMNS = 1_000  # of a table, with those inside objects
 STRINGS, BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(r"[][{}]")  # of JSON
@@ -118,13 +119,14 @@ def _too_long(where: str, line: int) -> UserError:
     return UserError(f"{where}:{line}: the line is longer than {LONGEST_LINE:,} bytes: split it, or leave it out")
 
 
-def measure(path: str, text: bool = True) -> tuple[int, str]:
+def measure(path: str, text: bool = True, cut: bool = False) -> tuple[int, str]:
     """The number of lines and the SHA-256 of a file, decompressed; with ``text``, a check that it is UTF-8.
 
     Raises:
-        UserError: the file cannot be read, is empty, is not UTF-8, or has a line of more than ``LONGEST_LINE`` bytes.
+        UserError: the file cannot be read, is empty, is not UTF-8, or has a line of more than ``LONGEST_LINE`` bytes,
+            unless ``cut`` says that it will be read as in ``lines``.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder = DECODER()
     digest = hashlib.sha256()
     count, last, begun = 0, b"\n", 0  # begun: bytes so far of a line that has not ended
     with _opened(path) as stream:
@@ -139,7 +141,7 @@ def measure(path: str, text: bool = True) -> tuple[int, str]:
                 break
             digest.update(chunk)
             ends = chunk.count(b"\n")
-            if text and begun + (chunk.find(b"\n") if ends else len(chunk)) > LONGEST_LINE:
+            if text and not cut and begun + (chunk.find(b"\n") if ends else len(chunk)) > LONGEST_LINE:
                 raise _too_long(path, count + 1)
             begun = len(chunk) - chunk.rfind(b"\n") - 1 if ends else begun + len(chunk)
             count += ends
@@ -150,14 +152,17 @@ def measure(path: str, text: bool = True) -> tuple[int, str]:
     return count, digest.hexdigest()
 
 
-def lines(path: str) -> Iterator[str]:
+def lines(path: str, cut: bool = False) -> Iterator[str]:
     """The lines of a file or of a pipe, without their line ends.
 
+    Args:
+        cut: of a line of more than ``LONGEST_LINE`` bytes give the first, instead of refusing it.
+
     Raises:
-        UserError: it cannot be read, a line is not UTF-8, or it has more than ``LONGEST_LINE`` bytes.
+        UserError: it cannot be read, a line is not UTF-8, or it is too long.
     """
     with _opened(path, once=True) as stream:
-        yield from lines_of(stream, path)
+        yield from lines_of(stream, path, cut)
 
 
 class Readable(Protocol):
@@ -167,19 +172,23 @@ class Readable(Protocol):
         """A line with its end, or so many bytes of it; nothing at the end."""
 
 
-def lines_of(stream: Readable, where: str) -> Iterator[str]:
+def lines_of(stream: Readable, where: str, cut: bool = False) -> Iterator[str]:
     """The lines of an open file that is called ``where``, as ``lines`` reads them, with its errors."""
     for number in itertools.count(1):
         line = stream.readline(LONGEST_LINE + 1)
         if not line:
             return
-        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+        whole = len(line) <= LONGEST_LINE or line.endswith(b"\n")
+        if not (whole or cut):
             raise _too_long(where, number)
-        try:
-            text = line.removesuffix(b"\n").removesuffix(b"\r").decode()
+        try:  # a character that is cut in two is left out
+            text = DECODER().decode(line.removesuffix(b"\n").removesuffix(b"\r"), final=whole)
         except UnicodeDecodeError as error:
             raise _not_utf8(where, number, error) from error
         yield text.removeprefix("\ufeff") if number == 1 else text
+        while not whole:
+            rest = stream.readline(CHUNK)
+            whole = not rest or rest.endswith(b"\n")
 
 
 def all_lines(path: str, others: Sequence[str] | None = None, where: str = "") -> list[str]:

@@ -100,6 +100,19 @@ def test_output_is_utf8_in_every_locale_and_a_byte_order_mark_is_no_text(trained
         assert done.stdout.decode() == plain
 
 
+@pytest.mark.parametrize("by", ["stdin", "file"])
+def test_a_line_of_any_length_is_answered_with_those_around_it(trained: Path, tmp_path: Path, by: str) -> None:
+    (tmp_path / "long").write_text("for oily apples greets\n" + "oily " * 3_500_000 + "\nfor oily apples greets\n")
+    source = ["--in", str(tmp_path / "long")] if by == "file" else []
+    with (tmp_path / "long").open("rb") as stdin:
+        command = [SEQ2SEQ, "translate", str(trained), "decode.beam=1", "decode.max_input=20", *source]
+        done = subprocess.run(command, stdin=stdin, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0
+    first, _, last = done.stdout.splitlines()
+    assert first == last != ""
+    assert "line 2: more than decode.max_input=20 tokens: only the first are read" in done.stderr
+
+
 def test_out_says_that_it_makes_a_folder_and_refuses_one(trained: Path, tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "in").write_text("apples\n")
     source = ["translate", str(trained), "--in", str(tmp_path / "in"), "--out"]

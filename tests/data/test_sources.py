@@ -226,6 +226,9 @@ def test_a_line_just_over_the_bound_is_refused_by_its_number(here: Path, monkeyp
     with pytest.raises(UserError) as raised:
         list(files.lines("train.en"))
     assert str(raised.value) == told
+    (here / "long").write_text("a\n" + "x" * 20 + "ä" * 9 + "\r\nb\n" + "x" * 19 + "ä" * 9, encoding="utf-8")
+    assert list(files.lines("long", cut=True)) == ["a", "x" * 20, "b", "x" * 19 + "ä"]  # of 21 bytes, whole characters
+    assert files.measure("long", cut=True)[0] == 4
 
 
 # --------------------------------------------------------------------------------------------- options of splits
