@@ -51,6 +51,7 @@ def run(given: Arguments, valid: Trained) -> int:
     if given.listed:
         return _list([run for run, _ in valid[0]], given.json)
     from seq2seq.evaluation.evaluate import check_lengths, evaluate
+    from seq2seq.evaluation.languages import form_notices, word_notices
     from seq2seq.evaluation.metrics import TER, USUAL
     from seq2seq.evaluation.placeholders import note_placeholders
     from seq2seq.runs.loading import load
@@ -60,7 +61,12 @@ def run(given: Arguments, valid: Trained) -> int:
     config = loaded.config
     src, references = pairs_of(given, loaded.run, config)
     metrics = (*USUAL, TER) if given.ter else USUAL
-    for notice in check_lengths(loaded.translator.subwords, src, references, config.decode, metrics):
+    told = check_lengths(loaded.translator.subwords, src, references, config.decode, metrics)
+    for notice in (
+        *told,
+        *word_notices(config.data.tgt, references, "data.tgt"),
+        *form_notices({"references": references}),
+    ):
         print(notice, file=sys.stderr)
     with progress("evaluating", len(src)) as done:
         evaluation = evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def parser() -> Parser:
     taken.add_argument("systems", nargs="+", metavar="HYP", help=kinds)
     taken.add_argument("--ref", metavar="FILE", required=True, help="the reference translations, line by line")
     taken.add_argument("--src", metavar="FILE", help="the source text: scores by its length in words as well")
-    taken.add_argument("--lang", default="en", help="target language: zh, ja and ko are tokenised their own way")
+    taken.add_argument("--lang", default="en", help="code of the target language, which decides BLEU's tokeniser")
     taken.add_argument("--buckets", metavar="N,N,…", help=f"where buckets of source length end (default {BUCKETS})")
     taken.add_argument("--json", action="store_true", help="print everything as JSON")
     return taken
@@ -45,6 +46,7 @@ def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
 def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
     from seq2seq.data.files import all_lines
+    from seq2seq.evaluation.languages import form_notices, word_notices
     from seq2seq.evaluation.scoring import System, score_systems
 
     named, edges = valid
@@ -52,6 +54,9 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     sources = all_lines(given.src, references, given.ref) if given.src else []
     lengths = [len(line.split()) for line in sources]
     texts = {name: {path: _lines(path, references, given.ref) for path in paths} for name, paths in named.items()}
+    sides = {given.ref: references, **{path: text for seeds in texts.values() for path, text in seeds.items()}}
+    for notice in (*word_notices(given.lang, references, "--lang"), *form_notices(sides)):
+        print(notice, file=sys.stderr)
     systems = [System.of(name, seeds, references, given.lang) for name, seeds in texts.items()]
     report = score_systems(systems, lengths, edges, given.lang)
     if given.json:

@@ -12,6 +12,7 @@ from seq2seq.errors import UserError, nearest
 CHANGEABLE = (
     "decode.",
     "data.split",
+    "data.tgt",
     "data.cache",
     "data.test.",
     "data.tests.",
@@ -45,16 +46,22 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
     for argument in arguments:
         parsed = parse(argument)
         key = parsed.get_key_element()
-        known = [name for name in known_keys() if name.startswith(CHANGEABLE)]
-        if not key.startswith(CHANGEABLE):
+        known = [name for name in known_keys() if _is_changeable(name)]
+        if not _is_changeable(key):
             raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
         if canonical(key) not in known:
             raise UserError(f"unknown key {key}{nearest(key, known)}")
         if parsed.is_sweep_override():
             raise UserError(f"{argument[:80]}: one value at a time: give each its own command")
+        if key == "data.tgt" and config.data.source not in ("grammar", "text", "tsv"):
+            plain["data"]["tgt_column"] = config.data.tgt_column or config.data.tgt  # the columns stay
         node = plain
         *path, last = key.split(".")
         for name in path:
             node = node.setdefault(name, {})  # a test set may be new
         node[last] = parsed.value()
     return from_plain(plain, "options", trained=True)
+
+
+def _is_changeable(key: str) -> bool:
+    return key in CHANGEABLE or key.startswith(tuple(name for name in CHANGEABLE if name.endswith(".")))

@@ -2,7 +2,8 @@
 
 BLEU, chrF, TER and every mean are functions of sums over sentences. So a sentence is reduced to k sufficient
 statistics, a corpus is a matrix (N, k), and any selection of sentences is scored by summing its rows, which makes
-resampling cheap. Scores are sacreBLEU's, of detokenised text against untouched references. Knows texts and numbers;
+resampling cheap. Scores are sacreBLEU's, of detokenised text against references of which only the Unicode form is
+changed: translations are NFC, so both sides are scored in it. Knows texts and numbers;
 knows no model and no resampling.
 """
 
@@ -23,7 +24,9 @@ from sacrebleu.metrics.bleu import BLEU as SacreBLEUBLEU
 from sacrebleu.metrics.chrf import CHRF as SacreBLEUCHRF
 from sacrebleu.metrics.ter import TER as SacreBLEUTER
 
+from seq2seq.data.subwords import normalise
 from seq2seq.errors import UserError
+from seq2seq.evaluation.languages import Language
 from seq2seq.runs.records import MetricScores
 
 SufficientStatistics = NDArray[np.float64]
@@ -95,7 +98,8 @@ class SacreBLEUMetric(TextMetric):
         self, hypotheses: Sequence[str], references: Sequence[str], language: str, src: Sequence[str] | None
     ) -> Sequence[Sequence[float]]:
         """Statistics in sacreBLEU's order."""
-        rows: list[list[float]] = self.build(language)._extract_corpus_statistics(list(hypotheses), [list(references)])
+        metric = self.build(language)
+        rows: list[list[float]] = metric._extract_corpus_statistics(_in_nfc(hypotheses), [_in_nfc(references)])
         return rows
 
     def corpus_score(self, hypotheses: Sequence[str], references: Sequence[str], language: str) -> float:
@@ -103,13 +107,17 @@ class SacreBLEUMetric(TextMetric):
         check_pairing(hypotheses, references)
         if not references:
             raise UserError("nothing to score: the references are empty")
-        return float(self.build(language).corpus_score(list(hypotheses), [list(references)]).score)
+        return float(self.build(language).corpus_score(_in_nfc(hypotheses), [_in_nfc(references)]).score)
 
     def signature(self, language: str) -> str:
         """sacreBLEU's signature, which does not depend on the text but exists only after scoring."""
         metric = self.build(language)
         metric.corpus_score(["a"], [["a"]])
         return str(metric.get_signature())
+
+
+def _in_nfc(lines: Sequence[str]) -> list[str]:
+    return [normalise(line) for line in lines]
 
 
 def check_pairing(hypotheses: Sequence[str], references: Sequence[str]) -> None:
@@ -171,12 +179,10 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def bleu_tokenizer(language: str) -> str:
-    """sacreBLEU's tokeniser for a target language; ja and ko fall back to characters without their extra."""
-    language = language.split("-")[0].split("_")[0]
-    extra = {"ja": "MeCab", "ko": "mecab_ko"}.get(language)
-    if extra:
-        return f"{language}-mecab" if find_spec(extra) else "char"
-    return "zh" if language == "zh" else "13a"
+    """sacreBLEU's tokeniser for a target language; Japanese and Korean fall back to characters without their extra."""
+    tokenizer = Language.of(language).tokenizer
+    package = {"ja-mecab": "MeCab", "ko-mecab": "mecab_ko"}.get(tokenizer)
+    return "char" if package and not find_spec(package) else tokenizer
 
 
 BLEU = SacreBLEUMetric(

@@ -15,6 +15,7 @@ from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
+from seq2seq.evaluation.languages import form_notices, word_notices
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.evaluation.placeholders import note_placeholders, print_placeholders
 from seq2seq.models.build import build, parameters_by_part
@@ -80,7 +81,9 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     texts = further_tests.scored_texts(config, corpus)
     test = corpus.splits["test"]
     for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
-        for notice in check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} "):
+        told = check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} ")
+        told += word_notices(config.data.tgt, references, "data.tgt") if split == "test" else ()
+        for notice in (*told, *form_notices({f"{split} references": references})):
             print(notice, file=sys.stderr)
     torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
     model = build(config.model, *corpus.subwords.sizes)

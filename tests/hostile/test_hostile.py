@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,14 +121,22 @@ def param(case: Case) -> Any:
     return pytest.param(case, id=case.name, marks=[pytest.mark.slow] * slow)
 
 
+@pytest.fixture
+def stdin(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A case's standard input, in a file without a name."""
+    with tempfile.TemporaryFile() as file:
+        file.write(case.stdin)
+        file.seek(0)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        yield
+
+
+@pytest.mark.usefixtures("stdin")
 @pytest.mark.parametrize("case", [param(case) for case in CASES])
-def test_it_is_answered(
-    case: Case, place: Callable[..., Path], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_answered(case: Case, place: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     folder = place(*parts_of(case))
     case.harm(folder)
     before = tree(folder)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(case.stdin)))
     capfd.readouterr()
     with bounded():
         if case.door == REPORT:

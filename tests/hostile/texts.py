@@ -80,7 +80,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "translate a file": ("translate train.src", ("no run folder and no checkpoint",)),
     "translate from nowhere": ("translate runs/lstm --in nowhere", ("nowhere: no such file",)),
     "translate a folder's text": ("translate runs/lstm --in runs", ("runs is a folder",)),
-    "translate into a folder": ("translate runs/lstm --in test.src --out runs", ("runs: cannot be written",)),
+    "translate into a folder": ("translate runs/lstm --in test.src --out runs", ("--out runs is a folder",)),
     "translate below a file": ("translate runs/lstm --in test.src --out test.src/x", ("cannot be written",)),
     "translate with no file named": ("translate runs/lstm --in", ("expected one argument",)),
     "translate from a name that is too long": (f"translate runs/lstm --in {'x' * 5_000}", ("x",)),
