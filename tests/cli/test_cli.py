@@ -430,14 +430,16 @@ def test_evaluations_of_other_options_and_files_lie_apart_and_are_listed(
         (tmp_path / folder / "news.de").write_text("der hund\nein kind\n")
         sides.append(["--src", str(tmp_path / folder / "news.en"), "--ref", str(tmp_path / folder / "news.de")])
     ensemble = str(copied / "checkpoints/last.safetensors")
-    asked = [[], ["decode.beam=1"], ["decode.beam=2", "decode.length_penalty=none"], *sides, [ensemble]]
+    other = ["decode.beam=2", "decode.length_penalty=none"]
+    asked = [[], ["decode.beam=1"], other, ["data.tgt=zho_Hans"], *sides, [ensemble]]
     for arguments in [*asked, asked[1]]:  # the last repeats the second
         assert main(["evaluate", str(copied), *arguments]) == 0
     names = {path.parent.name for path in copied.glob("evaluations/*/hypotheses.txt")}
-    assert {"test", "test-best", "test-best-beam=1", "test-best-beam=2-length_penalty=none"} < names
+    other_options = {"beam=1", "beam=2-length_penalty=none", "tgt=zho_Hans"}
+    assert {"test", "test-best", *(f"test-best-{each}" for each in other_options)} < names
     assert len([name for name in names if re.fullmatch("news.en-[0-9a-f]{6}-best", name)]) == 2
     assert len([name for name in names if re.fullmatch("test-ensemble-[0-9a-f]{6}", name)]) == 1
-    assert len(names) == 7
+    assert len(names) == 8
     capfd.readouterr()
     assert main(["evaluate", str(copied), "--list", "--json"]) == 0
     [listed] = json.loads(capfd.readouterr().out).values()
@@ -445,6 +447,7 @@ def test_evaluations_of_other_options_and_files_lie_apart_and_are_listed(
     by_name = {each["name"]: each for each in listed}
     assert by_name["test-best-beam=1"]["options"] == {"decode.beam": 1}
     assert by_name["test-best-beam=1"]["scores"]["decode"]["beam"] == 1
+    assert "tok:zh|" in by_name["test-best-tgt=zho_Hans"]["scores"]["bleu_signature"]
     assert sorted(each["text"] for each in listed)[:2] == [f"{side[1]} {side[3]}" for side in sides]
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["evaluate", str(copied), "--list"]) == 0
