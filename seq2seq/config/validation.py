@@ -77,6 +77,8 @@ def within_limits(node: Any, prefix: str = "", more: Mapping[str, Iterable[str]]
         limits = f.metadata
         if value is None or not limits:
             continue
+        if isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value):  # OmegaConf takes them
+            raise UserError(f"{key}={value} is not possible: give one list, [a,b], without lists in it")
         choices = [*limits["choices"], *(more or {}).get(key, ())]
         if choices and value not in choices:
             hint = nearest(str(value), choices)

@@ -34,6 +34,7 @@ from tests.hostile.records import (
     grid,
     load_with,
     measurements,
+    options,
     records,
     scored,
     type_of,
@@ -213,6 +214,12 @@ def try_option(key: str, name: str) -> None:
 
 @pytest.mark.parametrize(("key", "name"), [pytest.param(*row, id="-".join(row)) for row in grid(every=False)])
 def test_a_wrong_value_of_an_option_is_answered(key: str, name: str) -> None:
+    try_option(key, name)
+
+
+@pytest.mark.parametrize("key", [key for key in options() if type_of(key)[0] in ("files", "list[str")])
+@pytest.mark.parametrize("name", ["nested"])
+def test_a_wrong_list_is_answered(key: str, name: str) -> None:
     try_option(key, name)
 
 
