@@ -17,10 +17,10 @@ from torch import Tensor
 
 from seq2seq.analysis.faithfulness import Position, aligned, attended_words, compare, draw_positions
 from seq2seq.analysis.loaded_run import LoadedRun, draw
-from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Gold, Links, agreements, map_names, most_attended, parse_links, word_maps
 from seq2seq.evaluation.words import Pair
+from seq2seq.runs.loading import gold_file
 from seq2seq.runs.records import Attention, AttentionMaps, ChosenMap, MapAgreement, MapName, MapSharpness, Masking
 
 SENTENCES = 1_000  # of the test
@@ -69,7 +69,7 @@ def measure_maps(
 
 def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgreement]) -> ChosenMap | None:
     """The best map by the validation split; None if that has no gold alignment. The test has no say in the choice."""
-    file = open_source(run.config.data).alignment_file("valid")
+    file = gold_file(run.config, "valid", run.valid)
     if file is None:
         return None
     numbers = draw(*run.valid, VALID_SENTENCES)

@@ -20,7 +20,7 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, parse_links, read_gold
 from seq2seq.evaluation.words import Pair, encode_pairs, splitter
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.runs.loading import corpus_of, load, saved_split, unzip
+from seq2seq.runs.loading import gold_file, load, saved_split, split_of_source
 from seq2seq.runs.run import Run, find
 
 SEED = 20  # of every choice of sentences
@@ -54,20 +54,17 @@ class LoadedRun:
             corpus: whether the files and the cache that the run's config names may be used.
 
         Raises:
-            UserError: no finished run there, its corpus is gone, or links that do not fit.
+            UserError: no finished run there, its validation split is gone, or links that do not fit.
         """
         run, checkpoint = find(folder)
         test = saved_split(run, "test")
         if not run.finished or test is None:
             raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
         config = override(run.load_config(), [], corpus)
-        source = corpus_of(config)
-        file = source.alignment_file("test")
-        gold = None
-        if file is not None and unzip(source.pairs("test")) == test:  # else the grammar has changed since
-            gold = [parse_links(line) for line in file.read_text("utf-8").splitlines()]
+        file = gold_file(config, "test", test)
+        gold = None if file is None else [parse_links(line) for line in file.read_text("utf-8").splitlines()]
+        valid = saved_split(run, "valid") or split_of_source(config, "valid")
         loaded = load([(run, checkpoint)], config)
-        valid = saved_split(run, "valid") or unzip(source.pairs("valid"))
         opened = cls(run, config, loaded.translator, *test, valid, gold, gold)
         if links is None:
             return opened

@@ -90,7 +90,7 @@ def measure_all(
     gold: bool = False,
     corpus: bool = False,
 ) -> None:
-    """Make what is missing of the measurements named in ``only`` (default: all).
+    """Make what is missing of the measurements named in ``only`` (default: all), the others also where one fails.
 
     Args:
         done: called after each measurement with its name and seconds (0 if it was there already).
@@ -99,7 +99,7 @@ def measure_all(
         corpus: whether the files and the cache that the run's config names may be used.
 
     Raises:
-        UserError: an unknown name, no finished run, a corpus that is gone, or links that do not fit.
+        UserError: an unknown name, no finished run, text that is gone, or links that do not fit.
     """
     names = list(MEASUREMENTS) if only is None else only
     for name in names:
@@ -108,6 +108,7 @@ def measure_all(
     run, _ = find(folder)
     origins = _origins(run, links, gold)
     loaded: LoadedRun | None = None
+    failed: UserError | None = None
     for name in names:
         measurement = MEASUREMENTS[name]
         if run.finished and measurement.is_there(run, origins[name]):
@@ -115,10 +116,16 @@ def measure_all(
             continue
         started = time.perf_counter()
         loaded = loaded or LoadedRun.open(folder, links, gold, corpus)
-        record = {"version": VERSION, "origin": origins[name], **measurement.measure(loaded)}
-        text = to_json(record, separators=(",", ":"))
+        try:
+            measured = measurement.measure(loaded)
+        except UserError as error:
+            failed = failed or error
+            continue
+        text = to_json({"version": VERSION, "origin": origins[name], **measured}, separators=(",", ":"))
         write_atomically(measurement.file(run), f"{text}\n")
         done(name, time.perf_counter() - started)
+    if failed:
+        raise failed
 
 
 def _origins(run: Run, links: Path | None, gold: bool) -> dict[str, str]:

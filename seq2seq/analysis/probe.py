@@ -23,9 +23,9 @@ from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.blank import is_blank
-from seq2seq.data.sources import open_source
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
+from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.records import Probe
 
 FITTED = 4_000  # sentences that the probe is fitted on
@@ -48,7 +48,7 @@ def measure(run: LoadedRun) -> Probe:
     """Fit the probe on training text and test it, on the test sentences and on the control task.
 
     Raises:
-        UserError: every training sentence is a test sentence too.
+        UserError: every training sentence is a test sentence too, or ``corpus_of`` raises it.
     """
     text = fitting_text(run)
     if not text:
@@ -103,7 +103,7 @@ def fitting_text(run: LoadedRun) -> list[str]:
         pairs = (grammar.sentence(rng, lengths[n % len(lengths)]) for n in range(FITTED))
         lines = [pair.src if data.src == "en" else pair.tgt for pair in pairs]
     else:
-        lines = [src for src, _ in islice(open_source(data).pairs("train"), FITTED)]
+        lines = [src for src, _ in islice(corpus_of(run.config, "train").pairs("train"), FITTED)]
     return [line for line in lines if not is_blank(line) and line not in test]
 
 

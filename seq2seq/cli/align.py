@@ -62,12 +62,10 @@ def run(given: Arguments, valid: Trained) -> int:
     runs, config = valid
     [(folder, checkpoint)] = runs
     src, references = pairs_of(given, folder, config)
-    gold_file = given.gold
-    if not (given.src or given.gold) and config.data.source == "grammar":
-        gold_file = _gold_of_grammar(folder, config, (src, references))
+    gold_path = given.gold or (None if given.src else _gold_of_grammar(folder, config, (src, references)))
     split = str.split if given.src else splitter(config)
     src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
-    gold = read_gold(gold_file, src_words, tgt_words, given.one_based) if gold_file else None
+    gold = read_gold(gold_path, src_words, tgt_words, given.one_based) if gold_path else None
     names = map_names(config.model.decoder.attention_maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
     translator = load(runs, config).translator
@@ -92,14 +90,12 @@ def run(given: Arguments, valid: Trained) -> int:
 
 def _gold_of_grammar(folder: Run, config: Config, pairs: tuple[list[str], list[str]]) -> str | None:
     """The file of the grammar's alignment; None, with a warning, if the run has other ``pairs`` than it makes now."""
-    from seq2seq.data.sources import open_source
-    from seq2seq.runs.loading import unzip
+    from seq2seq.runs.loading import gold_file
 
-    source = open_source(config.data)
-    if pairs == unzip(source.pairs(config.data.split)):
-        return str(source.alignment_file(config.data.split))
-    print(f"{folder.folder}: the grammar makes other sentences by now, so its gold is no use", file=sys.stderr)
-    return None
+    found = gold_file(config, config.data.split, pairs)
+    if found is None and config.data.source == "grammar":
+        print(f"{folder.folder}: the grammar makes other sentences by now, so its gold is no use", file=sys.stderr)
+    return found and str(found)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:

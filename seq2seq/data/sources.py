@@ -41,7 +41,7 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
     wanted = given if split is None else [split if split in (*given, *data.tests) else "train"]
     _check_keys(data, [*wanted, *data.tests] if split is None else wanted)
     if data.source == "grammar":
-        return _generate(data)
+        return _generate(data, SPLITS if split is None else (split,))
     if data.source == "hub":
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
         return TextCorpus(data, tables, [each for each in SPLITS if each not in tables])
@@ -188,8 +188,8 @@ def _table(data: DataConfig, path: str) -> Part:
     return table
 
 
-def _generate(data: DataConfig) -> TextCorpus:
-    """The embedded corpus, which is generated into the cache once and then read from there as text files."""
+def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
+    """Splits of the embedded corpus, which is generated into the cache once and read from there as text files."""
     from seq2seq import grammar
 
     if {data.src, data.tgt} != {"en", "de"}:
@@ -212,11 +212,11 @@ def _generate(data: DataConfig) -> TextCorpus:
                 _write(place / f"{split}.align.de-en", (" ".join(f"{j}-{i}" for i, j in pair) for pair in links))
     ending = "align" if data.src == "en" else "align.de-en"
     parts: dict[str, Part] = {}
-    for split in SPLITS:
+    for split in wanted:
         src, tgt = (str(folder / f"{split}.{language}") for language in (data.src, data.tgt))
         # Grammar and options determine the text, so its identity needs no hash of the files.
         parts[split] = replace(files.text_files(src, tgt), identity=f"grammar/{identity}/{data.src}/{data.tgt}")
-    return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in SPLITS})
+    return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in wanted})
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:

@@ -113,6 +113,14 @@ def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
     return unzip(corpus_of(config, split).pairs(split))
 
 
+def gold_file(config: Config, split: str, pairs: tuple[list[str], list[str]]) -> Path | None:
+    """The file of a split's gold alignment. None unless the embedded grammar makes these ``pairs``: it alone has one."""
+    if config.data.source != "grammar":
+        return None
+    source = open_source(config.data, split)
+    return source.alignment_file(split) if unzip(source.pairs(split)) == pairs else None
+
+
 def save_split(run: Run, split: str, src: Sequence[str], references: Sequence[str]) -> None:
     """Write the text of a split into the run, so that it can be scored again anywhere."""
     for path, content in _files_of_split(run, split, src, references):

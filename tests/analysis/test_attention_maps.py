@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,13 +92,12 @@ def valid_gold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A corpus whose validation split, ``VALID``, has a gold alignment along the diagonal."""
     links = (" ".join(f"{i}-{j}" for i, j in sorted(pair)) for pair in diagonal(VALID[0]))
     (tmp_path / "valid.align").write_text("".join(f"{line}\n" for line in links))
-    corpus = SimpleNamespace(alignment_file={"valid": tmp_path / "valid.align"}.get)
-    monkeypatch.setattr(attention_maps, "open_source", lambda _: corpus)
+    monkeypatch.setattr(attention_maps, "gold_file", lambda _, split, pairs: tmp_path / f"{split}.align")
 
 
 @pytest.fixture
 def no_valid_gold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention_maps, "open_source", lambda _: SimpleNamespace(alignment_file=lambda _: None))
+    monkeypatch.setattr(attention_maps, "gold_file", lambda _, split, pairs: None)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
+from seq2seq.runs.loading import save_split
 from seq2seq.runs.run import Run
 from seq2seq.system.files import write_atomically
 
@@ -110,6 +111,19 @@ def test_what_is_there_is_not_measured_again(finish: Finish, counted: list[str])
     before = {path: path.stat().st_mtime_ns for path in (run.folder / "measurements").iterdir()}
     measure_all(run.folder, corpus=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before and len(counted) == len(MEASUREMENTS)
+
+
+def test_without_its_corpus_a_run_is_measured_but_for_what_needs_the_training_text(
+    finish: Finish, pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurements.cost, "LENGTHS", (1, 2))
+    run = finish("bahdanau")
+    save_split(run, "valid", *([pair[side] for pair in pairs[20:25]] for side in (0, 1)))
+    for file in [*tmp_path.glob("*.src"), *tmp_path.glob("*.tgt")]:
+        file.unlink()
+    with pytest.raises(UserError, match="--corpus"):
+        measure_all(run.folder)
+    assert missing(run) == ["probe"]
 
 
 @pytest.mark.parametrize("damage", ["", '{"version": 1, "or', "[1, 2]", "\x00\x01", "null"])

@@ -560,6 +560,19 @@ def test_grammar_gives_its_alignments_in_either_direction(here: Path, grammar: G
     assert grammar.generated == 1
 
 
+def test_one_split_of_the_grammar_opens_its_own_files_alone(here: Path, grammar: Grammar) -> None:
+    data = DataConfig(grammar=SMALL, cache="cache")
+    whole = list(open_source(data).pairs("test"))
+    folder = next((here / "cache" / "embedded").iterdir())
+    for split in ("train", "valid"):
+        for file in folder.glob(f"{split}.*"):
+            file.unlink()
+    source = open_source(data, "test")
+    assert list(source.pairs("test")) == whole
+    alignment = source.alignment_file("test")
+    assert alignment is not None and alignment.exists()
+
+
 def test_grammar_is_generated_anew_when_it_or_its_options_change(here: Path, grammar: Grammar) -> None:
     data = DataConfig(grammar=SMALL, cache="cache")
     prints = {open_source(data).fingerprint(), open_source(replace(data, grammar=replace(SMALL, seed=2))).fingerprint()}
