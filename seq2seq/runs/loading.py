@@ -114,7 +114,7 @@ def split_of_source(config: Config, split: str) -> tuple[list[str], list[str]]:
 
 
 def gold_file(config: Config, split: str, pairs: tuple[list[str], list[str]]) -> Path | None:
-    """The file of a split's gold alignment; None unless the embedded grammar, which alone has one, makes these pairs."""
+    """The file of a split's gold alignment; None unless the embedded grammar, which alone has one, makes the pairs."""
     if config.data.source != "grammar":
         return None
     source = open_source(config.data, split)
