@@ -95,7 +95,7 @@ def _gold_of_grammar(folder: Run, config: Config, pairs: tuple[list[str], list[s
     found = gold_file(config, config.data.split, pairs)
     if found is None and config.data.source == "grammar":
         print(f"{folder.folder}: the grammar makes other sentences by now, so its gold is no use", file=sys.stderr)
-    return found and str(found)
+    return None if found is None else str(found)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
