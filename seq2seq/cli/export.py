@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.export.options import QUANTIZATIONS, TARGETS, Request, requested
 
@@ -24,7 +26,5 @@ validate = requested
 
 def run(given: Arguments, request: Request) -> int:
     """Write the folder and print the comparison."""
-    from seq2seq.export.exporting import export
-
-    export(request)
+    importlib.import_module(f"seq2seq.export.{TARGETS[request.to].module}").export(request)
     return 0

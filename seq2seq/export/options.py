@@ -12,15 +12,45 @@ from seq2seq.errors import UserError, nearest
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import refuse_existing
 
-TARGETS = ("ctranslate2",)  # programs that exported models are for, each a Python package of the same name
-LAYERS = frozenset({"transformer"})  # the types of encoders and decoders that it can compute
-QUANTIZATIONS = ("none", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16")
+
+@dataclass(frozen=True)
+class Target:
+    """A format that runs are exported to.
+
+    Attributes:
+        module: of this room, not loaded here: its ``export`` takes the checked ``Request``.
+        quantizations: types of the weights, the default first.
+        packages: Python packages that it needs, which ``extra`` installs.
+        layers: the types of encoders and decoders that it can compute; None: all.
+        refusal: why it takes no others.
+    """
+
+    module: str
+    quantizations: tuple[str, ...] = ("none",)
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    layers: frozenset[str] | None = None
+    refusal: str = ""
+
+
+TARGETS = {
+    "ctranslate2": Target(
+        "exporting",
+        ("none", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16"),
+        ("ctranslate2",),
+        "export",
+        frozenset({"transformer"}),
+        "CTranslate2 has no recurrent layers; it takes transformer runs",
+    ),
+}
+QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.quantizations))
 
 
 @dataclass(frozen=True)
 class Request:
-    """A checked export: the run and checkpoint, its config, the type of the weights, and the new folder."""
+    """A checked export: the format, the run and checkpoint, its config, the type of the weights, the new folder."""
 
+    to: str
     run: Run
     checkpoint: str
     config: Config
@@ -35,19 +65,20 @@ def requested(given: argparse.Namespace) -> Request:
         UserError: an unknown name, no run, a model that the target cannot compute, a folder that exists, or a package
             that is not installed.
     """
-    _one_of("--to", given.to, TARGETS)
-    _one_of("--quantization", given.quantization, QUANTIZATIONS)
+    _one_of("--to", given.to, tuple(TARGETS))
+    target = TARGETS[given.to]
+    _one_of("--quantization", given.quantization, target.quantizations)
     run, checkpoint = find(Path(given.run))
     config = run.load_config()
-    if not {config.model.encoder.type, config.model.decoder.type} <= LAYERS:
-        reason = "CTranslate2 has no recurrent layers; it takes transformer runs"
-        raise UserError(f"{run.folder} holds the model {config.model.name}: {reason}")
+    if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
+        raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / name
     refuse_existing(out, "choose another folder with --out")
-    if find_spec(given.to) is None:
-        raise UserError(f"{given.to} is not installed: pip install 'seq2seq-trainer[export]'")
-    return Request(run, checkpoint, config, given.quantization, out)
+    lacking = [package for package in target.packages if find_spec(package) is None]
+    if lacking:
+        raise UserError(f"{lacking[0]} is not installed: pip install 'seq2seq-trainer[{target.extra}]'")
+    return Request(given.to, run, checkpoint, config, given.quantization, out)
 
 
 def _one_of(flag: str, given: str, known: tuple[str, ...]) -> None:

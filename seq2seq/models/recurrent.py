@@ -37,11 +37,14 @@ def matrices_of(layer: nn.Module) -> list[Tensor]:
 
 
 def reverse(x: Tensor, mask: Tensor) -> Tensor:
-    """Reverse each sequence of (B, S[, D]); its padding stays at the end."""
+    """Reverse each sequence of (B, S[, D]); its padding stays at the end.
+
+    The length S is the mask's, since an exporter takes that of an LSTM's output for a constant.
+    """
     positions = torch.arange(mask.shape[1], device=x.device)
     lengths = mask.sum(1, keepdim=True)
     index = torch.where(mask, lengths - 1 - positions, positions)
-    return x.gather(1, index if x.dim() == 2 else index[..., None].expand_as(x))
+    return x.gather(1, index if x.dim() == 2 else index[..., None].expand(-1, -1, x.shape[2]))
 
 
 class RecurrentEncoder(Encoder):
