@@ -342,6 +342,12 @@ class TrainerConfig:
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
 
     @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by their keys."""
+        keys = ("max_steps", "max_epochs", "max_tokens", "max_hours")
+        return {f"trainer.{key}": getattr(self, key) for key in keys if getattr(self, key) is not None}
+
+    @property
     def needs_budget(self) -> bool:
         """Whether ``max_tokens`` is to be chosen: no limit is given, or hours alone, at which no cosine can end."""
         limited = not self.max_steps is self.max_epochs is self.max_tokens is None
@@ -388,3 +394,4 @@ class Config:
     outputs: str = option("outputs", "folder of all runs")
     name: Optional[str] = option(None, "run folder below outputs/ (default: data.name/model.name/seed<seed>)")
     overwrite: bool = option(False, "delete an existing run of this name first")
+    extend: bool = option(False, "train a run that is there longer, to the larger trainer.max_… that are given")

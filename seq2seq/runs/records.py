@@ -101,7 +101,21 @@ class Machine(TypedDict):
     threads: int
 
 
-class Fingerprint(TypedDict):
+class Leg(TypedDict):
+    """A later leg of a training that was made longer."""
+
+    step: int  # updates made before it
+    tokens: int  # target tokens trained on before it
+    changed: list[str]  # options, each as ``key: before -> since``
+
+
+class History(TypedDict, total=False):
+    """Entries of ``fingerprint.json`` that only some runs have."""
+
+    legs: list[Leg]
+
+
+class Fingerprint(History):
     """``fingerprint.json``: hashes of everything that the scores of a run depend on, with versions and machine."""
 
     data: str

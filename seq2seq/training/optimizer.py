@@ -43,13 +43,16 @@ class Plateau:
             self.scale, self.waited = self.scale * options.plateau_factor, 0
 
 
-def learning_rate(options: OptimizerConfig, step: int, progress: float, plateau: Plateau) -> float:
+def learning_rate(options: OptimizerConfig, step: int, progress: float, plateau: Plateau, leg: int = 0) -> float:
     """The learning rate of update ``step`` (from 0): linear warm-up, then the schedule.
 
     Args:
-        progress: share of the training that is done, 0 to 1; the cosine falls with it.
+        progress: share of the leg that is done, 0 to 1; the cosine falls with it.
+        leg: the update with which the leg began. A cosine that has ended begins anew there, with its warm-up; the other
+            schedules go on.
     """
     steps = options.warmup_steps or 0  # a session has chosen a number where none was given
+    step -= leg if options.schedule == "cosine" else 0
     warmup = min((step + 1) / steps, 1.0) if steps else 1.0
     if options.schedule == "inverse_sqrt":  # Vaswani et al. 2017, equation 3, with its peak at lr
         return options.lr * min(warmup, math.sqrt(max(steps, 1) / (step + 1)))

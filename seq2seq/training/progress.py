@@ -15,6 +15,17 @@ from seq2seq.training.optimizer import Plateau
 
 
 @dataclass
+class Leg:
+    """The counters at which the present leg of a training began; a run that is trained longer begins a new leg."""
+
+    step: int = 0
+    tokens: int = 0
+    epoch: float = 0.0
+    seconds: float = 0.0
+    validations: int = 0
+
+
+@dataclass
 class TrainState:
     """The counters of a training. The place in the data is the batch stream's own."""
 
@@ -28,27 +39,44 @@ class TrainState:
     best_nll: float | None = None  # validation NLL at best_step; None in checkpoints of older versions
     waited: int = 0  # validations since the best
     warned: bool = False  # that trainer.metric stays at 0
-    pictured: int = 0  # fifths of the training of which attention has been drawn
+    pictured: int = 0  # fifths of the leg of which attention has been drawn
     skipped: int = 0  # consecutive updates skipped for a non-finite gradient
     plateau: Plateau = field(default_factory=Plateau)
     recent: list[int] = field(default_factory=list)  # steps of the checkpoints to average
+    leg: Leg = field(default_factory=Leg)
 
     @classmethod
     def restore(cls, plain: dict[str, Any]) -> TrainState:
         """The state that ``dataclasses.asdict`` made plain. Raises ``TypeError`` for unknown keys."""
-        return cls(**{**plain, "plateau": Plateau(**plain["plateau"])})
+        return cls(**{**plain, "plateau": Plateau(**plain["plateau"]), "leg": Leg(**plain.get("leg", {}))})
+
+    def begin_leg(self, epoch: float) -> None:
+        """Count progress, validations and patience from here on."""
+        self.leg = Leg(self.step, self.tokens, epoch, self.seconds, self.validations)
+        self.waited = self.pictured = 0
 
 
 def progress(state: TrainState, options: TrainerConfig, epoch: float) -> float:
-    """The share of the training that is done, 0 to 1, by the limit that comes first."""
-    hours = state.seconds / 3600 / options.max_hours if options.max_hours else 0.0
+    """The share of the leg that is done, 0 to 1, by the limit that comes first."""
+    hours = _share(state.seconds, state.leg.seconds, options.max_hours and options.max_hours * 3600)
     return min(max(schedule_progress(state, options, epoch), hours), 1.0)
 
 
 def schedule_progress(state: TrainState, options: TrainerConfig, epoch: float) -> float:
     """``progress`` without the clock: the learning rate must not depend on how fast the machine is."""
-    limits = ((state.step, options.max_steps), (epoch, options.max_epochs), (state.tokens, options.max_tokens))
-    return max((done / limit for done, limit in limits if limit), default=0.0)
+    leg = state.leg
+    return max(
+        _share(state.step, leg.step, options.max_steps),
+        _share(epoch, leg.epoch, options.max_epochs),
+        _share(state.tokens, leg.tokens, options.max_tokens),
+    )
+
+
+def _share(done: float, start: float, limit: float | None) -> float:
+    """The share of the way from ``start`` to ``limit``."""
+    if limit is None:
+        return 0.0
+    return (done - start) / (limit - start) if limit > start else 1.0
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -24,12 +25,12 @@ from seq2seq.runs.curves import read_points
 from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.records import Fingerprint, Sample, Summary
-from seq2seq.runs.run import Run, differences, run_of, with_limits_of
+from seq2seq.runs.run import Run, run_of, with_limits_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
-from seq2seq.training import further_tests
+from seq2seq.training import further_tests, longer
 from seq2seq.training.further_tests import Texts
 from seq2seq.training.limits import Size, choose_limits, notices
 from seq2seq.training.logging import RunLog
@@ -50,27 +51,30 @@ def train(config: Config) -> Run:
     """
     run = run_of(config)
     run.refuse_other_content()
-    goes_on = run.config_file.exists() and not config.overwrite
+    goes_on, changed = run.config_file.exists() and not config.overwrite, list[str]()
     if goes_on:
-        _check_config(run, config)
+        changed = longer.changes(run, config)
         config = with_limits_of(run.load_config(), config)
-    if goes_on and run.finished:
+    if goes_on and run.finished and not changed:
         summary = run.load_summary()
-        print(f"{run.folder} is finished; to train it anew: overwrite=true", file=sys.stderr)
+        with suppress(UserError), run.locked():
+            pass  # this removes what a kill after the summary has left
+        advice = "to train it longer: a larger trainer.max_… with extend=true; anew: overwrite=true"
+        print(f"{run.folder} is finished; {advice}", file=sys.stderr)
         print_result(run, summary)
         return run
     if goes_on and run.metrics_file.exists():
         read_points(run.metrics_file)  # so that damage is told before anything is prepared
     with run.locked():
-        trainer = _begin(config, run, goes_on)
+        trainer = _begin(config, run, goes_on, changed)
         trainer.train()
         summary = _finish(trainer)
     print_result(run, summary)
     return run
 
 
-def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
-    """Prepare the process, the corpus, the model and the run folder."""
+def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Trainer:
+    """Prepare the process, the corpus, the model and the run folder; ``changed``: options of a further leg."""
     prepare_process()
     device = choose_device(config.device)
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
@@ -90,8 +94,15 @@ def _begin(config: Config, run: Run, goes_on: bool) -> Trainer:
     print_corpus(config, corpus)
     print_parameters(config.model.name, parameters_by_part(model))
     config = _with_limits(config, corpus, goes_on)
-    _prepare_folder(config, run, corpus, goes_on, texts)
+    prints = _prepare_folder(run, corpus, goes_on, texts)
     trainer = Trainer(config, corpus, model, run, device)
+    if goes_on and (legs := longer.legs_of(run.load_fingerprint(), trainer.state, changed)):
+        prints["legs"] = legs
+    if changed:
+        trainer.begin_leg()
+        run.summary_file.unlink(missing_ok=True)  # before the config has the new limits, so that a kill is made good
+        print(f"a further leg of {run.folder}: {'; '.join(changed)}", file=sys.stderr)
+    _describe(run, config, corpus, prints, texts)
     if trainer.state.step:
         print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
     print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
@@ -110,8 +121,8 @@ def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
     return replace(config, trainer=chosen)
 
 
-def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool, texts: Texts) -> None:
-    """Make the folder, empty unless an unfinished run goes on, and write what the run is."""
+def _prepare_folder(run: Run, corpus: Corpus, goes_on: bool, texts: Texts) -> Fingerprint:
+    """Empty the folder, or check that what goes on in it was begun with this text."""
     prints = fingerprint(corpus)
     if goes_on:
         _check_data(run, prints)
@@ -119,19 +130,15 @@ def _prepare_folder(config: Config, run: Run, corpus: Corpus, goes_on: bool, tex
     with os_errors_as_user_errors(run.folder):
         if not goes_on:  # only now: nothing can be wrong with the new run any more
             run.remove()
+    return prints
+
+
+def _describe(run: Run, config: Config, corpus: Corpus, prints: Fingerprint, texts: Texts) -> None:
+    """Write what the run is; its config, which says that the folder is a run, comes last."""
     corpus.subwords.save(run.subwords)
     write_json(run.fingerprint_file, prints)
     further_tests.keep_texts(run, texts)
     run.save_config(config)
-
-
-def _check_config(run: Run, config: Config) -> None:
-    changed = differences(run.load_config(), config)
-    if changed:
-        raise UserError(
-            f"{run.folder} holds a run with another config ({'; '.join(changed[:5])}{'; …' if changed[5:] else ''}): "
-            "choose another name=… or throw it away with overwrite=true"
-        )
 
 
 def _check_data(run: Run, prints: Fingerprint) -> None:

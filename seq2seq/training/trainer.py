@@ -95,7 +95,8 @@ class Trainer:
         """One update at the learning rate of this step."""
         started = time.perf_counter()
         done = schedule_progress(self.state, self.options, self.batches.epoch)
-        rate = learning_rate(self.options.optimizer, self.state.step, done, self.state.plateau)
+        state = self.state
+        rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
         self.updater.update(batches, rate, self.state, self.metrics)
         seconds = time.perf_counter() - started
         self.state.seconds += seconds
@@ -156,6 +157,19 @@ class Trainer:
         )
 
     # ------------------------------------------------------------------------------------------ saving and resuming
+
+    def begin_leg(self) -> None:
+        """Begin a new leg at this place, and save it. Raises ``UserError`` where its limits leave nothing to train."""
+        state, options = self.state, self.options
+        state.begin_leg(self.batches.epoch)
+        if self._progress() >= 1:
+            raise UserError(
+                f"{self.run.folder} has been trained for {state.step:,} updates, {self.batches.epoch:.1f} epochs, "
+                f"{state.tokens:,} target tokens, {state.seconds / 3600:.2f} hours: give larger limits "
+                f"({', '.join(f'{name}={value}' for name, value in options.limits.items())})"
+            )
+        state.recent = [step for step in state.recent if self.run.checkpoint(f"recent-{step}").exists()]
+        self._save()
 
     def _save(self) -> None:
         """Everything that is needed to go on, in one file that is replaced at once."""

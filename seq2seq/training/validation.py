@@ -28,7 +28,7 @@ def validation_due(state: TrainState, config: Config, epoch: float) -> bool:
     done = progress(state, config.trainer, epoch)
     if config.trainer.valid_every:
         return state.step >= state.validated + config.trainer.valid_every or done >= 1
-    return int(done * VALIDATIONS) > state.validations
+    return int(done * VALIDATIONS) > state.validations - state.leg.validations
 
 
 class Validation:

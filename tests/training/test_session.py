@@ -16,7 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs import checkpoint
-from seq2seq.runs.run import Run, run_of
+from seq2seq.runs.run import LOCK, Run, run_of
+from seq2seq.system.files import UNFINISHED
 from seq2seq.training import session
 from seq2seq.training.trainer import Trainer
 
@@ -74,6 +75,15 @@ def test_a_kill_before_the_summary_does_not_double_the_test(config: Config, monk
     assert len(events.Scalars("test/bleu")) == 1
     assert len(events.Scalars("valid/bleu")) == 2
     assert not run.checkpoint(checkpoint.PREVIOUS).exists()
+
+
+def test_what_a_kill_after_the_summary_leaves_is_removed_by_the_next_start(config: Config) -> None:
+    folder = session.train(config).folder
+    left = [folder / LOCK, folder / "checkpoints" / f".last{UNFINISHED}"]
+    for path in left:
+        path.write_text("")
+    session.train(config)
+    assert not any(path.exists() for path in left)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's writer

@@ -1,0 +1,53 @@
+"""Training a run longer than it was begun with: which options may change, and what the run says of it afterwards.
+
+A longer training is a further leg of the same run. Knows configs and run folders; no model.
+"""
+
+from __future__ import annotations
+
+from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
+from seq2seq.runs.records import Fingerprint, Leg
+from seq2seq.runs.run import Run, differences
+from seq2seq.training.progress import TrainState
+
+LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_tokens", "trainer.max_hours")
+RATE = tuple(f"trainer.optimizer.{key}" for key in ("lr", "warmup_steps", "schedule", "final_lr"))
+MAY_CHANGE = (*LIMITS, *RATE, "trainer.patience", "trainer.valid_every", "trainer.save_every")
+"""Options that a leg may have of its own."""
+
+
+def changes(run: Run, config: Config) -> list[str]:
+    """The options in which a leg of ``config`` differs from the run so far; empty where the run goes on as it is.
+
+    Raises:
+        UserError: the config is another run's; or a leg is meant, but ``extend`` is not set, or nothing is there to go
+            on from.
+    """
+    changed = differences(run.load_config(), config)
+    longer = all(change.partition(":")[0] in MAY_CHANGE for change in changed)
+    if changed and not (longer and config.extend):
+        advice = "to train it longer, add extend=true; otherwise " if longer and any(map(_is_limit, changed)) else ""
+        raise UserError(
+            f"{run.folder} holds a run with another config ({'; '.join(changed[:5])}{'; …' if changed[5:] else ''}): "
+            f"{advice}choose another name=… or throw it away with overwrite=true"
+        )
+    if changed and run.finished and not run.checkpoint("last").exists():
+        raise UserError(
+            f"{run.checkpoint('last')} is gone, and with it the optimiser's state: init={run.folder} name=… starts a "
+            "new run from the weights"
+        )
+    return changed
+
+
+def _is_limit(change: str) -> bool:
+    return change.partition(":")[0] in LIMITS
+
+
+def legs_of(before: Fingerprint, state: TrainState, changed: list[str]) -> list[Leg]:
+    """The later legs of a run, with one that begins at ``state`` if something has ``changed``."""
+    legs = before.get("legs", [])
+    if not changed:
+        return legs
+    earlier = [leg for leg in legs if leg["step"] < state.step]  # a leg that was cut short begins again
+    return [*earlier, Leg(step=state.step, tokens=state.tokens, changed=changed)]

@@ -1,0 +1,160 @@
+"""A run that is trained longer: what it computes, what may change, and what a kill at its beginning leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
+from seq2seq.runs.run import Run
+from seq2seq.training import session
+from seq2seq.training.trainer import Trainer
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def make(toy_config: MakeConfig, tmp_path: Path) -> MakeConfig:
+    """A config of a run below ``tmp_path``, of 4 updates unless told otherwise."""
+
+    def config(name: str, model: str = "transformer", **trainer: Any) -> Config:
+        made = toy_config(model, **{"max_steps": 4, "valid_every": 2, "warmup_steps": 2, **trainer})
+        return replace(made, outputs=str(tmp_path / "outputs"), name=name)
+
+    return config
+
+
+def longer(config: Config, **trainer: Any) -> Config:
+    return replace(config, trainer=replace(config.trainer, **{"max_steps": 8, **trainer}), extend=True)
+
+
+def weights(run: Run, name: str = "last") -> dict[str, bytes]:
+    return {key: tensor.numpy().tobytes() for key, tensor in load_file(run.checkpoint(name)).items()}
+
+
+def curve(run: Run, tag: str) -> dict[int, float]:
+    return run.curve(tag)
+
+
+@pytest.mark.parametrize("model", ["lstm", "bahdanau", "transformer"])
+def test_it_is_the_run_that_was_made_in_one_go(make: MakeConfig, model: str) -> None:
+    parts, ema = make("parts", model), {"ema": 0.9}
+    session.train(replace(parts, trainer=replace(parts.trainer, **ema)))
+    two = session.train(longer(parts, **ema))
+    one = session.train(make("one", model, max_steps=8, **ema))
+    assert weights(two) == weights(one)
+    assert weights(two, "best") == weights(one, "best")
+    for tag in ("train/loss", "train/lr", "valid/nll", "valid/bleu"):
+        assert curve(two, tag) == curve(one, tag) and len(curve(one, tag)) >= 4
+    assert two.load_summary()["test"]["nll"] == one.load_summary()["test"]["nll"]
+
+
+def test_a_cosine_that_has_ended_begins_anew_with_its_warmup(make: MakeConfig) -> None:
+    config = make("cosine", schedule="cosine", lr=0.01, final_lr=0.1)
+    session.train(config)
+    run = session.train(longer(config, max_steps=12, valid_every=4))
+    rates = list(curve(run, "train/lr").values())
+    assert len(rates) == 12
+    assert rates[3] < rates[2] < rates[1] > rates[0], "the first leg"
+    assert rates[3] < rates[4] < rates[5] > rates[6] > rates[11], "the second"
+    assert rates[4] == pytest.approx(0.005)
+    assert list(curve(run, "valid/bleu")) == [2, 4, 8, 12]
+    assert list(curve(run, "test/bleu")) == [12]
+    assert run.load_fingerprint()["legs"] == [
+        {"step": 4, "tokens": 0, "changed": ["trainer.max_steps: 4 -> 12", "trainer.valid_every: 2 -> 4"]}
+        | {"tokens": run.load_fingerprint()["legs"][0]["tokens"]}
+    ]
+    assert run.load_config().trainer.max_steps == 12
+
+
+def test_validations_are_spread_over_the_leg_and_patience_begins_anew(make: MakeConfig) -> None:
+    config = make("spread", valid_every=None, patience=1, lr=3.0)
+    run = session.train(config)
+    before = list(curve(run, "valid/bleu"))
+    assert before[-1] < 4, "out of patience"
+    run = session.train(longer(config, max_steps=42, patience=100))
+    added = list(curve(run, "valid/bleu"))[len(before) :]
+    assert len(added) == 20 and added[-1] == 42 and {b - a for a, b in pairwise(added)} <= {1, 2, 3}
+
+
+@pytest.mark.parametrize("moment", ["leg saved", "summary gone", "mid-leg", "before the new summary"])
+def test_a_kill_changes_nothing(make: MakeConfig, monkeypatch: Any, moment: str) -> None:
+    config = make("killed", schedule="cosine")
+    session.train(config)
+    whole = make("whole", schedule="cosine")
+    session.train(whole)
+    expected = session.train(longer(whole, save_every=1))
+
+    def die(*_: object) -> None:
+        raise SystemExit(9)
+
+    log = Trainer._log_training
+
+    def die_at_six(trainer: Trainer) -> None:
+        if trainer.state.step == 6:
+            raise SystemExit(9)
+        log(trainer)
+
+    target: dict[str, tuple[Any, str, Any]] = {
+        "leg saved": (session, "fingerprint", None),
+        "summary gone": (Run, "save_config", die),
+        "mid-leg": (Trainer, "_log_training", die_at_six),
+        "before the new summary": (Run, "save_summary", die),
+    }
+    place, name, instead = target[moment]
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        if moment == "leg saved":
+            begin = Trainer.begin_leg
+            patched.setattr(Trainer, "begin_leg", lambda trainer: (begin(trainer), die()))
+        else:
+            patched.setattr(place, name, instead)
+        session.train(longer(config, save_every=1))
+    run = session.train(longer(config, save_every=1))
+    assert weights(run) == weights(expected)
+    assert curve(run, "train/lr") == curve(expected, "train/lr")
+    assert [leg["step"] for leg in run.load_fingerprint()["legs"]] == [4]
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    assert len([line for line in lines if "test/bleu" in line]) == 1
+
+
+def test_what_may_not_change_is_refused_and_the_run_stays(make: MakeConfig) -> None:
+    config = make("kept")
+    run = session.train(config)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"max_steps: 4 -> 8\): to train it longer, add extend=true"):
+        session.train(replace(longer(config), extend=False))
+    with pytest.raises(UserError, match=r"seed: 1 -> 2; trainer.max_steps: 4 -> 8\): choose another name"):
+        session.train(replace(longer(config), seed=2))
+    with pytest.raises(UserError, match=r"has been trained for 4 updates.*give larger limits \(trainer.max_steps=3\)"):
+        session.train(longer(config, max_steps=3))
+    session.train(replace(config, extend=True))  # nothing is asked for
+    assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    run.checkpoint("last").unlink()
+    with pytest.raises(UserError, match=r"last.safetensors is gone.*init="):
+        session.train(longer(config))
+
+
+def test_an_unfinished_run_is_extended_too_and_goes_on_by_the_same_command(make: MakeConfig, monkeypatch: Any) -> None:
+    config = make("unfinished", max_steps=6, save_every=1)
+
+    log = Trainer._log_training
+
+    def die_at_three(trainer: Trainer) -> None:
+        if trainer.state.step == 3:
+            raise SystemExit(9)
+        log(trainer)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Trainer, "_log_training", die_at_three)
+        session.train(config)
+    run = session.train(longer(config))
+    assert list(curve(run, "train/lr")) == list(range(1, 9))
+    assert session.train(longer(config)).finished
