@@ -44,12 +44,14 @@ def curve(run: Run, tag: str) -> dict[int, float]:
     return run.curve(tag)
 
 
-@pytest.mark.parametrize("model", ["lstm", "bahdanau", "transformer"])
-def test_it_is_the_run_that_was_made_in_one_go(make: MakeConfig, model: str) -> None:
-    parts, ema = make("parts", model), {"ema": 0.9}
+@pytest.mark.parametrize(
+    ("model", "schedule"), [("lstm", "constant"), ("bahdanau", "inverse_sqrt"), ("transformer", "inverse_sqrt")]
+)
+def test_it_is_the_run_that_was_made_in_one_go(make: MakeConfig, model: str, schedule: str) -> None:
+    parts, ema = make("parts", model, schedule=schedule), {"ema": 0.9}
     session.train(replace(parts, trainer=replace(parts.trainer, **ema)))
     two = session.train(longer(parts, **ema))
-    one = session.train(make("one", model, max_steps=8, **ema))
+    one = session.train(make("one", model, max_steps=8, schedule=schedule, **ema))
     assert weights(two) == weights(one)
     assert weights(two, "best") == weights(one, "best")
     for tag in ("train/loss", "train/lr", "valid/nll", "valid/bleu"):
