@@ -15,6 +15,8 @@ from seq2seq.errors import UserError
 PAD, UNK, BOS, EOS = range(4)
 """Ids of padding, unknown subword, begin and end of sentence, the same in every vocabulary."""
 Limit = Optional[float]
+LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_tokens", "trainer.max_hours")
+"""Keys of the limits of a training."""
 
 
 def option(
@@ -344,8 +346,8 @@ class TrainerConfig:
     @property
     def limits(self) -> dict[str, float]:
         """The limits that are set, by their keys."""
-        keys = ("max_steps", "max_epochs", "max_tokens", "max_hours")
-        return {f"trainer.{key}": getattr(self, key) for key in keys if getattr(self, key) is not None}
+        numbers = (self.max_steps, self.max_epochs, self.max_tokens, self.max_hours)
+        return {key: number for key, number in zip(LIMITS, numbers, strict=True) if number is not None}
 
     @property
     def needs_budget(self) -> bool:

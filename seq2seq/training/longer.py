@@ -5,13 +5,12 @@ A longer training is a further leg of the same run. Knows configs and run folder
 
 from __future__ import annotations
 
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import LIMITS, Config
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint, Leg
 from seq2seq.runs.run import Run, differences
 from seq2seq.training.progress import TrainState
 
-LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_tokens", "trainer.max_hours")
 RATE = tuple(f"trainer.optimizer.{key}" for key in ("lr", "warmup_steps", "schedule", "final_lr"))
 MAY_CHANGE = (*LIMITS, *RATE, "trainer.patience", "trainer.valid_every", "trainer.save_every")
 """Options that a leg may have of its own."""
