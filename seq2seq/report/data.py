@@ -111,6 +111,7 @@ class ReportData:
     references: list[str]
     valid: tuple[list[str], list[str]]  # sources and references of the validation split; empty if it is not here
     edges: list[int]  # upper ends of the buckets of source length, in words
+    tests: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # further test sets, of all runs
     trials: list[Trial] = field(default_factory=list)
     rates: dict[str, float | None] = field(default_factory=dict)
     variants: list[tuple[VariantConfig, ModelRuns]] = field(default_factory=list)
@@ -148,11 +149,18 @@ class ReportData:
         assert isinstance(metric, TextMetric)
         return metric.statistics(hypotheses, self.references, self.config.data.tgt, self.src)
 
-    def _beside_references(self, path: Path) -> list[str]:
-        """Lines of a file that has one for each reference. Raises ``UserError``."""
-        lines = lines_of(path)
-        if len(lines) != len(self.references):
-            told = f"{path} has {len(lines):,} lines but the test has {len(self.references):,} pairs"
+    def further(self, group: ModelRuns, metric: TextMetric, name: str) -> list[SufficientStatistics]:
+        """``system`` for a further test set."""
+        src, references = self.tests[name]
+        files = (run.evaluation(name) / "hypotheses.txt" for run in group.runs)
+        found = (self._beside_references(file, references) for file in files)
+        return [metric.statistics(hypotheses, references, self.config.data.tgt, src) for hypotheses in found]
+
+    def _beside_references(self, path: Path, references: Sequence[str] | None = None) -> list[str]:
+        """Lines of a file that has one for each of the references (default: the test's). Raises ``UserError``."""
+        lines, pairs = lines_of(path), len(self.references if references is None else references)
+        if len(lines) != pairs:
+            told = f"{path} has {len(lines):,} lines but the test has {pairs:,} pairs"
             raise UserError(f"{told}: copy the run again, or train it anew with overwrite=true")
         return lines
 
@@ -260,7 +268,21 @@ def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], corpus: bool
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
-    return ReportData(title, groups, *test, valid, edges, **more)
+    return ReportData(title, groups, *test, valid, edges, _further_tests(groups, warnings), **more)
+
+
+def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str, tuple[list[str], list[str]]]:
+    """The text of each further test set that all runs were tested on; a warning for each other one."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    runs = [run for group in groups for run in group.runs]
+    tested = [(run, run.load_summary().get("tests", {})) for run in runs]
+    for name in dict.fromkeys(name for _, tests in tested for name in tests):
+        first, *others = [saved_split(run, name) if name in tests else None for run, tests in tested]
+        if first is not None and all(text == first for text in others):
+            found[name] = first
+        else:
+            warnings.append(f"the test set {name} is not shown: not all runs were tested on the same text of it")
+    return found
 
 
 def data_of_study(outcome: Outcome) -> ReportData:

@@ -11,7 +11,7 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import score
-from seq2seq.report.data import ModelRuns, ReportData, grouped
+from seq2seq.report.data import ModelRuns, ReportData, data_of_runs, grouped
 from seq2seq.report.level import trivial_translations
 from seq2seq.report.page.charts import legend
 from seq2seq.report.page.document import Section
@@ -22,9 +22,11 @@ from seq2seq.report.sections.causes import aligned_by, causes
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
 from seq2seq.report.sections.quality import Quality, chance
+from seq2seq.runs.loading import save_split
 from seq2seq.runs.run import Run
 from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import Trial
+from seq2seq.system.files import write_atomically, write_json
 
 Text = tuple[list[str], list[str]]
 FakeRun = Callable[..., Run]
@@ -87,6 +89,30 @@ def test_scores_are_sacrebleus_and_every_seed_is_a_point(data: ReportData, text:
     assert row[2] == pytest.approx(score(forgetful(text[1]), text[1], "de")["bleu"])
     points = [row for row in section.figures[0].rows if row["low"] is None]
     assert len(points) == 2 * 2 * 3
+
+
+def test_further_test_sets_have_a_table_each_if_all_runs_were_tested_on_their_text(fake_run: FakeRun) -> None:
+    texts = {"news": (["dog", "cat moon"], ["Hund da .", "Katze Mond da ."]), "talks": (["key"], ["Schlüssel"])}
+    found = {"lstm": ["Hund da", "Katze da ."], "transformer": texts["news"][1]}
+    runs = [fake_run(name, name) for name in found]
+    for run, name in zip(runs, found, strict=True):
+        for test, (src, references) in texts.items():
+            save_split(run, test, src, references if test == "news" else [f"{name}'s own"])
+        write_atomically(run.evaluation("news") / "hypotheses.txt", "".join(f"{line}\n" for line in found[name]))
+        summary = run.load_summary()
+        write_json(run.summary_file, {**summary, "tests": dict.fromkeys(texts, summary["test"])})
+    data = data_of_runs(runs, "test", [5, 11])
+    assert data.warnings == ["the test set talks is not shown: not all runs were tested on the same text of it"]
+    tables = {each.name: each for each in Quality(data).overall().tables}
+    assert "test-talks" not in tables
+    scores = {(row[0], row[1]): row[2] for row in tables["test-news"].rows}
+    for name, lines in found.items():
+        wanted = score(lines, texts["news"][1], "de")
+        assert scores[name, "BLEU"] == pytest.approx(wanted["bleu"])
+        assert scores[name, "chrF"] == pytest.approx(wanted["chrf"])
+    write_atomically(runs[1].evaluation("news") / "hypotheses.txt", "one line\n")
+    with pytest.raises(UserError, match="has 1 lines but the test has 2 pairs"):
+        Quality(data).overall()
 
 
 def test_the_answer_says_that_the_gap_grows_with_length(data: ReportData) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import combinations, product
 from typing import Any
 
-from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics
+from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics, TextMetric
 from seq2seq.evaluation.statistics import (
     Bucket,
     Difference,
@@ -90,6 +90,18 @@ def _tested(found: Mapping[tuple[str | int, ...], Difference]) -> list[list[Any]
         [*label, each.value, each.low, each.high, chance(p), chance(q)]
         for (label, each), p, q in zip(found.items(), drawn, swapped, strict=True)
     ]
+
+
+Scores = dict[tuple[str, TextMetric], tuple[Estimate, list[float]]]
+"""By model and metric: the mean over the seeds with its interval, and the score of each seed."""
+
+
+def _score_table(name: str, title: str, scores: Scores, note: str) -> Table:
+    rows = [
+        [model, metric.label, whole.value, whole.low, whole.high, ", ".join(number(value, 2) for value in singles)]
+        for (model, metric), (whole, singles) in scores.items()
+    ]
+    return Table(name, title, ["model", "metric", "score", "low", "high", "each seed"], rows, note)
 
 
 class Quality:
@@ -217,17 +229,12 @@ class Quality:
 
     def overall(self) -> Section:
         """Section 2: test scores with intervals, single seeds, and tests of every pair of models."""
+        scores = self._scores(self.data.system)
         rows: list[Row] = []
-        scores: list[list[Any]] = []
-        for metric, group in product(USUAL, self.data.groups):
-            system = self.data.system(group, metric)
-            whole = interval(system, metric)
-            label = {"metric": metric.label, "model": group.model}
+        for (model, metric), (whole, singles) in scores.items():
+            label = {"metric": metric.label, "model": model}
             rows.append({**label, **spread("score", whole)})
-            singles = [mean_score([counts], metric) for counts in system]
             rows += [{**label, "score": value, "low": None, "high": None} for value in singles]
-            seeds = ", ".join(number(value, 2) for value in singles)
-            scores.append([group.model, metric.label, whole.value, whole.low, whole.high, seeds])
         summary = self.data.baseline.summaries[0]["test"]
         signatures = "; ".join(metric.signature_of(summary) for metric in USUAL)
         few = (
@@ -244,9 +251,26 @@ class Quality:
             "quality", "Quality, seed by seed", "Means with 95 % intervals; every seed is a point.", rows,
             "points", "model", "score", "model", "low", "high", facet="metric", y_title="score",
         )  # fmt: skip
-        columns = ["model", "metric", "score", "low", "high", "each seed"]
-        tables = [Table("quality", "Test scores", columns, scores, note=f"sacreBLEU {signatures}"), self._pairs()]
-        return Section("quality", "Quality with certainty", text, [figure], tables)
+        tables = [_score_table("quality", "Test scores", scores, f"sacreBLEU {signatures}"), self._pairs()]
+        return Section("quality", "Quality with certainty", text, [figure], [*tables, *self._further_tests()])
+
+    def _scores(self, system: Callable[[ModelRuns, TextMetric], System]) -> Scores:
+        """The scores of each model's ``system``."""
+        found: Scores = {}
+        for metric, group in product(USUAL, self.data.groups):
+            own = system(group, metric)
+            found[group.model, metric] = interval(own, metric), [mean_score([counts], metric) for counts in own]
+        return found
+
+    def _further_tests(self) -> list[Table]:
+        """The scores on each further test set."""
+        return [
+            _score_table(
+                f"test-{name}", f"Scores on the test set {name}", self._scores(partial(self.data.further, name=name)),
+                f"{len(src):,} sentences; intervals as of the test scores.",
+            )
+            for name, (src, _) in self.data.tests.items()
+        ]  # fmt: skip
 
     def _pairs(self) -> Table:
         rows: list[list[Any]] = []
