@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
@@ -33,7 +34,8 @@ LAYOUT = {
 
 
 PICTURE = "weights of attention"  # TensorBoard sorts cards by their tags: after train/ and valid/
-DRAWN_TOKENS = 30  # of a sentence in a picture
+DRAWN_TOKENS = 20  # of a sentence in a picture: what can be read on a card of TensorBoard
+FOREMOST = ("model", "parameters", "seed", "decoder_layers", "decoder_width")  # columns of HParams: it shows five
 MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|*_`~\\[](){}#+-.!:\"'"}
 
 
@@ -68,8 +70,11 @@ class RunLog:
         with os_errors_as_user_errors(self.run.tensorboard):
             self.writer.add_text("samples", "\n".join(lines), step)
 
-    def attention(self, step: int, translation: Translation) -> None:
-        """A picture of the attention of one translation, if the model has any."""
+    def attention(self, step: int, found: Sequence[Translation]) -> None:
+        """A picture of the attention on the longest source that fits into one, else the shortest, if there is any."""
+        fitting = [each for each in found if len(each.src_tokens) <= DRAWN_TOKENS]
+        by_length = sorted(fitting or found, key=lambda each: len(each.src_tokens))
+        translation = by_length[-1 if fitting else 0]
         if translation.attention is not None:
             picture = attention_picture(translation)
             with os_errors_as_user_errors(self.run.tensorboard):
@@ -78,7 +83,9 @@ class RunLog:
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
         with os_errors_as_user_errors(self.run.tensorboard):
-            for summary in hparams(chosen, results):
+            experiment, *session = hparams(chosen, results)
+            _put_first(experiment.value[0].metadata.plugin_data)
+            for summary in (experiment, *session):
                 self.writer.file_writer.add_summary(summary)
 
     def close(self) -> None:
@@ -88,6 +95,14 @@ class RunLog:
         with os_errors_as_user_errors(self.run.tensorboard):
             self.writer.close()
             self.file.close()
+
+
+def _put_first(experiment: Any) -> None:
+    """Mark the foremost columns as those that differ between runs, which TensorBoard shows before all others."""
+    content = HParamsPluginData.FromString(experiment.content)
+    for column in content.experiment.hparam_infos:
+        column.differs = column.name in FOREMOST
+    experiment.content = content.SerializeToString()
 
 
 def _lines_until(run: Run, step: int) -> list[str]:
@@ -123,7 +138,7 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     assert translation.attention is not None
     weights = translation.attention.mean(1)[:DRAWN_TOKENS, :DRAWN_TOKENS]  # (T, S)
     rows, columns = weights.shape
-    figure = Figure(figsize=(min(1.5 + 0.25 * columns, 20), min(1.2 + 0.22 * rows, 20)), dpi=80, layout="constrained")
+    figure = Figure(figsize=(1.2 + 0.2 * columns, 1.2 + 0.2 * rows), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(columns), _labels(translation.src_tokens), rotation=90, fontsize=8)

@@ -181,7 +181,8 @@ def _finish(trainer: Trainer) -> Summary:
         summary["tests"] = further_tests.test_further(trainer)
     log, figures = RunLog(run, state.step), evaluation.curves("test")
     log.scalars(state.step, figures)
-    log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), figures)
+    foremost = dict(sorted(figures.items(), key=lambda figure: figure[0] != "test/bleu"))  # HParams shows the first
+    log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), foremost)
     log.close()
     run.save_summary(summary)
     for name in (checkpoint.PREVIOUS, *(f"recent-{step}" for step in state.recent)):

@@ -104,4 +104,4 @@ class Validation:
             log.samples(state.step, src, references, [best[0] for best in found])
             if int(share * PICTURES) > state.pictured:
                 state.pictured = int(share * PICTURES)
-                log.attention(state.step, found[0][0])
+                log.attention(state.step, [best[0] for best in found])

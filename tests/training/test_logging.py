@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugin_util import markdown_to_safe_html
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from seq2seq.config.schema import Config
 from seq2seq.decoding.translator import Translation
@@ -164,6 +165,19 @@ def test_a_long_sentence_is_cut_to_what_can_be_read() -> None:
     assert max(picture.shape) < 900
 
 
+@pytest.mark.parametrize(("lengths", "drawn"), [((3, 19, 12, 40), 19), ((50, 30, 40), DRAWN_TOKENS)])
+def test_the_sentence_that_is_drawn_fits_into_the_picture(tmp_path: Path, lengths: list[int], drawn: int) -> None:
+    sizes: list[int] = []
+    log = RunLog(Run(tmp_path), 0)
+    log.writer.add_image = lambda tag, picture, step, dataformats: sizes.append(picture.shape[1])
+    tokens = {length: [f"t{n}" for n in range(length)] for length in (*lengths, drawn)}
+    found = {n: Translation("", 0.0, 0.0, own, own, torch.full((n, 1, n), 1 / n)) for n, own in tokens.items()}
+    log.attention(1, [found[length] for length in lengths])
+    log.attention(2, [Translation("", 0.0, 0.0, ["a"], ["a"], None)])
+    log.close()
+    assert sizes == [attention_picture(found[drawn]).shape[1]]
+
+
 def test_an_older_run_keeps_its_folder_of_events(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").mkdir()
     log = RunLog(Run(tmp_path), 3)
@@ -188,7 +202,10 @@ def test_hyperparameters_stand_in_the_run_itself(model: str, runs: dict[str, Pat
     assert set(content) == {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"}
     for column in (b"batch_tokens", b"encoder_width", b"decoder_layers", b"parameters", b"seed"):
         assert column in content["_hparams_/session_start_info"]
-    assert b"test/bleu" in content["_hparams_/experiment"]
+    experiment = HParamsPluginData.FromString(content["_hparams_/experiment"]).experiment
+    shown_first = sorted(column.name for column in experiment.hparam_infos if column.differs)
+    assert shown_first == ["decoder_layers", "decoder_width", "model", "parameters", "seed"]
+    assert experiment.metric_infos[0].name.tag == "test/bleu"
 
 
 def test_resuming_forgets_later_and_broken_lines(tmp_path: Path) -> None:
