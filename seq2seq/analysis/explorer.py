@@ -30,7 +30,7 @@ def measure(run: LoadedRun) -> Explored:
     for n, (best,), total, size in zip(chosen, found, log_probability, sizes, strict=True):
         text, reference = run.src[n], run.references[n]
         source, words = split(text), split(best.text)
-        chrf = CHRF.corpus_score([best.text], [reference], run.config.data.tgt)
+        chrf = CHRF.corpus_score([best.text], [reference], run.config.data.language)
         maps = rounded_attention(best, text, source, words)
         sentence = ExploredSentence(
             index=n, src=source, reference=reference, words=words, nll=-total / size, chrf=chrf, attention=maps

@@ -36,7 +36,7 @@ def generated(run: LoadedRun) -> list[TranslatedSet]:
         rng = random.Random(f"extrapolation/{first}")
         pairs = [grammar.sentence(rng, first + n % SPAN) for n in range(SENTENCES)]
         english, german = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
-        src, references = (english, german) if data.src == "en" else (german, english)
+        src, references = (english, german) if data.codes[0] == "en" else (german, english)
         name = f"{first}–{first + SPAN - 1} words"
         sets.append(TranslatedSet(name=name, kind="grammar", parts=1, src=src, references=references, hypotheses=[]))
     return sets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,26 +51,30 @@ def run(given: Arguments, valid: Trained) -> int:
     if given.listed:
         return _list([run for run, _ in valid[0]], given.json)
     from seq2seq.evaluation.evaluate import check_lengths, evaluate
-    from seq2seq.evaluation.languages import form_notices, word_notices
+    from seq2seq.evaluation.languages import form_notices, read_language, word_notices
     from seq2seq.evaluation.metrics import TER, USUAL
     from seq2seq.evaluation.placeholders import note_placeholders
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
 
     loaded = load(*valid)
-    config = loaded.config
-    src, references = pairs_of(given, loaded.run, config)
+    src, references = pairs_of(given, loaded.run, loaded.config)
+    tgt, notice = read_language(loaded.config.data.codes[1], references, "data.tgt")
+    if notice and tgt:  # else training has said it
+        print(notice, file=sys.stderr)
+    config = replace(loaded.config, data=replace(loaded.config.data, tgt=tgt))
+    loaded = replace(loaded, config=config)
     metrics = (*USUAL, TER) if given.ter else USUAL
     told = check_lengths(loaded.translator.subwords, src, references, config.decode, metrics)
     for notice in (
         *told,
-        *word_notices(config.data.tgt, references, "data.tgt"),
+        *word_notices(config.data.language, references, "data.tgt"),
         *form_notices({"references": references}),
     ):
         print(notice, file=sys.stderr)
     with progress("evaluating", len(src)) as done:
         evaluation = evaluate(
-            loaded.translator, src, references, config.data.tgt, config.decode, metrics, by_length=True, done=done
+            loaded.translator, src, references, config.data.language, config.decode, metrics, by_length=True, done=done
         )
     note_placeholders(evaluation, config.data.subwords.keep, src)
     own_split = is_own_split(given, loaded.run, config)

@@ -24,7 +24,8 @@ def parser() -> Parser:
     taken.add_argument("systems", nargs="+", metavar="HYP", help=kinds)
     taken.add_argument("--ref", metavar="FILE", required=True, help="the reference translations, line by line")
     taken.add_argument("--src", metavar="FILE", help="the source text: scores by its length in words as well")
-    taken.add_argument("--lang", default="en", help="code of the target language, which decides BLEU's tokeniser")
+    lang = "code of the target language, which decides BLEU's tokeniser (default: by the references' letters)"
+    taken.add_argument("--lang", metavar="CODE", help=lang)
     taken.add_argument("--buckets", metavar="N,N,…", help=f"where buckets of source length end (default {BUCKETS})")
     taken.add_argument("--json", action="store_true", help="print everything as JSON")
     return taken
@@ -46,7 +47,7 @@ def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
 def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
     from seq2seq.data.files import all_lines
-    from seq2seq.evaluation.languages import form_notices, word_notices
+    from seq2seq.evaluation.languages import form_notices, read_language, word_notices
     from seq2seq.evaluation.scoring import System, score_systems
 
     named, edges = valid
@@ -55,10 +56,13 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     lengths = [len(line.split()) for line in sources]
     texts = {name: {path: _lines(path, references, given.ref) for path in paths} for name, paths in named.items()}
     sides = {given.ref: references, **{path: text for seeds in texts.values() for path, text in seeds.items()}}
-    for notice in (*word_notices(given.lang, references, "--lang"), *form_notices(sides)):
-        print(notice, file=sys.stderr)
-    systems = [System.of(name, seeds, references, given.lang) for name, seeds in texts.items()]
-    report = score_systems(systems, lengths, edges, given.lang)
+    tgt, told = read_language(given.lang, references, "--lang")
+    language = tgt or ""
+    for notice in (told, *word_notices(language, references, "--lang"), *form_notices(sides)):
+        if notice:
+            print(notice, file=sys.stderr)
+    systems = [System.of(name, seeds, references, language) for name, seeds in texts.items()]
+    report = score_systems(systems, lengths, edges, language)
     if given.json:
         from seq2seq.system.files import to_json
 

@@ -16,13 +16,14 @@ def directed(config: Config) -> Config:
     data = config.data
     if not data.reverse:
         return config
+    src, tgt = data.codes
     numbers = ("1", "2") if data.source == "tsv" else (None, None)  # other tables have columns named by the codes
     reversed_ = replace(
         data,
         reverse=False,
-        name=f"{data.name}-{data.tgt}-{data.src}",
-        src=data.tgt,
-        tgt=data.src,
+        name=f"{data.name}-{tgt}-{src}" if src and tgt else f"{data.name}-reversed",
+        src=tgt,
+        tgt=src,
         src_column=data.tgt_column or numbers[1],
         tgt_column=data.src_column or numbers[0],
         train=_swapped(data.train),

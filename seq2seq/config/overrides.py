@@ -54,7 +54,7 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
         if parsed.is_sweep_override():
             raise UserError(f"{argument[:80]}: one value at a time: give each its own command")
         if key == "data.tgt" and config.data.source not in ("grammar", "text", "tsv"):
-            plain["data"]["tgt_column"] = config.data.tgt_column or config.data.tgt  # the columns stay
+            plain["data"]["tgt_column"] = config.data.tgt_column or config.data.codes[1]  # the columns stay
         node = plain
         *path, last = key.split(".")
         for name in path:

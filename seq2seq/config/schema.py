@@ -105,10 +105,10 @@ class DataConfig:
     source: str = option(
         "grammar", "kind of source", choices=("grammar", "text", "tsv", "csv", "jsonl", "parquet", "hub")
     )
-    src: str = option("en", "source language code")
-    tgt: str = option("de", "target language code")
-    src_column: Optional[str] = option(None, "column of the source side (default: the language code; in TSV, 1)")
-    tgt_column: Optional[str] = option(None, "column of the target side (default: the language code; in TSV, 2)")
+    src: Optional[str] = option(None, "source language code (default: by the letters, where they tell it)")
+    tgt: Optional[str] = option(None, "target language code, which decides BLEU's tokeniser (default: as for src)")
+    src_column: Optional[str] = option(None, "column of the source side (default: its language code, or en; in TSV, 1)")
+    tgt_column: Optional[str] = option(None, "column of the target side (default: its language code, or de; in TSV, 2)")
     train: SplitConfig = field(default_factory=SplitConfig)
     valid: SplitConfig = field(default_factory=SplitConfig)
     test: SplitConfig = field(default_factory=SplitConfig)
@@ -122,6 +122,22 @@ class DataConfig:
     subwords: SubwordConfig = field(default_factory=SubwordConfig)
     split: str = option("test", "split that evaluate scores; training ignores it", choices=("valid", "test"))
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
+
+    @property
+    def codes(self) -> tuple[Optional[str], Optional[str]]:
+        """Codes of the source and the target language, None where one is not known.
+
+        In a table whose columns are not named they name the columns, which are ``en`` and ``de`` by default.
+        """
+        if self.source in ("text", "tsv"):
+            return self.src, self.tgt
+        src, tgt = (None if column else code for column, code in ((self.src_column, "en"), (self.tgt_column, "de")))
+        return self.src or src, self.tgt or tgt
+
+    @property
+    def language(self) -> str:
+        """Code of the target language for metrics, "" where it is not known."""
+        return self.codes[1] or ""
 
     def split_options(self, name: str) -> SplitConfig:
         """The options of the split ``train``, ``valid`` or ``test``, or of one of the further ``tests``."""

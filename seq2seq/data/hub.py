@@ -251,8 +251,9 @@ def _recall(record: Path) -> tuple[str, dict[str, Any]] | None:
 
 def _table(rows: Any, data: DataConfig, where: str, identity: str) -> Part:
     kinds = dict(_kinds(rows.features))
-    src = _column(kinds, data.src_column, data.src, "src_column", where)
-    tgt = _column(kinds, data.tgt_column, data.tgt, "tgt_column", where)
+    src_code, tgt_code = data.codes
+    src = _column(kinds, data.src_column, src_code or "", "src_column", where)
+    tgt = _column(kinds, data.tgt_column, tgt_code or "", "tgt_column", where)
     if src == tgt:
         raise UserError(f"{where}: both sides are column {'.'.join(src)}: set data.src_column and data.tgt_column")
     whole = f"{identity}/{'.'.join(src)}/{'.'.join(tgt)}"

@@ -11,6 +11,7 @@ from seq2seq.config.schema import DataConfig
 from seq2seq.data import files, languages
 
 SHOWN = 3  # files
+UNKNOWN = "not given"
 DIRECTION = "data.src and data.tgt only name what is there; data.reverse=true trains the other direction"
 
 
@@ -21,10 +22,11 @@ def sides_of(data: DataConfig) -> list[tuple[str, str, str]]:
     if data.source == "text":
         places = [_listed(_files(data, side)) for side in ("src", "tgt")]
     else:
-        default = ("1", "2") if data.source == "tsv" else (data.src, data.tgt)
-        columns = (data.src_column or default[0], data.tgt_column or default[1])
+        default = ("1", "2") if data.source == "tsv" else data.codes
+        columns = (data.src_column or default[0] or UNKNOWN, data.tgt_column or default[1] or UNKNOWN)
         places = [f"column {column} of {_listed(_files(data, 'file'))}" for column in columns]
-    return [("source", data.src, places[0]), ("target", data.tgt, places[1])]
+    src, tgt = (code or UNKNOWN for code in data.codes)
+    return [("source", src, places[0]), ("target", tgt, places[1])]
 
 
 def doubts(data: DataConfig, valid: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -35,7 +37,7 @@ def doubts(data: DataConfig, valid: Sequence[Sequence[str]]) -> Iterator[str]:
     """
     if data.source == "tsv":
         yield from _headers(data)
-    said = (data.src, data.tgt)
+    said = [code or "" for code in data.codes]  # of "" nothing is doubted
     names = [_first_other(_files(data, side), code) for side, code in zip(("src", "tgt"), said, strict=True)]
     if data.source == "text" and all(names):
         (src, _), (tgt, _) = (name or ("", "") for name in names)
@@ -69,6 +71,8 @@ def _headers(data: DataConfig) -> Iterator[str]:
 
 def _first_other(paths: Sequence[str], code: str) -> tuple[str, str] | None:
     """The first file whose name says another language than ``code``, with that language."""
+    if not code:
+        return None
     own = languages.known(code) or code
     named = ((path, languages.of_name(path)) for path in paths)
     return next(((path, other) for path, other in named if other is not None and other != own), None)

@@ -192,9 +192,10 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
     """Splits of the embedded corpus, which is generated into the cache once and read from there as text files."""
     from seq2seq import grammar
 
-    if {data.src, data.tgt} != {"en", "de"}:
+    languages = data.codes
+    if set(languages) != {"en", "de"}:
         raise UserError(
-            f"data.src={data.src} data.tgt={data.tgt}: the embedded corpus is English and German: "
+            f"data.src={languages[0]} data.tgt={languages[1]}: the embedded corpus is English and German: "
             "set en and de, or another data.source"
         )
     options = asdict(data.grammar)
@@ -210,12 +211,14 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
                 links = [sorted(pair.alignment) for pair in corpus[split]]
                 _write(place / f"{split}.align", (" ".join(f"{i}-{j}" for i, j in pair) for pair in links))
                 _write(place / f"{split}.align.de-en", (" ".join(f"{j}-{i}" for i, j in pair) for pair in links))
-    ending = "align" if data.src == "en" else "align.de-en"
+    ending = "align" if languages[0] == "en" else "align.de-en"
     parts: dict[str, Part] = {}
     for split in wanted:
-        src, tgt = (str(folder / f"{split}.{language}") for language in (data.src, data.tgt))
+        src, tgt = (str(folder / f"{split}.{language}") for language in languages)
         # Grammar and options determine the text, so its identity needs no hash of the files.
-        parts[split] = replace(files.text_files(src, tgt), identity=f"grammar/{identity}/{data.src}/{data.tgt}")
+        parts[split] = replace(
+            files.text_files(src, tgt), identity="/".join(["grammar", identity, *map(str, languages)])
+        )
     return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in wanted})
 
 

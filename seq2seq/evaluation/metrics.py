@@ -26,7 +26,7 @@ from sacrebleu.metrics.ter import TER as SacreBLEUTER
 
 from seq2seq.data.subwords import normalise
 from seq2seq.errors import UserError
-from seq2seq.evaluation.languages import Language
+from seq2seq.evaluation.languages import tokenizer_of
 from seq2seq.runs.records import MetricScores
 
 SufficientStatistics = NDArray[np.float64]
@@ -180,7 +180,7 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 def bleu_tokenizer(language: str) -> str:
     """sacreBLEU's tokeniser for a target language; Japanese and Korean fall back to characters without their extra."""
-    tokenizer = Language.of(language).tokenizer
+    tokenizer = tokenizer_of(language)
     package = {"ja-mecab": "MeCab", "ko-mecab": "mecab_ko"}.get(tokenizer)
     return "char" if package and not find_spec(package) else tokenizer
 

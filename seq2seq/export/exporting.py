@@ -35,7 +35,7 @@ def export(request: Request) -> None:
         write(folder, loaded, request.quantization, positions)
         sample = sample_of(request.run, loaded.translator.subwords)
         print(f"comparing {len(sample.src)} sentences {sample.what}", file=sys.stderr)
-        found = compare(folder, loaded.translator, sample, config.decode, config.data.tgt)
+        found = compare(folder, loaded.translator, sample, config.decode, config.data.language)
         if request.quantization == "none" and not found.agrees:
             raise UserError(
                 f"nothing was exported, for CTranslate2 says something else than we do: {found.greedy} of "

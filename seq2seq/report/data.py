@@ -147,14 +147,14 @@ class ReportData:
         if metric is LENGTH_RATIO:
             return np.stack([word_counts(hypotheses), word_counts(self.references)], 1).astype(float)
         assert isinstance(metric, TextMetric)
-        return metric.statistics(hypotheses, self.references, self.config.data.tgt, self.src)
+        return metric.statistics(hypotheses, self.references, self.config.data.language, self.src)
 
     def further(self, group: ModelRuns, metric: TextMetric, name: str) -> list[SufficientStatistics]:
         """``system`` for a further test set."""
         src, references = self.tests[name]
         files = (run.evaluation(name) / "hypotheses.txt" for run in group.runs)
         found = (self._beside_references(file, references) for file in files)
-        return [metric.statistics(hypotheses, references, self.config.data.tgt, src) for hypotheses in found]
+        return [metric.statistics(hypotheses, references, self.config.data.language, src) for hypotheses in found]
 
     def _beside_references(self, path: Path, references: Sequence[str] | None = None) -> list[str]:
         """Lines of a file that has one for each of the references (default: the test's). Raises ``UserError``."""
@@ -176,7 +176,7 @@ class ReportData:
 
     def bleu(self, hypotheses: Sequence[str], references: Sequence[str]) -> SufficientStatistics:
         """BLEU's sufficient statistics (N, k) of translations of any sentences."""
-        return BLEU.statistics(hypotheses, references, self.config.data.tgt)
+        return BLEU.statistics(hypotheses, references, self.config.data.language)
 
     @property
     def config(self) -> Config:

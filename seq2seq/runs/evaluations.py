@@ -35,8 +35,8 @@ def changed_options(run: Run, config: Config) -> dict[str, Any]:
     own = run.load_config()
     before, now = asdict(own.decode), asdict(config.decode)
     changed = {f"decode.{key}": value for key, value in now.items() if value != before[key]}
-    if config.data.tgt != own.data.tgt:
-        changed["data.tgt"] = config.data.tgt
+    if config.data.language != own.data.language:
+        changed["data.tgt"] = config.data.language
     if config.trainer.precision not in ("auto", own.trainer.precision):
         changed["trainer.precision"] = config.trainer.precision
     if config.decode.sample and config.seed != own.seed:

@@ -250,14 +250,15 @@ def find(path: Path) -> tuple[Run, str]:
     raise UserError(f"{path}: the run has no checkpoint yet: train it first")
 
 
-def with_limits_of(saved: Config, config: Config) -> Config:
-    """``config`` with a run's own ``max_tokens`` and warm-up where it leaves them to be chosen by the corpus."""
+def with_choices_of(saved: Config, config: Config) -> Config:
+    """``config`` with a run's own languages, ``max_tokens`` and warm-up where the corpus decides them."""
+    data = replace(config.data, src=config.data.src or saved.data.src, tgt=config.data.tgt or saved.data.tgt)
     trainer, optimizer = config.trainer, config.trainer.optimizer
     if trainer.needs_budget:
         trainer = replace(trainer, max_tokens=saved.trainer.max_tokens)
     if optimizer.warmup_steps is None:
         optimizer = replace(optimizer, warmup_steps=saved.trainer.optimizer.warmup_steps)
-    return replace(config, trainer=replace(trainer, optimizer=optimizer))
+    return replace(config, data=data, trainer=replace(trainer, optimizer=optimizer))
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -265,7 +266,7 @@ def differences(old: Config, new: Config) -> list[str]:
 
     What ``new`` leaves to be chosen by the corpus does not differ from what was chosen for ``old``.
     """
-    new = with_limits_of(old, new)
+    new = with_choices_of(old, new)
     flat = [{key: value for key, _, value in sections(config)} for config in (old, new)]
     return [
         f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"

@@ -56,7 +56,9 @@ def test_further(trainer: Trainer) -> dict[str, Scores]:
         if text is None:
             raise UserError(f"{run.evaluation(name)}: the text of this test set is gone: start with overwrite=true")
         with progress(f"testing {name}", len(text[0])) as done:
-            evaluation = evaluate(trainer.translator, *text, config.data.tgt, config.decode, by_length=True, done=done)
+            evaluation = evaluate(
+                trainer.translator, *text, config.data.language, config.decode, by_length=True, done=done
+            )
         note_placeholders(evaluation, config.data.subwords.keep, text[0])
         evaluation.scores["decode"] = asdict(config.decode)
         evaluation.save(run.evaluation(name))

@@ -16,7 +16,7 @@ from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
-from seq2seq.evaluation.languages import form_notices, word_notices
+from seq2seq.evaluation.languages import form_notices, read_language, word_notices
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.evaluation.placeholders import note_placeholders, print_placeholders
 from seq2seq.models.build import build, parameters_by_part
@@ -25,7 +25,7 @@ from seq2seq.runs.curves import read_points
 from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.records import Fingerprint, Sample, Summary
-from seq2seq.runs.run import Run, run_of, with_limits_of
+from seq2seq.runs.run import Run, run_of, with_choices_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
@@ -54,7 +54,7 @@ def train(config: Config) -> Run:
     goes_on, changed = run.config_file.exists() and not config.overwrite, list[str]()
     if goes_on:
         changed = longer.changes(run, config)
-        config = with_limits_of(run.load_config(), config)
+        config = with_choices_of(run.load_config(), config)
     if goes_on and run.finished and not changed:
         summary = run.load_summary()
         with suppress(UserError), run.locked():
@@ -82,11 +82,12 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
     corpus = prepare(config.data)
     for doubt in doubts(config.data, [corpus.splits["valid"].lines(side) for side in (0, 1)]):
         print(f"warning: {doubt}", file=sys.stderr)
+    config = _with_languages(config, corpus, goes_on)
     texts = further_tests.scored_texts(config, corpus)
     test = corpus.splits["test"]
     for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
         told = check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} ")
-        told += word_notices(config.data.tgt, references, "data.tgt") if split == "test" else ()
+        told += word_notices(config.data.language, references, "data.tgt") if split == "test" else ()
         for notice in (*told, *form_notices({f"{split} references": references})):
             print(notice, file=sys.stderr)
     torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
@@ -107,6 +108,17 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
         print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
     print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
     return trainer
+
+
+def _with_languages(config: Config, corpus: Corpus, goes_on: bool) -> Config:
+    """The config with the languages that are read off the text, where it gives none; says what was read."""
+    valid, data = corpus.splits["valid"], config.data
+    src, told_of_src = read_language(data.codes[0], valid.lines(0), "data.src")
+    tgt, told_of_tgt = read_language(data.codes[1], valid.lines(1), "data.tgt")
+    for notice in (told_of_src if src else "", told_of_tgt):  # an unknown source changes nothing
+        if notice and not goes_on:
+            print(notice, file=sys.stderr)
+    return replace(config, data=replace(data, src=src, tgt=tgt))
 
 
 def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
@@ -159,7 +171,7 @@ def _finish(trainer: Trainer) -> Summary:
     name = _choose_weights(trainer)
     test = trainer.corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
-    texts = src, references, config.data.tgt
+    texts = src, references, config.data.language
     with progress("testing", len(src)) as done:
         evaluation = evaluate(trainer.translator, *texts, config.decode, by_length=True, done=done)
     note_placeholders(evaluation, config.data.subwords.keep, src)
@@ -231,7 +243,8 @@ def sample_translations(src: Sequence[str], references: Sequence[str], evaluatio
 
 def print_corpus(config: Config, corpus: Corpus) -> None:
     """Pairs and tokens of each split, the dropped pairs by reason, and a warning where test pairs occur in train."""
-    title = f"{config.data.name}: {config.data.src} → {config.data.tgt}"
+    codes = config.data.codes
+    title = f"{config.data.name}: {' → '.join(code or '?' for code in codes)}" if any(codes) else config.data.name
     counts = [(split, corpus.counts[split]) for split in ("train", "valid", "test")]
     rows = [(split, f"{count['kept']:,}", f"{count['target_tokens']:,}") for split, count in counts]
     tables.print_table(title, ("split", "pairs", "target tokens"), rows)

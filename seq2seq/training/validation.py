@@ -48,7 +48,7 @@ class Validation:
             done: called after each batch; it may raise to stop, and then nothing has been written.
         """
         greedy = replace(self.config.decode, beam=1, nbest=1)
-        texts, most = (self.src, self.references, self.config.data.tgt), self.options.valid_pairs
+        texts, most = (self.src, self.references, self.config.data.language), self.options.valid_pairs
         evaluation = evaluate(self.translator, *texts, greedy, translate_first=most, done=done)
         scores = evaluation.scores
         state.validated = state.step
@@ -76,13 +76,14 @@ class Validation:
 
     def warning(self, state: TrainState, done: float) -> str | None:
         """One line, once in a training, where the metric was 0 at every validation and a tenth is ``done``."""
-        metric, code = METRICS[self.options.metric], self.config.data.tgt
+        metric, code = METRICS[self.options.metric], self.config.data.language
+        said = f"data.tgt={code} may not be the language" if code else "data.tgt is not given"
         if state.warned or state.best != 0 or not metric.higher_is_better or done < 0.1 or state.validations < 2:
             return None
         state.warned = True
         return (
             f"warning: {metric.label} is 0 at all {state.validations} validations up to step {state.step}: it may be "
-            f"too early, data.tgt={code} may not be the language (BLEU splits words by it), or source and target are "
+            f"too early, {said} (BLEU splits words by it), or source and target are "
             f"swapped: read {self.run.validation(state.step)}; trainer.metric=nll moves sooner"
         )
 

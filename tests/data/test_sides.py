@@ -89,7 +89,7 @@ def text(src: str, tgt: str, **more: Any) -> DataConfig:
     for name in (src, tgt):
         Path(name).write_text("x\n")
     split = SplitConfig(src=src, tgt=tgt)
-    return DataConfig(source="text", train=split, valid=split, test=split, **more)
+    return DataConfig(source="text", train=split, valid=split, test=split, **{"src": "en", "tgt": "de", **more})
 
 
 def test_it_is_said_which_file_is_which_language_and_what_does_not_fit() -> None:
@@ -123,7 +123,9 @@ def test_reverse_swaps_every_side(source: str) -> None:
     Path("c.jsonl").write_text("".join(f'{{"en": "{row["en"]}", "de": "{row["de"]}"}}\n' for row in rows))
     parquet.write_table(pyarrow.Table.from_pylist(rows), "c.parquet")
     split = SplitConfig(src="c.en", tgt="c.de") if source == "text" else SplitConfig(file=f"c.{source}")
-    there = DataConfig(source=source, train=split, valid=split, test=split, tests={"more": split}, cache="cache")
+    there = DataConfig(
+        source=source, src="en", tgt="de", train=split, valid=split, test=split, tests={"more": split}, cache="cache"
+    )
     back = directed(Config(data=replace(there, reverse=True))).data
     assert (back.src, back.tgt, back.reverse, back.name) == ("de", "en", False, "embedded-de-en")
     for name in ("train", "valid", "test", "more"):

@@ -101,14 +101,14 @@ def test_what_is_chosen_is_said_and_saved_and_the_same_after_a_stop(
 
 
 def test_a_run_that_was_begun_with_a_fixed_budget_goes_on_with_it(unlimited: Config, tmp_path: Path) -> None:
-    from seq2seq.runs.run import differences, with_limits_of
+    from seq2seq.runs.run import differences, with_choices_of
 
     older = replace(unlimited, trainer=replace(unlimited.trainer, max_tokens=25_000_000))
     older.trainer.optimizer = replace(older.trainer.optimizer, warmup_steps=800)
     Run(tmp_path / "older").save_config(older)
     saved = Run(tmp_path / "older").load_config()
     assert differences(saved, unlimited) == []
-    assert with_limits_of(saved, unlimited).trainer == saved.trainer
+    assert with_choices_of(saved, unlimited).trainer == saved.trainer
 
 
 def test_the_time_to_go_is_said_once_from_what_was_measured() -> None:
