@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Optional
 
+from seq2seq.config.codes import Codes
 from seq2seq.errors import UserError
 
 PAD, UNK, BOS, EOS = range(4)
@@ -98,7 +99,7 @@ class SubwordConfig:
 
 
 @dataclass
-class DataConfig:
+class DataConfig(Codes):
     """The corpus, and how its text becomes ids."""
 
     name: str = option("embedded", "name of the corpus: first folder below outputs/")
@@ -122,22 +123,6 @@ class DataConfig:
     subwords: SubwordConfig = field(default_factory=SubwordConfig)
     split: str = option("test", "split that evaluate scores; training ignores it", choices=("valid", "test"))
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
-
-    @property
-    def codes(self) -> tuple[Optional[str], Optional[str]]:
-        """Codes of the source and the target language, None where one is not known.
-
-        In a table whose columns are not named they name the columns, which are ``en`` and ``de`` by default.
-        """
-        if self.source in ("text", "tsv"):
-            return self.src, self.tgt
-        src, tgt = (None if column else code for column, code in ((self.src_column, "en"), (self.tgt_column, "de")))
-        return self.src or src, self.tgt or tgt
-
-    @property
-    def language(self) -> str:
-        """Code of the target language for metrics, "" where it is not known."""
-        return self.codes[1] or ""
 
     def split_options(self, name: str) -> SplitConfig:
         """The options of the split ``train``, ``valid`` or ``test``, or of one of the further ``tests``."""
