@@ -6,6 +6,7 @@ The tags are the same for every model, so that curves of several runs lie over e
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from seq2seq.evaluation.metrics import USUAL
 from seq2seq.runs.curves import read_points
 from seq2seq.runs.run import EVENTS, Run
 from seq2seq.system.files import os_errors_as_user_errors, to_json, write_atomically
+from seq2seq.training.fonts import families
 
 LAYOUT = {
     "comparison": {
@@ -141,10 +143,14 @@ def attention_picture(translation: Translation) -> np.ndarray[Any, np.dtype[np.u
     figure = Figure(figsize=(1.2 + 0.2 * columns, 1.2 + 0.2 * rows), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(columns), _labels(translation.src_tokens), rotation=90, fontsize=8)
-    axes.set_yticks(range(rows), _labels(translation.tgt_tokens), fontsize=8)
+    src, tgt = _labels(translation.src_tokens), _labels(translation.tgt_tokens)
+    fonts = families([*src, *tgt])
+    axes.set_xticks(range(columns), src, rotation=90, fontsize=8, fontfamily=fonts)
+    axes.set_yticks(range(rows), tgt, fontsize=8, fontfamily=fonts)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # ``families`` says it, once
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
 
 from seq2seq.terminal.attention import attention_grid
 from seq2seq.terminal.tables import duration, print_table, print_texts, say
@@ -27,6 +28,18 @@ def test_the_attention_is_a_grid_or_where_that_is_too_wide_the_largest_weights()
     weights, src, tgt = [[1.0, 0.0], [0.3, 0.7]], ["▁ab", "c"], ["▁x", "</s>"]
     assert attention_grid(weights, src, tgt) == "     a  \n     b c\n   x █  \n</s> ░ ▓\n"
     assert attention_grid(weights, src, tgt, width=8) == "   x  ab 1.00  c 0.00\n</s>  c 0.70  ab 0.30\n"
+
+
+def test_attention_stands_in_columns_in_every_script() -> None:
+    """A mark stays with its letter, and a character that takes two cells of the terminal has a column as wide."""
+    grid = attention_grid([[0.0, 0.5, 1.0], [1.0, 0.0, 0.3]], ["▁नि", "日本", "</s>"], ["กี่", "日"], width=80)
+    assert grid.splitlines() == [
+        *("        <", "        /", "     日 s", "   नि 本 >"),
+        *(" กี่   ▒▒ █", "日 █    ░"),
+    ]
+    assert {cell_len(line) for line in grid.splitlines()} == {9}
+    assert attention_grid([[0.2, 0.8]], ["日", "本"], ["é"], width=7) == "é  本 0.80  日 0.20\n"
+
 
 
 def test_long_texts_break_between_words_beside_their_labels(
