@@ -44,5 +44,5 @@ def _installed(sign: str) -> str:
     from matplotlib.font_manager import fontManager
     from matplotlib.ft2font import FT2Font
 
-    fonts = (font for font in fontManager.ttflist if not font.name.startswith(BOXES))
+    fonts = (font for font in fontManager.ttflist if font.name != OWN and not font.name.startswith(BOXES))
     return next((font.name for font in fonts if FT2Font(font.fname).get_char_index(ord(sign))), "")

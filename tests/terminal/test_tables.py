@@ -41,7 +41,6 @@ def test_attention_stands_in_columns_in_every_script() -> None:
     assert attention_grid([[0.2, 0.8]], ["日", "本"], ["é"], width=7) == "é  本 0.80  日 0.20\n"
 
 
-
 def test_long_texts_break_between_words_beside_their_labels(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
