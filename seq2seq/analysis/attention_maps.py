@@ -17,6 +17,7 @@ from torch import Tensor
 
 from seq2seq.analysis.faithfulness import Position, aligned, attended_words, compare, draw_positions
 from seq2seq.analysis.loaded_run import LoadedRun, draw
+from seq2seq.data import files
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Gold, Links, agreements, map_names, most_attended, parse_links, word_maps
 from seq2seq.evaluation.words import Pair
@@ -74,7 +75,7 @@ def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgree
         return None
     numbers = draw(*run.valid, VALID_SENTENCES)
     pairs = run.encode_pairs(*([side[n] for n in numbers] for side in run.valid))
-    lines = file.read_text("utf-8").splitlines()
+    lines = list(files.lines(str(file)))
     gold = [Gold(links, links) for links in (parse_links(lines[n]) for n in numbers)]
     valid = agreements(most_attended_words(run.translator, pairs), [pair.tgt.words for pair in pairs], gold, names)
     best = min(range(len(valid)), key=lambda n: valid[n]["aer_words"])

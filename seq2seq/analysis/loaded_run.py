@@ -14,6 +14,7 @@ from typing import Any
 
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.data import files
 from seq2seq.data.blank import is_blank
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
@@ -62,7 +63,7 @@ class LoadedRun:
             raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
         config = override(run.load_config(), [], corpus)
         file = gold_file(config, "test", test)
-        gold = None if file is None else [parse_links(line) for line in file.read_text("utf-8").splitlines()]
+        gold = None if file is None else [parse_links(line) for line in files.lines(str(file))]
         valid = saved_split(run, "valid") or split_of_source(config, "valid")
         loaded = load([(run, checkpoint)], config)
         opened = cls(run, config, loaded.translator, *test, valid, gold, gold)

@@ -52,11 +52,12 @@ def run(given: Arguments, valid: Trained) -> int:
         return _list([run for run, _ in valid[0]], given.json)
     from seq2seq.evaluation.evaluate import check_lengths, evaluate
     from seq2seq.evaluation.languages import form_notices, read_language, word_notices
-    from seq2seq.evaluation.metrics import TER, USUAL
+    from seq2seq.evaluation.metrics import TER, USUAL, tokenizer_notices
     from seq2seq.evaluation.placeholders import note_placeholders
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
 
+    tokenizer_notices(valid[1].data.language)  # what is not whole is refused before a model is loaded
     loaded = load(*valid)
     src, references = pairs_of(given, loaded.run, loaded.config)
     tgt, notice = read_language(loaded.config.data.codes[1], references, "data.tgt")
@@ -68,6 +69,7 @@ def run(given: Arguments, valid: Trained) -> int:
     told = check_lengths(loaded.translator.subwords, src, references, config.decode, metrics)
     for notice in (
         *told,
+        *tokenizer_notices(config.data.language),
         *word_notices(config.data.language, references, "data.tgt"),
         *form_notices({"references": references}),
     ):

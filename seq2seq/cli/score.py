@@ -48,6 +48,7 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
     from seq2seq.data.files import all_lines
     from seq2seq.evaluation.languages import form_notices, read_language, word_notices
+    from seq2seq.evaluation.metrics import tokenizer_notices
     from seq2seq.evaluation.scoring import System, score_systems
 
     named, edges = valid
@@ -58,9 +59,10 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     sides = {given.ref: references, **{path: text for seeds in texts.values() for path, text in seeds.items()}}
     tgt, told = read_language(given.lang, references, "--lang")
     language = tgt or ""
-    for notice in (told, *word_notices(language, references, "--lang"), *form_notices(sides)):
-        if notice:
-            print(notice, file=sys.stderr)
+    notices = [told] if told else []
+    notices += [*tokenizer_notices(language), *word_notices(language, references, "--lang"), *form_notices(sides)]
+    for notice in notices:
+        print(notice, file=sys.stderr)
     systems = [System.of(name, seeds, references, language) for name, seeds in texts.items()]
     report = score_systems(systems, lengths, edges, language)
     if given.json:

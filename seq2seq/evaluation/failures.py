@@ -5,16 +5,18 @@ Knows words. Each metric is a rate: how often something went wrong, of how often
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import regex
 
 from seq2seq.evaluation.metrics import TextMetric, ratio
 
 NGRAM = 3  # words that are repeated together
 SHORT = 0.8  # of the reference's words: below it something was left out
-words = re.compile(r"\w+(?:[-'’.,]\w+)*").findall
+SIGN = r"[\w\p{M}\u200c\u200d]"  # marks and joiners belong to the letters before them, which `re` does not know
+words = regex.compile(rf"{SIGN}+(?:[-'’.,]{SIGN}+)*").findall
 """The words of a line without the punctuation around them; numbers keep their points and commas."""
 
 
@@ -46,7 +48,7 @@ def not_copied(src: str, hypothesis: str, reference: str) -> tuple[int, int]:
     A number has a digit; a name begins with a capital and stands the same in source and reference.
     """
     same = Counter(words(src)) & Counter(words(reference))
-    wanted = Counter({word: count for word, count in same.items() if word[0].isupper() or re.search(r"\d", word)})
+    wanted = Counter({word: count for word, count in same.items() if word[0].isupper() or regex.search(r"\d", word)})
     return sum((wanted - Counter(words(hypothesis))).values()), sum(wanted.values())
 
 

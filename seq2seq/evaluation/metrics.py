@@ -29,6 +29,8 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.languages import tokenizer_of
 from seq2seq.runs.records import MetricScores
 
+EXTRAS = ("ja", "ko")  # of this package, each with a tokeniser
+INSTALL = "pip install 'seq2seq-trainer[{}]'"
 SufficientStatistics = NDArray[np.float64]
 """(N, k): k statistics of each of N sentences; or sums of such rows (…, k)."""
 
@@ -185,13 +187,40 @@ def bleu_tokenizer(language: str) -> str:
     return "char" if package and not find_spec(package) else tokenizer
 
 
-BLEU = SacreBLEUMetric(
-    "bleu", "BLEU", bleu, width=10, build=lambda language: SacreBLEUBLEU(tokenize=bleu_tokenizer(language))
-)
+def tokenizer_notices(language: str) -> list[str]:
+    """Make BLEU's tokeniser, before anything else is done; a line where characters take its place.
+
+    Raises:
+        UserError: the tokeniser is installed in part.
+    """
+    _bleu_of(language)
+    wanted = tokenizer_of(language)
+    if bleu_tokenizer(language) in (wanted, "13a"):
+        return []
+    return [f"{wanted} is not installed, so BLEU is of characters (tokenize=char): {INSTALL.format(wanted[:2])}"]
+
+
+def _bleu_of(language: str) -> SacreBLEU:
+    tokenizer = bleu_tokenizer(language)
+    try:
+        return SacreBLEUBLEU(tokenize=tokenizer)
+    except Exception as error:  # MeCab's own types differ between its versions
+        extra = tokenizer[:2]
+        if tokenizer_of(language) == tokenizer and extra in EXTRAS:
+            lacks = f"BLEU's tokeniser {tokenizer} cannot be made, its package or its dictionary is not whole"
+            raise UserError(f"{lacks}: {INSTALL.format(extra)}") from error
+        raise
+
+
+def _ter_of(language: str) -> SacreBLEU:
+    """In Chinese and Japanese each character is a word, as Tercom's options for them say."""
+    by_character = tokenizer_of(language) in ("zh", "ja-mecab")
+    return SacreBLEUTER(normalized=by_character, asian_support=by_character)
+
+
+BLEU = SacreBLEUMetric("bleu", "BLEU", bleu, width=10, build=_bleu_of)
 CHRF = SacreBLEUMetric("chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF())
-TER = SacreBLEUMetric(
-    "ter", "TER", ter, high=math.inf, higher_is_better=False, longest=10_000, build=lambda _: SacreBLEUTER()
-)
+TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, longest=10_000, build=_ter_of)
 NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)  # of sums of nats and of tokens
 MEAN = Metric("mean", "mean", ratio, high=math.inf)
 RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many

@@ -17,7 +17,7 @@ from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
 from seq2seq.evaluation.languages import form_notices, read_language, word_notices
-from seq2seq.evaluation.metrics import USUAL
+from seq2seq.evaluation.metrics import USUAL, tokenizer_notices
 from seq2seq.evaluation.placeholders import note_placeholders, print_placeholders
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
@@ -79,10 +79,13 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
     device = choose_device(config.device)
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
     use_threads(config.trainer.threads)
+    tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
     corpus = prepare(config.data)
     for doubt in doubts(config.data, [corpus.splits["valid"].lines(side) for side in (0, 1)]):
         print(f"warning: {doubt}", file=sys.stderr)
     config = _with_languages(config, corpus, goes_on)
+    for notice in tokenizer_notices(config.data.language):
+        print(notice, file=sys.stderr)
     texts = further_tests.scored_texts(config, corpus)
     test = corpus.splits["test"]
     for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
