@@ -10,10 +10,12 @@ next search begins. What such searches found are rows of the tables in ``tests/h
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -58,9 +60,28 @@ def read_corpus(path: Path, source: str) -> None:
     from seq2seq.data.sources import open_source
 
     split = SplitConfig(src=str(path), tgt=str(path)) if source == "text" else SplitConfig(file=str(path))
+    source = "text" if source in ("tmx", "xliff", "zip") else source
     options = DataConfig(source=source, train=split, holdout=2, cache=str(path.parent / "cache"))
     for _ in open_source(options).pairs("train"):
         pass
+
+
+def bilingual_corpora() -> dict[str, bytes]:
+    """A file of each format that says its own languages."""
+    units = "".join(
+        f'<tu><tuv xml:lang="en"><seg>{src}</seg></tuv><tuv xml:lang="de"><seg>{tgt}</seg></tuv></tu>'
+        for src, tgt in LINES
+    )
+    segments = "".join(f"<segment><source>{src}</source><target>{tgt}</target></segment>" for src, tgt in LINES)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for side, code in enumerate(("en", "de")):
+            archive.writestr(f"own.de-en.{code}", "".join(f"{pair[side]}\n" for pair in LINES))
+    return {
+        "tmx": f"<tmx><header srclang='en'/><body>{units}</body></tmx>".encode(),
+        "xliff": f"<xliff srcLang='en' trgLang='de'><file><unit>{segments}</unit></file></xliff>".encode(),
+        "zip": packed.getvalue(),
+    }
 
 
 def readers() -> dict[str, tuple[list[bytes], str, Reader]]:
@@ -74,6 +95,7 @@ def readers() -> dict[str, tuple[list[bytes], str, Reader]]:
     tabbed = "".join(f"{src}\t{tgt}\n" for src, tgt in LINES).encode()
     objects = "".join(json.dumps({"en": src, "de": tgt}) + "\n" for src, tgt in LINES).encode()
     corpora = {"text": tabbed, "tsv": tabbed, "csv": b"en,de\n" + tabbed.replace(b"\t", b","), "jsonl": objects}
+    corpora |= bilingual_corpora()
     alignments = [b"0-0 1-1 2p2\n" * 4, b"0-0\n\n1?2 2-1\n0-2\n"]
     words = [["a"] * 3] * 4
     return {
@@ -84,7 +106,7 @@ def readers() -> dict[str, tuple[list[bytes], str, Reader]]:
     }
 
 
-NAMES = ("config", "text", "tsv", "csv", "jsonl", "checkpoint", "alignment")
+NAMES = ("config", "text", "tsv", "csv", "jsonl", "tmx", "xliff", "zip", "checkpoint", "alignment")
 
 
 def fuzz(name: str, arguments: list[str]) -> None:

@@ -177,7 +177,7 @@ def test_nobody_outside_the_models_asks_which_architecture_it_is(module: str) ->
 
 PROBING = {
     "config/validation.py": "walks over the fields of every section, and reads OmegaConf's errors",
-    "data/files.py": "not every error of reading a file has a strerror",
+    "data/streams.py": "not every error of reading a file has a strerror",
     "grammar/lexicon.py": "PyYAML is built with its C loader or without",
     "system/devices.py": "mallopt is glibc's alone",
 }

@@ -86,12 +86,12 @@ def _name_too_long(before: int, found: Sequence[Sequence[Translation]], options:
 @contextmanager
 def _opened(source: str | None) -> Iterator[tuple[int | None, Iterator[list[str]]]]:
     """The number of lines of a file, None if it is a pipe or standard input, and its lines in batches."""
-    from seq2seq.data import files
+    from seq2seq.data import files, streams
     from seq2seq.data.arriving import batches_of_lines
 
     if source is None:
         yield None, batches_of_lines(sys.stdin.fileno(), "standard input", CHUNK)
-    elif not files.is_regular(source):
+    elif not streams.is_regular(source):
         with Path(source).open("rb", buffering=0) as pipe:
             yield None, batches_of_lines(pipe.fileno(), source, CHUNK)
     elif Path(source).expanduser().stat().st_size == 0:

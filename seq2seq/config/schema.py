@@ -42,7 +42,9 @@ class SplitConfig:
 
     src: Any = option(None, "text file, or [a,b] or 'a*', with a source sentence in each line (source: text)")
     tgt: Any = option(None, "the same with the translation of each line of src (source: text)")
-    file: Any = option(None, "file, or [a,b] or 'a*', with both sides (source: tsv, csv, jsonl, parquet)")
+    file: Any = option(
+        None, "file, or [a,b] or 'a*', with both sides (source: tsv, csv, jsonl, parquet; text: zip, TMX, XLIFF)"
+    )
     split: Optional[str] = option(None, "name of the split in the repository (source: hub)")
 
 

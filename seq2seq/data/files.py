@@ -2,7 +2,7 @@
 
 Knows bytes, lines and columns; knows nothing of splits. A line ends at ``\\n`` alone. Other readers also split at
 U+2028, U+0085, ``\\x0b`` or a lone ``\\r``, which misaligns parallel files without an error. One ``\\r`` before the end
-of a line is dropped, as is a byte order mark at the start of a file. All files are UTF-8; ``.gz`` is decompressed.
+of a line is dropped, as is a byte order mark at the start of a file. All files are UTF-8; ``streams`` unpacks them.
 
 ``lines`` alone reads once, so it alone takes a pipe; a corpus is read several times, and has to be regular files.
 """
@@ -12,22 +12,19 @@ from __future__ import annotations
 import codecs
 import csv
 import glob
-import gzip
 import hashlib
 import io
 import itertools
 import json
 import re
-import stat
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, Protocol
 
-from seq2seq.errors import UserError, nearest
-from seq2seq.system.files import is_there, refuse_too_many_open
+from seq2seq.data.streams import Place, opened
+from seq2seq.errors import UserError
+from seq2seq.system.files import is_there
 
 Pair = tuple[str, str]
 CHUNK = 1 << 20
@@ -37,7 +34,6 @@ DECODER = codecs.getincrementaldecoder("utf-8")
 DEEPEST = 16  # lists and objects in each other, in a line of JSON
 COLUMNS = 1_000  # of a table, with those inside objects
 STRINGS, BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(r"[][{}]")  # of JSON
-DESCRIPTORS = re.compile(r"/dev/fd|/proc/[0-9]+/fd")  # folders of the files that a process has open
 
 
 @dataclass(frozen=True)
@@ -71,45 +67,6 @@ def matching(files: str | list[str], key: str) -> list[str]:
     return found
 
 
-def is_regular(path: str) -> bool:
-    """Whether a file can be read more than once. False: it is a pipe that the shell has opened, as for ``<(…)``.
-
-    Raises:
-        UserError: there is no such file; or it is a folder, a device, or a named pipe, which waits for a writer.
-    """
-    place = Path(path).expanduser()
-    try:
-        mode = place.stat().st_mode
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        refuse_too_many_open(path, error)
-        there = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
-        missing = "" if place.parent.is_dir() else f" (nor a folder {place.parent})"
-        raise UserError(f"{path}: no such file{missing}{nearest(place.name, there)}") from error
-    if stat.S_ISDIR(mode):
-        raise UserError(f"{path} is a folder: name a file in it")
-    opened = stat.S_ISFIFO(mode) and (path == "/dev/stdin" or DESCRIPTORS.fullmatch(str(place.parent.resolve())))
-    if not (stat.S_ISREG(mode) or opened):
-        raise UserError(
-            f"{path}: not a regular file: write it to one first, or let the shell open it: <(cat FILE), "
-            "or /dev/stdin for standard input"
-        )
-    return not opened
-
-
-@contextmanager
-def _opened(path: str, once: bool = False) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file; ``once`` it may be a pipe. ``UserError`` for every failure to read them."""
-    if not (is_regular(path) or once):
-        raise UserError(f"{path}: a pipe, but a corpus is read several times: write it to a file first")
-    place = Path(path).expanduser()
-    try:
-        with gzip.open(place) if place.suffix == ".gz" else place.open("rb") as stream:
-            yield cast(BinaryIO, stream)
-    except (OSError, EOFError, zlib.error) as error:
-        refuse_too_many_open(path, error)
-        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
 def _not_utf8(where: str, line: int, error: UnicodeDecodeError) -> UserError:
     byte = error.object[error.start]
     return UserError(f"{where}:{line}: not UTF-8 (byte 0x{byte:02x}): convert the file to UTF-8")
@@ -119,7 +76,7 @@ def _too_long(where: str, line: int) -> UserError:
     return UserError(f"{where}:{line}: the line is longer than {LONGEST_LINE:,} bytes: split it, or leave it out")
 
 
-def measure(path: str, text: bool = True, cut: bool = False) -> tuple[int, str]:
+def measure(path: Place, text: bool = True, cut: bool = False) -> tuple[int, str]:
     """The number of lines and the SHA-256 of a file, decompressed; with ``text``, a check that it is UTF-8.
 
     Raises:
@@ -129,20 +86,20 @@ def measure(path: str, text: bool = True, cut: bool = False) -> tuple[int, str]:
     decoder = DECODER()
     digest = hashlib.sha256()
     count, last, begun = 0, b"\n", 0  # begun: bytes so far of a line that has not ended
-    with _opened(path) as stream:
+    with opened(path) as stream:
         while True:
             chunk = stream.read(CHUNK)
             try:
                 if text:
                     decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                raise _not_utf8(path, count + error.object[: error.start].count(b"\n") + 1, error) from error
+                raise _not_utf8(str(path), count + error.object[: error.start].count(b"\n") + 1, error) from error
             if not chunk:
                 break
             digest.update(chunk)
             ends = chunk.count(b"\n")
             if text and not cut and begun + (chunk.find(b"\n") if ends else len(chunk)) > LONGEST_LINE:
-                raise _too_long(path, count + 1)
+                raise _too_long(str(path), count + 1)
             begun = len(chunk) - chunk.rfind(b"\n") - 1 if ends else begun + len(chunk)
             count += ends
             last = chunk
@@ -152,7 +109,7 @@ def measure(path: str, text: bool = True, cut: bool = False) -> tuple[int, str]:
     return count, digest.hexdigest()
 
 
-def lines(path: str, cut: bool = False) -> Iterator[str]:
+def lines(path: Place, cut: bool = False) -> Iterator[str]:
     """The lines of a file or of a pipe, without their line ends.
 
     Args:
@@ -161,8 +118,8 @@ def lines(path: str, cut: bool = False) -> Iterator[str]:
     Raises:
         UserError: it cannot be read, a line is not UTF-8, or it is too long.
     """
-    with _opened(path, once=True) as stream:
-        yield from lines_of(stream, path, cut)
+    with opened(path, once=True) as stream:
+        yield from lines_of(stream, str(path), cut)
 
 
 class Readable(Protocol):
@@ -205,7 +162,7 @@ def all_lines(path: str, others: Sequence[str] | None = None, where: str = "") -
     return found
 
 
-def text_files(src: str, tgt: str) -> Part:
+def text_files(src: Place, tgt: Place) -> Part:
     """Two text files: line N of one is the translation of line N of the other.
 
     Raises:
@@ -267,7 +224,7 @@ def check_csv(path: str) -> tuple[list[str], int]:
         UserError: a row has another number of cells than the header, a column name is repeated, or there are no rows.
     """
     rows, line = 0, 1
-    with _opened(path) as stream:
+    with opened(path) as stream:
         reader = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), strict=True)
         try:
             names = [name or f"column {place}" for place, name in enumerate(next(reader, []), start=1)]

@@ -168,7 +168,7 @@ def _script(character: str) -> str:
 
 def of_name(path: str) -> str | None:
     """The language that the end of a file's name says, as in ``train.de`` and ``train.deu_Latn.txt.gz``."""
-    stem = re.sub(r"\.(gz|txt|tok|raw)", "", PurePath(path).name)
+    stem = re.sub(r"\.(gz|bz2|xz|zst|txt|tok|raw)", "", PurePath(path).name)
     end = re.search(r"[._-](?:([a-z]{2,3})|([a-z]{3})_[A-Z][a-z]{3})$", stem)
     return known(end[1] or end[2]) if end else None
 

@@ -20,7 +20,8 @@ def sides_of(data: DataConfig) -> list[tuple[str, str, str]]:
     if data.source in ("hub", "grammar"):
         return []
     if data.source == "text":
-        places = [_listed(_files(data, side)) for side in ("src", "tgt")]
+        both = _files(data, "file")  # zips, TMX and XLIFF
+        places = [_listed([*_files(data, side), *both]) for side in ("src", "tgt")]
     else:
         default = ("1", "2") if data.source == "tsv" else data.codes
         columns = (data.src_column or default[0] or UNKNOWN, data.tgt_column or default[1] or UNKNOWN)

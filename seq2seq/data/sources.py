@@ -1,8 +1,8 @@
-"""Sources of parallel text: pairs of text files, TSV, CSV, JSONL, Parquet, the hub, the embedded grammar.
+"""Sources of parallel text: text files, zips, TMX, XLIFF, TSV, CSV, JSONL, Parquet, the hub, the embedded grammar.
 
 Knows which pairs belong to which split, and yields their raw text in order. Knows no subwords and no batches, and
-filters nothing: an empty line is an empty string. ``files`` reads text files and TSV; ``hub`` reads all that goes
-through the library ``datasets``.
+filters nothing: an empty line is an empty string. ``files`` reads text files and TSV, ``bilingual`` what says its own
+languages, and ``hub`` all that goes through the library ``datasets``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from seq2seq.config.schema import DataConfig
-from seq2seq.data import files, hub
+from seq2seq.data import bilingual, files, hub
 from seq2seq.data.files import Pair, Part
 from seq2seq.errors import UserError
 from seq2seq.system.files import new_folder
@@ -122,15 +122,17 @@ def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, froz
 
 def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
     """Refuse keys that the source does not read, and splits of which one side is missing."""
-    read = SPLIT_KEYS.get(data.source, ("file",))
     for split in splits:
         place = f"data.tests.{split}" if split in data.tests else f"data.{split}"
         given = asdict(data.split_options(split))
+        both = data.source == "text" and given["file"] is not None  # a zip, TMX or XLIFF in place of two files
+        read = ("file",) if both else SPLIT_KEYS.get(data.source, ("file",))
         for key, value in given.items():
             if value is not None and key not in read:
                 instead = " and ".join(f"{place}.{name}" for name in read)
                 raise UserError(
-                    f"{place}.{key}={value} is not read with data.source={data.source}: "
+                    f"{place}.{key}={value} is not read with "
+                    + (f"{place}.file, which has both sides: " if both else f"data.source={data.source}: ")
                     + (f"give {instead}" if read else "leave it out")
                 )
         if data.source == "hub" and split not in data.tests:
@@ -154,6 +156,8 @@ def _read(data: DataConfig, split: str) -> Part:
     given, place = data.split_options(split), f"data.tests.{split}" if split in data.tests else f"data.{split}"
     if data.source != "text":
         return _joined([_table(data, path) for path in files.matching(given.file, f"{place}.file")])
+    if given.file is not None:
+        return _joined([bilingual.open_bilingual(path, data) for path in files.matching(given.file, f"{place}.file")])
     src, tgt = files.matching(given.src, f"{place}.src"), files.matching(given.tgt, f"{place}.tgt")
     if len(src) != len(tgt):
         raise UserError(

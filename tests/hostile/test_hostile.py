@@ -22,6 +22,7 @@ import pytest
 from seq2seq.cli.main import main
 from seq2seq.errors import UserError, one_line
 from seq2seq.system.files import UNFINISHED
+from tests.hostile.bilingual import bilingual
 from tests.hostile.caches import RESUME, checkpoints, prepared
 from tests.hostile.cases import Case
 from tests.hostile.conftest import training
@@ -44,7 +45,17 @@ from tests.hostile.texts import texts
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 SECONDS = 20  # a case takes a tenth of one; two slow cores that are busy may need more
 MEMORY = 400 << 10  # KiB that a case may add to the largest memory so far
-CASES = [*corpora(), *prepared(), *checkpoints(), *configs(), *records(), *scored(), *measurements(), *texts()]
+CASES = [
+    *corpora(),
+    *bilingual(),
+    *prepared(),
+    *checkpoints(),
+    *configs(),
+    *records(),
+    *scored(),
+    *measurements(),
+    *texts(),
+]
 
 
 class Hangs(BaseException):
