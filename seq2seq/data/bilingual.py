@@ -24,7 +24,15 @@ ENDINGS = {
     "tmx": (".tmx",),
     "xliff": (".xlf", ".xliff", ".sdlxliff", ".mxliff", ".mqxliff", ".mxlf"),
 }
+FORMATS = ".zip (Moses), .tmx, .xlf, .xliff, also with .gz, .bz2, .xz, .zst"
 LANGUAGES, SHOWN = 1_000, 20  # codes in a file, and in a message
+
+
+def format_of(path: str) -> str | None:
+    """The format that the end of a name says, also of a packed file's; None if it says none."""
+    name = PurePath(path)
+    ending = (PurePath(name.stem) if name.suffix in streams.PACKED else name).suffix.lower()
+    return next((kind for kind, endings in ENDINGS.items() if ending in endings), None)
 
 
 def open_bilingual(path: str, data: DataConfig) -> Part:
@@ -33,14 +41,9 @@ def open_bilingual(path: str, data: DataConfig) -> Part:
     Raises:
         UserError: the file cannot be read, its name says no format, or it lacks a language.
     """
-    name = PurePath(path)
-    ending = (PurePath(name.stem) if name.suffix in streams.PACKED else name).suffix.lower()
-    kind = next((kind for kind, endings in ENDINGS.items() if ending in endings), None)
+    kind = format_of(path)
     if kind is None:
-        raise UserError(
-            f"{path}: its name ends with no format: .tmx, .xlf, .xliff (.gz, .bz2, .xz, .zst behind it) or .zip; "
-            "two text files are …src and …tgt, a table has a data.source of its own"
-        )
+        raise UserError(f"{path}: its name ends with none of {FORMATS}: rename it, or leave it out")
     return _moses(path, data) if kind == "moses" else _marked(path, kind, data)
 
 

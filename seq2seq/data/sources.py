@@ -125,7 +125,7 @@ def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
     for split in splits:
         place = f"data.tests.{split}" if split in data.tests else f"data.{split}"
         given = asdict(data.split_options(split))
-        both = data.source == "text" and given["file"] is not None  # a zip, TMX or XLIFF in place of two files
+        both = data.source == "text" and _has_both_sides(given["file"])
         read = ("file",) if both else SPLIT_KEYS.get(data.source, ("file",))
         for key, value in given.items():
             if value is not None and key not in read:
@@ -134,6 +134,7 @@ def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
                     f"{place}.{key}={value} is not read with "
                     + (f"{place}.file, which has both sides: " if both else f"data.source={data.source}: ")
                     + (f"give {instead}" if read else "leave it out")
+                    + (f", or a file that ends with {bilingual.FORMATS}" if read == SPLIT_KEYS["text"] else "")
                 )
         if data.source == "hub" and split not in data.tests:
             continue
@@ -145,6 +146,12 @@ def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
         raise UserError(
             f"data.tests.{next(iter(data.tests))}: the embedded corpus has no further test sets: leave it out"
         )
+
+
+def _has_both_sides(named: str | list[str] | None) -> bool:
+    """Whether one of the files is of a format that holds both sides, in place of two text files."""
+    given = [named] if isinstance(named, str) else named or []
+    return any(bilingual.format_of(path) is not None for path in given)
 
 
 def _is_given(data: DataConfig, split: str) -> bool:

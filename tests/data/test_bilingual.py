@@ -267,7 +267,11 @@ def test_a_file_and_two_sides_of_one_split_are_refused() -> None:
     put("a.tmx", tmx(PAIRS))
     message = refuse(SplitConfig(file="a.tmx", src="a.en"))
     assert message == "data.train.src=a.en is not read with data.train.file, which has both sides: give data.train.file"
-    assert "its name ends with no format" in refuse(put("corpus.xml", tmx(PAIRS)))
+    assert refuse(put("corpus.xml", tmx(PAIRS))) == (
+        "data.train.file=corpus.xml is not read with data.source=text: give data.train.src and data.train.tgt, "
+        "or a file that ends with .zip (Moses), .tmx, .xlf, .xliff, also with .gz, .bz2, .xz, .zst"
+    )
+    assert refuse(["a.tmx", "corpus.xml"]).startswith("corpus.xml: its name ends with none of .zip")
 
 
 def test_the_fingerprint_follows_the_text_and_the_languages() -> None:

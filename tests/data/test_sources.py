@@ -245,7 +245,8 @@ def test_half_a_split_is_refused(here: Path) -> None:
 def test_key_of_another_source_is_refused(here: Path) -> None:
     train = write_text(here, "train", numbered(3))
     assert refuse(text(train, test=SplitConfig(file="test.tsv"))) == (
-        "data.test.file=test.tsv is not read with data.source=text: give data.test.src and data.test.tgt"
+        "data.test.file=test.tsv is not read with data.source=text: give data.test.src and data.test.tgt, "
+        "or a file that ends with .zip (Moses), .tmx, .xlf, .xliff, also with .gz, .bz2, .xz, .zst"
     )
     assert refuse(DataConfig(test=SplitConfig(split="test"))) == (
         "data.test.split=test is not read with data.source=grammar: leave it out"

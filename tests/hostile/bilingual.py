@@ -93,9 +93,9 @@ MARKED: dict[str, tuple[str, str | bytes, tuple[str, ...], int]] = {
     "xliff: cut short": ("own.xlf", XLF[:700], ("own.xlf:", "the file ends in the middle"), 2),
     "xliff: a DOCTYPE": ("own.xlf", f"<!DOCTYPE xliff>{XLF}", ("own.xlf:1: a DOCTYPE",), 2),
     "xliff: TMX": ("own.xlf", TMX, ("first element is <xliff>, not <tmx>",), 2),
-    "file: no ending": ("own", TMX, ("own: its name ends with no format",), 2),
-    "file: another ending": ("own.xml", TMX, ("own.xml: its name ends with no format",), 2),
-    "file: only packed": ("own.gz", TMX, ("own.gz: its name ends with no format",), 2),
+    "file: no ending": ("own", TMX, ("file=own is not read with data.source=text",), 2),
+    "file: another ending": ("own.xml", TMX, ("file=own.xml is not read with data.source=text",), 2),
+    "file: only packed": ("own.gz", TMX, ("file=own.gz is not read with data.source=text",), 2),
 }  # fmt: skip
 
 
