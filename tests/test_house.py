@@ -138,6 +138,7 @@ def test_models_import_torch_and_config_alone() -> None:
         "torch",
         "seq2seq.models",
         "seq2seq.config.schema",
+        "seq2seq.config.architectures",
         "seq2seq.errors",
         "__future__",
         "abc",

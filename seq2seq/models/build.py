@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from seq2seq.config import schema as options
+from seq2seq.config import architectures as options
 from seq2seq.errors import UserError
 from seq2seq.models.bahdanau import AttentiveContext
 from seq2seq.models.embedding import Embedding

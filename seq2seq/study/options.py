@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from seq2seq.config.schema import option, several
+from seq2seq.config.option import option, several
 from seq2seq.errors import UserError
 
 SET_BY_THE_STUDY = {

@@ -121,5 +121,5 @@ def test_a_forgotten_step_of_a_new_architecture_is_one_line(tiny_models: dict[st
     model = dataclasses.replace(tiny_models["bahdanau"], encoder=Forgotten())
     with pytest.raises(UserError, match=r"^Forgotten has no builder: name one in ENCODERS of .*build\.py$"):
         build(model, 20, 20)
-    with pytest.raises(UserError, match=r"^Forgotten has no output_width: add the property in .*schema\.py$"):
+    with pytest.raises(UserError, match=r"^Forgotten has no output_width: add the property in .*architectures\.py$"):
         build_decoder(model, Embedding(20, 8))

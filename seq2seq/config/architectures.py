@@ -1,0 +1,168 @@
+"""The options of models: encoders, decoders, and ``ModelConfig``, which holds one of each. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from seq2seq.config.option import option
+from seq2seq.errors import UserError
+
+
+@dataclass
+class EncoderConfig:
+    """Base of the encoders' options."""
+
+    type: str = "???"
+
+    @property
+    def output_width(self) -> int:
+        """Units D of the encoder's output at a source position; each kind of encoder says its own."""
+        raise UserError(
+            f"{type(self).__name__} has no output_width: add the property in seq2seq/config/architectures.py"
+        )
+
+
+@dataclass
+class DecoderConfig:
+    """Base of the decoders' options. The properties describe a decoder to code that does not know its class."""
+
+    type: str = "???"
+
+    @property
+    def vector_width(self) -> int:
+        """Units of the single vector through which the source reaches the decoder; 0 if it reads every position."""
+        return 0
+
+    @property
+    def sees(self) -> Literal["vector", "positions"]:
+        """Whether the decoder reads the source as a single vector, or as one state for each source position."""
+        return "vector" if self.vector_width else "positions"
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """Layer and head, both counted from 1, of each attention map over source positions, in the model's order."""
+        return []
+
+
+@dataclass
+class RecurrentEncoderConfig(EncoderConfig):
+    """Recurrent encoder, in both directions or one (Bahdanau et al. 2014, section 3.2)."""
+
+    type: str = option("recurrent", "kind of encoder", choices=("recurrent",))
+    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
+    width: int = option(128, "units a direction", low=1, high=1 << 16)
+    layers: int = option(1, "layers", low=1, high=256)
+    bidirectional: bool = option(True, "read in both directions")
+    reverse_source: bool = option(False, "feed the source back to front (Sutskever et al. 2014)")
+
+    @property
+    def output_width(self) -> int:
+        """The states of all directions side by side."""
+        return self.width * (2 if self.bidirectional else 1)
+
+
+@dataclass
+class RecurrentDecoderConfig(DecoderConfig):
+    """Options of both recurrent decoders, which differ only in the context that they read."""
+
+    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
+    width: int = option(256, "units", low=1, high=1 << 16)
+    layers: int = option(1, "layers", low=1, high=256)
+
+
+@dataclass
+class FixedContextDecoderConfig(RecurrentDecoderConfig):
+    """Recurrent decoder that reads the source as a single vector (Cho et al. 2014)."""
+
+    type: str = option("fixed_context", "kind of decoder", choices=("fixed_context",))
+    context: str = option(
+        "every_step",
+        "steps that read the vector: all, or the first through its state",
+        choices=("every_step", "initial"),
+    )
+    context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1, high=1 << 16)
+
+    @property
+    def vector_width(self) -> int:
+        """Units of the fixed vector."""
+        return self.context_width
+
+
+@dataclass
+class AttentionDecoderConfig(RecurrentDecoderConfig):
+    """Recurrent decoder with attention over every source position (Bahdanau et al. 2014)."""
+
+    type: str = option("attention", "kind of decoder", choices=("attention",))
+    score: str = option("additive", "score function of a source position", choices=("additive", "dot", "general"))
+    attention_width: int = option(128, "hidden units of the additive score function", low=1, high=1 << 16)
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """A single map."""
+        return [(1, 1)]
+
+
+@dataclass
+class TransformerOptions:
+    """Options of a stack of Transformer layers, in encoder and decoder (Vaswani et al. 2017, section 3)."""
+
+    width: int = option(128, "units of each position", low=1, high=1 << 16)
+    layers: int = option(2, "layers", low=1, high=256)
+    heads: int = option(4, "attention heads; must divide the width", low=1, high=1_024)
+    feed_forward: int = option(512, "units inside the feed-forward layer", low=1, high=1 << 18)
+    activation: str = option("relu", "activation function of the feed-forward layer", choices=("relu", "gelu"))
+    norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
+    positions: str = option("sinusoidal", "position encoding", choices=("sinusoidal", "learned"))
+    max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2, high=1 << 20)
+
+
+@dataclass
+class TransformerEncoderConfig(TransformerOptions, EncoderConfig):
+    """Self-attention encoder."""
+
+    type: str = option("transformer", "kind of encoder", choices=("transformer",))
+
+    @property
+    def output_width(self) -> int:
+        """The width of its layers."""
+        return self.width
+
+
+@dataclass
+class TransformerDecoderConfig(TransformerOptions, DecoderConfig):
+    """Self- and cross-attention decoder."""
+
+    type: str = option("transformer", "kind of decoder", choices=("transformer",))
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """The cross-attention of every head, layer by layer."""
+        return [(layer, head) for layer in range(1, self.layers + 1) for head in range(1, self.heads + 1)]
+
+
+ENCODERS: dict[str, type[EncoderConfig]] = {
+    "recurrent": RecurrentEncoderConfig,
+    "transformer": TransformerEncoderConfig,
+}
+DECODERS: dict[str, type[DecoderConfig]] = {
+    "fixed_context": FixedContextDecoderConfig,
+    "attention": AttentionDecoderConfig,
+    "transformer": TransformerDecoderConfig,
+}
+
+
+@dataclass
+class ModelConfig:
+    """An encoder, a decoder and their embedding tables."""
+
+    name: str = option("???", "name of the model: second folder below outputs/")
+    embedding: int = option(128, "units of the embedding of a token", low=1, high=1 << 16)
+    tie: str = option(
+        "all",
+        "shared weights: none; output = target embedding and output layer; all = source embedding too",
+        choices=("none", "output", "all"),
+    )
+    dropout: float = option(0.0, "dropout probability", low=0, high=0.95)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)

@@ -1,0 +1,22 @@
+"""What an option is: a field of a dataclass with its explanation and limits. Knows no section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any, Optional
+
+Limit = Optional[float]
+
+
+def option(
+    default: Any, help: str, *, low: Limit = None, high: Limit = None, above: Limit = None, choices: Sequence[str] = ()
+) -> Any:
+    """A field with its explanation and limits: ``low <= value <= high``, ``value > above``, one of ``choices``."""
+    metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+def several(default: list[Any] | dict[str, Any], help: str) -> Any:
+    """``option`` for a list or a dictionary."""
+    return field(default_factory=default.copy, metadata=option(None, help).metadata)
