@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from seq2seq.config.schema import Config, SplitConfig
+from seq2seq.errors import UserError
 
 
 def directed(config: Config) -> Config:
@@ -17,6 +18,9 @@ def directed(config: Config) -> Config:
     if not data.reverse:
         return config
     src, tgt = data.codes
+    splits = (data.train, data.valid, data.test, *data.tests.values())
+    if data.source == "text" and any(split.file for split in splits) and not (src and tgt):
+        raise UserError("data.reverse=true: a file that holds both sides needs data.src and data.tgt to tell them")
     numbers = ("1", "2") if data.source == "tsv" else (None, None)  # other tables have columns named by the codes
     reversed_ = replace(
         data,

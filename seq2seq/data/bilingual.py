@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from seq2seq.config.schema import DataConfig
-from seq2seq.data import files, languages, streams
+from seq2seq.data import files, streams
 from seq2seq.data.files import Pair, Part
+from seq2seq.data.languages import Language
 from seq2seq.data.streams import Member
 from seq2seq.data.units import units
 from seq2seq.errors import UserError
@@ -127,7 +128,7 @@ def _code(there: Sequence[str], named: str | None, language: str | None, side: s
 def _parts(code: str) -> list[str]:
     """A code in small letters: the language, and what follows, such as a region."""
     first, *more = re.split(r"[-_]", code.strip().casefold())
-    return [languages.known(first) or first, *more]
+    return [Language.of(first).code, *more]
 
 
 def _is_same(code: str, wanted: str) -> bool:

@@ -17,7 +17,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from seq2seq.config.schema import DataConfig, SplitConfig
+from seq2seq.config.direction import directed
+from seq2seq.config.schema import Config, DataConfig, SplitConfig
 from seq2seq.data.encoded import prepare
 from seq2seq.data.sources import SPLITS, Pair, open_source
 from seq2seq.errors import UserError
@@ -242,6 +243,28 @@ def test_an_xliff_without_a_target_language_is_taken_at_the_users_word() -> None
     put("a.xlf", xliff(PAIRS[4:]).replace(' target-language="de"', ""))
     assert read("a.xlf") == PAIRS[4:]
     assert read("a.xlf", src="de", tgt="en") == [(tgt, src) for src, tgt in PAIRS[4:]]
+
+
+def test_without_codes_the_file_says_which_side_is_which() -> None:
+    put("a.tmx", tmx(PAIRS[4:]))
+    put("b.tmx", tmx(PAIRS[4:]).replace('srclang="en"', 'srclang="de"'))
+    put("c.tmx", tmx(PAIRS[4:]).replace('srclang="en"', 'srclang="*all*"'))
+    swapped = [(tgt, src) for src, tgt in PAIRS[4:]]
+    assert read("a.tmx", src=None, tgt=None) == PAIRS[4:]
+    assert read("b.tmx", src=None, tgt=None) == swapped
+    assert read("c.tmx", src=None, tgt="en") == swapped
+    assert refuse("c.tmx", src=None, tgt=None) == "c.tmx has en, de: say with data.src and data.tgt which is which"
+    assert read(put("a.xlf", xliff(PAIRS[4:])), src=None, tgt=None) == PAIRS[4:]
+    assert read(moses("d.zip", PAIRS), src=None, tgt=None) == [(tgt, src) for src, tgt in PAIRS]  # d.de-en
+    with pytest.raises(UserError, match=r"needs data.src and data.tgt to tell them"):
+        directed(Config(data=config("a.tmx", src=None, tgt=None, reverse=True)))
+    assert (
+        read(
+            "a.tmx",
+            **{key: getattr(directed(Config(data=config("a.tmx", reverse=True))).data, key) for key in ("src", "tgt")},
+        )
+        == swapped
+    )
 
 
 def test_lists_patterns_splits_and_text_files_go_together() -> None:
