@@ -117,15 +117,18 @@ def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, a
 
 
 def _converse(loaded: TrainedModel, attention: bool) -> None:
+    """Answer each line of the terminal, which is read as a file's lines are; one that ``is_blank`` ends."""
+    from seq2seq.data.arriving import Arriving
+    from seq2seq.data.blank import is_blank
+    from seq2seq.data.files import lines_of
+
+    lines = lines_of(Arriving(sys.stdin.fileno()), "standard input", cut=True)
     print("type a sentence; an empty line ends", file=sys.stderr)
     for number in itertools.count(1):
-        try:
-            print("> ", end="", file=sys.stderr, flush=True)
-            line = input()
-        except EOFError:
-            return
-        if not line.strip():
+        print("> ", end="", file=sys.stderr, flush=True)
+        line = next(lines, "")
+        if is_blank(line):
             return
         [found] = loaded.translator.translate([line], loaded.config.decode, attention)
         _name_too_long(number - 1, [found], loaded.config.decode)
-        sys.stdout.write(_rendered(number, found, loaded, attention))
+        print(_rendered(number, found, loaded, attention), end="", flush=True)

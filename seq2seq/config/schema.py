@@ -123,6 +123,10 @@ class DataConfig(Codes):
     split: str = option("test", "split that evaluate scores; training ignores it", choices=("valid", "test"))
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
 
+    def key_of_split(self, name: str) -> str:
+        """The key below which the options of a split, or of a further test set, stand."""
+        return f"data.tests.{name}" if name in self.tests else f"data.{name}"
+
     def split_options(self, name: str) -> SplitConfig:
         """The options of the split ``train``, ``valid`` or ``test``, or of one of the further ``tests``."""
         return {"train": self.train, "valid": self.valid, "test": self.test, **self.tests}[name]

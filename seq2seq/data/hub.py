@@ -117,7 +117,9 @@ def _choose(
         if name in splits:
             tables[split] = _table(splits[name], data, f"{where} {name}", f"{identity}/{name}")
         elif asked or split == "train":
-            raise UserError(f"{where} has no split {name}; it has {', '.join(splits)}: set data.{split}.split")
+            raise UserError(
+                f"{where} has no split {name}; it has {', '.join(splits)}: set {data.key_of_split(split)}.split"
+            )
     return tables
 
 

@@ -123,7 +123,7 @@ def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, froz
 def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
     """Refuse keys that the source does not read, and splits of which one side is missing."""
     for split in splits:
-        place = f"data.tests.{split}" if split in data.tests else f"data.{split}"
+        place = data.key_of_split(split)
         given = asdict(data.split_options(split))
         both = data.source == "text" and _has_both_sides(given["file"])
         read = ("file",) if both else SPLIT_KEYS.get(data.source, ("file",))
@@ -160,7 +160,7 @@ def _is_given(data: DataConfig, split: str) -> bool:
 
 def _read(data: DataConfig, split: str) -> Part:
     """The pairs of one split, of all its files in their order; of text files, those at one place belong together."""
-    given, place = data.split_options(split), f"data.tests.{split}" if split in data.tests else f"data.{split}"
+    given, place = data.split_options(split), data.key_of_split(split)
     if data.source != "text":
         return _joined([_table(data, path) for path in files.matching(given.file, f"{place}.file")])
     if given.file is not None:

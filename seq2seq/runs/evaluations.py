@@ -49,12 +49,16 @@ def name_of(text: str, models: Sequence[str], options: dict[str, Any], content: 
 
     Args:
         text: a split, or a file's name.
-        models: the checkpoints' files.
+        models: the checkpoints' files, however their paths are spelled.
         options: as ``changed_options`` gives them.
         content: the lines of both sides, where ``text`` alone does not say which text it is.
     """
     parts = [f"{text}-{_digest(*(line for side in content for line in ('', *side)))}" if content else text]
-    parts.append(f"ensemble-{_digest(*sorted(models))}" if len(models) > 1 else Path(models[0]).stem)
+    parts.append(
+        f"ensemble-{_digest(*sorted(str(Path(model).resolve()) for model in models))}"
+        if len(models) > 1
+        else Path(models[0]).stem
+    )
     parts += [f"{key.rpartition('.')[2]}={value}" for key, value in sorted(options.items())]
     whole = "-".join(parts)
     name = SIGNS.sub("_", whole)

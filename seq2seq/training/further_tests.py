@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from seq2seq.config.schema import Config
+from seq2seq.data import filters
 from seq2seq.data.encoded import Corpus
 from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
@@ -31,6 +33,22 @@ def scored_texts(config: Config, corpus: Corpus) -> Texts:
     valid = corpus.splits["valid"]
     further = {name: unzip(open_source(config.data, name).pairs(name)) for name in config.data.tests}
     return {"valid": (valid.lines(0), valid.lines(1)), **further}
+
+
+def overlaps(config: Config, texts: Texts) -> Iterator[str]:
+    """A warning for each further test set of which pairs occur in the training text, as there is one for the test."""
+    keys = {name: [filters.key(pair) for pair in zip(*texts[name], strict=True)] for name in config.data.tests}
+    if not keys:
+        return
+    asked = set().union(*keys.values())
+    known = {key for pair in open_source(config.data, "train").pairs("train") if (key := filters.key(pair)) in asked}
+    for name, own in keys.items():
+        met = sum(key in known for key in own)
+        if met:
+            yield (
+                f"warning: {met:,} of the {len(own):,} pairs of the test set {name} occur in train: "
+                "their scores flatter the model"
+            )
 
 
 def keep_texts(run: Run, texts: Texts) -> None:

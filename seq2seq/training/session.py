@@ -97,6 +97,8 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
     model = build(config.model, *corpus.subwords.sizes)
     print_corpus(config, corpus)
     print_parameters(config.model.name, parameters_by_part(model))
+    for warning in () if goes_on else further_tests.overlaps(config, texts):
+        print(warning, file=sys.stderr)
     config = _with_limits(config, corpus, goes_on)
     prints = _prepare_folder(run, corpus, goes_on, texts)
     trainer = Trainer(config, corpus, model, run, device)

@@ -432,7 +432,9 @@ def test_evaluations_of_other_options_and_files_lie_apart_and_are_listed(
     ensemble = str(copied / "checkpoints/last.safetensors")
     other = ["decode.beam=2", "decode.length_penalty=none"]
     asked = [[], ["decode.beam=1"], other, ["data.tgt=zho_Hans"], *sides, [ensemble]]
-    for arguments in [*asked, asked[1]]:  # the last repeats the second
+    monkeypatch.chdir(copied)
+    again = [asked[1], ["./checkpoints/last.safetensors"]]  # the last evaluations are the second and the ensemble's
+    for arguments in [*asked, *again]:
         assert main(["evaluate", str(copied), *arguments]) == 0
     names = {path.parent.name for path in copied.glob("evaluations/*/hypotheses.txt")}
     other_options = {"beam=1", "beam=2-length_penalty=none", "tgt=zho_Hans"}

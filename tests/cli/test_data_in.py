@@ -41,6 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     done = run("train", *arguments(folder, "name=1e5", *files))
     (folder / "out").write_text(done.stdout)
+    (folder / "err").write_text(done.stderr)
     return folder
 
 
@@ -54,6 +55,12 @@ def test_every_test_set_is_tested_and_shown(place: Path) -> None:
     saved = json.loads((trained.evaluation("news") / "scores.json").read_text())
     assert saved["nll"] == summary["tests"]["news"]["nll"]
     assert len((trained.evaluation("both") / "hypotheses.txt").read_text().splitlines()) == 9
+
+
+def test_a_test_set_that_is_in_train_is_warned_of(place: Path) -> None:
+    said = (place / "err").read_text()
+    assert "warning: 3 of the 3 pairs of the test set news occur in train: their scores flatter the model" in said
+    assert "warning: 3 of the 9 pairs of the test set both occur in train" in said
 
 
 def test_a_run_that_has_moved_is_scored_on_all_that_it_was_scored_on(place: Path, tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ import os
 import select
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from seq2seq.cli.main import main
+from seq2seq.cli.translate import _converse
+from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.arriving import batches_of_lines
+from seq2seq.decoding.translator import Translation
 from seq2seq.errors import UserError
 from tests.cli.test_cli import ENVIRONMENT, SEQ2SEQ, run, train_arguments
 
@@ -111,6 +115,26 @@ def test_a_line_of_any_length_is_answered_with_those_around_it(trained: Path, tm
     first, _, last = done.stdout.splitlines()
     assert first == last != ""
     assert "line 2: more than decode.max_input=20 tokens: only the first are read" in done.stderr
+
+
+@pytest.mark.parametrize("end", ["\n", "\u3000\n", " \u200b\r\n", ""])
+def test_a_person_at_a_terminal_is_read_as_a_file_is(end: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Every line as it stands; one that the program takes for empty, or the end of the input, ends."""
+    given = f"\ufeff  für\u2028ölige \r\ne\u0301 \x0c\u00a0x\n{end}" + ("never\n" if end else "")
+    asked: list[str] = []
+
+    def translate(lines: list[str], *_: object) -> list[list[Translation]]:
+        asked.extend(lines)
+        return [[Translation(f"<{line}>", 0.0, 0.0, [], [], None)] for line in lines]
+
+    loaded: Any = SimpleNamespace(
+        translator=SimpleNamespace(translate=translate), config=SimpleNamespace(decode=DecodeConfig())
+    )
+    with os.fdopen(pipe_with(given.encode())) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        _converse(loaded, attention=False)
+    assert asked == ["  für\u2028ölige ", "e\u0301 \x0c\u00a0x"]
+    assert capfd.readouterr().out == "".join(f"<{line}>\n" for line in asked)
 
 
 def test_out_says_that_it_makes_a_folder_and_refuses_one(trained: Path, tmp_path: Path, capfd: Any) -> None:

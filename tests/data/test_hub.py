@@ -30,10 +30,14 @@ answers = {}
 for name, told in json.load(sys.stdin).items():
     hub = HubConfig(**told.pop("hub"))
     splits = {split: SplitConfig(**told.pop(split)) for split in ("train", "valid", "test")}
+    tests = {test: SplitConfig(**each) for test, each in told["tests"].items()}
     kept = {key: told[key] for key in ("source", "src", "tgt", "src_column", "tgt_column", "holdout", "take", "cache")}
     try:
-        source = open_source(DataConfig(hub=hub, **splits, **kept))
+        data = DataConfig(hub=hub, tests=tests, **splits, **kept)
+        source = open_source(data)
         answers[name] = {split: list(source.pairs(split)) for split in ("train", "valid", "test")}
+        for test in tests:
+            answers[name][f"tests.{test}"] = list(open_source(data, test).pairs(test))
         answers[name]["fingerprint"] = source.fingerprint()
         answers[name]["where"] = source.describe("train")
     except UserError as error:
@@ -113,6 +117,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dic
     nested = replace(base, hub=HubConfig(repo="team/nested", name="de-en"))
     online = {
         "flat": base,
+        "further": replace(base, tests={"again": SplitConfig(split="validation"), "more": SplitConfig(split="test")}),
+        "further of none": replace(base, tests={"more": SplitConfig(split="exam")}),
+        "further unnamed": replace(base, tests={"more": SplitConfig()}),
         "swapped": replace(base, src="de", tgt="en"),
         "nested": nested,
         "named columns": replace(nested, src="xx", tgt="yy", src_column="translation.de", tgt_column="translation.en"),
@@ -189,6 +196,14 @@ def test_folder_inside_a_repository(asked: Any) -> None:
     assert sorted(answer["train"] + answer["valid"] + answer["test"]) == sorted(flat_pairs("second", 20))
 
 
+def test_further_test_sets_are_splits_of_the_repository(asked: Any) -> None:
+    """They change neither the corpus nor its fingerprint."""
+    answer = asked[0]["further"]
+    assert answer["tests.again"] == flat_pairs("validation", 3)
+    assert answer["tests.more"] == flat_pairs("test", 4)
+    assert {key: value for key, value in answer.items() if not key.startswith("tests.")} == asked[0]["flat"]
+
+
 def test_fingerprint_knows_what_is_read(asked: Any) -> None:
     prints = {asked[0][name]["fingerprint"] for name in ("flat", "swapped", "nested", "named columns", "folder")}
     assert len(prints) == 5
@@ -205,6 +220,11 @@ def test_fingerprint_knows_what_is_read(asked: Any) -> None:
         ("unasked config", "hub team/nested has several configurations, de-en, en-fr: set data.hub.name"),
         ("config of none", "hub team/flat[de-en]: no such configuration; it has default: set data.hub.name"),
         ("missing split", "hub team/flat has no split exam; it has train, validation, test: set data.test.split"),
+        (
+            "further of none",
+            "hub team/flat has no split exam; it has train, validation, test: set data.tests.more.split",
+        ),
+        ("further unnamed", "data.tests.more.split is not set"),
         ("missing column", "hub team/flat train has no column fr; it has en, de: set data.tgt_column"),
         ("numbers", "hub team/numbers train: column de holds mixed types, not text"),
         ("gap", "hub team/gap train: row 21 has no text in column de: fill it in or remove the row"),
