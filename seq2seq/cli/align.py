@@ -55,7 +55,7 @@ def run(given: Arguments, valid: Trained) -> int:
     from seq2seq.analysis.attention_maps import most_attended_words
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
     from seq2seq.evaluation.evaluate import check_lengths
-    from seq2seq.evaluation.words import encode_pairs, splitter
+    from seq2seq.evaluation.words import characters, encode_pairs, is_unspaced, splitter
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
 
@@ -64,14 +64,18 @@ def run(given: Arguments, valid: Trained) -> int:
     src, references = pairs_of(given, folder, config)
     gold_path = given.gold or (None if given.src else _gold_of_grammar(folder, config, (src, references)))
     split = str.split if given.src else splitter(config)
-    src_words, tgt_words = ([split(line) for line in side] for side in (src, references))
+    splits = [characters if is_unspaced(side) else split for side in (src, references)]
+    for side, each in zip(("source", "target"), splits, strict=True):
+        if each is characters:
+            print(f"the {side} has no spaces between words: the alignment counts its characters", file=sys.stderr)
+    src_words, tgt_words = ([each(line) for line in side] for each, side in zip(splits, (src, references), strict=True))
     gold = read_gold(gold_path, src_words, tgt_words, given.one_based) if gold_path else None
     names = map_names(config.model.decoder.attention_maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
     translator = load(runs, config).translator
     for notice in check_lengths(translator.subwords, src, references, config.decode):
         print(notice, file=sys.stderr)
-    pairs = encode_pairs(translator.subwords, src, references, split, config.decode.max_input)
+    pairs = encode_pairs(translator.subwords, src, references, splits[0], config.decode.max_input, splits[1])
     with progress("aligning", len(src)) as done:
         choices = most_attended_words(translator, pairs, done)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from seq2seq import grammar
 from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.data.languages import ABUGIDAS, CHINESE, JAPANESE, language_of_text
 from seq2seq.data.subwords import Subwords, normalise
 
 UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
+LONGEST_SEGMENT = 5  # letters of a word, on average, in text that somebody has segmented
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -38,8 +40,11 @@ def encode_pairs(
     references: Sequence[str],
     split: Callable[[str], list[str]],
     longest: int = DecodeConfig.max_input,
+    split_tgt: Callable[[str], list[str]] | None = None,
 ) -> list[Pair]:
     """Segment sentence pairs into tokens and, by ``split``, into words; of longer lines, the first ``longest`` tokens.
+
+    References are split by ``split_tgt``, if it is given.
 
     The words of such a line end with the last that has a token.
     """
@@ -47,7 +52,7 @@ def encode_pairs(
     pairs = []
     for line, reference, src_ids, tgt_ids in zip(src, references, *ids, strict=True):
         src_words = words_of_tokens(subwords.src_tokens(src_ids), line, split(line))
-        tgt_words = words_of_tokens(subwords.tgt_tokens(tgt_ids), reference, split(reference))
+        tgt_words = words_of_tokens(subwords.tgt_tokens(tgt_ids), reference, (split_tgt or split)(reference))
         pairs.append(Pair(src_ids, tgt_ids, *(_begun(side, longest) for side in (src_words, tgt_words))))
     return pairs
 
@@ -63,6 +68,26 @@ def _begun(side: Words, longest: int) -> Words:
 def splitter(config: Config) -> Callable[[str], list[str]]:
     """The function that cuts a corpus's lines into words: as the grammar's gold counts them, or at white space."""
     return grammar.words if config.data.source == "grammar" else str.split
+
+
+def is_unspaced(lines: Sequence[str]) -> bool:
+    """Whether a text is in a script without spaces between words, and is not segmented by spaces either."""
+    script = language_of_text(lines).script
+    letters = sum(sign.isalpha() for line in lines for sign in line)
+    return script in (*CHINESE, *JAPANESE, *ABUGIDAS) and letters > LONGEST_SEGMENT * sum(
+        len(line.split()) for line in lines
+    )
+
+
+def characters(line: str) -> list[str]:
+    """The characters of a line but its spaces, each with its marks; numbers and words of Latin letters stay whole."""
+    found: list[str] = []
+    for piece in re.findall(r"[A-Za-z0-9]+|\S", line):
+        if found and unicodedata.category(piece[0])[0] == "M":
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return found
 
 
 def is_punctuation(word: str) -> bool:
