@@ -62,9 +62,10 @@ class Level:
             return []
         found = [f"{model} ({shown(self.models[model])} BLEU)" for model in self.below]
         trivial = ", ".join(f"{name} {number(bleu)}" for name, bleu in self.trivial.items())
-        has, their = ("has", "its") if len(found) == 1 else ("have", "their")
+        named = " and ".join([", ".join(found[:-1]), found[-1]] if found[1:] else found)
+        has, their = ("it has", "its") if len(found) == 1 else ("they have", "their")
         return [
-            f"No verdict on {' and '.join(found)}: {has} not learned enough to be compared. Sentences that would judge "
+            f"No verdict on {named}: {has} not learned enough to be compared. Sentences that would judge "
             f"or compare {'it' if len(found) == 1 else 'them'} are left out of this page.",
             f"A model is compared if the lower end of the 95 % interval of its test BLEU is above {number(self.needed)}"
             f": at least {FLOOR:g}, and {MARGIN:g} more than the best of what needs no model gets on this test "

@@ -13,7 +13,7 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import score
 from seq2seq.report.data import ModelRuns, ReportData, data_of_runs, grouped
 from seq2seq.report.level import trivial_translations
-from seq2seq.report.page.charts import legend
+from seq2seq.report.page.charts import legend, on_page
 from seq2seq.report.page.document import Section
 from seq2seq.report.page.explorer import pack_explorer
 from seq2seq.report.sections.assembly import page_of
@@ -383,3 +383,6 @@ def test_a_control_task_has_a_tint_of_its_models_colour(data: ReportData) -> Non
     figure = next(figure for figure in causes(data).figures if figure.name == "probe")
     keys = [(key.label, key.colour) for key in legend(figure, ("lstm", "transformer"))]
     assert keys == [("lstm", "c0"), ("lstm, control", "t0"), ("transformer", "c1"), ("transformer, control", "t1")]
+    [(_, spec)] = on_page(figure, ("lstm", "transformer")).panels
+    outlined = spec["layer"][0]["encoding"]["stroke"]["scale"]  # a tint alone has too little contrast with the page
+    assert outlined["range"] == ["var(--c0)", "var(--c0)", "var(--c1)", "var(--c1)"]

@@ -36,6 +36,11 @@ class Key:
     shape: str
     dash: tuple[float, ...]
 
+    @property
+    def edge(self) -> str | None:
+        """The hue that a tint is outlined with, since it has little contrast with the page; None for other colours."""
+        return f"c{self.colour[1:]}" if self.colour.startswith("t") else None
+
 
 @dataclass(frozen=True)
 class PageChart:
@@ -225,6 +230,11 @@ class _Plan:
             return {"color": alt.value(self.theme["accent"])}
         return self._by_key("color", alt.Color, [self.theme[key.colour] for key in self.keys], self._legend())
 
+    def edge(self) -> dict[str, Any]:
+        """The channel of outlines, where a colour is a tint."""
+        edges = [self.theme[key.edge or key.colour] for key in self.keys]
+        return self._by_key("stroke", alt.Stroke, edges, None) if self.figure.tints else {}
+
     def shape(self) -> dict[str, Any]:
         return self._by_key("shape", alt.Shape, [key.shape for key in self.keys], self._legend())
 
@@ -299,7 +309,8 @@ def _whiskers(plan: _Plan, base: alt.Chart, colour: Any, width: float) -> alt.Ch
 
 def _bars(plan: _Plan, rows: list[Row]) -> alt.LayerChart:
     base = alt.Chart(alt.Data(values=rows)).encode(**plan.category(), tooltip=plan.tooltip())
-    layers = [base.mark_bar(cornerRadiusEnd=2).encode(**plan.value("y"), **plan.colour())]
+    bars = base.mark_bar(cornerRadiusEnd=2, strokeWidth=1.2 if plan.figure.tints else 0)
+    layers = [bars.encode(**plan.value("y"), **plan.colour(), **plan.edge())]
     if plan.figure.low and plan.figure.high:
         for colour, width in (("paper", 4), ("ink", 1.5)):  # a light border, to be seen in front of the bar
             layers.append(_whiskers(plan, base, {"color": alt.value(plan.theme[colour])}, width))

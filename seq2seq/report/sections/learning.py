@@ -80,8 +80,8 @@ def _left_of_the_gap(data: ReportData, longest: dict[str, Row], long_ones: list[
     gap = best["BLEU"] - base["BLEU"]
     text = [
         f"A possible objection: {base['model']} only learns more slowly. After "
-        f"{base['million target tokens']:.1f} million target tokens it has {number(base['BLEU'])} BLEU on sentences of "
-        f"{base['source words']} words, and {best['model']}, after {best['million target tokens']:.1f} million, "
+        f"{_few(base['million target tokens'])} million target tokens it has {number(base['BLEU'])} BLEU on sentences of "
+        f"{base['source words']} words, and {best['model']}, after {_few(best['million target tokens'])} million, "
         f"{number(best['BLEU'])} (validation, greedy)."
     ]
     for group in long_ones:
@@ -166,3 +166,8 @@ def _decode_figures(data: ReportData) -> list[Figure]:
             y_title="kilobytes",
         ),
     ]  # fmt: skip
+
+
+def _few(value: float) -> str:
+    """A number with one decimal, or of a small one the first digits."""
+    return f"{value:,.1f}" if value >= 0.1 else f"{value:.2g}"
