@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TimeRemainingColumn
 from rich.text import Text
 
-PLAIN_SECONDS = 30.0  # between two lines where stderr is no terminal
+from seq2seq.terminal.tables import duration
+
+PLAIN_SECONDS = 30.0  # between two lines where stderr is no terminal, or more:
+PLAIN_SHARE = 0.01  # of the time so far
 
 
 class TimeLeft(TimeRemainingColumn):
@@ -29,7 +32,8 @@ class Display:
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal
-        self.said = time.monotonic()
+        self.began = self.said = time.monotonic()
+        self.first: tuple[float, float] | None = None  # share done and time of the first update
         bar, remaining = BarColumn(bar_width=None), TimeLeft(compact=True)
         columns = ("{task.description}", bar, "{task.percentage:>3.0f}%", remaining, "{task.fields[figures]}")
         self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
@@ -45,9 +49,18 @@ class Display:
     def update(self, share: float, figures: str) -> None:
         """Show the share done (0 to 1), and figures beside it."""
         self.progress.update(self.task, completed=share, figures=figures)
-        if not self.live and time.monotonic() - self.said >= PLAIN_SECONDS:
-            self.said = time.monotonic()
-            print(f"{share:5.1%}  {figures}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        self.first = self.first or (share, now)
+        if not self.live and now - self.said >= max(PLAIN_SECONDS, PLAIN_SHARE * (now - self.began)):
+            self.said = now
+            print(f"{share:5.1%}  {self._left(share, now)}{figures}", file=sys.stderr, flush=True)
+
+    def _left(self, share: float, now: float) -> str:
+        """The time until the end at the pace since the first update, as the beginning of a text; empty if unknown."""
+        first_share, first_time = self.first or (share, now)
+        if share <= first_share:
+            return ""
+        return f"{duration((now - first_time) / (share - first_share) * (1 - share))} left  "
 
     def doing(self, what: str) -> None:
         """Show the name of the phase: training, validating."""

@@ -20,6 +20,21 @@ def test_without_a_terminal_the_display_says_plain_lines(capsys: Any, monkeypatc
     assert err == "50.0%  loss 1.0\nstep [1] done\n"
 
 
+def test_plain_lines_say_the_time_that_is_left_and_come_less_often_the_longer_it_takes(
+    capsys: Any, monkeypatch: Any
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("seq2seq.terminal.progress.time.monotonic", lambda: clock[0])
+    with Display() as display:
+        for clock[0], share in ((100.0, 0.5), (110.0, 0.51), (200.0, 0.6), (10_000.0, 0.7), (10_090.0, 0.8)):
+            display.update(share, "loss 1.0")
+    assert capsys.readouterr().err.splitlines() == [
+        "50.0%  loss 1.0",  # where a training goes on, the time until there is not known
+        "60.0%  6 min 40 s left  loss 1.0",
+        "70.0%  4 h 7 min left  loss 1.0",
+    ]
+
+
 def test_the_bar_says_that_its_time_is_what_is_left(monkeypatch: Any) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Display() as display:

@@ -80,8 +80,8 @@ def _left_of_the_gap(data: ReportData, longest: dict[str, Row], long_ones: list[
     gap = best["BLEU"] - base["BLEU"]
     text = [
         f"A possible objection: {base['model']} only learns more slowly. After "
-        f"{_few(base['million target tokens'])} million target tokens it has {number(base['BLEU'])} BLEU on sentences of "
-        f"{base['source words']} words, and {best['model']}, after {_few(best['million target tokens'])} million, "
+        f"{_few(base['million target tokens'])} million target tokens it has {number(base['BLEU'])} BLEU on sentences "
+        f"of {base['source words']} words, and {best['model']}, after {_few(best['million target tokens'])} million, "
         f"{number(best['BLEU'])} (validation, greedy)."
     ]
     for group in long_ones:
