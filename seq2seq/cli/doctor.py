@@ -19,7 +19,11 @@ ABOUT = """Say what is installed and what this machine offers. With --resume, pr
 training that is killed goes on to the same bits: a small run of each model is
 killed at random moments, started again, and compared with one that was not."""
 NEEDED = ("torch", "numpy", "sentencepiece", "datasets", "sacrebleu", "hydra-core", "tensorboard", "safetensors")
-OPTIONAL = {"report": ("altair", "vl-convert-python", "jinja2"), "export": ("ctranslate2",)}
+OPTIONAL = {
+    "report": ("altair", "vl-convert-python", "jinja2"),
+    "export": ("ctranslate2",),
+    "onnx": ("onnx", "onnxruntime"),
+}
 MODELS = ("lstm", "bahdanau", "transformer")
 MOST_KILLS = 1_000
 

@@ -20,7 +20,7 @@ VERBS = {
     "report": ("RUN RUN …", "that page from any runs"),
     "align": ("RUN", "word alignments by attention, AER"),
     "score": ("--ref FILE NAME=FILE …", "statistics of any translations"),
-    "export": ("RUN --to ctranslate2", "a Transformer for CTranslate2"),
+    "export": ("RUN --to onnx|…", "a model for other programs"),
     "doctor": ("[--resume]", "what is installed; prove that killed trainings go on"),
     "configs": ("", "list the experiments that ship"),
     "completion": ("[bash|zsh|fish]", "print the completion for a shell"),

@@ -14,7 +14,8 @@ from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.export.mapping import specification
 from seq2seq.export.options import Request
-from seq2seq.export.verification import BEAM, LONGEST, PENALTIES, Comparison, compare, limit, sample_of
+from seq2seq.export.samples import LONGEST, sample_of
+from seq2seq.export.verification import BEAM, PENALTIES, Comparison, compare, limit
 from seq2seq.runs import loading as trained
 from seq2seq.system.files import new_folder, write_json
 from seq2seq.terminal.numbers import number

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError, nearest
-from seq2seq.runs.run import Run, find
+from seq2seq.runs.run import ONNX, Run, find
 from seq2seq.system.files import refuse_existing
 
 
@@ -42,6 +42,7 @@ TARGETS = {
         frozenset({"transformer"}),
         "CTranslate2 has no recurrent layers; it takes transformer runs",
     ),
+    "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
 }
 QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.quantizations))
 
@@ -69,6 +70,8 @@ def requested(given: argparse.Namespace) -> Request:
     target = TARGETS[given.to]
     _one_of("--quantization", given.quantization, target.quantizations)
     run, checkpoint = find(Path(given.run))
+    if checkpoint == ONNX:
+        raise UserError(f"{run.folder} was exported to ONNX: give the run that it was made from")
     config = run.load_config()
     if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +13,18 @@ import sentencepiece
 import torch
 
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
-from seq2seq.data.blank import is_blank
-from seq2seq.data.subwords import NAMES, Subwords, normalise
+from seq2seq.data.subwords import NAMES, normalise
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU
-from seq2seq.runs.loading import saved_split
-from seq2seq.runs.run import Run
+from seq2seq.export.samples import Sample
 
-SENTENCES = 200
-LONGEST = 1_024  # source tokens, EOS included: CTranslate2's default ``max_input_length``
 BEAM = 5
 TOLERANCE = 1e-3  # nats a sentence
 TIE = 1e-4  # nats: between two tokens that are nearer than this, rounding decides
 PENALTIES = {"average": 1.0, "none": 1e-6}
 """CTranslate2's ``length_penalty`` for ours; it has no gnmt. Not 0: with it, its search stops by another rule."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Sentences to compare on."""
-
-    what: str
-    src: list[str]
-    references: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -60,27 +46,6 @@ class Comparison:
     def agrees(self) -> bool:
         """Whether float32 weights translate as ours do; false for a difference that is NaN."""
         return self.greedy + self.ties == self.sentences and self.log_probability < TOLERANCE
-
-
-def sample_of(run: Run, subwords: Subwords) -> Sample:
-    """Sentences of all lengths from the run's saved test split, or of random tokens where it has none.
-
-    Sentences longer than CTranslate2 reads by default are left out.
-    """
-    saved = saved_split(run, "test")
-    if saved:
-        lengths = [len(ids) for ids in subwords.encode_src(saved[0])]
-        pairs = [pair for pair, n in zip(zip(*saved, strict=True), lengths, strict=True) if 1 < n <= LONGEST]
-        pairs = [pair for pair in pairs if not is_blank(pair[0])]
-        chosen = pairs[:: max(len(pairs) // SENTENCES, 1)][:SENTENCES]
-        if chosen:
-            return Sample("of the run's test", [src for src, _ in chosen], [ref for _, ref in chosen])
-    draw = random.Random(1)
-    size = subwords.sizes[0]
-    tokens = (subwords.src_tokens([draw.randrange(4, size) for _ in range(draw.randint(1, 30))]) for _ in range(500))
-    texts = ("".join(token for token in each if not token.startswith("<0x")) for each in tokens)
-    lines = [" ".join(text.replace("▁", " ").split()) for text in texts]
-    return Sample("of random tokens", [line for line in lines if line][:SENTENCES], None)
 
 
 def compare(folder: Path, ours: Translator, sample: Sample, decode: DecodeConfig, language: str) -> Comparison:

@@ -77,7 +77,7 @@ class RecurrentEncoder(Encoder):
             outputs, ends = [], []
             for direction, backward in zip(layer.children(), backwards, strict=False):
                 read, _ = direction(reverse(x, src_mask) if backward else x)
-                ends.append(read.gather(1, last.expand(-1, 1, read.shape[2])).squeeze(1))
+                ends.append(read.gather(1, last.expand(-1, 1, read.shape[2]))[:, 0])
                 outputs.append(reverse(read, src_mask) if backward else read)
             x = torch.cat(outputs, -1)
         return Memory(x, src_mask, torch.cat(ends, -1))

@@ -19,7 +19,7 @@ from seq2seq.errors import UserError
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import ONNX, Run
 from seq2seq.system.devices import autocast, choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import write_atomically
 
@@ -72,24 +72,38 @@ class TrainedModel:
 def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
     """Load the checkpoints (run, name) of one model or of an ensemble, onto the device of ``config``.
 
+    Graphs of ONNX compute on the CPU, in the precision that they were written with.
+
     Raises:
         UserError: damaged or foreign weights, or runs that do not share their subwords.
     """
     prepare_process()
     use_threads(config.trainer.threads)
-    device = choose_device(config.device)
+    graphs = [run for run, name in runs if name == ONNX]
+    if graphs and config.device not in ("auto", "cpu"):
+        raise UserError(f"{graphs[0].folder} is computed on the CPU: use device=cpu or the run that it was made from")
+    device = choose_device("cpu" if graphs else config.device)
     models: list[Seq2Seq] = []
     subwords = Subwords.load(runs[0][0].subwords)
     for run, name in runs:
         if Subwords.load(run.subwords).models != subwords.models:
             raise UserError(f"{run.folder}: other subwords than {runs[0][0].folder}: an ensemble must share them")
-        model = build(run.load_config().model, *subwords.sizes)
-        checkpoint.load_weights(run.checkpoint(name), model)
-        models.append(model.to(device).eval())
+        models.append(_model_of(run, name, subwords.sizes).to(device).eval())
     precision = autocast(device, choose_precision(config.trainer.precision, device))
     torch.manual_seed(config.seed)  # of sampling
     names = [str(run.checkpoint(name)) for run, name in runs]
     return TrainedModel(Translator(models, subwords, device, precision), config, *runs[0], names)
+
+
+def _model_of(run: Run, name: str, sizes: tuple[int, int]) -> Seq2Seq:
+    """The model of a checkpoint, or of exported graphs, for vocabularies of these sizes."""
+    if name == ONNX:
+        from seq2seq.runs.onnx_model import open_graphs  # of an extra
+
+        return open_graphs(run.folder, sizes[1])
+    model = build(run.load_config().model, *sizes)
+    checkpoint.load_weights(run.checkpoint(name), model)
+    return model
 
 
 def corpus_of(config: Config, split: str | None = None) -> TextCorpus:

@@ -43,6 +43,7 @@ EVENTS = "events.out.tfevents.*"
 SECTIONS = ("data", "model", "trainer", "decode")  # of a run's config, of whatever version
 LOCK = ".lock"
 ANEW = "copy the run again, or train it anew with overwrite=true"
+ONNX = "onnx"  # in place of a checkpoint's name: the graphs of a folder that was exported to ONNX
 LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and temporary names are longer
 
 
@@ -74,7 +75,9 @@ class Run:
             shutil.rmtree(older, ignore_errors=True)
 
     def checkpoint(self, name: str) -> Path:
-        """``last``, ``best``, ``averaged`` or ``recent-<step>``."""
+        """``last``, ``best``, ``averaged`` or ``recent-<step>``; of an exported folder ``ONNX``: the step's graph."""
+        if name == ONNX:
+            return self.folder / "step.onnx"
         return self.folder / "checkpoints" / f"{name}.safetensors"
 
     def validation(self, step: int) -> Path:
@@ -233,7 +236,7 @@ def run_of(config: Config) -> Run:
 
 
 def find(path: Path) -> tuple[Run, str]:
-    """The run and the checkpoint's name for a path: a run folder, or one of its checkpoints.
+    """The run and the checkpoint's name for a path: a run folder, one of its checkpoints, or an exported folder.
 
     Raises:
         UserError: neither of the two is there, or the run has no checkpoint yet.
@@ -244,7 +247,7 @@ def find(path: Path) -> tuple[Run, str]:
         raise UserError(f"{path}: no run folder and no checkpoint (.safetensors) there")
     run = Run(path)
     run.load_config()
-    for name in ("averaged", "best", "last"):
+    for name in ("averaged", "best", "last", ONNX):
         if run.checkpoint(name).exists():
             return run, name
     raise UserError(f"{path}: the run has no checkpoint yet: train it first")

@@ -37,7 +37,8 @@ from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.export import exporting, mapping, options, verification
-from seq2seq.export.verification import Exported, compare, limit, sample_of
+from seq2seq.export.samples import LONGEST, sample_of
+from seq2seq.export.verification import Exported, compare, limit
 from seq2seq.models.build import build
 from seq2seq.runs import checkpoint
 from seq2seq.runs import loading as trained
@@ -212,7 +213,7 @@ def test_a_learned_table_goes_on_with_its_last_row(make_run: MakeRun, tmp_path: 
 
 def test_the_tables_reach_as_far_as_is_promised(make_run: MakeRun, tmp_path: Path) -> None:
     _, exported = written(make_run(model_of()), tmp_path / "out")
-    longest = limit(verification.LONGEST)
+    longest = limit(LONGEST)
     lengths = {"max_decoding_length": longest, "min_decoding_length": longest, "beam_size": 1}
     [found] = exported.model.translate_batch([["▁"]], **lengths)
     assert len(found.hypotheses[0]) == longest == exporting.positions_of(model_of()) - 1
