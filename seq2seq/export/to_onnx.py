@@ -59,7 +59,7 @@ def export(request: Request) -> None:
             sample = sample_of(request.run, subwords, "valid", OF_TEXT)
         print(f"comparing {len(sample.src)} sentences {sample.what}", file=sys.stderr)
         theirs = trained.load([(Run(folder), ONNX)], config).translator
-        found = compare_translations(loaded.translator, theirs, sample, config.decode, config.data.tgt)
+        found = compare_translations(loaded.translator, theirs, sample, config.decode, config.data.language)
         record: dict[str, Any] = {"run": request.run.folder.name, "checkpoint": request.checkpoint}
         record |= {"onnxruntime": package.__version__, "logits": dataclasses.asdict(logits)}
         write_record(folder, request.quantization, {**record, "comparison": dataclasses.asdict(found)})
@@ -103,12 +103,12 @@ def _print(request: Request, logits: Logits, found: Translations) -> None:
 def _readme(config: Config, quantization: str) -> str:
     decode = config.decode
     weights = "float32" if quantization == "none" else quantization
-    return f"""# {config.model.name}, {config.data.src} to {config.data.tgt}
+    return f"""# {config.model.name}, {config.data.src or "source"} to {config.data.tgt or "target"}
 
 A translation model as two ONNX graphs ({weights}), compared with the model that it was exported from (`onnx.json`).
 It needs `pip install 'seq2seq-trainer[onnx]'`:
 
-    seq2seq translate FOLDER --in text.{config.data.src}
+    seq2seq translate FOLDER --in FILE
     python -c 'import seq2seq; print(seq2seq.load("FOLDER").translate(["…"])[0].text)'
 
 Search options such as `decode.beam=1` are those of a run. A source has at most {decode.max_input} subwords, of which
