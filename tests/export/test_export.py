@@ -389,7 +389,8 @@ def test_real_processes_refuse_in_a_line(make_run: MakeRun, tmp_path: Path) -> N
     assert "CTranslate2 has no recurrent layers; it takes transformer runs" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     done = process(str(run.folder), "--to", "ctranslate", code=2)
-    assert done.stderr == "seq2seq: error: --to ctranslate is not one of ctranslate2; did you mean ctranslate2?\n"
+    known = ", ".join(options.TARGETS)
+    assert done.stderr == f"seq2seq: error: --to ctranslate is not one of {known}; did you mean ctranslate2?\n"
     done = process(str(tmp_path / "nowhere"), "--to", "ctranslate2", code=2)
     assert "no run folder" in done.stderr
     assert left(tmp_path) == before
@@ -517,7 +518,7 @@ def test_help_is_quick_and_completion_knows_the_flags(capfd: Any) -> None:
     for words, expected in (
         (["exp"], "export \n"),
         (["export", "RUN", "--t"], "--to \n"),
-        (["export", "RUN", "--to", ""], "ctranslate2 \n"),
+        (["export", "RUN", "--to", ""], "".join(f"{name} \n" for name in options.TARGETS)),
         (["export", "RUN", "--quantization", "b"], "bfloat16 \n"),
         (["export", "RUN", "decode"], "\n"),
     ):
