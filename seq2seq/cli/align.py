@@ -23,6 +23,7 @@ def parser() -> Parser:
     taken.add_argument("--corpus", action="store_true", help=CORPUS)
     taken.add_argument("--gold", metavar="FILE", help="gold alignment in Pharaoh format (default: the grammar's own)")
     taken.add_argument("--one-based", action="store_true", help="the gold alignment counts words from 1")
+    taken.add_argument("--by-spaces", action="store_true", help="words are between spaces in every script")
     taken.add_argument("--heads", action="store_true", help="score each layer and head as well")
     number = "write the alignment of one map, from 1 (default: the mean)"
     taken.add_argument("--map", type=int, metavar="N", help=number)
@@ -64,7 +65,7 @@ def run(given: Arguments, valid: Trained) -> int:
     src, references = pairs_of(given, folder, config)
     gold_path = given.gold or (None if given.src else _gold_of_grammar(folder, config, (src, references)))
     split = str.split if given.src else splitter(config)
-    splits = [characters if is_unspaced(side) else split for side in (src, references)]
+    splits = [characters if is_unspaced(side) and not given.by_spaces else split for side in (src, references)]
     for side, each in zip(("source", "target"), splits, strict=True):
         if each is characters:
             print(f"the {side} has no spaces between words: the alignment counts its characters", file=sys.stderr)

@@ -133,7 +133,7 @@ def test_every_verb(src: str, tgt: str, model: str, tmp_path: Path, capfd: Any) 
     run, folder = Run(tmp_path / "run"), str(tmp_path / "run")
     summary, test = run.load_summary(), run.evaluation("test")
     assert f"|tok:{tokenizer(tgt)}|" in summary["test"]["bleu_signature"]
-    assert len((run.folder / "validations/6.txt").read_text(encoding="utf-8").splitlines()) == 10
+    assert len(texts(run.folder / "validations", "6")[0]) == 10
     assert texts(test, "src", "ref") == [lines(src)[90:], lines(tgt)[90:]]
     evaluated = json.loads(answer(capfd, "evaluate", folder, "--json"))
     assert evaluated["bleu"] == summary["test"]["bleu"]
