@@ -64,8 +64,9 @@ class Subwords:
         return [n for n in asked if len(ids[n]) > longest or len(lines[n]) > longest * CHARACTERS]
 
     def decode_tgt(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each sequence; PAD, BOS and EOS are skipped."""
-        return [self._tgt.decode([i for i in sequence if i not in (PAD, BOS, EOS)]) for sequence in ids]
+        """Text of each sequence, one line: PAD, BOS and EOS are skipped, and a line break (a byte) is a space."""
+        texts = (self._tgt.decode([i for i in sequence if i not in (PAD, BOS, EOS)]) for sequence in ids)
+        return [text.replace("\n", " ") for text in texts]
 
     def src_tokens(self, ids: Sequence[int]) -> list[str]:
         """Each token as SentencePiece spells it, ``▁`` for a space."""

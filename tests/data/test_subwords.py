@@ -213,3 +213,10 @@ def test_of_a_line_of_any_size_no_more_is_looked_at_than_is_needed(
     monkeypatch.setattr(subwords, "normalise", lambda line: seen.append(len(line)) or normalise(line))
     assert len(tiny_subwords.encode_src(["cat " * 250_000], 10)[0]) == 10
     assert seen == [10 * subwords.CHARACTERS]
+
+
+def test_a_translation_is_one_line_whatever_bytes_it_is_made_of(tiny_subwords: Subwords) -> None:
+    """A model may spell a line break in bytes, and a file of translations must have a line for each line."""
+    tokens = tiny_subwords.tgt_tokens(range(tiny_subwords.sizes[1]))
+    broken = [tokens.index("<0x0A>"), tokens.index("<0x41>")]
+    assert tiny_subwords.decode_tgt([[*broken, *broken]]) == [" A A"]
