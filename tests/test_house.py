@@ -26,7 +26,7 @@ STOREYS = [
     {"runs"},
     {"evaluation"},
     {"training"},
-    {"export", "analysis"},
+    {"export", "analysis", "doctor"},
     {"study"},
     {"report"},
     {"cli"},

@@ -1,95 +1,133 @@
-"""``seq2seq doctor``. Knows packages and the machine; the proof by kills is ``study.resuming``'s."""
+"""``seq2seq doctor``. Knows arguments and tables; ``doctor`` examines, ``study.resuming`` proves by kills."""
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 import sys
 import tempfile
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import seq2seq
 from seq2seq.cli.arguments import Arguments, Parser
+from seq2seq.config.schema import Config, DataConfig
 from seq2seq.errors import UserError
 
-ABOUT = """Say what is installed and what this machine offers. With --resume, prove that a
-training that is killed goes on to the same bits: a small run of each model is
+if TYPE_CHECKING:
+    from seq2seq.doctor.corpus import Examination
+    from seq2seq.doctor.findings import Finding
+
+ABOUT = """Say what is installed and what this machine offers. With data=… and other options
+of a training, examine its corpus: sides that do not fit, are swapped or in
+another language, copies, duplicates, test pairs in training, numbers, lengths,
+characters; the exit code is 1 if something is serious. With --resume, prove that
+a training that is killed goes on to the same bits: a small run of each model is
 killed at random moments, started again, and compared with one that was not."""
-NEEDED = ("torch", "numpy", "sentencepiece", "datasets", "sacrebleu", "hydra-core", "tensorboard", "safetensors")
-OPTIONAL = {
-    "report": ("altair", "vl-convert-python", "jinja2"),
-    "export": ("ctranslate2",),
-    "onnx": ("onnx", "onnxruntime"),
-}
 MODELS = ("lstm", "bahdanau", "transformer")
 MOST_KILLS = 1_000
 
 
 def parser() -> Parser:
     taken = Parser("doctor", ABOUT)
+    taken.add_argument("arguments", nargs="*", metavar="key=value", help="the corpus, as seq2seq train takes it")
+    taken.add_argument("--drop", metavar="FILE", help="write what to leave out, for data.filters.drop=FILE")
+    taken.add_argument("--json", action="store_true", help="print the findings as JSON")
     taken.add_argument("--resume", action="store_true", help="train a small run of each model under kills")
     taken.add_argument("--kills", type=int, default=3, metavar="N", help="kills of each model (default: 3)")
     taken.add_argument("--seed", type=int, default=1, metavar="N", help="of the moments of the kills (default: 1)")
     return taken
 
 
-def validate(given: Arguments) -> None:
-    """Raise ``UserError`` for an impossible number of kills, or where no process can be forked."""
+def validate(given: Arguments) -> Config | None:
+    """The config of the corpus, if there is one.
+
+    Raises:
+        UserError: an impossible number of kills, a system on which no process can be forked, or a wrong option.
+    """
     if not 1 <= given.kills <= MOST_KILLS:
         raise UserError(f"--kills={given.kills} is not possible: give a number from 1 to {MOST_KILLS}")
     if given.resume and sys.platform == "win32":
         raise UserError("--resume needs Linux or macOS: there are no such kills on Windows")
+    if given.resume and (given.arguments or given.drop or given.json):
+        raise UserError("--resume goes alone: it trains on a corpus of its own")
+    if not given.arguments:
+        if given.drop:
+            raise UserError("--drop needs a corpus: give data=… and its files as to seq2seq train")
+        return None
+    from seq2seq.config.compose import compose
+
+    return compose(given.arguments)
 
 
-def run(given: Arguments, valid: None) -> int:
-    """Print a table; with ``--resume`` the exit code is 1 where a killed run differs from the one that was not."""
-    from seq2seq.terminal.tables import print_figures
-
+def run(given: Arguments, config: Config | None) -> int:
+    """Print tables or JSON; the exit code is 1 for a serious finding, and for a resumed run that differs."""
     if given.resume:
         return _resume(given.kills, given.seed)
-    print_figures(f"seq2seq-trainer {seq2seq.__version__}", _versions() | _machine())
+    if config is not None:
+        return _corpus(config.data, given.drop, given.json)
+    from seq2seq.doctor.machine import machine, versions
+    from seq2seq.system.files import to_json
+    from seq2seq.terminal.tables import print_figures
+
+    figures = versions() | machine()
+    if given.json:
+        print(to_json(figures, indent=2))
+    else:
+        print_figures(f"seq2seq-trainer {seq2seq.__version__}", figures)
     return 0
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
+def _corpus(data: DataConfig, drop: str | None, as_json: bool) -> int:
+    from dataclasses import replace
+
+    from seq2seq.data.dropping import write_drop
+    from seq2seq.doctor import findings
+    from seq2seq.doctor.corpus import examine
+    from seq2seq.doctor.line_languages import identifier
+    from seq2seq.system.files import to_json
+
+    data = replace(data, filters=replace(data.filters, drop=None))  # numbers are those of the files
+    examined = examine(data, identifier())
+    found = list(findings.findings(examined))
+    if drop:
+        write_drop(Path(drop), examined.source.parts("train"), findings.dropped(examined))
+    if as_json:
+        told = {
+            "pairs": {name: split.size for name, split in examined.splits.items()},
+            "findings": found,
+            "source_words": findings.histogram(examined),
+            "long_test_sentences": findings.long_sentences(examined),
+            "languages_by": "words and py3langid" if examined.identified else "words and script",
+            "words_fit": examined.shift is not None,
+        }
+        print(to_json(told, indent=2))
+    else:
+        _print(examined, found, drop)
+    return 1 if any(finding["serious"] for finding in found) else 0
 
 
-def _versions() -> dict[str, str]:
-    """What is installed; of an extra, how to install what is missing."""
-    figures = {"python": platform.python_version()} | {package: _version(package) for package in NEEDED}
-    for extra, packages in OPTIONAL.items():
-        missing = [package for package in packages if _version(package) == "missing"]
-        figures[extra] = f"no {', '.join(missing)}: pip install 'seq2seq-trainer[{extra}]'" if missing else "installed"
-    return figures
+def _print(examined: Examination, found: list[Finding], drop: str | None) -> None:
+    from seq2seq.doctor import findings
+    from seq2seq.terminal.tables import print_table, say
 
-
-def _machine() -> dict[str, str]:
-    """What trainings will find here."""
-    import torch
-
-    from seq2seq.system.devices import choose_device, choose_precision
-
-    device = choose_device("auto")
-    precision = str(choose_precision("auto", device)).removeprefix("torch.")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    figures = {
-        "device=auto": f"{device.type} ({name})",
-        "trainer.precision=auto": precision,
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} processors",
-        "free disk here": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB",
-    }
-    if sys.platform != "win32":
-        import resource
-
-        figures["open files"] = f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]:,} at once"
-    return figures
+    sizes = {name: f"{split.size:,}" for name, split in examined.splits.items()}
+    lengths = findings.histogram(examined)
+    rows = [(label, *(f"{lengths[name][label]:,}" for name in sizes)) for label in next(iter(lengths.values()))]
+    print_table("sentences by source words", ("words", *sizes), [*rows, None, ("all", *sizes.values())])
+    say(findings.bottleneck(examined))
+    for limit in findings.limits(examined):
+        say(limit)
+    for each in found:
+        mark, what = "serious" if each["serious"] else "note", findings.KINDS[each["kind"]].what
+        more = ", …" if each["count"] > len(each["first"]) else ""
+        say(f"{mark}: {each['split']}: {what}: {each['count']:,} pairs ({each['share']:.2%})")
+        say(f"    lines {', '.join(each['first'])}{more}")
+        say(f"    {each['todo']}")
+    if not found:
+        say("nothing found")
+    if drop:
+        count = sum(map(len, findings.dropped(examined)))
+        say(f"{count:,} training pairs in {drop}: train with data.filters.drop={drop}")
 
 
 def _resume(kills: int, seed: int) -> int:

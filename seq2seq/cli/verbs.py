@@ -21,7 +21,7 @@ VERBS = {
     "align": ("RUN", "word alignments by attention, AER"),
     "score": ("--ref FILE NAME=FILE …", "statistics of any translations"),
     "export": ("RUN --to onnx|…", "a model for other programs"),
-    "doctor": ("[--resume]", "what is installed; prove that killed trainings go on"),
+    "doctor": ("[data=… key=value …]", "examine a corpus, or this machine; prove that kills do no harm"),
     "configs": ("", "list the experiments that ship"),
     "completion": ("[bash|zsh|fish]", "print the completion for a shell"),
 }

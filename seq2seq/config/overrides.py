@@ -41,6 +41,7 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
         plain["trainer"]["precision"] = "auto"
     if not corpus:
         plain["data"]["cache"] = DataConfig().cache
+        plain["data"]["filters"]["drop"] = None
         for split in (*(plain["data"][name] for name in ("train", "valid", "test")), *plain["data"]["tests"].values()):
             split |= dict.fromkeys(("src", "tgt", "file"))
     for argument in arguments:

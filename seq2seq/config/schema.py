@@ -74,6 +74,7 @@ class FilterConfig:
     max_length: int = option(128, "longest training sentence on either side, in tokens, EOS included", low=2)
     max_ratio: Optional[float] = option(None, "longer side of a pair over the shorter, both in tokens, at most", low=1)
     deduplicate: bool = option(False, "keep only the first of identical pairs")
+    drop: Optional[str] = option(None, "file of further pairs to leave out, which seq2seq doctor … --drop FILE writes")
 
 
 @dataclass

@@ -151,6 +151,7 @@ def prepare(data: DataConfig) -> Corpus:
     source = open_source(data)
     fingerprint = source.fingerprint()
     options: dict[str, Any] = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
+    del options["filters"]["drop"]  # the fingerprint tells which pairs are left out
     # The probability of subword sampling changes nothing on disk; whether there is sampling decides if text is kept.
     options["subwords"]["sampling"] = data.subwords.sampling > 0
     if not data.subwords.keep:

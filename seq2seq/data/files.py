@@ -44,6 +44,7 @@ class Part:
     size: int
     identity: str  # of the text and of the columns that are read
     pairs: Callable[[], Iterator[Pair]]  # each call starts at the first
+    members: tuple[Part, ...] = ()  # the parts that it is made of, if there are several
 
 
 def matching(files: str | list[str], key: str) -> list[str]:

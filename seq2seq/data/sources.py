@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from seq2seq.config.schema import DataConfig
-from seq2seq.data import bilingual, files, hub
+from seq2seq.data import bilingual, dropping, files, hub
 from seq2seq.data.files import Pair, Part
 from seq2seq.errors import UserError
 from seq2seq.system.files import new_folder
@@ -44,6 +44,7 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
         return _generate(data, SPLITS if split is None else (split,))
     if data.source == "hub":
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
+        tables |= {each: _joined(data, each, [tables[each]]) for each in ("train",) if each in tables}
         return TextCorpus(data, tables, [each for each in SPLITS if each not in tables])
     held_out = [each for each in SPLITS if each not in given]
     return TextCorpus(data, {each: _read(data, each) for each in wanted}, held_out if "train" in wanted else [])
@@ -86,6 +87,11 @@ class TextCorpus:
         out = frozenset[int]().union(*self._held.values())
         left = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index not in out)
         return itertools.islice(left, self._take)
+
+    def parts(self, split: str) -> tuple[Part, ...]:
+        """The files that a split is made of; none if it is held out of another."""
+        part = self._parts.get(split)
+        return () if part is None else part.members or (part,)
 
     def fingerprint(self) -> str:
         """A hash of the text and of the options that it is read with."""
@@ -162,20 +168,23 @@ def _read(data: DataConfig, split: str) -> Part:
     """The pairs of one split, of all its files in their order; of text files, those at one place belong together."""
     given, place = data.split_options(split), data.key_of_split(split)
     if data.source != "text":
-        return _joined([_table(data, path) for path in files.matching(given.file, f"{place}.file")])
+        return _joined(data, split, [_table(data, path) for path in files.matching(given.file, f"{place}.file")])
     if given.file is not None:
-        return _joined([bilingual.open_bilingual(path, data) for path in files.matching(given.file, f"{place}.file")])
+        found = files.matching(given.file, f"{place}.file")
+        return _joined(data, split, [bilingual.open_bilingual(path, data) for path in found])
     src, tgt = files.matching(given.src, f"{place}.src"), files.matching(given.tgt, f"{place}.tgt")
     if len(src) != len(tgt):
         raise UserError(
             f"{place}.src names {len(src):,} files ({src[0]}, …) but {place}.tgt {len(tgt):,} ({tgt[0]}, …): "
             "give as many of each, in the same order"
         )
-    return _joined([files.text_files(*pair) for pair in zip(src, tgt, strict=True)])
+    return _joined(data, split, [files.text_files(*pair) for pair in zip(src, tgt, strict=True)])
 
 
-def _joined(parts: Sequence[Part]) -> Part:
-    """The pairs of several files, one after the other."""
+def _joined(data: DataConfig, split: str, parts: Sequence[Part]) -> Part:
+    """The pairs of several files, one after the other; of training, without those that the filter file names."""
+    if split == "train":
+        parts = dropping.without(parts, data.filters.drop)
     if len(parts) == 1:
         return parts[0]
     return Part(
@@ -183,6 +192,7 @@ def _joined(parts: Sequence[Part]) -> Part:
         sum(part.size for part in parts),
         json.dumps([part.identity for part in parts]),
         lambda: itertools.chain.from_iterable(part.pairs() for part in parts),
+        tuple(parts),
     )
 
 
@@ -227,9 +237,8 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
     for split in wanted:
         src, tgt = (str(folder / f"{split}.{language}") for language in languages)
         # Grammar and options determine the text, so its identity needs no hash of the files.
-        parts[split] = replace(
-            files.text_files(src, tgt), identity="/".join(["grammar", identity, *map(str, languages)])
-        )
+        part = replace(files.text_files(src, tgt), identity="/".join(["grammar", identity, *map(str, languages)]))
+        parts[split] = _joined(data, split, [part])
     return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in wanted})
 
 

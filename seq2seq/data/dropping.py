@@ -1,0 +1,89 @@
+"""``data.filters.drop``: a file of the pairs that training leaves out, by their number in each source.
+
+It is a text file that can be edited: a line ``= HASH SIZE NAME`` for each source of the training split, and below it
+the number of each pair, from 1, a tab, and the reason. Knows parts and numbers; decides nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seq2seq.data import files
+from seq2seq.data.files import Part
+from seq2seq.errors import UserError
+from seq2seq.system.files import write_atomically
+
+HEAD = "# Pairs that data.filters.drop=THIS_FILE leaves out of training: number and reason. Delete the lines to keep.\n"
+LONGEST_NUMBER = 15  # digits
+
+
+def hash_of(part: Part) -> str:
+    """A short hash of a part's text."""
+    return hashlib.sha256(part.identity.encode()).hexdigest()[:16]
+
+
+def write_drop(path: Path, parts: Iterable[Part], reasons: Sequence[Mapping[int, str]]) -> None:
+    """Write the file: for each part, the reason by the number of the pair."""
+    text = [HEAD]
+    for part, found in zip(parts, reasons, strict=True):
+        text.append(f"= {hash_of(part)} {part.size} {part.where}\n")
+        text += [f"{number}\t{found[number]}\n" for number in sorted(found)]
+    write_atomically(path, "".join(text))
+
+
+def read_drop(path: str) -> dict[str, set[int]]:
+    """The numbers by the hash of the part. Raises ``UserError`` for a file that ``write_drop`` has not written."""
+    found: dict[str, set[int]] = {}
+    numbers: set[int] | None = None
+    size = 0
+    for line_number, line in enumerate(files.lines(path), start=1):
+        first, _, rest = line.partition(" " if line.startswith("=") else "\t")
+        if not line.strip() or line.startswith("#"):
+            continue
+        if first == "=" and len(told := rest.split(" ", 2)) == 3 and _number(told[1]):
+            numbers, size = found.setdefault(told[0], set()), int(told[1])
+        elif numbers is not None and _number(first) and 1 <= int(first) <= size:
+            numbers.add(int(first))
+        else:
+            raise UserError(
+                f"{path}:{line_number}: no number of a pair: seq2seq doctor … --drop FILE writes such a file"
+            )
+    return found
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+
+
+def without(parts: Sequence[Part], path: str | None) -> list[Part]:
+    """The parts of the training split without the pairs that the file at ``path`` names.
+
+    Raises:
+        UserError: the file cannot be read, or was made for another text than that of these parts.
+    """
+    if path is None:
+        return list(parts)
+    named = read_drop(path)
+    other = set(named) - {hash_of(part) for part in parts}
+    if other or not named:
+        raise UserError(
+            f"data.filters.drop={path} was made for another training text: make it anew with seq2seq doctor … --drop"
+        )
+    print(f"{path}: {sum(map(len, named.values())):,} training pairs are left out", file=sys.stderr)
+    return [_lessened(part, named.get(hash_of(part), set())) for part in parts]
+
+
+def _lessened(part: Part, numbers: set[int]) -> Part:
+    if not numbers:
+        return part
+    told = hashlib.sha256(",".join(map(str, sorted(numbers))).encode()).hexdigest()
+    return replace(
+        part,
+        size=part.size - len(numbers),
+        identity=f"{part.identity}/drop/{told}",
+        pairs=lambda: (pair for number, pair in enumerate(part.pairs(), start=1) if number not in numbers),
+    )

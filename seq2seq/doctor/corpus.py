@@ -1,0 +1,221 @@
+"""Reads a corpus once more before training and finds what is wrong with it, by number of the pair.
+
+Streams every split; 28 bytes of each pair are kept, and the text of ``fitting.SAMPLE``
+pairs. Knows splits and pairs; ``signs``, ``line_languages`` and ``fitting`` judge a pair, ``findings`` the whole.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.config.schema import DataConfig
+from seq2seq.data.blank import is_blank
+from seq2seq.data.files import Pair
+from seq2seq.data.sources import SPLITS, TextCorpus, open_source
+from seq2seq.doctor import fitting, signs
+from seq2seq.doctor.fitting import Fitting
+from seq2seq.doctor.line_languages import Identify, leans, other_language
+
+EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words
+UNLIKELY = 8.0  # evidence of a pair against its being a translation: about 160,000 times likelier at random
+AROUND = 5  # pairs on either side whose evidence counts with a pair's own
+SMOOTH, TIMES = 10, 3.0  # characters added to both lengths; how far a ratio may be from the corpus's median
+ARRAYS = {"exact": "q", "near": "q", "src": "I", "tgt": "I", "evidence": "f"}
+"""What is kept of each pair, with its type: hashes of its text and of its folded text, characters, evidence."""
+Held = dict[int, list[tuple[str, int]]]
+"""Splits and numbers of the held-out pairs, by the hash of their folded text."""
+
+
+@dataclass
+class Split:
+    """What was found in one split, by kind: the numbers of the pairs, from 1, in growing order."""
+
+    name: str
+    size: int = 0
+    found: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    lengths: Counter[int] = field(default_factory=Counter)  # source words, by the index in EDGES
+    others: Counter[str] = field(default_factory=Counter)  # other languages, by name
+    shifts: Counter[int] = field(default_factory=Counter)  # lines by which pairs that do not fit would
+
+
+@dataclass(frozen=True)
+class Examination:
+    """All splits of a corpus, and how they were examined."""
+
+    splits: dict[str, Split]
+    source: TextCorpus
+    shift: int | None  # at which the words of the sides fit, over the whole corpus; None: nothing could be learned
+    identified: bool  # whether py3langid looked at the lines
+    codes: tuple[str | None, str | None]
+
+
+Done = Callable[[int], object]  # called with a number of pairs that are done
+
+
+def examine(data: DataConfig, identify: Identify | None, done: Done = lambda pairs: None) -> Examination:
+    """Examine training, validation and test, and the further test sets. Raises ``UserError`` as ``open_source``."""
+    source = open_source(data)
+    known = learn(source)
+    names = [*SPLITS[1:], *data.tests]
+    held: Held = defaultdict(list)
+    splits = {}
+    for name in names:
+        corpus = open_source(data, name) if name in data.tests else source
+        splits[name] = _examine(name, corpus.pairs(name), data, known, identify, done)
+        if not corpus.parts(name):
+            splits[name].found.clear()  # it is held out of training, among whose pairs they are numbered
+        else:
+            for number, (src, tgt) in enumerate(corpus.pairs(name), start=1):
+                held[_near(src, tgt)].append((name, number))
+    pairs = chain.from_iterable(part.pairs() for part in source.parts("train"))
+    train = _examine("train", _leaks(pairs, held, splits), data, known, identify, done)
+    train.found["in a test"] = splits.pop("leaked").found["train"]
+    shift = None if known is None else known.shift
+    return Examination({"train": train, **splits}, source, shift, identify is not None, data.codes)
+
+
+def learn(source: TextCorpus) -> Fitting | None:
+    """Learn from blocks of neighbours, spread over the training files."""
+    size = sum(part.size for part in source.parts("train"))
+    stride = max(fitting.BLOCK, size * fitting.BLOCK // fitting.SAMPLE)
+    blocks: list[list[Pair]] = []
+    for n, pair in enumerate(chain.from_iterable(part.pairs() for part in source.parts("train"))):
+        if n % stride == 0:
+            blocks.append([])
+        if n % stride < fitting.BLOCK:
+            blocks[-1].append(pair)
+    return fitting.learn(blocks)
+
+
+def _near(src: str, tgt: str) -> int:
+    return hash((signs.folded(src), signs.folded(tgt)))
+
+
+def _leaks(pairs: Iterable[Pair], held: Held, splits: dict[str, Split]) -> Iterator[Pair]:
+    """The training pairs as they are; those that are also held out are noted on the way."""
+    leaked = Split("leaked")
+    for number, (src, tgt) in enumerate(pairs, start=1):
+        if held and (places := held.get(_near(src, tgt))):
+            leaked.found["train"].append(number)
+            for name, place in places:
+                splits[name].found["in training"].append(place)
+        yield src, tgt
+    for split in splits.values():
+        split.found["in training"] = sorted(set(split.found["in training"]))
+    splits["leaked"] = leaked
+
+
+def _examine(
+    name: str, pairs: Iterable[Pair], data: DataConfig, known: Fitting | None, identify: Identify | None, done: Done
+) -> Split:
+    """One split, in one pass."""
+    split = Split(name)
+    arrays: dict[str, Any] = {kind: array(code) for kind, code in ARRAYS.items()}
+    around = _Around(known, split)
+    for number, (src, tgt) in enumerate(pairs, start=1):
+        words = signs.words(src), signs.words(tgt)
+        for kind in _kinds(src, tgt, words, data, identify, split):
+            split.found[kind].append(number)
+        split.lengths[bisect_left(EDGES, len(words[0]))] += 1
+        arrays["exact"].append(hash((src.strip(), tgt.strip())))
+        near = signs.folded(src), signs.folded(tgt)
+        arrays["near"].append(hash(near) if any(near) else number)
+        arrays["src"].append(len(src))
+        arrays["tgt"].append(len(tgt))
+        arrays["evidence"].append(around.evidence(number, frozenset(words[0]), frozenset(words[1])))
+        if number % 1_000 == 0:
+            done(1_000)
+        split.size = number
+    _whole(split, {kind: np.asarray(values) for kind, values in arrays.items()})
+    split.shifts = around.shifts_of(split.found["misaligned"])
+    return split
+
+
+def _kinds(
+    src: str, tgt: str, words: tuple[list[str], list[str]], data: DataConfig, identify: Identify | None, split: Split
+) -> Iterator[str]:
+    """What is wrong with a pair as such."""
+    if is_blank(src) or is_blank(tgt):
+        yield "empty"
+        return
+    if signs.is_copy(src, tgt):
+        yield "copy"
+    else:
+        codes = data.codes
+        others = [
+            code and other_language(text, code, found, identify)
+            for text, code, found in zip((src, tgt), codes, words, strict=True)
+        ]
+        if any(others):
+            swapped = leans(words[0], *codes) and leans(words[1], *codes[::-1])
+            yield "swapped" if swapped else "language"
+            split.others.update([] if swapped else [other for other in others if other])
+    if signs.numbers_disagree(src, tgt):
+        yield "numbers"
+    if signs.is_odd(src) or signs.is_odd(tgt):
+        yield "signs"
+    if max(map(len, words)) > data.filters.max_length:
+        yield "too long"
+
+
+class _Around:
+    """The evidence of each pair, and of the lines beside it for the pairs that do not fit."""
+
+    def __init__(self, known: Fitting | None, split: Split) -> None:
+        self.known, self.split = known, split
+        self.recent: list[tuple[frozenset[str], frozenset[str]]] = []
+        self.fits: dict[int, int] = {}  # number of a pair: the shift at which its source fits
+
+    def evidence(self, number: int, src: frozenset[str], tgt: frozenset[str]) -> float:
+        """The evidence that the pair is a translation, 0 where nothing was learned."""
+        if self.known is None:
+            return 0.0
+        told = self.known.evidence(src, tgt)
+        reach = max(fitting.SHIFTS)
+        for back in range(1, min(reach, len(self.recent)) + 1):  # the sources before with this target, and so on
+            if told < 0 or number - back in self.fits:
+                before_src, before_tgt = self.recent[-back]
+                if told < 0 and self.known.evidence(src, before_tgt) > UNLIKELY / 2:
+                    self.fits.setdefault(number, -back)
+                if self.known.evidence(before_src, tgt) > UNLIKELY / 2:
+                    self.fits.setdefault(number - back, back)
+        self.recent = [*self.recent[-reach + 1 :], (src, tgt)]
+        return told
+
+    def shifts_of(self, numbers: Iterable[int]) -> Counter[int]:
+        """How many of these pairs fit at which shift."""
+        return Counter(self.fits[number] for number in numbers if number in self.fits)
+
+
+def _whole(split: Split, arrays: dict[str, NDArray[np.generic]]) -> None:
+    """What only the whole split tells: repetitions, odd ratios, and pairs that do not fit."""
+    if not split.size:
+        return
+    exact, near = _repeated(arrays["exact"]), _repeated(arrays["near"])
+    empty = set(split.found["empty"])
+    split.found["duplicate"] = [number for number in exact if number not in empty]
+    split.found["near-duplicate"] = sorted(set(near) - set(exact) - empty)
+    ratios = np.log((arrays["src"].astype(float) + SMOOTH) / (arrays["tgt"].astype(float) + SMOOTH))
+    far = np.abs(ratios - np.median(ratios)) > np.log(TIMES)
+    split.found["ratio"] = [int(n) + 1 for n in np.flatnonzero(far) if int(n) + 1 not in empty]
+    evidence = arrays["evidence"].astype(float)
+    sums = np.convolve(evidence, np.ones(2 * AROUND + 1), "same")[: len(evidence)]
+    unlikely = (evidence < -UNLIKELY) | ((sums < -UNLIKELY) & (evidence < 0))
+    marked = empty | set(split.found["copy"]) | set(split.found["swapped"]) | set(split.found["language"])
+    split.found["misaligned"] = [int(n) + 1 for n in np.flatnonzero(unlikely) if int(n) + 1 not in marked]
+
+
+def _repeated(hashes: NDArray[np.generic]) -> list[int]:
+    """The numbers of the pairs that repeat an earlier one."""
+    order = np.argsort(hashes, kind="stable")
+    again = hashes[order][1:] == hashes[order][:-1]
+    return sorted(int(n) + 1 for n in order[1:][again])

@@ -1,0 +1,149 @@
+"""From what was found in the splits to findings for people: how bad, where, what to do; and to the filter file.
+
+Knows the kinds of faults and files; reads no text.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple, TypedDict
+
+from seq2seq.data.files import Part
+from seq2seq.doctor.corpus import EDGES, Examination, Split
+from seq2seq.evaluation.statistics import SMALL
+
+SHOWN = 5  # places of a finding
+LONG = (20, 30)  # source words beyond which a fixed context shows its limits, and shows them clearly
+
+
+class Kind(NamedTuple):
+    """A kind of fault."""
+
+    what: str
+    serious: float  # share of the pairs from which on training should not begin
+    cure: str
+
+
+LEAVE = "leave them out: --drop FILE, then data.filters.drop=FILE"
+MEND = "mend these lines, or take them out of the file: validation and test are never filtered"
+KINDS = {
+    "empty": Kind("a side is empty", 0.05, "training leaves them out; look whether lines are missing"),
+    "misaligned": Kind("the words of the sides do not fit", 0.01, f"look for a missing line before; {LEAVE}"),
+    "swapped": Kind("the sides are swapped", 0.01, f"data.reverse=true if all are; else {LEAVE}"),
+    "language": Kind("a side is in another language", 0.05, f"check data.src and data.tgt; {LEAVE}"),
+    "copy": Kind("both sides are the same text", 0.05, LEAVE),
+    "in a test": Kind("also in validation or a test set (near-duplicates)", 0.01, LEAVE),
+    "in training": Kind("also in training (near-duplicates)", 0.01, "scores are too good: leave them out of training"),
+    "duplicate": Kind("repeats an earlier pair", 0.2, "data.filters.deduplicate=true, or --drop FILE"),
+    "near-duplicate": Kind("an earlier pair but for case, punctuation, numbers", 0.2, LEAVE),
+    "numbers": Kind("each side has a number that the other lacks", 0.05, LEAVE),
+    "ratio": Kind("one side is 3 times longer than usual", 0.05, LEAVE),
+    "too long": Kind("longer than data.filters.max_length", 0.1, "training leaves them out: split them"),
+    "signs": Kind("control characters or a wrong encoding", 0.01, f"convert the text again; {LEAVE}"),
+}
+"""In the order in which they are told."""
+DROPPED = tuple(kind for kind in KINDS if kind not in ("empty", "in training", "too long"))
+
+
+class Finding(TypedDict):
+    """One kind of fault in one split."""
+
+    split: str
+    kind: str
+    count: int
+    share: float
+    serious: bool
+    first: list[str]  # places of the first few
+    todo: str
+
+
+def findings(examined: Examination) -> Iterator[Finding]:
+    """Every kind of fault in every split that has it."""
+    for name, split in examined.splits.items():
+        places = Places(examined.source.parts(name)) if name in ("train", "valid", "test") else Places(())
+        for kind, told in KINDS.items():
+            numbers = split.found.get(kind, [])
+            if numbers:
+                share = len(numbers) / max(split.size, 1)
+                todo = (told.cure if name == "train" or kind == "in training" else MEND) + _detail(kind, split)
+                first = [places.name(number) for number in numbers[:SHOWN]]
+                serious = share >= told.serious
+                yield Finding(
+                    split=name, kind=kind, count=len(numbers), share=share, serious=serious, first=first, todo=todo
+                )
+
+
+def _detail(kind: str, split: Split) -> str:
+    """What more is known of a kind of fault in a split."""
+    if kind == "language":
+        return f" (there is {', '.join(name for name, _ in split.others.most_common(3))})"
+    if kind == "misaligned" and split.shifts:
+        [(shift, count)] = split.shifts.most_common(1)
+        side = "further down" if shift > 0 else "further up"
+        if count * 4 > len(split.found[kind]):
+            return f" ({count:,} fit the target {abs(shift)} line{'s' * (abs(shift) > 1)} {side})"
+    return ""
+
+
+class Places:
+    """Names of pairs by their number in a split of one or several files."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts, self.ends = parts, list(accumulate(part.size for part in parts))
+
+    def of(self, number: int) -> tuple[int, int]:
+        """Index of the file, and the number in it, from 1."""
+        index = bisect_right(self.ends, number - 1)
+        return index, number - (self.ends[index - 1] if index else 0)
+
+    def name(self, number: int) -> str:
+        """``12``, or with the file where there are several."""
+        if len(self.parts) < 2:
+            return f"{number}"
+        index, own = self.of(number)
+        return f"{self.parts[index].where}:{own}"
+
+
+def dropped(examined: Examination) -> list[dict[int, str]]:
+    """For each file of the training split, the reason to leave out a pair, by its number."""
+    parts = examined.source.parts("train")
+    places, reasons = Places(parts), [dict[int, str]() for _ in parts]
+    for kind in DROPPED:
+        for number in examined.splits["train"].found.get(kind, ()):
+            index, own = places.of(number)
+            reasons[index].setdefault(own, kind)
+    return reasons
+
+
+def histogram(examined: Examination) -> dict[str, dict[str, int]]:
+    """Sentences by source words, for each split."""
+    names = [f"{low + 1}–{high}" for low, high in zip((0, *EDGES), EDGES, strict=False)] + [f">{EDGES[-1]}"]
+    return {name: {label: split.lengths[n] for n, label in enumerate(names)} for name, split in examined.splits.items()}
+
+
+def long_sentences(examined: Examination) -> dict[str, int]:
+    """Test sentences with more source words than each of ``LONG``."""
+    counts: Mapping[int, int] = examined.splits["test"].lengths
+    return {f"{long}": sum(count for n, count in counts.items() if n > EDGES.index(long)) for long in LONG}
+
+
+def bottleneck(examined: Examination) -> str:
+    """Whether the test can show the limit of a fixed context, in one line."""
+    some, many = long_sentences(examined).values()
+    told = f"test sentences of more than {LONG[0]} words: {some:,}, of more than {LONG[1]}: {many:,}"
+    if many >= SMALL:
+        return f"{told}; enough to show what a fixed context loses on long sentences"
+    cure = f"at least {SMALL} of more than {LONG[1]} are needed: take longer ones into data.test or a data.tests.NAME"
+    return f"{told}; too few to show what a fixed context loses: {cure}"
+
+
+def limits(examined: Examination) -> Iterator[str]:
+    """What was not looked at, and how it can be."""
+    if not examined.identified:
+        yield "languages are told by letters and frequent words; by more with pip install 'seq2seq-trainer[langid]'"
+    if None in examined.codes:
+        yield "languages are not checked on a side without a code: set data.src and data.tgt"
+    if examined.shift is None:
+        yield "whether the sides fit is not known: there are too few pairs, or too few words that recur"

@@ -1,0 +1,229 @@
+"""``seq2seq doctor`` on a corpus: each planted fault at its lines, nothing on clean text; the filter file."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seq2seq import grammar
+from seq2seq.cli.main import main
+from seq2seq.config.schema import DataConfig, FilterConfig, SplitConfig
+from seq2seq.data.encoded import prepare
+from seq2seq.data.files import Pair
+from seq2seq.data.sources import open_source
+from seq2seq.doctor import signs
+from seq2seq.doctor.corpus import Split, examine
+from seq2seq.doctor.line_languages import identifier
+from seq2seq.errors import UserError
+from tests.hostile.corpora import GOOD
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[Pair]:
+    """Pairs of the grammar, all of them different and of at least eight words."""
+    found = {}
+    for n in range(1_500):
+        pair = grammar.sentence(random.Random(n), 9 + n % 14)
+        found.setdefault(signs.folded(pair.src), (pair.src, pair.tgt))
+    assert len(found) > 1_300
+    return list(found.values())[:1_300]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name: str, pairs: list[Pair]) -> SplitConfig:
+    for side, ending in enumerate(("en", "de")):
+        Path(f"{name}.{ending}").write_text("".join(f"{pair[side]}\n" for pair in pairs), encoding="utf-8", newline="")
+    return SplitConfig(src=f"{name}.en", tgt=f"{name}.de")
+
+
+def config(train: list[Pair], held: list[Pair], **options: object) -> DataConfig:
+    valid, test = write("valid", held[:50]), write("test", held[50:])
+    given = {"source": "text", "src": "en", "tgt": "de", "cache": "cache", **options}
+    return DataConfig(train=write("train", train), valid=valid, test=test, **given)  # type: ignore[arg-type]
+
+
+def examined(train: list[Pair], held: list[Pair], with_model: bool = False) -> Split:
+    return examine(config(train, held), identifier() if with_model else None).splits["train"]
+
+
+def kinds(split: Split) -> dict[str, list[int]]:
+    return {kind: numbers for kind, numbers in split.found.items() if numbers}
+
+
+def test_nothing_is_found_in_clean_pairs(clean: list[Pair]) -> None:
+    result = examine(config(clean[:1_200], clean[1_200:]), None)
+    assert result.shift == 0
+    assert {name: kinds(split) for name, split in result.splits.items()} == {"train": {}, "valid": {}, "test": {}}
+
+
+FAULTS: dict[str, tuple[str, Callable[[Pair], Pair]]] = {
+    "an empty target": ("empty", lambda pair: (pair[0], "")),
+    "an invisible source": ("empty", lambda pair: ("\u200b ", pair[1])),
+    "a copy": ("copy", lambda pair: (pair[1], pair[1])),
+    "a copy in capitals": ("copy", lambda pair: (pair[0], pair[0].upper())),
+    "swapped": ("swapped", lambda pair: (pair[1], pair[0])),
+    "a French target": ("language", lambda pair: (pair[0], "il ne sait pas ce que les enfants ont dit dans la maison")),
+    "a Russian target": ("language", lambda pair: (pair[0], "мы не знаем, что он сказал вчера вечером в старом доме")),
+    "other numbers": ("numbers", lambda pair: (f"{pair[0]} 1,200", f"{pair[1]} 1.300")),
+    "a long target": ("ratio", lambda pair: (pair[0], f"{pair[1]} {pair[1]} {pair[1]} {pair[1]} {pair[1]}")),
+    "a control character": ("signs", lambda pair: (pair[0] + "\x07", pair[1])),
+    "a replacement character": ("signs", lambda pair: (pair[0], f"{pair[1]} \ufffd")),
+    "read as Latin-1": ("signs", lambda pair: (pair[0], f"{pair[1]} fÃ¼r")),
+    "read as Windows-1252": ("signs", lambda pair: (f"{pair[0]} it â€™ s", pair[1])),
+    "too long": ("too long", lambda pair: (f"{pair[0]} " * 14, f"{pair[1]} " * 14)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_planted_fault_is_found_at_its_lines(fault: str, clean: list[Pair]) -> None:
+    kind, harm = FAULTS[fault]
+    pairs, places = clean[:900], [3, 77, 412, 899]
+    for place in places:
+        pairs[place - 1] = harm(pairs[place - 1])
+    split = examined(pairs, clean[1_200:])
+    found = kinds(split)
+    assert found.pop(kind) == places
+    found.pop("near-duplicate", None)  # the same French or Russian line four times is one of each pair alone
+    assert not found or (fault == "a long target" and set(found) == {"misaligned"})
+
+
+def test_languages_are_also_told_by_py3langid(clean: list[Pair]) -> None:
+    pytest.importorskip("py3langid")
+    icelandic = "Hann sagði mér að börnin hefðu farið út í garðinn eftir hádegismatinn í gær"
+    pairs = clean[:900]
+    pairs[499] = (pairs[499][0], icelandic)
+    assert examined(pairs, clean[1_200:], with_model=True).found["language"] == [500]
+
+
+def test_repeated_pairs_and_pairs_of_a_test_are_found(clean: list[Pair]) -> None:
+    pairs, held = clean[:900], clean[1_200:]
+    pairs[9], pairs[19] = pairs[4], (pairs[3][0].upper() + " !", pairs[3][1])
+    pairs[29], pairs[39] = held[5], (held[60][0] + " .", held[60][1])
+    result = examine(config(pairs, held), None)
+    assert kinds(result.splits["train"]) == {"duplicate": [10], "near-duplicate": [20], "in a test": [30, 40]}
+    assert kinds(result.splits["valid"]) == {"in training": [6]}
+    assert kinds(result.splits["test"]) == {"in training": [11]}
+
+
+def test_pairs_that_do_not_fit_are_found(clean: list[Pair]) -> None:
+    pairs, places = clean[:1_200], range(100, 1_100, 50)
+    for place in places:
+        pairs[place - 1] = (pairs[place - 1][0], clean[(place + 555) % 1_200][1])
+    found = examined(pairs, clean[1_200:]).found["misaligned"]
+    assert set(found) <= set(places)
+    assert len(found) >= 0.8 * len(places)
+
+
+@pytest.mark.parametrize("begin", [0, 300, 900])
+def test_a_missing_line_shifts_what_follows(begin: int, clean: list[Pair]) -> None:
+    targets = [tgt for _, tgt in clean[:1_201]]
+    del targets[begin]
+    split = examined([(src, tgt) for (src, _), tgt in zip(clean[:1_200], targets, strict=True)], clean[1_200:])
+    found = split.found["misaligned"]
+    assert abs(found[0] - begin) <= 6
+    assert len(found) >= 0.8 * (1_200 - begin) and min(found) > begin - 6
+    [(shift, count)] = split.shifts.most_common(1)
+    assert shift == -1
+    assert count > 0.8 * len(found)
+
+
+@pytest.mark.parametrize("name", ["multi30k"])
+def test_little_is_found_in_real_text(name: str) -> None:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip("no such text here")
+    read = {side: (folder / f"train.{side}").read_text(encoding="utf-8").split("\n")[:4_000] for side in ("en", "de")}
+    pairs = list(zip(read["en"], read["de"], strict=True))
+    split = examined(pairs[:3_800], pairs[3_800:])
+    assert sum(map(len, split.found.values())) <= 2  # in 3,800 pairs
+
+
+ARGUMENTS = ["data=text", "data.src=en", "data.tgt=de", "data.cache=cache"]
+ARGUMENTS += [
+    f"data.{split}.{key}={split}.{side}"
+    for split in ("train", "valid", "test")
+    for key, side in (("src", "en"), ("tgt", "de"))
+]
+
+
+def test_the_command_says_where_and_what_to_do(clean: list[Pair], capsys: pytest.CaptureFixture[str]) -> None:
+    config(clean[:900], clean[1_200:])
+    assert main(["doctor", *ARGUMENTS]) == 0
+    said = capsys.readouterr().out
+    assert "nothing found" in said and "too few to show what a fixed context loses" in said
+    config([clean[0], *((src, src) for src, _ in clean[1:900])], clean[1_200:])
+    assert main(["doctor", *ARGUMENTS]) == 1
+    assert "serious: train: both sides are the same text: 899 pairs (99.89%)\n    lines 2, 3, 4, 5, 6, …" in (
+        capsys.readouterr().out
+    )
+    assert main(["doctor", *ARGUMENTS, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["pairs"] == {"train": 900, "valid": 50, "test": 50}
+    [copies] = [found for found in told["findings"] if found["kind"] == "copy"]
+    assert copies["first"] == ["2", "3", "4", "5", "6"] and copies["serious"] and copies["count"] == 899
+    assert sum(told["source_words"]["train"].values()) == 900
+
+
+def test_training_leaves_out_what_the_filter_file_names(clean: list[Pair], capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = clean[:900]
+    pairs[6] = (pairs[6][0], pairs[6][0])
+    data = config(pairs, clean[1_200:])
+    plain = open_source(data).fingerprint()
+    assert main(["doctor", *ARGUMENTS, "--drop", "drop.txt"]) == 0
+    assert Path("drop.txt").read_text().splitlines()[2:] == ["7\tcopy"]
+    data.filters.drop = "drop.txt"
+    source = open_source(data)
+    assert list(source.pairs("train")) == [*pairs[:6], *pairs[7:]]
+    assert source.fingerprint() != plain
+    data.subwords.vocab_size = 400
+    assert prepare(data).counts["train"]["read"] == 899
+    assert "drop.txt: 1 training pairs are left out" in capsys.readouterr().err
+    config(clean[:899], clean[1_200:])
+    with pytest.raises(UserError, match=r"data.filters.drop=drop.txt was made for another training text"):
+        open_source(data)
+
+
+def test_numbers_in_the_filter_file_are_those_of_each_file(clean: list[Pair]) -> None:
+    write("a", clean[:400])
+    write("b", [(clean[400][0], clean[400][0]), *clean[401:800]])
+    several = [argument for argument in ARGUMENTS if ".train." not in argument]
+    several += ["data.train.src=[a.en,b.en]", "data.train.tgt=[a.de,b.de]"]
+    config(clean[:1], clean[1_200:])
+    assert main(["doctor", *several, "--drop", "drop.txt"]) == 0
+    assert [line.split()[-1] for line in Path("drop.txt").read_text().splitlines()[1:]] == ["a.de", "b.de", "copy"]
+    data = DataConfig(source="text", src="en", tgt="de", train=SplitConfig(src=["b.en"], tgt=["b.de"]), holdout=9)
+    data.filters = FilterConfig(drop="drop.txt")
+    with pytest.raises(UserError, match="another training text"):
+        open_source(data)  # a.en is gone
+    data.train = SplitConfig(src=["b.en", "a.en"], tgt=["b.de", "a.de"])
+    assert sum(1 for split in ("train", "valid", "test") for _ in open_source(data).pairs(split)) == 799
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7\tcopy\n", "= a\n", "= a 9 x\nseven\n", "= a 9 x\n10\tcopy\n", "= a 9 x\n0\tx\n"]
+)
+def test_a_filter_file_of_another_kind_is_refused(text: str) -> None:
+    Path("drop.txt").write_text(text)
+    data = config(GOOD, [*GOOD * 3], filters=FilterConfig(drop="drop.txt"))
+    with pytest.raises(UserError, match=r"drop.txt(:\d: no number|  ?was made for| is an empty)|was made for another"):
+        open_source(data)
+
+
+def test_the_machine_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["product in float32"].endswith("GFLOP/s")
+    assert {"python", "threads", "memory", "free disk here", "langid", "zst"} <= set(figures)
+    assert main(["doctor", "--drop", "x"]) == 2
+    assert main(["doctor", "--resume", "data=text"]) == 2
