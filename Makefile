@@ -24,11 +24,7 @@ help: ## this list
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes the first time)"
-<<<<<<< HEAD
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,onnx,zst]'
-=======
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,zst,langid]'
->>>>>>> c7107f2 (seq2seq doctor examines a corpus before it is trained on, and data.filters.drop leaves out what it names)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,onnx,zst,langid]'
 	@touch $@
 
 train: $(VENV)/installed ## train CONFIG, test it, print the scores

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from seq2seq.doctor.corpus import Examination
     from seq2seq.doctor.findings import Finding
 
-ABOUT = """Say what is installed and what this machine offers. With data=… and other options
-of a training, examine its corpus: sides that do not fit, are swapped or in
-another language, copies, duplicates, test pairs in training, numbers, lengths,
-characters; the exit code is 1 if something is serious. With --resume, prove that
-a training that is killed goes on to the same bits: a small run of each model is
-killed at random moments, started again, and compared with one that was not."""
+ABOUT = """Say what is installed and what this machine offers. With data=… and other
+options of a training, examine its corpus: sides that do not fit, are swapped or
+in another language, copies, duplicates, test pairs in training, numbers,
+lengths, characters; the exit code is 1 if something is serious. With --resume,
+prove that a training that is killed goes on to the same bits: a small run of
+each model is killed at random moments, started again, and compared with one
+that was not."""
 MODELS = ("lstm", "bahdanau", "transformer")
 MOST_KILLS = 1_000
 
