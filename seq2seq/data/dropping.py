@@ -35,9 +35,13 @@ def write_drop(path: Path, parts: Iterable[Part], reasons: Sequence[Mapping[int,
     write_atomically(path, "".join(text))
 
 
-def read_drop(path: str) -> dict[str, set[int]]:
-    """The numbers by the hash of the part. Raises ``UserError`` for a file that ``write_drop`` has not written."""
-    found: dict[str, set[int]] = {}
+def read_drop(path: str) -> list[tuple[str, set[int]]]:
+    """Hash of a part and its numbers, in the order of the file.
+
+    Raises:
+        UserError: the file cannot be read, or is none that ``write_drop`` has written.
+    """
+    found: list[tuple[str, set[int]]] = []
     numbers: set[int] | None = None
     size = 0
     for line_number, line in enumerate(files.lines(path), start=1):
@@ -45,7 +49,8 @@ def read_drop(path: str) -> dict[str, set[int]]:
         if not line.strip() or line.startswith("#"):
             continue
         if first == "=" and len(told := rest.split(" ", 2)) == 3 and _number(told[1]):
-            numbers, size = found.setdefault(told[0], set()), int(told[1])
+            numbers, size = set(), int(told[1])
+            found.append((told[0], numbers))
         elif numbers is not None and _number(first) and 1 <= int(first) <= size:
             numbers.add(int(first))
         else:
@@ -68,13 +73,18 @@ def without(parts: Sequence[Part], path: str | None) -> list[Part]:
     if path is None:
         return list(parts)
     named = read_drop(path)
-    other = set(named) - {hash_of(part) for part in parts}
-    if other or not named:
+    left, lessened = list(named), []
+    for part in parts:  # a file may be listed twice, and then has two lists of numbers
+        own = next((each for each in left if each[0] == hash_of(part)), None)
+        if own is not None:
+            left.remove(own)
+        lessened.append(part if own is None else _lessened(part, own[1]))
+    if left or not named:
         raise UserError(
             f"data.filters.drop={path} was made for another training text: make it anew with seq2seq doctor … --drop"
         )
-    print(f"{path}: {sum(map(len, named.values())):,} training pairs are left out", file=sys.stderr)
-    return [_lessened(part, named.get(hash_of(part), set())) for part in parts]
+    print(f"{path}: {sum(len(numbers) for _, numbers in named):,} training pairs are left out", file=sys.stderr)
+    return lessened
 
 
 def _lessened(part: Part, numbers: set[int]) -> Part:

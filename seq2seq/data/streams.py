@@ -27,8 +27,16 @@ PACKED = (".gz", ".bz2", ".xz", ".zst")
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/[0-9]+/fd")  # folders of the files that a process has open
 MEMBERS = 1_000  # of an archive
 ENCRYPTED = 1  # bit of a member's flags
-DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile, NotImplementedError)
-"""What the readers of packed files raise. NotImplementedError: a zip that is packed in a way of its own."""
+DAMAGED: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    BadZipFile,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
+"""What the readers of packed files raise; the last two: a zip that is packed in a way of its own, names in a zip."""
 
 
 class Member(NamedTuple):

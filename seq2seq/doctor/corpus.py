@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from seq2seq.config.schema import DataConfig
 from seq2seq.data.blank import is_blank
 from seq2seq.data.files import Pair
+from seq2seq.data.languages import Language
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.doctor import fitting, signs
 from seq2seq.doctor.fitting import Fitting
@@ -29,6 +30,7 @@ EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in word
 UNLIKELY = 8.0  # evidence of a pair against its being a translation: about 160,000 times likelier at random
 AROUND = 5  # pairs on either side whose evidence counts with a pair's own
 SMOOTH, TIMES = 10, 3.0  # characters added to both lengths; how far a ratio may be from the corpus's median
+READ = 1_000  # characters of a line from which words are learned
 ARRAYS = {"exact": "q", "near": "q", "src": "I", "tgt": "I", "evidence": "f"}
 """What is kept of each pair, with its type: hashes of its text and of its folded text, characters, evidence."""
 Held = dict[int, list[tuple[str, int]]]
@@ -92,7 +94,7 @@ def learn(source: TextCorpus) -> Fitting | None:
         if n % stride == 0:
             blocks.append([])
         if n % stride < fitting.BLOCK:
-            blocks[-1].append(pair)
+            blocks[-1].append((pair[0][:READ], pair[1][:READ]))
     return fitting.learn(blocks)
 
 
@@ -150,13 +152,13 @@ def _kinds(
     if signs.is_copy(src, tgt):
         yield "copy"
     else:
-        codes = data.codes
+        codes = [code and Language.of(code).code for code in data.codes]
         others = [
             code and other_language(text, code, found, identify)
             for text, code, found in zip((src, tgt), codes, words, strict=True)
         ]
         if any(others):
-            swapped = leans(words[0], *codes) and leans(words[1], *codes[::-1])
+            swapped = leans(words[0], codes[0], codes[1]) and leans(words[1], codes[1], codes[0])
             yield "swapped" if swapped else "language"
             split.others.update([] if swapped else [other for other in others if other])
     if signs.numbers_disagree(src, tgt):

@@ -111,6 +111,7 @@ def zipped(*files: tuple[str, bytes], **options: int) -> bytes:
 BOTH = (("own.de-en.en", SIDES[0]), ("own.de-en.de", SIDES[1]))
 WHOLE = zipped(*BOTH)
 PASSWORD = bytearray(WHOLE)
+NAMED = zipped(("ü.de-en.en", SIDES[0]), ("ü.de-en.de", SIDES[1])).replace("ü".encode(), b"\xc2x")
 for head, offset in ((b"PK\1\2", 8), (b"PK\3\4", 6)):  # the flag "encrypted" of the first file
     PASSWORD[WHOLE.index(head) + offset] |= 1
 
@@ -133,6 +134,7 @@ ZIPS: dict[str, tuple[bytes, tuple[str, ...], int]] = {
     "an empty side": (zipped((BOTH[0][0], b""), BOTH[1]), ("own.de-en.en is an empty corpus",), 2),
     "not UTF-8": (zipped((BOTH[0][0], b"\xff\n" * 18), BOTH[1]), ("own.de-en.en:1: not UTF-8",), 2),
     "encrypted": (bytes(PASSWORD), ("own.de-en.en is encrypted",), 2),
+    "a name that is not UTF-8": (NAMED, ("own.zip cannot be read",), 2),
     "a path upwards": (zipped(("../own.de-en.en", SIDES[0]), BOTH[1]), ("a path that leads elsewhere",), 2),
     "an absolute path": (zipped(("/own.de-en.en", SIDES[0]), BOTH[1]), ("a path that leads elsewhere",), 2),
     "a drive": (zipped(("C:\\own.de-en.en", SIDES[0]), BOTH[1]), ("a path that leads elsewhere",), 2),
