@@ -112,7 +112,9 @@ def _export_step(model: Seq2Seq, examples: Sequence[Example], path: Path) -> lis
     outputs = ["logits", *(NEXT + name for name in one.state), *(["attention"] if one.attention else [])]
     module = _Step(model, list(one.memory), list(one.state))
     free = _free(*inputs)
-    graph = _export(module, inputs[0], outputs, free | {NEXT + name: free[name] for name in one.state}, path)
+    free |= {NEXT + name: free[name] for name in one.state} | {"logits": free["token"]}
+    free["attention"] = {**free["token"], 3: "source"}
+    graph = _export(module, inputs[0], outputs, {name: free[name] for name in (*inputs[0], *outputs)}, path)
     return [each.name for each in graph.graph.input if each.name in one.memory]
 
 

@@ -45,12 +45,18 @@ def scaled_dot_product_attention(
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(B, T, D) to (B, H, T, W)."""
-    return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    return heads_apart(x, heads).transpose(1, 2)
+
+
+def heads_apart(x: Tensor, heads: int) -> Tensor:
+    """(B, T, D) to (B, T, H, W)."""
+    return x.reshape(x.shape[0], x.shape[1], heads, -1)  # exported, one operator; ``unflatten`` is eight
 
 
 def merge_heads(x: Tensor) -> Tensor:
     """(B, H, T, W) to (B, T, D)."""
-    return x.transpose(-2, -3).flatten(-2)
+    x = x.transpose(1, 2)
+    return x.reshape(x.shape[0], x.shape[1], -1)
 
 
 def to_cache(x: Tensor) -> Tensor:
@@ -83,20 +89,24 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
-        query, key, value = (split_heads(part, self.heads) for part in self.project(x).chunk(3, -1))
+        query, key, value = (split_heads(part, self.heads) for part in self._projections(x))
         mixed, _ = scaled_dot_product_attention(query, key, value, mask)
         out: Tensor = self.out(merge_heads(mixed))
         return out
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, place: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """One token: ``x`` (B, K, D) at ``place`` (see ``append``) and the caches (B, K, H, T, W), which grow."""
-        query, key, value = (part.unflatten(-1, (self.heads, -1)) for part in self.project(x).chunk(3, -1))
+        query, key, value = (heads_apart(part, self.heads) for part in self._projections(x))
         keys, read_keys = append(keys, key, place)
         values, read_values = append(values, value, place)
-        mixed, _ = scaled_dot_product_attention(
-            query.flatten(0, 1)[:, :, None], read_keys.flatten(0, 1), read_values.flatten(0, 1), None
-        )
-        return self.out(mixed.reshape(x.shape)), keys, values
+        query = query[..., None, :]
+        if place is not None:  # fused kernels want four dimensions; exported, each ``flatten`` is four operators
+            query, read_keys, read_values = (part.flatten(0, 1) for part in (query, read_keys, read_values))
+        mixed, _ = scaled_dot_product_attention(query, read_keys, read_values, None)
+        return self.out(mixed.reshape(x.shape[0], x.shape[1], -1)), keys, values
+
+    def _projections(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.project(x).split(self.out.in_features, -1)
 
 
 class CrossAttention(SourceAttention):

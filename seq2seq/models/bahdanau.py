@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seq2seq.config.schema import AttentionDecoderConfig
 from seq2seq.models.interface import Memory, SourceAttention
+from seq2seq.models.kernels import is_plain
 from seq2seq.models.kernels.linear import Linear
 from seq2seq.models.kernels.scan import Attended, attentive_scan
 from seq2seq.models.recurrent import Context
@@ -45,9 +46,12 @@ class AttentiveContext(Context, SourceAttention):
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Queries (B, K, D) of all hypotheses against the same keys (B, S, A), which are never repeated."""
         keys, padding = memory.precomputed
-        if self.score == "additive":
+        if self.score == "additive" and is_plain():
+            mixed = torch.tanh(self.query(query)[:, :, None] + keys[:, None])  # (B, K, S, A)
+            energies = F.linear(mixed, self.energy[None]).squeeze(-1)
+        elif self.score == "additive":
             # v·tanh x = 2v·σ(2x) - Σv: a third of the cost, and softmax does not change by the constant.
-            mixed = torch.sigmoid(2 * self.query(query)[:, :, None] + 2 * keys[:, None])  # (B, K, S, A)
+            mixed = torch.sigmoid(2 * self.query(query)[:, :, None] + 2 * keys[:, None])
             energies = F.linear(mixed, 2 * self.energy[None]).squeeze(-1)
         else:
             energies = query @ keys.transpose(1, 2)

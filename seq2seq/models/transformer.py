@@ -24,7 +24,8 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
     half = width // 2
     rates = torch.exp(torch.arange(half, device=positions.device) * -(math.log(10_000) / max(half - 1, 1)))
     angles = positions[..., None].float() * rates
-    return nn.functional.pad(torch.cat([angles.sin(), angles.cos()], -1), (0, width % 2))
+    signals = torch.cat([angles.sin(), angles.cos()], -1)
+    return nn.functional.pad(signals, (0, 1)) if width % 2 else signals
 
 
 class Positions(nn.Module):

@@ -134,6 +134,16 @@ def test_our_search_finds_the_same_with_the_graphs(kind: str, runs: Runs, shift:
     check_forced(ours, theirs, shift, sentences)
 
 
+@pytest.mark.parametrize("kind", FEW)
+def test_the_graphs_declare_which_sizes_are_free(kind: str, runs: Runs) -> None:
+    """Otherwise onnxruntime warns at every step, and other programs believe the example's sizes."""
+    _, folder = runs(kind)
+    for each in onnx.load(folder / "step.onnx").graph.output:
+        names = [size.dim_param for size in each.type.tensor_type.shape.dim]
+        assert names[:2] == ["sentences", "hypotheses"]
+        assert each.name != "attention" or names[2:] == ["", "source"]
+
+
 @pytest.mark.slow
 def test_every_variant_of_every_architecture(name: str, runs: Runs, shift: Any, sentences: Any) -> None:
     ours, theirs = both(runs(name))
