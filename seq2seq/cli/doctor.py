@@ -88,7 +88,7 @@ def _corpus(data: DataConfig, drop: str | None, as_json: bool) -> int:
     from seq2seq.system.files import to_json
 
     data = replace(data, filters=replace(data.filters, drop=None))  # numbers are those of the files
-    examined = examine(data, identifier())
+    examined = examine(data, identifier(), partial(print, file=sys.stderr))
     found = list(findings.findings(examined))
     if drop:
         write_drop(Path(drop), examined.source.parts("train"), findings.dropped(examined))
@@ -121,7 +121,7 @@ def _print(examined: Examination, found: list[Finding], drop: str | None) -> Non
     for each in found:
         mark, what = "serious" if each["serious"] else "note", findings.KINDS[each["kind"]].what
         more = ", …" if each["count"] > len(each["first"]) else ""
-        say(f"{mark}: {each['split']}: {what}: {each['count']:,} pairs ({each['share']:.2%})")
+        say(f"{mark}: {each['split']}: {what}: {each['count']:,} of the pairs ({each['share']:.2%})")
         say(f"    lines {', '.join(each['first'])}{more}")
         say(f"    {each['todo']}")
     if not found:

@@ -60,26 +60,26 @@ class Examination:
     codes: tuple[str | None, str | None]
 
 
-Done = Callable[[int], object]  # called with a number of pairs that are done
-
-
-def examine(data: DataConfig, identify: Identify | None, done: Done = lambda pairs: None) -> Examination:
+def examine(
+    data: DataConfig, identify: Identify | None, say: Callable[[str], object] = lambda line: None
+) -> Examination:
     """Examine training, validation and test, and the further test sets. Raises ``UserError`` as ``open_source``."""
     source = open_source(data)
+    say(f"examining {sum(part.size for part in source.parts('train')):,} training pairs")
     known = learn(source)
     names = [*SPLITS[1:], *data.tests]
     held: Held = defaultdict(list)
     splits = {}
     for name in names:
         corpus = open_source(data, name) if name in data.tests else source
-        splits[name] = _examine(name, corpus.pairs(name), data, known, identify, done)
+        splits[name] = _examine(name, corpus.pairs(name), data, known, identify)
         if not corpus.parts(name):
             splits[name].found.clear()  # it is held out of training, among whose pairs they are numbered
         else:
             for number, (src, tgt) in enumerate(corpus.pairs(name), start=1):
                 held[_near(src, tgt)].append((name, number))
     pairs = chain.from_iterable(part.pairs() for part in source.parts("train"))
-    train = _examine("train", _leaks(pairs, held, splits), data, known, identify, done)
+    train = _examine("train", _leaks(pairs, held, splits), data, known, identify)
     train.found["in a test"] = splits.pop("leaked").found["train"]
     shift = None if known is None else known.shift
     return Examination({"train": train, **splits}, source, shift, identify is not None, data.codes)
@@ -117,7 +117,7 @@ def _leaks(pairs: Iterable[Pair], held: Held, splits: dict[str, Split]) -> Itera
 
 
 def _examine(
-    name: str, pairs: Iterable[Pair], data: DataConfig, known: Fitting | None, identify: Identify | None, done: Done
+    name: str, pairs: Iterable[Pair], data: DataConfig, known: Fitting | None, identify: Identify | None
 ) -> Split:
     """One split, in one pass."""
     split = Split(name)
@@ -134,8 +134,6 @@ def _examine(
         arrays["src"].append(len(src))
         arrays["tgt"].append(len(tgt))
         arrays["evidence"].append(around.evidence(number, frozenset(words[0]), frozenset(words[1])))
-        if number % 1_000 == 0:
-            done(1_000)
         split.size = number
     _whole(split, {kind: np.asarray(values) for kind, values in arrays.items()})
     split.shifts = around.shifts_of(split.found["misaligned"])

@@ -164,7 +164,7 @@ def test_the_command_says_where_and_what_to_do(clean: list[Pair], capsys: pytest
     assert "nothing found" in said and "too few to show what a fixed context loses" in said
     config([clean[0], *((src, src) for src, _ in clean[1:900])], clean[1_200:])
     assert main(["doctor", *ARGUMENTS]) == 1
-    assert "serious: train: both sides are the same text: 899 pairs (99.89%)\n    lines 2, 3, 4, 5, 6, …" in (
+    assert "serious: train: both sides are the same text: 899 of the pairs (99.89%)\n    lines 2, 3, 4, 5, 6, …" in (
         capsys.readouterr().out
     )
     assert main(["doctor", *ARGUMENTS, "--json"]) == 1
