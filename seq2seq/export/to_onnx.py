@@ -118,5 +118,6 @@ For other programs: text is normalised to NFC and segmented by `subwords/src.mod
 EOS (3); padding is 0. `encoder.onnx` maps `src` (B, S) to the memory and the first state; `step.onnx` maps `token`
 (B, K), first BOS (2), `mask` (B, S; true at real positions), the memory and the state to `logits` (B, K, V), the new
 state (`next_…`) and, where the model has any, `attention` (B, K, H, S). An input of the step that neither is given nor
-comes from the encoder begins with zeros (B, 1, …); a free length in it begins with 0.
+comes from the encoder begins with zeros (B, 1, …); a free length in it begins with 0. Our search never writes the ids
+0, 1 and 2, and ends a translation with EOS.
 """

@@ -82,6 +82,9 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
     graphs = [run for run, name in runs if name == ONNX]
     if graphs and config.device not in ("auto", "cpu"):
         raise UserError(f"{graphs[0].folder} is computed on the CPU: use device=cpu or the run that it was made from")
+    if graphs and len(graphs) == len(runs) and config.trainer.precision not in ("auto", "fp32"):
+        advice = "leave trainer.precision out, or export with --quantization"
+        raise UserError(f"{graphs[0].folder} is computed in the precision that it was written with: {advice}")
     device = choose_device("cpu" if graphs else config.device)
     models: list[Seq2Seq] = []
     subwords = Subwords.load(runs[0][0].subwords)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
@@ -295,6 +296,8 @@ def test_without_the_packages_it_names_the_extra(runs: Runs, monkeypatch: Any, c
 def test_it_computes_on_the_cpu_alone(runs: Runs) -> None:
     with pytest.raises(UserError, match="is computed on the CPU: use device=cpu"):
         seq2seq.load(runs("lstm")[1], device="cuda")
+    with pytest.raises(UserError, match="in the precision that it was written with: leave"):
+        seq2seq.load(runs("lstm")[1], precision="bf16")
 
 
 def cut(path: Path) -> None:
