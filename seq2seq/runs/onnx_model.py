@@ -51,7 +51,7 @@ class Graph:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.path = path
         try:
-            self.session = package.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self.session = package.InferenceSession(content, options, ["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # its classes of errors share no base
             raise UserError(f"{path}: onnxruntime cannot read it ({_first_line(error)})") from error
         self.inputs = {each.name: each for each in self.session.get_inputs()}

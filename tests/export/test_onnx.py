@@ -388,3 +388,16 @@ def test_graphs_that_do_not_fit_together_or_the_subwords(runs: Runs, tmp_path: P
     onnx_files.write_record(tmp_path / "out", "none", {})
     with pytest.raises(UserError, match="it reads something else than src"):
         open_graphs(tmp_path / "out", 320)
+
+
+def test_an_error_of_onnxruntime_is_one_line_too(runs: Runs, tmp_path: Path, capsys: Any) -> None:
+    """Left to itself, its package prints on standard output that it tries again, where the error is no UTF-8."""
+    shutil.copytree(runs("lstm")[1], tmp_path / "out")
+    step = tmp_path / "out/step.onnx"
+    step.write_bytes(step.read_bytes().replace(b"token", b"tok\xffn", 1))
+    onnx_files.write_record(tmp_path / "out", "none", {})
+    capsys.readouterr()
+    assert main(["translate", str(tmp_path / "out"), "--in", str(step)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"seq2seq: error: {step}: onnxruntime cannot read it") and said.err.count("\n") == 1
