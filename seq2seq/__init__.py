@@ -31,8 +31,8 @@ def load(*runs: str | PathLike[str], device: str = "auto", **options: str | int)
     """A trained model, ready to translate.
 
     Args:
-        runs: a run folder or one of its checkpoints (``.safetensors``); several are an ensemble, which must share its
-            subwords.
+        runs: a run folder, one of its checkpoints (``.safetensors``) or a folder exported to ONNX; several are an
+            ensemble, which must share its subwords.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         options: ``precision`` of the matrix products and ``seed`` of torch's global generator, from which sampling
             draws, if they are not to be the run's own.

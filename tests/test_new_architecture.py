@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,20 @@ def test_the_new_architecture_is_compared_by_make(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = (project / "outputs/studies/smoke/report/report.html").read_text(encoding="utf-8")
     assert "convolutional" in page
+
+
+@pytest.mark.slow
+def test_the_new_architecture_leaves_the_program_as_onnx(project: Path) -> None:
+    for package in ("onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            pytest.skip(f"no {package} here")
+    assert make(project, "train", "CONFIG=convolutional", f"ARGS={SMALL}").returncode == 0
+    export = [project / ".venv/bin/seq2seq", "export", "outputs/embedded/convolutional/seed1", "--to", "onnx"]
+    refused = subprocess.run(export, cwd=project, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "the operator :Conv is unknown here" in refused.stderr
+    path = project / "seq2seq/runs/onnx_files.py"
+    path.write_text(path.read_text(encoding="utf-8").replace('"Concat",', '"Concat", "Conv",'), encoding="utf-8")
+    done = subprocess.run(export, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "100.0%" in done.stdout

@@ -18,7 +18,7 @@ EVALUATION = ("data.split", "data.valid", "data.test", "data.tests", "data.cache
 """Sections of the options that can be changed for a trained run."""
 Trained = tuple[list[tuple[Run, str]], Config]
 """Runs, each with the name of a checkpoint, and the config to use them with."""
-RUNS = "run folders or checkpoints, options"
+RUNS = "run folders, checkpoints or folders exported to ONNX, options"
 CORPUS = "read the files, and use the cache, that the run's config names: if you trust it"
 Arguments = argparse.Namespace
 """Parsed arguments, in ``typed`` as they were typed."""
