@@ -40,7 +40,7 @@ TARGETS = {
         ("ctranslate2",),
         "export",
         frozenset({"transformer"}),
-        "CTranslate2 has no recurrent layers; it takes transformer runs",
+        "CTranslate2 has no recurrent layers; it takes transformer runs (--to onnx takes all)",
     ),
     "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
 }

@@ -5,6 +5,7 @@ with our model.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def _print(request: Request, logits: Logits, found: Translations) -> None:
     weights = "float32" if request.quantization == "none" else request.quantization
     rows["weights"] = f"{weights}, {sum(sizes.values()) / 1e6:.1f} MB"
     print_table(str(out), (f"{found.sentences} sentences {found.what}", "ours and theirs"), list(rows.items()))
-    print(f"To translate: seq2seq translate {out}")
+    print(f"To translate: seq2seq translate {shlex.quote(str(out))}")
 
 
 def _readme(config: Config, quantization: str) -> str:
