@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import Config
 from seq2seq.config.verbatim import ONE_RUN
 from seq2seq.errors import UserError
+from seq2seq.runs.run import Run, find, run_of
 
 ABOUT = "Train a model, test it, and print the scores. The same command again goes on\nwhere it stopped."
 
@@ -23,22 +26,44 @@ def parser() -> Parser:
 
 def validate(given: Arguments) -> Config:
     """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
-    from seq2seq.config.compose import compose, options_of
-    from seq2seq.runs.run import run_of
+    from seq2seq.config.compose import compose, names_model, options_of
 
     if given.multirun:
         raise UserError(f"-m: {ONE_RUN}")
-    if not any(argument.partition("=")[0] in ("experiment", "model") for argument in given.arguments):
-        names = ", ".join(options_of("experiment"))
-        raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}")
-    config = compose(given.arguments)
+    model = None
+    if not names_model(given.arguments):
+        init = _value_of("init", given.arguments)
+        if init is None:
+            names = ", ".join(options_of("experiment"))
+            raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}; or init=RUN")
+        model = find(Path(init))[0].load_config().model
+    config = compose(given.arguments, model)
     run = run_of(config)
     run.refuse_other_content()
+    if config.overwrite or not run.config_file.exists():
+        for path in filter(None, (config.init, config.subwords_of)):
+            _check_source(path, run)
     if config.data.source == "hub" and config.data.hub.repo and not run.finished:
         from seq2seq.data.hub import check_reach
 
         check_reach(config.data)
     return config
+
+
+def _value_of(key: str, arguments: Sequence[str]) -> str | None:
+    """The value of the last ``key=value``; None without one."""
+    from seq2seq.config.verbatim import parse
+
+    found = [argument for argument in arguments if argument.partition("=")[0] == key]
+    value = parse(found[-1]).value() if found else None
+    return None if value is None else str(value)
+
+
+def _check_source(path: str, run: Run) -> None:
+    """Raise ``UserError`` if the run from which weights or subwords are to be taken is not there, or is ``run``."""
+    source = find(Path(path))[0]
+    if source.folder.resolve() == run.folder.resolve():
+        raise UserError(f"{path} is the run itself: give name=…, or train it longer with extend=true")
 
 
 def run(given: Arguments, config: Config) -> int:

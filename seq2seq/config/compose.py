@@ -10,6 +10,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq.config.direction import directed
-from seq2seq.config.schema import DECODERS, ENCODERS, Config
+from seq2seq.config.schema import DECODERS, ENCODERS, Config, ModelConfig
 from seq2seq.config.validation import canonical, explain, from_plain, known_keys
 from seq2seq.config.verbatim import GROUPS as GROUPS
 from seq2seq.config.verbatim import check_scalars, first_line, for_hydra, parse, parse_one, without_quotes
@@ -66,8 +67,16 @@ def options_of(group: str) -> list[str]:
     return sorted([*choices, *(_corpus_experiments() if group == "experiment" else [])])
 
 
-def compose(arguments: Sequence[str]) -> Config:
+def names_model(arguments: Sequence[str]) -> bool:
+    """Whether the arguments choose an experiment or a model."""
+    return any(argument.partition("=")[0] in ("experiment", "model") for argument in arguments)
+
+
+def compose(arguments: Sequence[str], model: ModelConfig | None = None) -> Config:
     """The config of ``key=value`` arguments; ``experiment=path/to/mine.yaml`` names a user's own file.
+
+    Args:
+        model: a trained run's, in place of the default, which ``model.KEY=value`` then changes.
 
     Raises:
         UserError: a mistyped key, group or value, in one line with the nearest known name.
@@ -75,19 +84,30 @@ def compose(arguments: Sequence[str]) -> Config:
     register_configs()
     with tempfile.TemporaryDirectory() as folder:
         own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
-        arguments = [_own_experiment(argument, Path(folder)) for argument in arguments]
+        arguments = [_own_experiment(_long_form(argument), Path(folder)) for argument in arguments]
         check_arguments(arguments, Path(folder))
         arguments = [argument for argument in arguments if argument != "experiment=null"]  # Hydra has no choice null
-        # The schema has no key for a test set that is yet to be named.
-        tests = [argument for argument in arguments if argument.lstrip("+").startswith("data.tests.")]
-        rest = [for_hydra(argument) for argument in arguments if argument not in tests]
+        # The schema has no key for a test set that is yet to be named, and knows the options of one kind of model.
+        set_later = ("data.tests.", "model.") if model else ("data.tests.",)
+        later = [argument for argument in arguments if argument.lstrip("+").startswith(set_later)]
+        rest = [for_hydra(argument) for argument in arguments if argument not in later]
         with hydra_explained(own):
             composed = hydra_compose("train", [*rest, f"hydra.searchpath=[file://{folder}]"])
             plain: Any = OmegaConf.to_container(composed, resolve=True)
-    for override in map(parse, tests):
-        _, _, name, key = override.get_key_element().lstrip("+").split(".")
-        plain["data"]["tests"].setdefault(name, {})[key] = override.value()
+    if model:
+        plain["model"] = asdict(model)
+    for override in map(parse, later):
+        node, (*path, key) = plain, override.get_key_element().lstrip("+").split(".")
+        for name in path:
+            node = node.setdefault(name, {})
+        node[key] = override.value()
     return directed(from_plain(plain, "config"))
+
+
+def _long_form(argument: str) -> str:
+    """The argument, with the key whose usual name is a word of Python's own."""
+    key, equals, value = argument.partition("=")
+    return f"{key}_run{equals}{value}" if key.lstrip("+") == "data.subwords.from" else argument
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from seq2seq.config.option import option, several
 
 PAD, UNK, BOS, EOS = range(4)
 """Ids of padding, unknown subword, begin and end of sentence, the same in every vocabulary."""
+LEARN = "new"
+"""The value of data.subwords.from for subwords of the corpus, whatever ``init`` has."""
 LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_tokens", "trainer.max_hours")
 """Keys of the limits of a training."""
 
@@ -96,6 +98,9 @@ class SubwordConfig:
         high=1,
     )
     keep: list[str] = several([], "symbols that stay whole, such as placeholders: ['⟨NUM⟩','<b>']")
+    from_run: Optional[str] = option(
+        None, "run whose subwords are taken, also written data.subwords.from (default: that of init; new: learn them)"
+    )
 
 
 @dataclass
@@ -190,6 +195,7 @@ class TrainerConfig:
     average: int = option(0, "test with the mean weights of the last so many validations (0: the best)", low=0)
     max_skipped: int = option(20, "stop after so many updates in a row with a non-finite gradient", low=1)
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
+    freeze: list[str] = several([], "parameters that keep their values, as patterns: ['embedding*','encoder.*']")
 
     @property
     def limits(self) -> dict[str, float]:
@@ -240,8 +246,16 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(beam=5))
     seed: int = option(1, "seed of the weights, the batches and the dropout", low=0)
+    init: Optional[str] = option(None, "run, checkpoint or folder whose weights and subwords the training starts from")
+    init_skip: list[str] = several([], "parameters that are not taken from init, as patterns: ['decoder.*']")
     device: str = option("auto", "device to compute on", choices=("auto", "cpu", "cuda", "mps"))
     outputs: str = option("outputs", "folder of all runs")
     name: Optional[str] = option(None, "run folder below outputs/ (default: data.name/model.name/seed<seed>)")
     overwrite: bool = option(False, "delete an existing run of this name first")
     extend: bool = option(False, "train a run that is there longer, to the larger trainer.max_… that are given")
+
+    @property
+    def subwords_of(self) -> str | None:
+        """The run whose subwords are taken; None where they are learned from the corpus."""
+        path = self.data.subwords.from_run or self.init
+        return None if path == LEARN else path

@@ -142,8 +142,11 @@ class Corpus:
     fingerprint: str
 
 
-def prepare(data: DataConfig) -> Corpus:
+def prepare(data: DataConfig, taken: Subwords | None = None) -> Corpus:
     """Open the prepared corpus; prepare it first if its folder does not exist.
+
+    Args:
+        taken: subwords of another corpus (default: they are learned from this one).
 
     Raises:
         UserError: the source cannot be read, the vocabulary cannot be trained, or the folder cannot be written.
@@ -154,14 +157,17 @@ def prepare(data: DataConfig) -> Corpus:
     del options["filters"]["drop"]  # the fingerprint tells which pairs are left out
     # The probability of subword sampling changes nothing on disk; whether there is sampling decides if text is kept.
     options["subwords"]["sampling"] = data.subwords.sampling > 0
+    del options["subwords"]["from_run"]
     if not data.subwords.keep:
         del options["subwords"]["keep"]  # as in corpora that were prepared before there was such an option
+    if taken:
+        options["taken"] = hashlib.sha256(b"".join(taken.models)).hexdigest()
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
     folder = Path(data.cache) / "prepared" / name
     remove_unfinished(folder.parent)
     if not folder.exists():
         with new_folder(folder, shared=True, advice="set data.cache to a folder that can be written") as temporary:
-            _write(source, data, temporary)
+            _write(source, data, temporary, taken or _learn(source, data))
     try:
         return _open(folder, fingerprint)
     except (OSError, EOFError, ValueError, KeyError, UserError) as error:
@@ -191,15 +197,17 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
     return Corpus(folder, subwords, splits, counts, fingerprint)
 
 
-def _write(source: TextCorpus, data: DataConfig, folder: Path) -> None:
-    held_out = {split: Counter(map(filters.key, source.pairs(split))) for split in ("valid", "test")}
-    sample = subsample(
-        filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter()), data.subwords.training_pairs
-    )
+def _learn(source: TextCorpus, data: DataConfig) -> Subwords:
+    """Subwords of the training split."""
+    pairs = filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter())
+    sample = subsample(pairs, data.subwords.training_pairs)
     if not sample:
         raise UserError(f"{source.describe('train')}: no pair is left to train on, every one has an empty side")
-    vocabularies = subwords.train((src for src, _ in sample), (tgt for _, tgt in sample), data.subwords)
-    del sample
+    return subwords.train((src for src, _ in sample), (tgt for _, tgt in sample), data.subwords)
+
+
+def _write(source: TextCorpus, data: DataConfig, folder: Path, vocabularies: Subwords) -> None:
+    held_out = {split: Counter(map(filters.key, source.pairs(split))) for split in ("valid", "test")}
     vocabularies.save(folder)
     counts: dict[str, Any] = {"dtype": _dtype(vocabularies)}
     for split in SPLITS:

@@ -74,10 +74,22 @@ class Sample(TypedDict):
     translation: str
 
 
+class Gain(TypedDict):
+    """The score of a test set before a training that began from trained weights, and after it."""
+
+    test: str
+    metric: str
+    before: float
+    after: float
+    low: float  # ends of the 95 % confidence interval of the difference
+    high: float
+
+
 class FurtherTests(TypedDict, total=False):
     """Entries of ``summary.json`` that older runs do not have."""
 
     tests: dict[str, Scores]  # of the further test sets, by name
+    gains: list[Gain]  # of a training that began from trained weights
 
 
 class Summary(FurtherTests):
@@ -113,6 +125,7 @@ class History(TypedDict, total=False):
     """Entries of ``fingerprint.json`` that only some runs have."""
 
     legs: list[Leg]
+    initial: str  # checksum of the trained weights from which it began
 
 
 class Fingerprint(History):

@@ -264,12 +264,21 @@ def with_choices_of(saved: Config, config: Config) -> Config:
     return replace(config, data=data, trainer=replace(trainer, optimizer=optimizer))
 
 
+def with_subwords_of(taken: Config, config: Config) -> Config:
+    """``config`` with the options of the subwords that it takes from the run of ``taken``, their sampling excepted."""
+    own = config.data.subwords
+    options = replace(taken.data.subwords, sampling=own.sampling, from_run=own.from_run)
+    return replace(config, data=replace(config.data, subwords=options))
+
+
 def differences(old: Config, new: Config) -> list[str]:
     """The differences that make two configs different runs, each as ``key: old -> new``.
 
-    What ``new`` leaves to be chosen by the corpus does not differ from what was chosen for ``old``.
+    What ``new`` leaves to be chosen by the corpus, or takes from another run, does not differ from what ``old`` has.
     """
     new = with_choices_of(old, new)
+    if new.subwords_of is not None:
+        new = with_subwords_of(old, new)
     flat = [{key: value for key, _, value in sections(config)} for config in (old, new)]
     return [
         f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences
 
-COMPARED = ("data", "subwords", "references", "code", "versions", "legs")  # entries of a fingerprint that must agree
+COMPARED = ("data", "subwords", "references", "code", "versions", "legs", "initial")
+"""Entries of a fingerprint that must agree."""
 MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")  # keys in which the runs of a study differ by design
 
 

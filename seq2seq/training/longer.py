@@ -43,10 +43,19 @@ def _is_limit(change: str) -> bool:
     return change.partition(":")[0] in LIMITS
 
 
-def legs_of(before: Fingerprint, state: TrainState, changed: list[str]) -> list[Leg]:
-    """The later legs of a run, with one that begins at ``state`` if something has ``changed``."""
+def with_history(prints: Fingerprint, before: Fingerprint, state: TrainState, changed: list[str]) -> Fingerprint:
+    """The fingerprint of a run that goes on, with what the one ``before`` says of the run's past.
+
+    Args:
+        state: where the training stands.
+        changed: options of a further leg that begins there; empty if none does.
+    """
     legs = before.get("legs", [])
-    if not changed:
-        return legs
-    earlier = [leg for leg in legs if leg["step"] < state.step]  # a leg that was cut short begins again
-    return [*earlier, Leg(step=state.step, tokens=state.tokens, changed=changed)]
+    if changed:
+        earlier = [leg for leg in legs if leg["step"] < state.step]  # a leg that was cut short begins again
+        legs = [*earlier, Leg(step=state.step, tokens=state.tokens, changed=changed)]
+    if legs:
+        prints["legs"] = legs
+    if "initial" in before:
+        prints["initial"] = before["initial"]
+    return prints

@@ -30,7 +30,7 @@ from seq2seq.system.devices import choose_device, choose_precision, prepare_proc
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
-from seq2seq.training import further_tests, longer
+from seq2seq.training import further_tests, gains, initial, longer
 from seq2seq.training.further_tests import Texts
 from seq2seq.training.limits import Size, choose_limits, notices
 from seq2seq.training.logging import RunLog
@@ -80,30 +80,26 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
-    corpus = prepare(config.data)
-    for doubt in doubts(config.data, [corpus.splits["valid"].lines(side) for side in (0, 1)]):
-        print(f"warning: {doubt}", file=sys.stderr)
-    config = _with_languages(config, corpus, goes_on)
-    for notice in tokenizer_notices(config.data.language):
-        print(notice, file=sys.stderr)
-    texts = further_tests.scored_texts(config, corpus)
-    test = corpus.splits["test"]
-    for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
-        told = check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} ")
-        told += word_notices(config.data.language, references, "data.tgt") if split == "test" else ()
-        for notice in (*told, *form_notices({f"{split} references": references})):
-            print(notice, file=sys.stderr)
-    torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
-    model = build(config.model, *corpus.subwords.sizes)
+    config, taken = initial.with_subwords(config, run if goes_on else None)
+    corpus = prepare(config.data, taken)
+    config, texts = _with_languages(config, corpus, goes_on), further_tests.scored_texts(config, corpus)
+    _say_doubts(config, corpus, texts)
     print_corpus(config, corpus)
-    print_parameters(config.model.name, parameters_by_part(model))
     for warning in () if goes_on else further_tests.overlaps(config, texts):
         print(warning, file=sys.stderr)
+    torch.manual_seed(config.seed)  # before the weights are made, so that the seed decides them too
+    model = build(config.model, *corpus.subwords.sizes)
+    begins = not (goes_on and run.checkpoint("last").exists())
+    started = initial.set_weights(config, model) if begins else None
+    print_parameters(config.model.name, parameters_by_part(model), initial.freeze(config.trainer.freeze, model))
     config = _with_limits(config, corpus, goes_on)
     prints = _prepare_folder(run, corpus, goes_on, texts)
+    if started:
+        prints["initial"] = started
+        checkpoint.save_weights(run.checkpoint(initial.NAME), checkpoint.weights_of(model), {})
     trainer = Trainer(config, corpus, model, run, device)
-    if goes_on and (legs := longer.legs_of(run.load_fingerprint(), trainer.state, changed)):
-        prints["legs"] = legs
+    if goes_on:
+        prints = longer.with_history(prints, run.load_fingerprint(), trainer.state, changed)
     if changed:
         trainer.begin_leg()
         run.summary_file.unlink(missing_ok=True)  # before the config has the new limits, so that a kill is made good
@@ -124,6 +120,22 @@ def _with_languages(config: Config, corpus: Corpus, goes_on: bool) -> Config:
         if notice and not goes_on:
             print(notice, file=sys.stderr)
     return replace(config, data=replace(data, src=src, tgt=tgt))
+
+
+def _say_doubts(config: Config, corpus: Corpus, texts: Texts) -> None:
+    """Warn of text that does not fit what the config says of it."""
+    for doubt in doubts(config.data, [corpus.splits["valid"].lines(side) for side in (0, 1)]):
+        print(f"warning: {doubt}", file=sys.stderr)
+    for notice in tokenizer_notices(config.data.language):
+        print(notice, file=sys.stderr)
+    test = corpus.splits["test"]
+    for split, (src, references) in {**texts, "test": (test.lines(0), test.lines(1))}.items():
+        told = check_lengths(corpus.subwords, src, references, config.decode, USUAL, f"{split} ")
+        told += word_notices(config.data.language, references, "data.tgt") if split == "test" else ()
+        for notice in (*told, *form_notices({f"{split} references": references})):
+            print(notice, file=sys.stderr)
+    if config.subwords_of is not None and (unknown := initial.unknown_notice(corpus)):
+        print(unknown, file=sys.stderr)
 
 
 def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
@@ -196,6 +208,8 @@ def _finish(trainer: Trainer) -> Summary:
     )
     if config.data.tests:
         summary["tests"] = further_tests.test_further(trainer)
+    if config.init and not config.init_skip:
+        summary["gains"] = gains.measure(trainer, {"test": summary["test"], **summary.get("tests", {})})
     log, figures = RunLog(run, state.step), evaluation.curves("test")
     log.scalars(state.step, figures)
     foremost = dict(sorted(figures.items(), key=lambda figure: figure[0] != "test/bleu"))  # HParams shows the first
@@ -267,10 +281,12 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
         )
 
 
-def print_parameters(name: str, counts: dict[str, int]) -> None:
-    """The number of parameters of each part of the model."""
+def print_parameters(name: str, counts: dict[str, int], frozen: int = 0) -> None:
+    """The number of parameters of each part of the model, and how many of all are ``frozen``."""
     rows: list[tuple[str, str] | None] = [(part, f"{count:,}") for part, count in counts.items()]
     tables.print_table(f"parameters of {name}", ("part", "parameters"), [*rows[:-1], None, rows[-1]])
+    if frozen:
+        tables.say(f"frozen: {frozen:,} of them, trained: {counts['total'] - frozen:,}")
 
 
 def print_result(run: Run, summary: Summary) -> None:
@@ -289,6 +305,7 @@ def print_result(run: Run, summary: Summary) -> None:
     }
     tables.print_figures(f"test of {folder}", figures)
     further_tests.print_tests(summary)
+    gains.print_gains(summary)
     print_placeholders(test)
     for metric in USUAL:
         tables.say(f"{metric.label} signature  {metric.signature_of(test)}")
