@@ -23,6 +23,7 @@ from seq2seq.config.schema import (
 )
 from seq2seq.errors import UserError, nearest
 
+MOST_WEIGHT = 1_000  # of data.weights
 LONGEST_SYMBOL = 100  # of data.subwords.keep, in characters
 FILES, SPLITS = "Any", "dict[str, SplitConfig]"
 """The types of fields for which OmegaConf has no check: a path or a list of paths, and sections by name."""
@@ -135,6 +136,10 @@ def _contradictions_of_data(data: DataConfig) -> Iterator[str]:
     for name in data.tests:
         if not re.fullmatch(r"\w+", name) or name in ("train", "valid", "test"):
             yield f"data.tests.{name}: no name for a test set: take letters, digits and _, but not train, valid, test"
+    if not all(0 < weight <= MOST_WEIGHT for weight in data.weights):
+        yield f"data.weights={data.weights}: each must be above 0 and at most {MOST_WEIGHT}"
+    if data.weights and data.take:
+        yield "data.weights and data.take do not go together: leave data.take out, and lower a weight"
     symbols = data.subwords.keep
     for symbol in symbols:
         if not symbol or re.search(r"[\s▁▅]", symbol) or len(symbol) > LONGEST_SYMBOL:

@@ -98,6 +98,26 @@ def plan(lengths: NDArray[np.int64], budget: int, seed: int, shard: int, multipl
     return [batches[n] for n in rng.permutation(len(batches))]
 
 
+class Block(NamedTuple):
+    """Neighbouring rows ``first`` to ``last`` (not included), and the share of them that an epoch has."""
+
+    first: int
+    last: int
+    share: float
+
+
+def _blocks(files: Sequence[int], weights: Sequence[float]) -> list[Block]:
+    """The blocks of an epoch, file by file: a block as often as its weight says, and once more for the fraction."""
+    blocks, start = list[Block](), 0
+    for size, weight in zip(files, weights, strict=True):
+        whole, fraction = divmod(weight, 1)
+        for share in [1.0] * int(whole) + [fraction] * (fraction > 0):
+            firsts = range(start, start + size, BLOCK_SIZE)
+            blocks += [Block(first, min(first + BLOCK_SIZE, start + size), share) for first in firsts]
+        start += size
+    return blocks
+
+
 class BatchStream:
     """The training split as an endless stream of batches that knows its own place.
 
@@ -114,15 +134,24 @@ class BatchStream:
         sampler: SubwordSampler | None = None,
         multiple: int = MULTIPLE,
         state: dict[str, int] | None = None,
+        weights: Sequence[float] = (),
     ) -> None:
-        """``budget``: padded positions of a batch. ``sampler``: segments each batch anew, within it on average."""
+        """Begin, or go on at ``state``.
+
+        Args:
+            budget: padded positions of a batch.
+            sampler: segments each batch anew, within the budget on average.
+            weights: times that the pairs of each of the split's ``files`` are seen in an epoch (default: once); of the
+                fraction behind the point another random part in each epoch.
+        """
         self.split, self.budget, self.seed = split, budget, seed
         self.sampler = sampler
         if sampler:
             self.budget = max(int(budget / self._growth(sampler)), 1)
         place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})
         self.shard_number, self.batch_number, self.multiple = place["part"], place["batch"], place["multiple"]
-        self.shards = -(-len(split) // SHARD_SIZE)
+        self.blocks = _blocks(split.files or (len(split),), weights or (1.0,))
+        self.shards = -(-len(self.blocks) // (SHARD_SIZE // BLOCK_SIZE))
         self.planned = self.shard(self.shard_number)
 
     def _growth(self, sampler: SubwordSampler) -> float:
@@ -140,7 +169,7 @@ class BatchStream:
         return self
 
     def __next__(self) -> Batch:
-        if self.batch_number == len(self.planned):
+        while self.batch_number == len(self.planned):  # a shard of small fractions may be empty
             self.shard_number, self.batch_number = self.shard_number + 1, 0
             self.planned = self.shard(self.shard_number)
         batch = self.load(self.planned[self.batch_number], self.shard_number, self.batch_number)
@@ -164,13 +193,20 @@ class BatchStream:
 
     def _rows(self, epoch: int, shard: int) -> Rows:
         """The rows of one shard of an epoch: blocks of neighbours, dealt anew in each epoch."""
-        if self.shards == 1:
-            return np.arange(len(self.split))
-        blocks = -(-len(self.split) // BLOCK_SIZE)
-        dealt = np.random.default_rng([self.seed, epoch, self.shards]).permutation(blocks)
-        mine = dealt[shard * (SHARD_SIZE // BLOCK_SIZE) : (shard + 1) * (SHARD_SIZE // BLOCK_SIZE)]
-        rows = (mine[:, None] * BLOCK_SIZE + np.arange(BLOCK_SIZE)).flatten()
-        return rows[rows < len(self.split)]
+        mine = np.arange(len(self.blocks))
+        if self.shards > 1:
+            dealt = np.random.default_rng([self.seed, epoch, self.shards]).permutation(len(self.blocks))
+            mine = dealt[shard * (SHARD_SIZE // BLOCK_SIZE) : (shard + 1) * (SHARD_SIZE // BLOCK_SIZE)]
+        return np.concatenate([self._rows_of(self.blocks[block], epoch) for block in mine])
+
+    def _rows_of(self, block: Block, epoch: int) -> Rows:
+        """The rows of a block in an epoch: all, or a random part that is ``share`` of them on average."""
+        rows = np.arange(block.first, block.last)
+        if block.share == 1:
+            return rows
+        rng = np.random.default_rng([self.seed, epoch, block.first])
+        chosen = rng.permutation(len(rows))[: int(block.share * len(rows) + rng.random())]
+        return rows[np.sort(chosen)]
 
     def load(self, rows: Rows, shard: int, number: int) -> Batch:
         """Batch ``number`` of a shard, made of ``rows``."""

@@ -40,7 +40,13 @@ class SplitCounts(TypedDict):
     target_tokens: int
 
 
-class TrainCounts(SplitCounts):
+class Files(TypedDict, total=False):
+    """Numbers that are there where training files are weighted."""
+
+    files: list[int]  # pairs kept of each
+
+
+class TrainCounts(SplitCounts, Files):
     """Numbers of the training split, which is filtered and may contain held-out pairs."""
 
     dropped: dict[str, int]  # pairs by reason, see filters.REASONS
@@ -117,6 +123,8 @@ class Split:
     src: RaggedArray
     tgt: RaggedArray
     text: tuple[RaggedArray, RaggedArray] | None
+    files: tuple[int, ...] = ()
+    """The number of pairs of each training file, where files are weighted; they follow each other."""
 
     def __len__(self) -> int:
         return len(self.src)
@@ -160,6 +168,8 @@ def prepare(data: DataConfig, taken: Subwords | None = None) -> Corpus:
     del options["subwords"]["from_run"]
     if not data.subwords.keep:
         del options["subwords"]["keep"]  # as in corpora that were prepared before there was such an option
+    if data.weights:
+        options["files"] = True  # are counted
     if taken:
         options["taken"] = hashlib.sha256(b"".join(taken.models)).hexdigest()
     name = hashlib.sha256((fingerprint + json.dumps(options, sort_keys=True)).encode()).hexdigest()[:16]
@@ -193,7 +203,10 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
         if text and split != "train":
             for side in text:
                 side.values.tobytes().decode()
-        splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None)
+        counted = tuple(counts["train"].get("files", ())) if split == "train" else ()
+        if counted and (sum(counted) != kept or min(counted) < 0):
+            raise ValueError(f"counts.json counts other than {kept:,} pairs in the training files")
+        splits[split] = Split(sides[0], sides[1], (text[0], text[1]) if text else None, counted)
     return Corpus(folder, subwords, splits, counts, fingerprint)
 
 
@@ -232,10 +245,8 @@ def _write_split(
     writers = [RaggedWriter(folder, f"{split}.{side}", _dtype(subwords)) for side in SIDES]
     keep_text = not training or data.subwords.sampling > 0
     texts = [RaggedWriter(folder, f"{split}.{side}.text", "uint8") for side in SIDES] if keep_text else []
-    pairs: Iterable[Pair] = source.pairs(split)
-    if training:
-        pairs = filters.drop_empty_and_duplicates(pairs, data.filters, dropped)
-    for chunk in chunks(pairs, CHUNK):
+    kept_of: Counter[int] = Counter()  # by the number of the file
+    for number, chunk in _chunks_of(source, split, data, dropped):
         ids = (subwords.encode_src([src for src, _ in chunk]), subwords.encode_tgt([tgt for _, tgt in chunk]))
         rows = list(range(len(chunk)))
         if training:
@@ -250,20 +261,37 @@ def _write_split(
                 texts[side].extend([chunk[row][side].encode() for row in rows])
         read += len(chunk)
         kept += len(rows)
+        kept_of[number] += len(rows)
         tokens += sum(len(ids[1][row]) for row in rows)
     for writer in writers + texts:
         writer.close()
     read += dropped["empty"] + dropped["duplicate"]
-    counts: SplitCounts = {"read": read, "kept": kept, "target_tokens": tokens}
     if not training:
-        return counts
-    return {
-        **counts,
-        "dropped": {reason: dropped[reason] for reason in filters.REASONS},
-        "overlap": overlap,
-        "valid_in_train": sum(held["valid"][key] for key in known),
-        "test_in_train": sum(held["test"][key] for key in known),
-    }
+        return SplitCounts(read=read, kept=kept, target_tokens=tokens)
+    counts = TrainCounts(
+        read=read,
+        kept=kept,
+        target_tokens=tokens,
+        dropped={reason: dropped[reason] for reason in filters.REASONS},
+        overlap=overlap,
+        valid_in_train=sum(held["valid"][key] for key in known),
+        test_in_train=sum(held["test"][key] for key in known),
+    )
+    if data.weights:
+        counts["files"] = [kept_of[number] for number in range(len(data.weights))]
+    return counts
+
+
+def _chunks_of(
+    source: TextCorpus, split: str, data: DataConfig, dropped: Counter[str]
+) -> Iterator[tuple[int, list[Pair]]]:
+    """Chunks of a split, each with the number of its file where files are weighted; training pairs are filtered."""
+    training, seen = split == "train", set[int]()
+    groups = source.training_files() if training and data.weights else [source.pairs(split)]
+    for number, pairs in enumerate(groups):
+        if training:
+            pairs = filters.drop_empty_and_duplicates(pairs, data.filters, dropped, seen)
+        yield from ((number, chunk) for chunk in chunks(pairs, CHUNK))
 
 
 def chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:

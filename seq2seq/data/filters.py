@@ -19,9 +19,15 @@ def key(pair: Pair) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def drop_empty_and_duplicates(pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str]) -> Iterator[Pair]:
-    """The pairs without an empty side, and without repetitions of an earlier pair if ``options.deduplicate`` is set."""
-    seen: set[int] = set()
+def drop_empty_and_duplicates(
+    pairs: Iterable[Pair], options: FilterConfig, dropped: Counter[str], seen: set[int] | None = None
+) -> Iterator[Pair]:
+    """The pairs without an empty side, and without repetitions of an earlier pair if ``options.deduplicate`` is set.
+
+    Args:
+        seen: keys of the pairs before these, to which theirs are added.
+    """
+    seen = set() if seen is None else seen
     for pair in pairs:
         if is_blank(pair[0]) or is_blank(pair[1]):
             dropped["empty"] += 1

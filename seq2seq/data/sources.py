@@ -68,6 +68,8 @@ class TextCorpus:
         for part in parts.values():
             if not part.size:
                 raise UserError(f"{part.where} is an empty corpus: it holds no pairs")
+        if data.weights and "train" in parts:
+            _check_weights(data.weights, parts["train"])
         self._parts = parts
         self._take = data.take
         self._alignments = alignments or {}
@@ -88,6 +90,13 @@ class TextCorpus:
         left = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index not in out)
         return itertools.islice(left, self._take)
 
+    def training_files(self) -> Iterator[Iterator[Pair]]:
+        """The training pairs of each file; one after the other they are ``pairs("train")`` where nothing is taken."""
+        out, start = frozenset[int]().union(*self._held.values()), 0
+        for part in self.parts("train"):
+            yield (pair for index, pair in enumerate(part.pairs(), start) if index not in out)
+            start += part.size
+
     def parts(self, split: str) -> tuple[Part, ...]:
         """The files that a split is made of; none if it is held out of another."""
         part = self._parts.get(split)
@@ -106,6 +115,15 @@ class TextCorpus:
     def alignment_file(self, split: str) -> Path | None:
         """The gold alignments of a split, a line for each pair in Pharaoh format; None if the corpus has none."""
         return self._alignments.get(split)
+
+
+def _check_weights(weights: Sequence[float], train: Part) -> None:
+    files = len(train.members or (train,))
+    if len(weights) != files:
+        raise UserError(
+            f"data.weights={list(weights)} is {len(weights)} numbers, but the training text is {files} files or pairs "
+            f"of files ({train.where}): give one for each, in their order"
+        )
 
 
 def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, frozenset[int]]:

@@ -141,9 +141,10 @@ def _say_doubts(config: Config, corpus: Corpus, texts: Texts) -> None:
 def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
     """The config with the limits that are chosen by the size of the corpus; says what was chosen."""
     given, split = config.trainer, corpus.splits["train"]
-    lengths = np.maximum(*(side.lengths_of(np.arange(len(split))) for side in (split.src, split.tgt)))
-    batches = -(-int(lengths.sum()) // given.batch_tokens)  # whatever the seed and the device are
-    size = Size(corpus.counts["train"]["target_tokens"], batches / given.accumulate)
+    src, tgt = (side.lengths_of(np.arange(len(split))) for side in (split.src, split.tgt))
+    weights = np.repeat(config.data.weights, split.files) if split.files else np.ones(1)
+    batches = -(-round((np.maximum(src, tgt) * weights).sum()) // given.batch_tokens)  # whatever seed and device are
+    size = Size(round((tgt * weights).sum()), batches / given.accumulate)
     chosen = choose_limits(given, size)
     for notice in [] if goes_on else notices(given, chosen, size):
         print(notice, file=sys.stderr)
@@ -271,6 +272,10 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
         columns = ("side", "language", "read from")
         tables.print_table("which text is which language", columns, sides, left=columns)
     train = corpus.counts["train"]
+    if files := train.get("files"):
+        weighted = enumerate(zip(files, config.data.weights, strict=True), start=1)
+        weights = [(f"{number}", f"{pairs:,}", f"{weight:g}") for number, (pairs, weight) in weighted]
+        tables.print_table("training files", ("file", "pairs", "times an epoch"), weights)
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in train["dropped"].items() if count) or "none"
     size = corpus.subwords.sizes[1]
     tables.say(f"training pairs read {train['read']:,}, dropped: {dropped}; target vocabulary {size:,} tokens")

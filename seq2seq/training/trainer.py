@@ -53,7 +53,7 @@ class Trainer:
         place = self._restore() if run.checkpoint("last").exists() else None
         split, tokens, multiple = corpus.splits["train"], self.options.batch_tokens, multiple_for(device, precision)
         sampler = SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None
-        self.batches = BatchStream(split, tokens, config.seed, sampler, multiple, place)
+        self.batches = BatchStream(split, tokens, config.seed, sampler, multiple, place, config.data.weights)
         self.model, self.eval_model = model, self.updater.eval_model
         self.translator = Translator([self.eval_model], corpus.subwords, device, self.updater.autocast)
         self.validation = Validation(config, run, corpus.splits["valid"], self.translator)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +244,55 @@ def test_a_shard_can_be_planned_without_those_before_it(in_shards: BatchStream) 
     again = BatchStream(in_shards.split, 200, seed=1)
     assert as_lists(again.shard(4)) == as_lists(in_shards.shard(4))
     assert as_lists(again.shard(4)) != as_lists(BatchStream(in_shards.split, 200, seed=2).shard(4))
+
+
+WEIGHTED = {(0, 100): 1.0, (100, 130): 3.0, (130, 300): 0.5}
+"""Rows of each file, and its weight."""
+
+
+@pytest.fixture
+def weighted(in_shards: BatchStream) -> Callable[..., BatchStream]:
+    """``weighted(seed, state)``: the same corpus as three files, the second seen three times and the third half."""
+    split = replace(in_shards.split, files=tuple(last - first for first, last in WEIGHTED))
+
+    def stream(seed: int = 1, state: dict[str, int] | None = None) -> BatchStream:
+        return BatchStream(split, 200, seed, multiple=1, state=state, weights=list(WEIGHTED.values()))
+
+    return stream
+
+
+@pytest.mark.parametrize("shard_size", [128, 1 << 18])
+def test_an_epoch_has_each_pair_as_often_as_its_weight_says(
+    weighted: Callable[..., BatchStream], shard_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches_module, "SHARD_SIZE", shard_size)
+    stream, halves = weighted(), []
+    for epoch in range(4):
+        parts = [np.concatenate(stream.shard(epoch * stream.shards + n)) for n in range(stream.shards)]
+        times = np.bincount(np.concatenate(parts), minlength=300)
+        assert (times[:100] == 1).all() and (times[100:130] == 3).all() and times[130:].max() == 1
+        halves.append(times[130:])
+    assert all(75 <= half.sum() <= 95 for half in halves), "170 pairs at a weight of 0.5, within rounding a block"
+    assert 0.85 < np.mean([(a != b).mean() for a, b in itertools.combinations(halves, 2)]) / 0.5 < 1.15, "drawn anew"
+    assert (np.sum(halves, 0) > 0).mean() > 0.85
+
+
+def test_a_weighted_stream_goes_on_where_it_was(weighted: Callable[..., BatchStream]) -> None:
+    whole = weighted()
+    batches = [next(whole) for _ in range(160)]
+    assert whole.epoch > 2
+    first = weighted()
+    for _ in range(110):
+        next(first)
+    rest = weighted(state=first.state())
+    assert all(torch.equal(a.src, next(rest).src) for a in batches[110:])
+    assert not torch.equal(batches[0].src, next(weighted(seed=2)).src)
+
+
+def test_files_of_weight_one_are_the_plain_stream_when_blocks_are_whole(in_shards: BatchStream) -> None:
+    split = replace(in_shards.split, files=(160, 140))  # multiples of the block, so that the blocks are the same
+    same = BatchStream(split, 200, seed=1, weights=[1.0, 1.0])
+    assert all(torch.equal(next(same).src, next(in_shards).src) for _ in range(20))
 
 
 def test_batches_of_a_shard_keep_to_the_budget(in_shards: BatchStream) -> None:
