@@ -56,7 +56,8 @@ def run(given: Arguments, valid: Trained) -> int:
     from seq2seq.analysis.attention_maps import most_attended_words
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
     from seq2seq.evaluation.evaluate import check_lengths
-    from seq2seq.evaluation.words import characters, encode_pairs, is_unspaced, splitter
+    from seq2seq.evaluation.lengths import CHARACTERS, unit_of
+    from seq2seq.evaluation.words import encode_pairs, splitter
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
 
@@ -65,9 +66,10 @@ def run(given: Arguments, valid: Trained) -> int:
     src, references = pairs_of(given, folder, config)
     gold_path = given.gold or (None if given.src else _gold_of_grammar(folder, config, (src, references)))
     split = str.split if given.src else splitter(config)
-    splits = [characters if is_unspaced(side) and not given.by_spaces else split for side in (src, references)]
-    for side, each in zip(("source", "target"), splits, strict=True):
-        if each is characters:
+    units = [None if given.by_spaces else unit_of(side) for side in (src, references)]
+    splits = [CHARACTERS.split if unit is CHARACTERS else split for unit in units]
+    for side, unit in zip(("source", "target"), units, strict=True):
+        if unit is CHARACTERS:
             print(f"the {side} has no spaces between words: the alignment counts its characters", file=sys.stderr)
     src_words, tgt_words = ([each(line) for line in side] for each, side in zip(splits, (src, references), strict=True))
     gold = read_gold(gold_path, src_words, tgt_words, given.one_based) if gold_path else None

@@ -15,18 +15,19 @@ def parser() -> Parser:
     taken.add_argument("--out", metavar="FOLDER", default="outputs/report", help=out)
     taken.add_argument("--title", default="Translation models compared", help="title of the page")
     taken.add_argument("--anyway", action="store_true", help="show runs that are not alike beside each other, marked")
-    taken.add_argument("--buckets", metavar="N,N,…", default=BUCKETS, help="source words up to which buckets go")
+    buckets = f"source lengths up to which buckets go (default: {BUCKETS})"
+    taken.add_argument("--buckets", metavar="N,N,…", help=buckets)
     taken.add_argument("--gold", metavar="FILE", help="alignment of the test pairs (Pharaoh; default: the grammar's)")
     taken.add_argument("--corpus", action="store_true", help=CORPUS)
     return taken
 
 
-def validate(given: Arguments) -> list[int]:
-    """The upper ends of the buckets of source length, in words. Raises ``UserError``."""
-    return bucket_edges(given.buckets)
+def validate(given: Arguments) -> list[int] | None:
+    """The upper ends of the buckets of source length, if given. Raises ``UserError``."""
+    return None if given.buckets is None else bucket_edges(given.buckets)
 
 
-def run(given: Arguments, edges: list[int]) -> int:
+def run(given: Arguments, edges: list[int] | None) -> int:
     """Measure what has not been measured, and write the page."""
     from seq2seq.report.reporting import report
 

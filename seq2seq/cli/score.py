@@ -12,7 +12,7 @@ from seq2seq.errors import UserError
 from seq2seq.study.options import BUCKETS, bucket_edges
 from seq2seq.system.files import is_there
 
-WORDS = ("words", "system", "less", "in")  # columns that hold no figures
+WORDS = ("system", "less", "in")  # columns that hold no figures
 P_VALUES = """p-values. boot.: the paired bootstrap as in sacreBLEU, which is lenient, or from
 three seeds on the t of the interval; rand.: approximate randomisation, of these
 very outputs; Holm: corrected for the number of pairs"""
@@ -23,19 +23,20 @@ def parser() -> Parser:
     kinds = "translations, a line each: FILE, NAME=FILE, or NAME=FILE,FILE,… (seeds)"
     taken.add_argument("systems", nargs="+", metavar="HYP", help=kinds)
     taken.add_argument("--ref", metavar="FILE", required=True, help="the reference translations, line by line")
-    taken.add_argument("--src", metavar="FILE", help="the source text: scores by its length in words as well")
+    taken.add_argument("--src", metavar="FILE", help="the source text: scores by its length as well")
     lang = "code of the target language, which decides BLEU's tokeniser (default: by the references' letters)"
     taken.add_argument("--lang", metavar="CODE", help=lang)
-    taken.add_argument("--buckets", metavar="N,N,…", help=f"where buckets of source length end (default {BUCKETS})")
+    buckets = f"where buckets of source length end (default: {BUCKETS})"
+    taken.add_argument("--buckets", metavar="N,N,…", help=buckets)
     taken.add_argument("--json", action="store_true", help="print everything as JSON")
     return taken
 
 
-def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
-    """The files of each system, by its name, and the ends of the buckets. Raises ``UserError``."""
+def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int] | None]:
+    """The files of each system, by its name, and the ends of the buckets, if given. Raises ``UserError``."""
     if given.buckets and not given.src:
         raise UserError("--buckets are of source length: give --src as well")
-    edges = bucket_edges(given.buckets or BUCKETS)
+    edges = bucket_edges(given.buckets) if given.buckets else None
     named: dict[str, list[str]] = {}
     for name, paths in map(_named, given.systems):
         if name in named:
@@ -44,17 +45,18 @@ def validate(given: Arguments) -> tuple[dict[str, list[str]], list[int]]:
     return named, edges
 
 
-def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
+def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int] | None]) -> int:
     """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
     from seq2seq.data.files import all_lines
     from seq2seq.evaluation.languages import form_notices, read_language, word_notices
+    from seq2seq.evaluation.lengths import unit_of
     from seq2seq.evaluation.metrics import tokenizer_notices
     from seq2seq.evaluation.scoring import System, score_systems
 
     named, edges = valid
     references = _lines(given.ref)
     sources = all_lines(given.src, references, given.ref) if given.src else []
-    lengths = [len(line.split()) for line in sources]
+    unit = unit_of(sources)
     texts = {name: {path: _lines(path, references, given.ref) for path in paths} for name, paths in named.items()}
     sides = {given.ref: references, **{path: text for seeds in texts.values() for path, text in seeds.items()}}
     tgt, told = read_language(given.lang, references, "--lang")
@@ -64,7 +66,7 @@ def run(given: Arguments, valid: tuple[dict[str, list[str]], list[int]]) -> int:
     for notice in notices:
         print(notice, file=sys.stderr)
     systems = [System.of(name, seeds, references, language) for name, seeds in texts.items()]
-    report = score_systems(systems, lengths, edges, language)
+    report = score_systems(systems, unit.counts(sources), unit.edges(edges), language, unit.name)
     if given.json:
         from seq2seq.system.files import to_json
 
@@ -128,14 +130,15 @@ def _print_lengths(by_length: Sequence[dict[str, Any]], names: Sequence[str]) ->
     scores: list[tuple[str, ...] | None] = []
     gaps: list[tuple[str, ...] | None] = []
     for bucket in by_length:
-        words, size = f"{bucket['words']}{'*' if bucket['small'] else ''}", f"{bucket['sentences']:,}"
-        scores += [*((words, size, row["system"], *_ranges(row, names)) for row in bucket["systems"]), None]
+        length, size = f"{bucket['words']}{'*' if bucket['small'] else ''}", f"{bucket['sentences']:,}"
+        scores += [*((length, size, row["system"], *_ranges(row, names)) for row in bucket["systems"]), None]
         differences = bucket["differences"]
-        gaps += [*((words, row["a"], row["b"], row["metric"], *_gap(row, "_holm")) for row in differences), None]
-    print_table("by words of the source", ("words", "sent.", "system", *names), scores, WORDS)
+        gaps += [*((length, row["a"], row["b"], row["metric"], *_gap(row, "_holm")) for row in differences), None]
+    unit = by_length[0]["unit"]
+    print_table(f"by {unit} of the source", (unit, "sent.", "system", *names), scores, (unit, *WORDS))
     if any(gaps):
-        columns = ("words", "system", "less", "in", "points", "boot.", "rand.")
-        print_table("differences by words of the source", columns, gaps, WORDS)
+        columns = (unit, "system", "less", "in", "points", "boot.", "rand.")
+        print_table(f"differences by {unit} of the source", columns, gaps, (unit, *WORDS))
         print("p-values by Holm, corrected for all pairs and buckets")
     if any(bucket["small"] for bucket in by_length):
         print(f"* fewer than {SMALL} sentences: too few to speak")

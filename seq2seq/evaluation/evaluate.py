@@ -20,6 +20,7 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
+from seq2seq.evaluation.lengths import WORDS, unit_of
 from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, check_scored_lengths, score
 from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json
@@ -184,27 +185,30 @@ def token_log_probs(
 
 
 def by_thirds(src: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str) -> list[Third]:
-    """BLEU of the shortest, the middle and the longest third of the sentences, by words of the source.
+    """BLEU of the shortest, the middle and the longest third of the sentences, by the source's length.
 
     Long sentences are where a fixed-size context vector loses quality. The list is empty if there are fewer than
     three sentences.
     """
     if len(src) < len(THIRDS):
         return []
-    words = [len(line.split()) for line in src]
-    order = sorted(range(len(src)), key=lambda n: words[n])
+    unit = unit_of(src)
+    lengths = unit.counts(src)
+    order = sorted(range(len(src)), key=lambda n: lengths[n])
     rows: list[Third] = []
     for part, name in enumerate(THIRDS):
         chosen = order[len(order) * part // 3 : len(order) * (part + 1) // 3]
         bleu = BLEU.corpus_score([hypotheses[n] for n in chosen], [references[n] for n in chosen], language)
-        least, most = words[chosen[0]], words[chosen[-1]]
-        rows.append({"third": name, "from_words": least, "to_words": most, "sentences": len(chosen), "bleu": bleu})
+        least, most = lengths[chosen[0]], lengths[chosen[-1]]
+        row = Third(third=name, from_words=least, to_words=most, unit=unit.name, sentences=len(chosen), bleu=bleu)
+        rows.append(row)
     return rows
 
 
 def figures_by_length(scores: Scores) -> dict[str, str]:
     """The rows of a table: BLEU of each third of the sentences, where ``scores`` has them."""
-    return {
-        f"  BLEU, {row['third']} third ({row['from_words']}–{row['to_words']} words)": f"{row['bleu']:.2f}"
-        for row in scores.get("by_length", [])
-    }
+    found = {}
+    for row in scores.get("by_length", []):
+        lengths = f"{row['from_words']}–{row['to_words']} {row.get('unit', WORDS.name)}"
+        found[f"  BLEU, {row['third']} third ({lengths})"] = f"{row['bleu']:.2f}"
+    return found

@@ -33,21 +33,22 @@ class System:
 
 
 def score_systems(
-    systems: Sequence[System], lengths: Sequence[int], edges: Sequence[int], language: str
+    systems: Sequence[System], lengths: Sequence[int], edges: Sequence[int], language: str, unit: str = "words"
 ) -> dict[str, Any]:
     """Scores and pairwise differences, of all sentences and by source length, as plain data.
 
     Args:
         systems: at least one; all translate the same sentences.
-        lengths: words of each source sentence; without them nothing is told by length.
-        edges: upper ends of the buckets of length, in words.
+        lengths: of the source sentences; without them nothing is told by length.
+        edges: upper ends of the buckets of length.
         language: of the target, for the signatures.
+        unit: of the lengths.
     """
     sentences = len(systems[0].statistics[USUAL[0].label][0])
     overall = _figures(systems, np.arange(sentences))
     by_length: list[Row] = []
     for bucket in by_bucket(lengths, edges) if lengths else ():
-        size = {"words": bucket.name, "sentences": len(bucket.indices), "small": bucket.small}
+        size = {"words": bucket.name, "unit": unit, "sentences": len(bucket.indices), "small": bucket.small}
         by_length.append({**size, **_figures(systems, bucket.indices)})
     _correct(overall["differences"])
     _correct([row for bucket in by_length for row in bucket["differences"]])

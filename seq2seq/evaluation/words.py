@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 from seq2seq import grammar
 from seq2seq.config.schema import Config, DecodeConfig
-from seq2seq.data.languages import ABUGIDAS, CHINESE, JAPANESE, language_of_text
 from seq2seq.data.subwords import Subwords, normalise
 
 UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
-LONGEST_SEGMENT = 5  # letters of a word, on average, in text that somebody has segmented
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -68,26 +66,6 @@ def _begun(side: Words, longest: int) -> Words:
 def splitter(config: Config) -> Callable[[str], list[str]]:
     """The function that cuts a corpus's lines into words: as the grammar's gold counts them, or at white space."""
     return grammar.words if config.data.source == "grammar" else str.split
-
-
-def is_unspaced(lines: Sequence[str]) -> bool:
-    """Whether a text is in a script without spaces between words, and is not segmented by spaces either."""
-    script = language_of_text(lines).script
-    letters = sum(sign.isalpha() for line in lines for sign in line)
-    return script in (*CHINESE, *JAPANESE, *ABUGIDAS) and letters > LONGEST_SEGMENT * sum(
-        len(line.split()) for line in lines
-    )
-
-
-def characters(line: str) -> list[str]:
-    """The characters of a line but its spaces, each with its marks; numbers and words of Latin letters stay whole."""
-    found: list[str] = []
-    for piece in re.findall(r"[A-Za-z0-9]+|\S", line):
-        if found and unicodedata.category(piece[0])[0] == "M":
-            found[-1] += piece
-        else:
-            found.append(piece)
-    return found
 
 
 def is_punctuation(word: str) -> bool:

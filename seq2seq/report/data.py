@@ -19,6 +19,7 @@ from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
+from seq2seq.evaluation.lengths import Unit, unit_of
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.level import Level, trivial_translations
@@ -30,7 +31,7 @@ from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import Trial
 
 LENGTH_RATIO = Metric("length_ratio", "output / reference", ratio, high=math.inf)
-"""Words of a translation for each word of its reference."""
+"""Words of a translation, or characters, for each of its reference."""
 Cell = TypeVar("Cell")
 """A row of a measurement's table."""
 
@@ -39,11 +40,6 @@ def lines_of(path: Path) -> list[str]:
     """Lines of a text file, split at line feeds alone. Raises ``UserError``: missing, empty, or not UTF-8."""
     files.measure(str(path))
     return list(files.lines(str(path)))
-
-
-def word_counts(lines: Sequence[str]) -> NDArray[np.int64]:
-    """Number of words of each line (N,)."""
-    return np.array([len(line.split()) for line in lines], np.int64)
 
 
 def mean(values: Iterable[float]) -> float:
@@ -110,7 +106,7 @@ class ReportData:
     src: list[str]
     references: list[str]
     valid: tuple[list[str], list[str]]  # sources and references of the validation split; empty if it is not here
-    edges: list[int]  # upper ends of the buckets of source length, in words
+    edges: list[int]  # upper ends of the buckets of source length, in ``unit``
     tests: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # further test sets, of all runs
     trials: list[Trial] = field(default_factory=list)
     rates: dict[str, float | None] = field(default_factory=dict)
@@ -145,7 +141,7 @@ class ReportData:
             return np.stack([-self._log_probabilities(test / "log_probability.txt"), self.reference_tokens], 1)
         hypotheses = self._beside_references(test / "hypotheses.txt")
         if metric is LENGTH_RATIO:
-            return np.stack([word_counts(hypotheses), word_counts(self.references)], 1).astype(float)
+            return np.array([self.tgt_unit.counts(side) for side in (hypotheses, self.references)], float).T
         assert isinstance(metric, TextMetric)
         return metric.statistics(hypotheses, self.references, self.config.data.language, self.src)
 
@@ -184,9 +180,24 @@ class ReportData:
         return self.baseline.configs[0]
 
     @cached_property
+    def unit(self) -> Unit:
+        """The unit of all source lengths."""
+        return unit_of(self.src)
+
+    @cached_property
+    def tgt_unit(self) -> Unit:
+        """The unit of the lengths of references and translations."""
+        return unit_of(self.references)
+
+    @property
+    def source_length(self) -> str:
+        """The name of the column and of the axis of source lengths."""
+        return f"source {self.unit.name}"
+
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Number of words of each test source (N,)."""
-        return word_counts(self.src)
+        """Length of each test source (N,)."""
+        return np.array(self.unit.counts(self.src), np.int64)
 
     @cached_property
     def buckets(self) -> list[Bucket]:
@@ -213,7 +224,7 @@ class ReportData:
 
     def place(self, bucket: Bucket) -> dict[str, Any]:
         """A bucket's name and the mean length of its sentences, as columns of a row."""
-        return {"bucket": bucket.name, "source words": float(self.lengths[bucket.indices].mean())}
+        return {"bucket": bucket.name, self.source_length: float(self.lengths[bucket.indices].mean())}
 
     @cached_property
     def reference_tokens(self) -> NDArray[np.int64]:
@@ -247,10 +258,13 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     return groups
 
 
-def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], corpus: bool = False, **more: Any) -> ReportData:
+def data_of_runs(
+    runs: Sequence[Run], title: str, edges: list[int] | None, corpus: bool = False, **more: Any
+) -> ReportData:
     """Read runs, which must be alike.
 
     Args:
+        edges: upper ends of the buckets of source length (default: ``Unit.edges``).
         corpus: whether the files and the cache that the runs' configs name may be used.
         more: further fields of ``ReportData``.
 
@@ -268,6 +282,7 @@ def data_of_runs(runs: Sequence[Run], title: str, edges: list[int], corpus: bool
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
+    edges = unit_of(test[0]).edges(edges)
     return ReportData(title, groups, *test, valid, edges, _further_tests(groups, warnings), **more)
 
 

@@ -32,7 +32,7 @@ def report(
     runs: Sequence[Path],
     folder: Path,
     title: str,
-    edges: list[int],
+    edges: list[int] | None,
     gold: str | None,
     anyway: bool,
     given: Sequence[str],
@@ -41,7 +41,7 @@ def report(
     """Write the page of finished runs after measuring what has not been measured; the exit code is 1 where that failed.
 
     Args:
-        edges: upper ends of the buckets of source length, in words.
+        edges: upper ends of the buckets of source length, in its unit (default: ``Unit.edges``).
         gold: Pharaoh file with the alignment of the test pairs.
         anyway: compare runs that are not alike, with a warning.
         given: all arguments of the command as the user typed them, which the page repeats.

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 
-class Third(TypedDict):
-    """BLEU of a third of the sentences, with the fewest and the most source words in it."""
+class InUnit(TypedDict, total=False):
+    """The unit of lengths; older records lack it and count words."""
+
+    unit: str  # words or characters
+
+
+class Third(InUnit):
+    """BLEU of a third of the sentences, with the least and the greatest source length in it."""
 
     third: str
-    from_words: int
+    from_words: int  # in the unit, as the next
     to_words: int
     sentences: int
     bleu: float

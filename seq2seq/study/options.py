@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from seq2seq.config.option import option, several
 from seq2seq.errors import UserError
+from seq2seq.evaluation.lengths import CHARACTERS, EDGES
 
 SET_BY_THE_STUDY = {
     "experiment": ": it takes each of models in turn",
@@ -23,7 +24,8 @@ SET_BY_THE_STUDY = {
 }
 """Keys of a run that its study decides, each with a hint what to do instead."""
 
-BUCKETS = "10,20,30,40"  # default upper ends of the buckets of source length, in words
+BUCKETS = f"{','.join(map(str, EDGES))} words, or {','.join(map(str, CHARACTERS.edges(None)))} characters"
+"""Default upper ends of the buckets of source length, as the help tells them."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ class StudyConfig:
         choices=("parameters", "seconds", "flops"),
     )
     tolerance: float = option(0.02, "how far the largest model's parameters may exceed the smallest's", low=0)
-    buckets: list[int] = several([10, 20, 30, 40], "source words up to which a bucket of lengths goes")
+    buckets: list[int] = several([], f"source lengths up to which buckets go (default {BUCKETS})")
     variants: list[VariantConfig] = field(default_factory=list)
     gold: Optional[str] = option(None, "Pharaoh file with the alignment of the test pairs (the grammar brings its own)")
     anyway: bool = option(False, "put runs beside each other that are not alike, and mark them")
@@ -121,11 +123,11 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
 
 
 def bucket_edges(text: str) -> list[int]:
-    """Parse ``10,20,30``: upper ends of the buckets of source length, in words. Raises ``UserError``."""
+    """Parse ``10,20,30``: upper ends of the buckets of source length. Raises ``UserError``."""
     parts = text.split(",")
     edges = [int(part) for part in parts if part.strip().isdecimal() and len(part) < 10]
     if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
-        raise UserError(f"--buckets {text}: give growing numbers of words, e.g. {BUCKETS}")
+        raise UserError(f"--buckets {text}: give growing numbers, e.g. 10,20,30,40")
     return edges
 
 
@@ -144,7 +146,7 @@ def check(study: StudyConfig) -> StudyConfig:
     if not study.models or not study.seeds:
         raise UserError("models and seeds must not be empty: a study needs at least one run")
     if study.buckets != sorted(study.buckets) or any(edge < 1 for edge in study.buckets):
-        raise UserError(f"buckets={study.buckets}: give growing numbers of words, e.g. [10,20,30,40]")
+        raise UserError(f"buckets={study.buckets}: give growing numbers, e.g. [10,20,30,40]")
     if study.match == "seconds" and not study.rates:
         raise UserError("match=seconds needs trials to measure the speed in: set rates, e.g. rates=[0.004]")
     return study

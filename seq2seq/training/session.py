@@ -17,6 +17,7 @@ from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
 from seq2seq.evaluation.languages import form_notices, read_language, word_notices
+from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.metrics import USUAL, tokenizer_notices
 from seq2seq.evaluation.placeholders import note_placeholders, print_placeholders
 from seq2seq.models.build import build, parameters_by_part
@@ -253,7 +254,8 @@ def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:
 
 def sample_translations(src: Sequence[str], references: Sequence[str], evaluation: Evaluation) -> list[Sample]:
     """A short, a middling and a long test sentence with their translations."""
-    by_length = sorted(range(len(src)), key=lambda n: len(src[n].split()))
+    lengths = unit_of(src).counts(src)
+    by_length = sorted(range(len(src)), key=lambda n: lengths[n])
     chosen = [by_length[int(len(src) * share)] for share in (0.1, 0.5, 0.9)]
     return [Sample(src=src[n], reference=references[n], translation=evaluation.translations[n][0].text) for n in chosen]
 

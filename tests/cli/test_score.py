@@ -275,3 +275,28 @@ def piped(content: bytes) -> str:
     os.write(into, content)
     os.close(into)
     return f"/dev/fd/{end}"
+
+
+@pytest.mark.parametrize("language", ["hi", "ja", "th", "zh"])
+def test_a_source_without_spaces_is_counted_in_characters(
+    language: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts of one to six sentences, which fill several buckets in any script."""
+    source, english = (
+        (Path(__file__).parents[1] / f"text/{each}.txt").read_text("utf-8").splitlines() for each in (language, "en")
+    )
+    space = " " if language == "hi" else ""
+    write("unspaced", [space.join(source[n : n + 1 + n % 6]) for n in range(100)])
+    write("english", [" ".join(english[n : n + 1 + n % 6]) for n in range(100)])
+    unit = "words" if language == "hi" else "characters"
+    given = ["english", "--ref", "english", "--lang", "en", "--src", "unspaced"]
+    buckets = report(capsys, *given)["by_length"]
+    assert {bucket["unit"] for bucket in buckets} == {unit} and len(buckets) >= 3
+    edge = 10 if unit == "words" else 20
+    assert buckets[0]["words"].endswith(f"–{edge}") and buckets[1]["words"].startswith(f"{edge + 1}–")
+    first, *_ = report(capsys, *given, "--buckets", "10,20,30,40")["by_length"]
+    assert first["words"].endswith("–10")
+    if language == "zh":
+        command = [sys.executable, "-m", "seq2seq", "score", *given]
+        printed = subprocess.run(command, **CAPTURED, check=True).stdout
+        assert "by characters of the source" in printed and "words" not in printed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from seq2seq import grammar
 from seq2seq.config.schema import Config, DataConfig, SubwordConfig
 from seq2seq.data import subwords
 from seq2seq.data.subwords import Subwords, normalise
-from seq2seq.evaluation.words import characters, encode_pairs, is_unspaced, splitter, token_spans, words_of_tokens
+from seq2seq.evaluation.words import encode_pairs, splitter, token_spans, words_of_tokens
 
 HOSTILE = [
     "the cat sees a dog",
@@ -159,23 +158,3 @@ def test_of_a_line_of_any_length_the_first_tokens_and_their_words_are_taken(tiny
     assert (cut.tgt.words, whole.src.words) == (["the", "dog"], ["the", "dog"])
     [exact] = encode_pairs(tiny_subwords, [short], [short], str.split, longest=len(cut.tgt_ids))
     assert exact.tgt == cut.tgt
-
-
-@pytest.mark.parametrize(
-    ("line", "units"),
-    [
-        ("这本书有300页。", ["这", "本", "书", "有", "300", "页", "。"]),
-        ("ที่นี่ CD ดี", ["ที่", "นี่", "CD", "ดี"]),
-        ("か\u3099く", ["か\u3099", "く"]),
-        ("", []),
-    ],
-)
-def test_characters_keep_their_marks(line: str, units: list[str]) -> None:
-    assert characters(line) == units
-
-
-@pytest.mark.parametrize("language", ["ar", "el", "en", "he", "hi", "ja", "ko", "ru", "th", "vi", "zh"])
-def test_text_without_spaces_is_known_unless_it_is_segmented(language: str) -> None:
-    text = (Path(__file__).parents[1] / f"text/{language}.txt").read_text(encoding="utf-8").splitlines()
-    assert is_unspaced(text) == (language in ("ja", "th", "zh"))
-    assert not is_unspaced([" ".join(characters(line)) for line in text])

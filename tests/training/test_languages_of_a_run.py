@@ -67,10 +67,14 @@ def test_letters_that_do_not_tell_are_said_once(
         "data.tgt is not given, and letters do not tell it",
     ]
     assert "back: zh → ?" in told.out
+    assert "longest third (7–7 characters)" in told.out
     folder = tmp_path / "outputs" / "back" / chinese.model.name / "seed1"
     assert Run(folder).load_config().data.tgt is None
+    assert {row["unit"] for row in Run(folder).load_summary()["test"]["by_length"]} == {"characters"}
     assert main(["evaluate", str(folder), "data.split=valid"]) == 0
-    assert "not given" not in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "not given" not in told.err
+    assert "longest third (7–7 characters)" in told.out
     asked = ["evaluate", str(folder), "--src", str(tmp_path / "b"), "--ref", str(tmp_path / "b"), "--json"]
     assert main(asked) == 0, "references in other letters than those of training"
     read = capsys.readouterr()

@@ -14,8 +14,8 @@
     return Math.max(...scores) - Math.min(...scores);
   };
   const ORDERS = {
-    given: { of: () => 0, label: (s) => `${lengthOf(s)} words` },
-    length: { of: lengthOf, label: (s) => `${lengthOf(s)} words` },
+    given: { of: () => 0, label: (s) => `${lengthOf(s)} ${data.unit}` },
+    length: { of: lengthOf, label: (s) => `${lengthOf(s)} ${data.unit}` },
     loss: { of: lossOf, label: (s) => `loss ${lossOf(s).toFixed(2)}` },
     difference: { of: spreadOf, label: (s) => `${spreadOf(s).toFixed(0)} chrF apart` },
   };

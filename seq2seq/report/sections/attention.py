@@ -39,7 +39,7 @@ def attention(data: ReportData) -> Section:
              for cells in group.cells(ATTENTION, lambda record: record.get("maps"))],
             ["model", "map", "entropy", "entropy_share", "coverage", "spread"],
             {"entropy": "entropy (nats)", "entropy_share": "share of the greatest possible entropy"},
-            "Coverage: share of the source words that get at least half of an even share of all attention.",
+            f"Coverage: share of the {data.source_length} that get at least half of an even share of all attention.",
         ),
         table_of("masking", "Hiding one source word", masked, headings={"change": "change (nats)"}),
     ]  # fmt: skip
@@ -135,4 +135,4 @@ def explorer(data: ReportData) -> Explorer | None:
     models = [group.model for group in data.groups]
     sentences = list(zip(*(one["sentences"] for one in found), strict=True))
     lengths = [int(data.lengths[same[0]["index"]]) for same in sentences]
-    return Explorer(models, [one["maps"] for one in found], sentences, lengths, after="attention")
+    return Explorer(models, [one["maps"] for one in found], sentences, lengths, data.unit.name, after="attention")

@@ -8,7 +8,7 @@ from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import interval
-from seq2seq.report.data import ReportData, mean, mean_row, word_counts
+from seq2seq.report.data import ReportData, mean, mean_row
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
 from seq2seq.terminal.numbers import number
@@ -25,32 +25,32 @@ def extrapolation(data: ReportData) -> Section:
             first = same[0]
             if not first["src"]:  # a tiny test has too few sentences to join
                 continue
-            words = mean(word_counts(first["src"]))
-            wanted = max(word_counts(first["references"]).sum(), 1)
-            ratio = float(mean(word_counts(one["hypotheses"]).sum() for one in same) / wanted)
+            length, count = mean(data.unit.counts(first["src"])), data.tgt_unit.counts
+            wanted = max(sum(count(first["references"])), 1)
+            ratio = mean(sum(count(one["hypotheses"])) for one in same) / wanted
             system = [data.bleu(one["hypotheses"], one["references"]) for one in same]
-            row = {"model": group.model, "sentences": first["name"], "kind": first["kind"], "source words": words}
+            row = {"model": group.model, "sentences": first["name"], "kind": first["kind"], data.source_length: length}
             rows.append({**row, **spread("BLEU", interval(system, BLEU)), "output / reference": ratio})
     kinds = {"grammar": "Beyond the trained lengths: one sentence", "joined": "Several test sentences as one"}
     figures = []
     for kind, title in kinds.items():
         own = [row for row in rows if row["kind"] == kind]
-        figures.append(_figure(f"extrapolation-{kind}", title, own, "BLEU"))
-        figures.append(_figure(f"extrapolation-{kind}-length", f"{title}: output length", own, "output / reference"))
+        for ending, more, value in (("", "", "BLEU"), ("-length", ": output length", "output / reference")):
+            figures.append(_figure(f"extrapolation-{kind}{ending}", title + more, own, data.source_length, value))
     text = [
-        f"The sections above use the lengths of the test, up to {data.lengths.max()} words, which training covers. "
-        "Beyond them an architecture may fail for another reason than the bottleneck: its output keeps to lengths that "
-        "it was trained on. So the output's length stands beside each BLEU. Joined sentences also differ in kind: in "
-        "training a full stop ends the output.",
+        f"The sections above use the lengths of the test, up to {data.lengths.max()} {data.unit.name}, which training "
+        "covers. Beyond them an architecture may fail for another reason than the bottleneck: its output keeps to "
+        "lengths that it was trained on. So the output's length stands beside each BLEU. Joined sentences also differ "
+        "in kind: in training a full stop ends the output.",
         *_verdicts(data, rows),
     ]
     table = table_of("extrapolation", "Beyond the trained lengths", rows)
     return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table] if rows else [])
 
 
-def _figure(name: str, title: str, rows: list[Row], value: str) -> Figure:
+def _figure(name: str, title: str, rows: list[Row], x: str, value: str) -> Figure:
     low, high = ("low", "high") if value == "BLEU" else (None, None)
-    return Figure(name, title, "", rows, "lines", "source words", value, "model", low, high, y_title=value)
+    return Figure(name, title, "", rows, "lines", x, value, "model", low, high, y_title=value)
 
 
 def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
@@ -59,7 +59,7 @@ def _verdicts(data: ReportData, rows: list[Row]) -> list[str]:
     for group in (group for group in data.groups if data.level.reached(group.model)):
         own = [row for row in rows if row["model"] == group.model]
         for kind in dict.fromkeys(row["kind"] for row in own):
-            row = max((row for row in own if row["kind"] == kind), key=lambda row: row["source words"])
+            row = max((row for row in own if row["kind"] == kind), key=lambda row: row[data.source_length])
             ratio = row["output / reference"]
             if row["BLEU"] >= (1 - LOST) * group.bleu:
                 seen = "it holds"
@@ -118,10 +118,10 @@ def failing(data: ReportData) -> Section:
     figure = Figure(
         "failures", "Failures by source length",
         "Shares of the sentences (repetition, length) or of the words (missing, not copied), with 95 % intervals.",
-        rows, "lines", "source words", "rate", "model", "low", "high", facet="failure", y_title="rate",
+        rows, "lines", data.source_length, "rate", "model", "low", "high", facet="failure", y_title="rate",
     )  # fmt: skip
     columns = ["model", "failure", "bucket", "rate", "low", "high"]
-    table = table_of("failures", "Failures", rows, columns, {"bucket": "source words"})
+    table = table_of("failures", "Failures", rows, columns, {"bucket": data.source_length})
     text = [
         "Failures that show in the text: three words in a row that are repeated more often than in the reference; "
         "fewer than four fifths of the reference's words; words of the reference that are missing; names and numbers "

@@ -49,9 +49,9 @@ def interventions(data: ReportData) -> Found:
         for cells in group.cells(INTERVENTIONS, lambda record: record["rows"]):
             system = [data.bleu(cell["hypotheses"], references) for cell in cells]
             row = {"model": group.model, "attention": cells[0]["attention"]}
-            rows.append({**row, "source words": "all", **spread("BLEU", interval(system, BLEU))})
-            rows += _by_bucket(row, system, buckets)
-    drawn = [row for row in rows if row["source words"] == "all"]
+            rows.append({**row, data.source_length: "all", **spread("BLEU", interval(system, BLEU))})
+            rows += _by_bucket(data, row, system, buckets)
+    drawn = [row for row in rows if row[data.source_length] == "all"]
     figure = Figure(
         "interventions", "Attention replaced at test time",
         "Greedy test BLEU with the trained attention weights, with equal weights, with all weight on the last state, "
@@ -59,7 +59,7 @@ def interventions(data: ReportData) -> Found:
         "attention has one bar.",
         drawn, "bars", "model", "BLEU", "attention", "low", "high", y_title="test BLEU",
     )  # fmt: skip
-    columns = ["model", "attention", "source words", "BLEU"]
+    columns = ["model", "attention", data.source_length, "BLEU"]
     table = table_of("interventions", "Interventions by source length", rows, columns)
     words = []
     for group in (group for group in data.others if data.level.reached(group.model)):
@@ -85,29 +85,31 @@ def forgetting(data: ReportData) -> Found:
                     cell = cells[_bucket_of(length, data), fifth]
                     cell[:] = [total + figure for total, figure in zip(cell, figures, strict=True)]
         for (bucket, part), (tokens, nll, correct) in sorted(cells.items()):
-            where = {"model": group.model, "source words": names[bucket], "place in the source": FIFTHS[part]}
+            where = {"model": group.model, data.source_length: names[bucket], "place in the source": FIFTHS[part]}
             rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
     figure = Figure(
         "forgetting", "Forgetting by position in the source",
-        "Teacher-forced accuracy of target tokens, by the position of the aligned source word and by source length.",
-        rows, "heat", "place in the source", "accuracy", row="source words", facet="model",
+        f"Teacher-forced accuracy of target tokens, by the position of the aligned source {data.unit.name[:-1]} and by "
+        "source length.",
+        rows, "heat", "place in the source", "accuracy", row=data.source_length, facet="model",
         order=(*FIFTHS, *names.values()),
     )  # fmt: skip
     table = table_of("forgetting", "Token accuracy by position and length", rows, headings={"nats": "NLL a token"})
     words = []
-    shown = list(names.values())
+    shown, unit = list(names.values()), data.unit.name
     places = [(length, fifth) for length in (shown[0], shown[-1]) for fifth in (FIFTHS[0], FIFTHS[-1])]
     for group in (group for group in data.groups if data.level.reached(group.model)):
-        own = {(row["source words"], row["place in the source"]): row for row in rows if row["model"] == group.model}
+        mine = [row for row in rows if row["model"] == group.model]
+        own = {(row[data.source_length], row["place in the source"]): row for row in mine}
         if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
             share = [f"{own[place]['accuracy']:.0%}" for place in places]
             words.append(
-                f"In sources of {shown[0]} words {group.model} predicts {share[0]} of the tokens right that are "
+                f"In sources of {shown[0]} {unit} {group.model} predicts {share[0]} of the tokens right that are "
                 f"aligned with the first fifth of the source, and {share[1]} of those aligned with the last; in "
-                f"sources of {shown[-1]} words, {share[2]} and {share[3]}."
+                f"sources of {shown[-1]} {unit}, {share[2]} and {share[3]}."
             )
     if words:
-        words.append(f"Tokens are aligned with source words by {aligned_by(data)}.")
+        words.append(f"Tokens are aligned with source {unit} by {aligned_by(data)}.")
     return words, [figure], [table]
 
 
@@ -118,8 +120,8 @@ def aligned_by(data: ReportData) -> str:
     return "the gold alignment" if data.gold else "the attention of the first model that has any"
 
 
-def _bucket_of(words: int, data: ReportData) -> int:
-    return sum(words > edge for edge in data.edges)
+def _bucket_of(length: int, data: ReportData) -> int:
+    return sum(length > edge for edge in data.edges)
 
 
 def _bucket_names(data: ReportData) -> dict[int, str]:
@@ -131,7 +133,7 @@ def probe(data: ReportData) -> Found:
     """Recall of source words by a linear probe of the sentence vector, by source length, beside a control task."""
     rows: list[Row] = []
     body: list[list[Any]] = []
-    names = _bucket_names(data)
+    names, unit = _bucket_names(data), data.unit.name
     for group in data.groups:
         found = group.measured(PROBE)
         if not found:
@@ -142,16 +144,16 @@ def probe(data: ReportData) -> Found:
                 system = [_recalled(table, bucket, data) for table in tables]
                 if all(counts.sum() for counts in system):
                     value = mean_score(system, RATE)
-                    rows.append({"vector": group.model + label, "source words": name, "recall": value})
+                    rows.append({"vector": group.model + label, data.source_length: name, "recall": value})
         recall, control = mean(one["recall"] for one in found), mean(one["control_recall"] for one in found)
         vector = f"{found[0]['vector']} of {found[0]['units']} units"
         body.append([group.model, vector, recall, control, recall - control])
     figure = Figure(
-        "probe", "Source words that a linear probe finds in the sentence vector",
-        "Share of the source's frequent words that a linear probe recovers from the sentence vector. Control: the same "
-        "probe on the words of another sentence of the same length, which only length and frequency can predict. "
-        "A model with attention need not keep words in its sentence vector.",
-        rows, "bars", "source words", "recall", "vector", order=tuple(names.values()), y_title="words recovered",
+        "probe", f"{data.source_length.capitalize()} that a linear probe finds in the sentence vector",
+        f"Share of the source's frequent {unit} that a linear probe recovers from the sentence vector. Control: the "
+        f"same probe on the {unit} of another sentence of the same length, which only length and frequency can "
+        f"predict. A model with attention need not keep {unit} in its sentence vector.",
+        rows, "bars", data.source_length, "recall", "vector", order=tuple(names.values()), y_title=f"{unit} recovered",
         tints={f"{group.model}{CONTROL}": group.model for group in data.groups},
     )  # fmt: skip
     columns = ["model", "vector", "recall", "control", "selectivity"]
@@ -159,7 +161,7 @@ def probe(data: ReportData) -> Found:
 
 
 def _recalled(rows: list[list[int]], bucket: int, data: ReportData) -> Any:
-    inside = [[found, asked] for words, asked, found in rows if _bucket_of(words, data) == bucket]
+    inside = [[found, asked] for length, asked, found in rows if _bucket_of(length, data) == bucket]
     return np.array(inside, float).reshape(-1, 2)
 
 
@@ -171,20 +173,21 @@ def width(data: ReportData) -> Found:
     rows: list[Row] = []
     for group in [first_seed(data.baseline), *swept]:
         row = {"run": group.model, "units of the vector": group.configs[0].model.decoder.vector_width}
-        rows += _by_bucket(row, data.system(group, BLEU), data.buckets)
+        rows += _by_bucket(data, row, data.system(group, BLEU), data.buckets)
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
         "width", "A wider vector",
         "Test BLEU by the width of the fixed context, which also changes the number of parameters; one seed; a line "
         "for each bucket of source length.",
-        rows, "lines", "units of the vector", "BLEU", "source words", y_title="test BLEU", log_x=True,
+        rows, "lines", "units of the vector", "BLEU", data.source_length, y_title="test BLEU", log_x=True,
     )  # fmt: skip
     table = table_of("width", "Width of the fixed context", rows, headings={"units of the vector": "units"})
     longest = data.buckets[-1].name
-    own = [row for row in rows if row["source words"] == longest]
+    own = [row for row in rows if row[data.source_length] == longest]
+    bleu, units = [number(row["BLEU"]) for row in own], [row["units of the vector"] for row in own]
     words = [
-        f"On {longest} words BLEU goes from {number(own[0]['BLEU'])} with {own[0]['units of the vector']} units of the "
-        f"vector to {number(own[-1]['BLEU'])} with {own[-1]['units of the vector']}."
+        f"On {longest} {data.unit.name} BLEU goes from {bleu[0]} with {units[0]} units of the vector to {bleu[-1]} "
+        f"with {units[-1]}."
     ]
     return words if data.level.reached(data.baseline.model) else [], [figure], [table]
 
@@ -194,9 +197,9 @@ def first_seed(group: ModelRuns) -> ModelRuns:
     return ModelRuns(group.model, group.runs[:1])
 
 
-def _by_bucket(row: Row, system: System, buckets: list[Bucket]) -> list[Row]:
+def _by_bucket(data: ReportData, row: Row, system: System, buckets: list[Bucket]) -> list[Row]:
     """A row for each bucket, with the columns of ``row`` and the BLEU of the bucket's sentences."""
-    return [{**row, "source words": each.name, "BLEU": mean_score(at(system, each), BLEU)} for each in buckets]
+    return [{**row, data.source_length: each.name, "BLEU": mean_score(at(system, each), BLEU)} for each in buckets]
 
 
 def variants(data: ReportData) -> Found:
@@ -208,14 +211,20 @@ def variants(data: ReportData) -> Found:
     body = []
     names = [bucket.name for bucket in data.buckets]
     for group in [*map(first_seed, data.groups), *changed]:
-        own = _by_bucket({"run": group.model}, data.system(group, BLEU), data.buckets)
+        own = _by_bucket(data, {"run": group.model}, data.system(group, BLEU), data.buckets)
         rows += own
         tokens = group.summaries[0]["tokens"] / 1e6
         body.append([group.model, group.parameters, tokens, len(group.runs), *(row["BLEU"] for row in own)])
     figure = Figure(
         "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
-        rows, "heat", "source words", "BLEU", row="run",
+        rows, "heat", data.source_length, "BLEU", row="run",
         order=(*names, *dict.fromkeys(row["run"] for row in rows)),
     )  # fmt: skip
-    columns = ["run", "parameters", "million target tokens", "seeds", *(f"BLEU, {name} words" for name in names)]
+    columns = [
+        "run",
+        "parameters",
+        "million target tokens",
+        "seeds",
+        *(f"BLEU, {name} {data.unit.name}" for name in names),
+    ]
     return [], [figure], [Table("variants", "Runs with one thing changed", columns, body)]

@@ -9,7 +9,7 @@ import numpy as np
 from seq2seq.analysis.measurements import COST
 from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
 from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
-from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean, word_counts
+from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import behind_from, mean_score
 from seq2seq.terminal.numbers import number
@@ -20,7 +20,7 @@ def undertraining(data: ReportData) -> Section:
     src, references = data.valid
     if not src:
         return Section("undertraining", "Is it only undertrained?")
-    buckets = by_bucket(word_counts(src).tolist(), data.edges)
+    buckets = by_bucket(data.unit.counts(src), data.edges)
     long_ones = data.variants_on("undertraining")
     curves = {group.model: _curve(group, references, data, buckets) for group in [*data.groups, *long_ones]}
     last = {model: curve[-len(buckets) :] for model, curve in curves.items() if curve}
@@ -29,12 +29,12 @@ def undertraining(data: ReportData) -> Section:
         "Greedy validation BLEU in buckets of source length by the number of target tokens trained on; means over the "
         "seeds. A model that only learns more slowly would catch up.",
         [row for curve in curves.values() for row in curve],
-        "lines", "million target tokens", "BLEU", "model", facet="source words", y_title="validation BLEU",
+        "lines", "million target tokens", "BLEU", "model", facet=data.source_length, y_title="validation BLEU",
         order=tuple(bucket.name for bucket in buckets), log_x=bool(long_ones),
     )  # fmt: skip
     table = Table(
         "bleu-by-tokens", "Validation BLEU at the end of each training",
-        ["model", "million target tokens", *(f"{bucket.name} words" for bucket in buckets if last)],
+        ["model", "million target tokens", *(f"{bucket.name} {data.unit.name}" for bucket in buckets if last)],
         [[model, own[0]["million target tokens"], *(row["BLEU"] for row in own)] for model, own in last.items()],
     )  # fmt: skip
     sound = [n for n, bucket in enumerate(buckets) if not bucket.small]
@@ -62,7 +62,7 @@ def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: l
             # A validation may translate the first sentences alone, of which there may be none in the bucket.
             system = [counts[bucket.indices[bucket.indices < len(counts)]] for counts in (p[place][1] for p in runs)]
             value = mean_score(system, BLEU) if all(map(len, system)) else None
-            row = {"model": group.model, "source words": bucket.name, "million target tokens": tokens}
+            row = {"model": group.model, data.source_length: bucket.name, "million target tokens": tokens}
             rows.append({**row, "BLEU": value})
     return rows
 
@@ -81,8 +81,8 @@ def _left_of_the_gap(data: ReportData, longest: dict[str, Row], long_ones: list[
     text = [
         f"A possible objection: {base['model']} only learns more slowly. After "
         f"{_few(base['million target tokens'])} million target tokens it has {number(base['BLEU'])} BLEU on sentences "
-        f"of {base['source words']} words, and {best['model']}, after {_few(best['million target tokens'])} million, "
-        f"{number(best['BLEU'])} (validation, greedy)."
+        f"of {base[data.source_length]} {data.unit.name}, and {best['model']}, after "
+        f"{_few(best['million target tokens'])} million, {number(best['BLEU'])} (validation, greedy)."
     ]
     for group in long_ones:
         if own := ends.get(group.model):
@@ -101,7 +101,7 @@ def _long_onset(data: ReportData, group: ModelRuns) -> str:
     """A sentence: the source length from which on a long training is behind the other models."""
     own, lengths = data.system(group, BLEU), data.lengths.tolist()
     onsets = [(other.model, onset(data.system(other, BLEU), own, lengths, BLEU)) for other in data.others]
-    said = " and ".join(f"{model} {behind_from(found)}" for model, found in onsets)
+    said = " and ".join(f"{model} {behind_from(found, data.unit)}" for model, found in onsets)
     return f"On the test, {group.model}, trained on many more tokens, is behind {said}."
 
 

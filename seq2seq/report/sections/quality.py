@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from itertools import combinations, product
 from typing import Any
 
+from seq2seq.evaluation.lengths import Unit
 from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics, TextMetric
 from seq2seq.evaluation.statistics import (
     Bucket,
@@ -50,18 +51,18 @@ def chance(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _length(found: Onset) -> str:
-    """A length in words with its interval, whose ends may lie beyond the longest sentences."""
+def _length(found: Onset, unit: Unit) -> str:
+    """A length with its interval, whose ends may lie beyond the longest sentences."""
     low = "beyond the longest" if found.low is None else f"{found.low:.0f}"
     high = "beyond the longest" if found.high is None else f"{found.high:.0f}"
-    return f"{found.length:.0f} words on (95 % interval {low} to {high})"
+    return f"{found.length:.0f} {unit.name} on (95 % interval {low} to {high})"
 
 
-def behind_from(found: Onset) -> str:
+def behind_from(found: Onset, unit: Unit) -> str:
     """A phrase for the length from which on a model is behind, after "it is behind X"."""
     if found.length is None:
         return "at no length for good"
-    return "from the shortest sentences on" if found.from_start else f"from {_length(found)}"
+    return "from the shortest sentences on" if found.from_start else f"from {_length(found, unit)}"
 
 
 def _growing(grown: Estimate) -> str:
@@ -165,8 +166,8 @@ class Quality:
         ends = [(self.buckets[n].name, self.by_length[base.model][n].value) for n in self.ends]
         return [
             *notice,
-            f"{base.model}{nature} goes from {number(ends[0][1])} BLEU on sources of {ends[0][0]} words to "
-            f"{number(ends[1][1])} on {ends[1][0]}; {self._behind_from(name)}.",
+            f"{base.model}{nature} goes from {number(ends[0][1])} BLEU on sources of {ends[0][0]} "
+            f"{self.data.unit.name} to {number(ends[1][1])} on {ends[1][0]}; {self._behind_from(name)}.",
             f"The gap to {name} is {self._gap(name)}: with length it {_growing(grown)} (95 % intervals over "
             f"{grown.covers}).",
             f"Over the same lengths {slopes}{_sight(compared)}.",
@@ -176,19 +177,19 @@ class Quality:
         """The gap to a model on the shortest and on the longest sentences."""
         assert self.ends is not None
         short, long = ((shown(self.behind[name][n]), self.buckets[n].name) for n in self.ends)
-        return f"{short[0]} BLEU on {short[1]} words and {long[0]} on {long[1]}"
+        return f"{short[0]} BLEU on {short[1]} {self.data.unit.name} and {long[0]} on {long[1]}"
 
     def _behind_from(self, name: str) -> str:
         found = self.onset[name]
         if found.length is None:
             return f"it does not fall {MARGIN:g} BLEU behind {name} for good at any length seen here"
         if not found.from_start:
-            return f"it falls behind {name} from {_length(found)}"
+            return f"it falls behind {name} from {_length(found, self.data.unit)}"
         text = f"it is more than {MARGIN:g} BLEU behind {name} from the shortest sentences on"
         wider = self.widening[name]
         if wider.from_start or wider.length is None:
             return text
-        return f"{text}, and the gap is wider than there from {_length(wider)}"
+        return f"{text}, and the gap is wider than there from {_length(wider, self.data.unit)}"
 
     def _slope(self, model: str) -> str:
         assert self.ends is not None
@@ -201,8 +202,8 @@ class Quality:
         """Scores by source length: BLEU, which is the page's opening figure, chrF, likelihood and output length."""
         return [
             self._curve("bleu-by-length", "BLEU by source length",
-                        f"Test BLEU in buckets of source words, with 95 % intervals over {self.covers}; points stand "
-                        "at the mean length of each bucket.",
+                        f"Test BLEU in buckets of {self.data.source_length}, with 95 % intervals over {self.covers}; "
+                        "points stand at the mean length of each bucket.",
                         self.by_length, "BLEU", "test BLEU"),
             self._curve("chrf-by-length", "chrF by source length", "A score of character n-grams.",
                         self._by_length(CHRF), "chrF", "test chrF"),
@@ -210,7 +211,7 @@ class Quality:
                         "In nats a token, by teacher forcing: no search is involved.",
                         self._by_length(NLL), "nats", "nats a token"),
             self._curve("ratio-by-length", "Output length, by source length",
-                        "Words of the output for each word of the reference.",
+                        f"{self.data.tgt_unit.name.capitalize()} of the output for each of the reference.",
                         self._by_length(LENGTH_RATIO), "ratio", "output / reference"),
         ]  # fmt: skip
 
@@ -224,7 +225,7 @@ class Quality:
             for bucket, each in zip(self.buckets, found, strict=True)
         ]
         return Figure(
-            name, title, caption, rows, "lines", "source words", value, "model", "low", "high", y_title=y_title
+            name, title, caption, rows, "lines", self.data.source_length, value, "model", "low", "high", y_title=y_title
         )
 
     def overall(self) -> Section:
@@ -295,7 +296,7 @@ class Quality:
                 f"{shown(grown)}, {zero}."
             )
         if small:
-            text.append(f"Too few sentences to speak: {', '.join(small)} words.")
+            text.append(f"Too few sentences to speak: {', '.join(small)} {self.data.unit.name}.")
         gap = self._curve(
             "gap-by-length", f"BLEU above {self.data.baseline.model}, by source length",
             "Paired differences with 95 % intervals.", self.behind, "BLEU", "difference in BLEU",
@@ -313,7 +314,7 @@ class Quality:
                 row += [cell[curve.y], cell["low"], cell["high"]]
             rows.append(row)
         spreads = [f"{name}{end}" for name in ("BLEU", "chrF", "NLL", "length ratio") for end in ("", " low", " high")]
-        columns = ["model", "source words", "sentences", *spreads]
+        columns = ["model", self.data.source_length, "sentences", *spreads]
         return Table("by-length", "Every figure by source length", columns, rows)
 
     def _difference_table(self) -> Table:
@@ -323,5 +324,5 @@ class Quality:
             found = zip(self.buckets, self._differences(group, metric), strict=True)
             label = f"{group.model} − {base}", metric.label
             rows += _tested({(*label, bucket.name, len(bucket.indices)): each for bucket, each in found})
-        columns = ["pair", "metric", "source words", "sentences", *TESTED]
+        columns = ["pair", "metric", self.data.source_length, "sentences", *TESTED]
         return Table("gap-by-length", "Differences by source length", columns, rows, note="Holm over the buckets.")
