@@ -20,6 +20,7 @@ VERBS = {
     "report": ("RUN RUN …", "that page from any runs"),
     "align": ("RUN", "word alignments by attention, AER"),
     "score": ("--ref FILE NAME=FILE …", "statistics of any translations"),
+    "average": ("RUN --last N|--best N", "the mean weights of several checkpoints"),
     "export": ("RUN --to onnx|…", "a model for other programs"),
     "doctor": ("[data=… key=value …]", "examine a corpus, or this machine; prove that kills do no harm"),
     "configs": ("", "list the experiments that ship"),

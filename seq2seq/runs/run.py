@@ -42,6 +42,7 @@ EVENTS = "events.out.tfevents.*"
 """What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 SECTIONS = ("data", "model", "trainer", "decode")  # of a run's config, of whatever version
 LOCK = ".lock"
+KEPT = "step-"  # begins the names of the checkpoints that trainer.keep keeps; the update follows
 ANEW = "copy the run again, or train it anew with overwrite=true"
 ONNX = "onnx"  # in place of a checkpoint's name: the graphs of a folder that was exported to ONNX
 LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and temporary names are longer
@@ -75,7 +76,10 @@ class Run:
             shutil.rmtree(older, ignore_errors=True)
 
     def checkpoint(self, name: str) -> Path:
-        """``last``, ``best``, ``averaged`` or ``recent-<step>``; of an exported folder ``ONNX``: the step's graph."""
+        """``last``, ``best``, ``averaged``, ``initial``, ``step-<step>``, ``recent-<step>``, or a mean of several.
+
+        Of an exported folder ``ONNX``: the step's graph.
+        """
         if name == ONNX:
             return self.folder / "step.onnx"
         return self.folder / "checkpoints" / f"{name}.safetensors"

@@ -14,7 +14,7 @@ from seq2seq.data.encoded import Corpus
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError, nearest
 from seq2seq.runs import checkpoint
-from seq2seq.runs.run import Run, find, with_subwords_of
+from seq2seq.runs.run import ONNX, Run, find, with_subwords_of
 
 NAME = "initial"  # of the checkpoint that keeps the weights from which a run began
 MANY_UNKNOWN = 0.01  # share of the tokens
@@ -65,6 +65,8 @@ def set_weights(config: Config, model: nn.Module) -> str | None:
         return None
     run, name = find(Path(config.init))
     path = run.checkpoint(name)
+    if name == ONNX:
+        raise UserError(f"{config.init} holds graphs, whose weights cannot be trained: give the run that was exported")
     given, own = checkpoint.part(checkpoint.read(path)[0], "model"), checkpoint.weights_of(model)
     _refuse_idle("init_skip", config.init_skip, [*own, *given])
     skipped = set(matching(config.init_skip, [*own, *given]))

@@ -12,7 +12,7 @@ from seq2seq.runs.run import Run, differences
 from seq2seq.training.progress import TrainState
 
 RATE = tuple(f"trainer.optimizer.{key}" for key in ("lr", "warmup_steps", "schedule", "final_lr"))
-MAY_CHANGE = (*LIMITS, *RATE, "trainer.patience", "trainer.valid_every", "trainer.save_every")
+MAY_CHANGE = (*LIMITS, *RATE, "trainer.patience", "trainer.valid_every", "trainer.save_every", "trainer.keep")
 """Options that a leg may have of its own."""
 
 

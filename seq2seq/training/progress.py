@@ -26,6 +26,14 @@ class Leg:
 
 
 @dataclass
+class Kept:
+    """A validation whose weights are kept, and its value of trainer.metric."""
+
+    step: int
+    value: float
+
+
+@dataclass
 class TrainState:
     """The counters of a training. The place in the data is the batch stream's own."""
 
@@ -43,12 +51,15 @@ class TrainState:
     skipped: int = 0  # consecutive updates skipped for a non-finite gradient
     plateau: Plateau = field(default_factory=Plateau)
     recent: list[int] = field(default_factory=list)  # steps of the checkpoints to average
+    kept: list[Kept] = field(default_factory=list)  # by trainer.keep, in their order
     leg: Leg = field(default_factory=Leg)
 
     @classmethod
     def restore(cls, plain: dict[str, Any]) -> TrainState:
         """The state that ``dataclasses.asdict`` made plain. Raises ``TypeError`` for unknown keys."""
-        return cls(**{**plain, "plateau": Plateau(**plain["plateau"]), "leg": Leg(**plain.get("leg", {}))})
+        kept = [Kept(**each) for each in plain.get("kept", [])]
+        parts = {"plateau": Plateau(**plain["plateau"]), "leg": Leg(**plain.get("leg", {})), "kept": kept}
+        return cls(**{**plain, **parts})
 
     def begin_leg(self, epoch: float) -> None:
         """Count progress, validations and patience from here on."""

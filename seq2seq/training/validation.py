@@ -12,10 +12,10 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating
 from seq2seq.evaluation.metrics import METRICS
 from seq2seq.runs import checkpoint
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import KEPT, Run
 from seq2seq.system.files import write_atomically
 from seq2seq.training.logging import RunLog
-from seq2seq.training.progress import TrainState, progress
+from seq2seq.training.progress import Kept, TrainState, progress
 
 VALIDATIONS = 20  # in the whole training, unless trainer.valid_every says otherwise
 PICTURES = 5  # validations of the whole training at which attention is drawn
@@ -54,7 +54,10 @@ class Validation:
         state.validated = state.step
         state.validations += 1
         state.plateau.observe(scores["nll"], self.options.optimizer)
-        self._keep_if_best(METRICS[self.options.metric].of(scores), scores["nll"], state)
+        value = METRICS[self.options.metric].of(scores)
+        self._keep_if_best(value, scores["nll"], state)
+        if self.options.keep:
+            self._keep_several(value, state)
         if self.options.average:
             self._keep_recent(state)
         figures = evaluation.curves("valid", "length_ratio")
@@ -92,6 +95,18 @@ class Validation:
         state.recent.append(state.step)
         while len(state.recent) > self.options.average:
             self.run.checkpoint(f"recent-{state.recent.pop(0)}").unlink(missing_ok=True)
+
+    def _keep_several(self, value: float, state: TrainState) -> None:
+        """Keep these weights, and of those kept before the last and the best."""
+        self._save_weights(f"{KEPT}{state.step}", state)
+        state.kept.append(Kept(state.step, value))
+        sign = -1 if METRICS[self.options.metric].higher_is_better else 1
+        ranked = sorted(state.kept, key=lambda kept: (math.isnan(kept.value), sign * kept.value))
+        stay = {kept.step for kept in (*ranked[: self.options.keep], *state.kept[-self.options.keep :])}
+        for kept in state.kept:
+            if kept.step not in stay:
+                self.run.checkpoint(f"{KEPT}{kept.step}").unlink(missing_ok=True)
+        state.kept = [kept for kept in state.kept if kept.step in stay]
 
     def _save_weights(self, name: str, state: TrainState) -> None:
         weights = checkpoint.weights_of(self.translator.models[0])
