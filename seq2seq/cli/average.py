@@ -9,9 +9,9 @@ from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 
-ABOUT = """Write the mean of the weights of several checkpoints of one training, which often
-translates better than each of them. trainer.keep=K keeps the last K and the best
-K validations of a run."""
+ABOUT = """Write the mean of the weights of several checkpoints of one training, which
+often translates better than each of them. trainer.keep=K keeps the weights of
+the last K validations of a run and of the K best."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ LAYOUT = {
 
 
 PICTURE = "weights of attention"  # TensorBoard sorts cards by their tags: after train/ and valid/
+TEST, WHOLE = "test/", "whole "  # the tags of a test; TensorBoard's begin with ``whole test/``
 DRAWN_TOKENS = 20  # of a sentence in a picture: what can be read on a card of TensorBoard
 FOREMOST = ("model", "parameters", "seed", "decoder_layers", "decoder_width")  # columns of HParams: it shows five
 MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|*_`~\\[](){}#+-.!:\"'"}
@@ -60,7 +61,7 @@ class RunLog:
         """One point of each curve."""
         with os_errors_as_user_errors(self.run.metrics_file):
             for tag, value in values.items():
-                self.writer.add_scalar(tag, value, step)
+                self.writer.add_scalar(_shown(tag), value, step)
             self.file.write(to_json({"step": step, **values}) + "\n")
             self.file.flush()
 
@@ -85,7 +86,7 @@ class RunLog:
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
         with os_errors_as_user_errors(self.run.tensorboard):
-            experiment, *session = hparams(chosen, results)
+            experiment, *session = hparams(chosen, {_shown(tag): value for tag, value in results.items()})
             _put_first(experiment.value[0].metadata.plugin_data)
             for summary in (experiment, *session):
                 self.writer.file_writer.add_summary(summary)
@@ -117,7 +118,12 @@ def _lines_until(run: Run, step: int) -> list[str]:
 
 def _of_a_test(tag: str) -> bool:
     """Whether a curve is written when training has ended: a run that goes on has it from a test that was cut short."""
-    return tag.startswith(("test/", "_hparams_"))
+    return tag.startswith((TEST, f"{WHOLE}{TEST}", "_hparams_"))
+
+
+def _shown(tag: str) -> str:
+    """The tag in TensorBoard, which sorts its cards: a test is one point, and comes after the curves."""
+    return f"{WHOLE}{tag}" if tag.startswith(TEST) else tag
 
 
 def _forget_events(folder: Path, step: int) -> None:

@@ -27,7 +27,7 @@ from seq2seq.training.trainer import Stopped, Trainer
 
 TRAIN = {"loss", "nll", "ppl", "grad_norm", "lr", "tokens_per_s", "padding"}
 VALID = {"nll", "ppl", "bleu", "chrf", "token_accuracy"}
-TAGS = {f"train/{tag}" for tag in TRAIN} | {f"valid/{tag}" for tag in VALID} | {f"test/{tag}" for tag in VALID}
+TAGS = {f"train/{tag}" for tag in TRAIN} | {f"valid/{tag}" for tag in VALID} | {f"whole test/{tag}" for tag in VALID}
 MODELS = ("lstm", "bahdanau", "transformer", "hybrid")
 ATTENTIVE = ("bahdanau", "transformer", "hybrid")
 
@@ -80,6 +80,7 @@ def runs(
 def test_every_model_has_the_same_tags(model: str, runs: dict[str, Path]) -> None:
     tags = set(events(runs[model]).Tags()["scalars"])
     assert tags >= TAGS
+    assert sorted(tags)[0].startswith("train/"), "curves come before the single points of the test"
     assert tags == set(events(runs["lstm"]).Tags()["scalars"])
 
 
@@ -88,7 +89,7 @@ def test_no_point_is_there_twice_after_a_resume(model: str, runs: dict[str, Path
     accumulator = events(runs[model])
     assert steps(accumulator, "train/loss") == [1, 2, 3, 4, 5]
     assert steps(accumulator, "valid/bleu") == [2, 4, 5]
-    assert steps(accumulator, "test/bleu") == [5]
+    assert steps(accumulator, "whole test/bleu") == [5]
     lines = [json.loads(line) for line in (runs[model] / "metrics.jsonl").read_text().splitlines()]
     points = [(line["step"], tag) for line in lines for tag in line if tag != "step"]
     assert len(points) == len(set(points))
@@ -205,7 +206,7 @@ def test_hyperparameters_stand_in_the_run_itself(model: str, runs: dict[str, Pat
     experiment = HParamsPluginData.FromString(content["_hparams_/experiment"]).experiment
     shown_first = sorted(column.name for column in experiment.hparam_infos if column.differs)
     assert shown_first == ["decoder_layers", "decoder_width", "model", "parameters", "seed"]
-    assert experiment.metric_infos[0].name.tag == "test/bleu"
+    assert experiment.metric_infos[0].name.tag == "whole test/bleu"
 
 
 def test_resuming_forgets_later_and_broken_lines(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_kill_before_the_summary_does_not_double_the_test(config: Config, monk
     assert len([line for line in lines if "test/bleu" in line]) == 1
     assert len([line for line in lines if "valid/bleu" in line]) == 2
     events = EventAccumulator(str(run.tensorboard)).Reload()
-    assert len(events.Scalars("test/bleu")) == 1
+    assert len(events.Scalars("whole test/bleu")) == 1
     assert len(events.Scalars("valid/bleu")) == 2
     assert not run.checkpoint(checkpoint.PREVIOUS).exists()
 
