@@ -46,6 +46,7 @@ class Metric:
     high: float = 100.0
     higher_is_better: bool = True
     needs_source: bool = False
+    decimals: int = 2  # in tables
 
     def better(self, score: float, other: float) -> bool:
         """Whether a score is better than another."""

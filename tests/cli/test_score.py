@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 
@@ -166,6 +167,116 @@ def test_torch_is_not_loaded() -> None:
         "import sys, seq2seq.cli.score, seq2seq.evaluation.scoring; assert not {'torch', 'datasets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ------------------------------------------------------------------------------- metrics that are computed elsewhere
+
+
+def quality(seed: int, mean: float) -> list[str]:
+    generator = random.Random(seed)
+    easy = random.Random(0)  # the same sentences are easy for all systems
+    return [str(mean + 0.1 * easy.gauss(0, 1) + 0.02 * generator.gauss(0, 1)) for _ in REFERENCES]
+
+
+def test_scores_of_sentences_get_intervals_and_paired_tests(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mean, the standard error of the paired differences, and swaps of signs, computed here independently."""
+    write("one", quality(1, 0.850))
+    write("other", quality(2, 0.849))
+    given = ["--ref", "ref", "--src", "src", "a=hyp1", "b=hyp2", "--scores", "comet:a=one", "--scores", "comet:b=other"]
+    found = report(capsys, *given, "--signature", "comet=wmt22-comet-da|unbabel-comet:2.2.7")
+    assert found["signatures"]["comet"] == "wmt22-comet-da|unbabel-comet:2.2.7"
+    assert list(found["signatures"]) == ["BLEU", "chrF", "comet"]
+    a, b = (np.array([float(line) for line in Path(name).read_text().split()]) for name in ("one", "other"))
+    for row, own in zip(found["systems"], (a, b), strict=True):
+        error = own.std(ddof=1) / len(own) ** 0.5
+        assert row["comet"]["value"] == pytest.approx(own.mean())
+        assert row["comet"]["high"] - row["comet"]["low"] == pytest.approx(2 * 1.987 * error, rel=0.06)
+    [pair] = [row for row in found["differences"] if row["metric"] == "comet"]
+    assert pair["value"] == pytest.approx((a - b).mean())
+    error = (a - b).std(ddof=1) / len(a) ** 0.5
+    assert pair["high"] - pair["low"] == pytest.approx(2 * 1.987 * error, rel=0.06)
+    signs = np.random.default_rng(7).choice([-1, 1], size=(20_000, len(a)))
+    by_chance = (abs((signs * (a - b)).mean(1)) >= abs((a - b).mean())).mean()
+    assert 0.001 < by_chance < 0.5 and pair["p_randomisation"] == pytest.approx(by_chance, abs=0.02)
+    short = [n for n, line in enumerate(REFERENCES) if len(line.split()) <= 10]
+    assert found["by_length"][0]["systems"][0]["comet"]["value"] == pytest.approx(a[short].mean())
+    plain = report(capsys, *given[:6])
+    assert [row["BLEU"] for row in plain["systems"]] == [row["BLEU"] for row in found["systems"]]
+    assert plain["differences"] == [row for row in found["differences"] if row["metric"] != "comet"]
+
+
+def test_seeds_scales_and_the_only_system(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in (1, 2, 3):
+        write(f"c{n}", quality(n, 0.8))
+        write(f"m{n}", [str(-100 * float(score)) for score in quality(n, 0.8)])
+    [row] = report(capsys, "--ref", "ref", "a=hyp1,hyp2,hyp3", "--scores", "x:a=c1,c2,c3", "--scores", "m=m1,m2,m3")[
+        "systems"
+    ]
+    assert row["x"]["covers"] == "sentences and seeds" and len(row["x"]["seeds"]) == 3
+    assert row["m"]["value"] == pytest.approx(-100 * row["x"]["value"])
+    assert row["m"]["low"] == pytest.approx(-100 * row["x"]["high"])
+    run("--ref", "ref", "a=hyp1,hyp2,hyp3", "--scores", "x=c1,c2,c3", "--scores", "m=m1,m2,m3")
+    printed = capsys.readouterr()
+    assert f"{row['x']['value']:.4f} [{row['x']['low']:.4f}, {row['x']['high']:.4f}]" in printed.out
+    assert f"−{-row['m']['value']:.2f} [−" in printed.out
+    assert max(map(cell_len, printed.out.splitlines())) <= 80
+    assert "x signature  not given" in printed.out and "--signature x=TEXT" in printed.err
+
+
+def test_one_sentence_has_no_interval(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, line in (("ref", "die Katze"), ("hyp", "die"), ("c", "0.5")):
+        write(name, [line])
+    [row] = report(capsys, "--ref", "ref", "hyp", "--scores", "c=c")["systems"]
+    assert (row["c"]["value"], row["c"]["low"], row["c"]["high"]) == (0.5, None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"0.5\n0,7\n", r"^c:2: '0,7' is no number: give the score of one sentence"),
+        (b"0.5\n\n", r"^c:2: '' is no number"),
+        (b"0.5\n1_0\n", r"^c:2: '1_0' is no number"),
+        (b"nan\n0.5\n", r"^c:1: 'nan' is no score: give finite numbers"),
+        (b"0.5\n-inf\n", r"^c:2: '-inf' is no score"),
+        (b"0.5\n1e300\n", r"^c:2: '1e300' is no score"),
+        (b"hyp\tSegment 0\tscore: 0.85\n0.5\n", r"is no number"),
+        (b"0.5\n", r"^c has 1 lines but ref has 2: give a line for each"),
+        (b"0.5\n0.5\n0.5\n", r"^c has 3 lines but ref has 2"),
+        (b"", r"^c is an empty corpus"),
+    ],
+)
+def test_impossible_scores_are_answered_in_one_line(folder: Path, content: bytes, message: str) -> None:
+    write("ref", ["a", "b"])
+    write("hyp", ["a", "b"])
+    Path("c").write_bytes(content)
+    with pytest.raises(UserError, match=message) as raised:
+        run("--ref", "ref", "hyp", "--scores", "comet=c")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scores", "comet=c"], r"of which system\? Give comet:NAME=FILE for each of a, b=c"),
+        (["--scores", "comet:a=c"], r"^no scores of b=c by comet: .*--scores comet:b=c=FILE"),
+        (["--scores", "comet:a=c", "--scores", "comet:a=c"], r"scores of a by comet are given twice"),
+        (["--scores", "comet:x=c"], r"where NAME is one of a, b=c$"),
+        (["--scores", "comet:a=c,c", "--scores", "comet:b=c=c"], r"give 1 file, one for each of a's"),
+        (["--scores", "comet:a="], r"give 1 file"),
+        (["--scores", "BLEU:a=c"], r"^--scores BLEU:a=c: give METRIC=FILE .* none of bleu"),
+        (["--scores", "comet"], r"^--scores comet: "),
+        (["--scores", ":a=c"], r"give METRIC=FILE or METRIC:SYSTEM=FILE"),
+        (["--scores", "a b:a=c"], r"a name of letters and digits"),
+        (["--signature", "comet=x"], r"^--signature comet=x: give METRIC=TEXT for a metric of --scores"),
+        (["--scores", "m:a=c", "--scores", "m:b=c=c", "--signature", "m=a\nb"], r"give one line of text"),
+        (["--scores", "m:a=c", "--scores", "m:b=c=c", "--signature", "m="], r"give one line of text"),
+    ],
+)
+def test_scores_of_nothing_that_is_scored_are_refused(folder: Path, arguments: list[str], message: str) -> None:
+    write("c", quality(1, 0.8))
+    write("b=c", REFERENCES)
+    with pytest.raises(UserError, match=message):
+        run("--ref", "ref", "a=hyp1", "b=c", *arguments)
 
 
 # -------------------------------------------------------------------------------------------------- hostile input
