@@ -14,6 +14,7 @@ from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
 from seq2seq.decoding.search import search
 from seq2seq.decoding.translator import Translator
+from seq2seq.evaluation.lengths import unit_of
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import prepacked_weights
 from seq2seq.runs.records import Cost, LengthCost
@@ -29,7 +30,8 @@ def measure(run: LoadedRun) -> Cost:
     """
     translator, beam = run.translator, run.config.decode.beam
     stream = [token for ids in translator.subwords.encode_src(run.src) for token in ids[:-1]]
-    per_word = len(stream) / sum(len(line.split()) for line in run.src)
+    unit = unit_of(run.src)
+    per_word = unit.per_word * len(stream) / sum(unit.counts(run.src))
     rows = []
     for words in LENGTHS:
         length = max(round(words * per_word), 2)

@@ -22,14 +22,14 @@ def measure(run: LoadedRun) -> Explored:
     """Translate test sentences of all lengths by the run's own search."""
     chosen = evenly(run.src, SENTENCES)
     src, references = ([side[n] for n in chosen] for side in (run.src, run.references))
-    split = splitter(run.config)
+    split, split_tgt = (splitter(run.config, side) for side in (run.src, run.references))
     found = run.translator.translate(src, run.search_options(), attention=True)
     _, log_probability = reference_likelihood(run.translator, src, references)
     sizes = map(len, run.translator.subwords.encode_tgt(references))
     sentences = []
     for n, (best,), total, size in zip(chosen, found, log_probability, sizes, strict=True):
         text, reference = run.src[n], run.references[n]
-        source, words = split(text), split(best.text)
+        source, words = split(text), split_tgt(best.text)
         chrf = CHRF.corpus_score([best.text], [reference], run.config.data.language)
         maps = rounded_attention(best, text, source, words)
         sentence = ExploredSentence(

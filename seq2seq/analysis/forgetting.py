@@ -10,6 +10,7 @@ from collections import defaultdict
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import token_log_probs
+from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.words import splitter
 from seq2seq.runs.records import Forgetting
 
@@ -27,12 +28,12 @@ def measure(run: LoadedRun) -> Forgetting:
         return {"rows": []}
     if len(run.links) != len(run.src):
         raise UserError(f"{len(run.links):,} alignments but {len(run.src):,} test sentences: give one for each")
-    split = splitter(run.config)
+    split, unit = splitter(run.config, run.src), unit_of(run.src)
     pairs = run.encode_pairs(run.src, run.references)
     scored = token_log_probs(run.translator, run.src, run.references)
     sums: dict[tuple[int, int | None], tuple[int, float, int]] = defaultdict(lambda: (0, 0.0, 0))
     for line, links, pair, (log_probs, is_argmax) in zip(run.src, run.links, pairs, scored, strict=True):
-        spaced = line.split()
+        spaced = unit.split(line)
         place_of = [place for place, word in enumerate(spaced) for _ in split(word)]  # punctuation goes with its word
         for owner, log_prob, correct in zip(pair.tgt.of_token, log_probs, is_argmax, strict=True):
             places = [place_of[i] for i, j in links if j == owner]

@@ -19,6 +19,7 @@ from seq2seq.data.blank import is_blank
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, parse_links, read_gold
+from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.words import Pair, encode_pairs, splitter
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.loading import gold_file, load, saved_split, split_of_source
@@ -69,13 +70,14 @@ class LoadedRun:
         opened = cls(run, config, loaded.translator, *test, valid, gold, gold)
         if links is None:
             return opened
-        src, references = ([splitter(config)(line) for line in side] for side in test)
+        src, references = ([*map(splitter(config, side), side)] for side in test)
         given = [pair.possible for pair in read_gold(str(links), src, references)]
         return replace(opened, links=given, gold=given if correct else gold)
 
     def encode_pairs(self, src: Sequence[str], references: Sequence[str]) -> list[Pair]:
         """Segment sentence pairs with the run's vocabulary, into the corpus's words."""
-        return encode_pairs(self.translator.subwords, src, references, splitter(self.config))
+        split, split_tgt = (splitter(self.config, side) for side in (self.src, self.references))
+        return encode_pairs(self.translator.subwords, src, references, split, split_tgt=split_tgt)
 
     def search_options(self, **changes: Any) -> DecodeConfig:
         """Options of a search that can be compared between runs: one deterministic answer; ``changes`` to the rest."""
@@ -83,8 +85,9 @@ class LoadedRun:
 
 
 def evenly(lines: Sequence[str], count: int) -> list[int]:
-    """Indices of at most ``count`` lines, at even distances in the order of their numbers of words."""
-    order = sorted(range(len(lines)), key=lambda n: len(lines[n].split()))
+    """Indices of at most ``count`` lines, at even distances in the order of their lengths."""
+    lengths = unit_of(lines).counts(lines)
+    order = sorted(range(len(lines)), key=lambda n: lengths[n])
     count = min(count, len(lines))
     return sorted(order[(2 * k + 1) * len(order) // (2 * count)] for k in range(count))
 

@@ -29,6 +29,8 @@ from seq2seq.analysis import (
 )
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.errors import ANSWERED, UserError, complaint
+from seq2seq.evaluation.lengths import CHARACTERS, unit_of
+from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import to_json, write_atomically
 from seq2seq.system.typed_json import read_record
@@ -136,6 +138,8 @@ def _origins(run: Run, links: Path | None, gold: bool) -> dict[str, str]:
     if links is not None:
         by_links = (FORGETTING, ATTENTION) if gold else (FORGETTING,)
         origins |= dict.fromkeys((each.name for each in by_links), _digest([*files, links]))
+    if any(unit_of(side) is CHARACTERS for side in saved_split(run, "test") or ()):  # older records count words here
+        return {name: f"{origin}-{CHARACTERS.name}" for name, origin in origins.items()}
     return origins
 
 

@@ -9,12 +9,12 @@ the probe's selectivity. Knows vectors and words. Shapes: N sentences, C units o
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import regex
 import torch
 from torch import Tensor
 
@@ -25,10 +25,12 @@ from seq2seq.data.batches import batched, pad
 from seq2seq.data.blank import is_blank
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
+from seq2seq.evaluation.lengths import WORDS, Unit, unit_of
 from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.records import Probe
 
 FITTED = 4_000  # sentences that the probe is fitted on
+AROUND = regex.compile(r"^[^\w\p{M}]+|[^\w\p{M}]+$")  # punctuation around a word; vowel signs are part of it
 ASKED = 150  # the words most frequent in them,
 EVERYWHERE = 0.6  # without those that are in more than this share of them
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # ridge penalties, of which the best on the validation split is taken
@@ -55,13 +57,14 @@ def measure(run: LoadedRun) -> Probe:
         raise UserError(
             f"{run.run.folder}: every training sentence is a test sentence too: the probe has nothing to learn"
         )
-    asked = frequent(text)
-    sets = [examples(run.translator, lines, asked) for lines in (text, run.valid[0], run.src)]
+    unit = unit_of(run.src)
+    asked = frequent(text, unit)
+    sets = [examples(run.translator, lines, asked, unit) for lines in (text, run.valid[0], run.src)]
     dealt = [deal(each) for each in sets]
     found, guessed = answers(*sets), answers(*dealt)
     places: dict[tuple[int, int], list[int]] = {}
     for line, hits in zip(run.src, found.tolist(), strict=True):
-        words = normal(line)
+        words = normal(line, unit)
         for word, count in Counter(words).items():
             if word in asked and count == 1:
                 row = places.setdefault((len(words), words.index(word) * BINS // len(words)), [0, 0])
@@ -89,9 +92,9 @@ def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
     return [[n, *(int(side[lengths == n].sum()) for side in sides)] for n in sorted(set(sentences.lengths))]
 
 
-def normal(line: str) -> list[str]:
-    """Words in lower case, without the punctuation around them."""
-    return [re.sub(r"^\W+|\W+$", "", word).casefold() for word in line.split()]
+def normal(line: str, unit: Unit = WORDS) -> list[str]:
+    """Words, or characters, in lower case, without the punctuation around them."""
+    return [AROUND.sub("", word).casefold() for word in unit.split(line)]
 
 
 def fitting_text(run: LoadedRun) -> list[str]:
@@ -107,19 +110,19 @@ def fitting_text(run: LoadedRun) -> list[str]:
     return [line for line in lines if not is_blank(line) and line not in test]
 
 
-def frequent(lines: Sequence[str]) -> dict[str, int]:
+def frequent(lines: Sequence[str], unit: Unit = WORDS) -> dict[str, int]:
     """The words in question with their indices, the most frequent first."""
-    counts = Counter(word for line in lines for word in dict.fromkeys(normal(line)) if word)
+    counts = Counter(word for line in lines for word in dict.fromkeys(normal(line, unit)) if word)
     kept = [word for word, count in counts.most_common() if count <= EVERYWHERE * len(lines)]
     return {word: number for number, word in enumerate(kept[:ASKED])}
 
 
-def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]) -> Examples:
+def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int], unit: Unit = WORDS) -> Examples:
     """Encode lines to vectors, and look up which of the words they have.
 
     A vector is the decoder's bottleneck, or the encoder's sentence vector if the decoder has none.
     """
-    words = [normal(line) for line in lines]
+    words = [normal(line, unit) for line in lines]
     present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
     encoded = translator.subwords.encode_src(lines, DecodeConfig.max_input)
     [model] = translator.models

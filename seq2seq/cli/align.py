@@ -56,7 +56,7 @@ def run(given: Arguments, valid: Trained) -> int:
     from seq2seq.analysis.attention_maps import most_attended_words
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
     from seq2seq.evaluation.evaluate import check_lengths
-    from seq2seq.evaluation.lengths import CHARACTERS, unit_of
+    from seq2seq.evaluation.lengths import CHARACTERS, WORDS, unit_of
     from seq2seq.evaluation.words import encode_pairs, splitter
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress
@@ -65,11 +65,10 @@ def run(given: Arguments, valid: Trained) -> int:
     [(folder, checkpoint)] = runs
     src, references = pairs_of(given, folder, config)
     gold_path = given.gold or (None if given.src else _gold_of_grammar(folder, config, (src, references)))
-    split = str.split if given.src else splitter(config)
-    units = [None if given.by_spaces else unit_of(side) for side in (src, references)]
-    splits = [CHARACTERS.split if unit is CHARACTERS else split for unit in units]
-    for side, unit in zip(("source", "target"), units, strict=True):
-        if unit is CHARACTERS:
+    cuts = ((unit_of(side).split if given.src else splitter(config, side)) for side in (src, references))
+    splits = [WORDS.split if given.by_spaces else cut for cut in cuts]
+    for side, split in zip(("source", "target"), splits, strict=True):
+        if split is CHARACTERS.split:
             print(f"the {side} has no spaces between words: the alignment counts its characters", file=sys.stderr)
     src_words, tgt_words = ([each(line) for line in side] for each, side in zip(splits, (src, references), strict=True))
     gold = read_gold(gold_path, src_words, tgt_words, given.one_based) if gold_path else None

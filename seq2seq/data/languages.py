@@ -103,6 +103,8 @@ HEADINGS = {
     *("source", "target", "src", "tgt", "trg", "text", "translation", "input", "output"),
     *("original", "reference", "sentence"),
 }
+ORDINARY = ("gan", "nan", "per")
+"""Codes that alone, without a script, are no languages in a file's name: GAN, not a number, and "per"."""
 READ = 1_000  # lines of a text, and characters of a line, that tell its script
 DENSE = 3  # letters of an alphabet that a Chinese, Japanese or Korean character stands for
 KANA = 0.1  # share of kana from which on Chinese characters are Japanese
@@ -170,7 +172,7 @@ def of_name(path: str) -> str | None:
     """The language that the end of a file's name says, as in ``train.de`` and ``train.deu_Latn.txt.gz``."""
     stem = re.sub(r"\.(gz|bz2|xz|zst|txt|tok|raw)", "", PurePath(path).name)
     end = re.search(r"[._-](?:([a-z]{2,3})|([a-z]{3})_[A-Z][a-z]{3})$", stem)
-    return known(end[1] or end[2]) if end else None
+    return None if end is None or end[1] in ORDINARY else known(end[1] or end[2])
 
 
 def of_text(lines: Iterable[str], said: str) -> str | None:

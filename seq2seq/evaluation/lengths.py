@@ -15,17 +15,24 @@ from seq2seq.data.languages import ABUGIDAS, CHINESE, JAPANESE, READ, language_o
 
 EDGES = (10, 20, 30, 40)
 """Upper ends of the buckets of source length where none are given, in words."""
+BOUND = ("Mn", "Mc", "Me", "Cf")
+"""Categories of signs that are no characters of their own."""
 LONGEST_SEGMENT = 5  # letters of a word, on average, in text that somebody has segmented
 
 
 def characters(line: str) -> list[str]:
-    """The characters of a line but its spaces, each with its marks; numbers and words of Latin letters stay whole."""
+    """The characters of a line, in NFC, but its spaces; numbers and words of Latin letters stay whole.
+
+    Marks and invisible signs, such as joiners, belong to the character before them.
+    """
     found: list[str] = []
-    for piece in re.findall(r"[A-Za-z0-9]+|\S", line):
-        if found and unicodedata.category(piece[0])[0] == "M":
-            found[-1] += piece
+    end = 0
+    for piece in re.finditer(r"[A-Za-z0-9]+|\S", unicodedata.normalize("NFC", line)):
+        if found and piece.start() == end and unicodedata.category(piece[0][0]) in BOUND:
+            found[-1] += piece[0]
         else:
-            found.append(piece)
+            found.append(piece[0])
+        end = piece.end()
     return found
 
 
@@ -36,6 +43,11 @@ class Unit:
     name: str  # in the plural
     split: Callable[[str], list[str]]  # a line into its elements, white space left out
     per_word: int  # about as many have the length of an English word
+
+    @property
+    def one(self) -> str:
+        """The name in the singular."""
+        return self.name.removesuffix("s")
 
     def counts(self, lines: Sequence[str]) -> list[int]:
         """The length of each line."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from seq2seq import grammar
 from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.subwords import Subwords, normalise
+from seq2seq.evaluation.lengths import unit_of
 
 UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -63,9 +64,12 @@ def _begun(side: Words, longest: int) -> Words:
     return Words(side.words[: last + 1], side.of_token)
 
 
-def splitter(config: Config) -> Callable[[str], list[str]]:
-    """The function that cuts a corpus's lines into words: as the grammar's gold counts them, or at white space."""
-    return grammar.words if config.data.source == "grammar" else str.split
+def splitter(config: Config, text: Sequence[str]) -> Callable[[str], list[str]]:
+    """The function that cuts lines of a ``text`` into words, or into characters where it has no spaces between words.
+
+    The words of the embedded corpus are those that its gold alignment counts.
+    """
+    return grammar.words if config.data.source == "grammar" else unit_of(text).split
 
 
 def is_punctuation(word: str) -> bool:

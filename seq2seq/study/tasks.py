@@ -46,8 +46,8 @@ def measuring_tasks(runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | 
     links = Path(gold) if gold else None
     aligner = next((run for run, config in runs if config.model.decoder.sees == "positions"), None)
     if links is None and aligner is not None and runs[0][1].data.source != "grammar":
-        links = logs / "attention.pharaoh"
-        command = ["seq2seq", "align", str(aligner.folder), "--by-spaces", "--out", str(links)]
+        links = logs / "alignment.pharaoh"
+        command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
         log = logs / "aligning.log"
         tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
     return tasks + [_measuring_task(run, logs, links, bool(gold), corpus) for run, _ in runs]

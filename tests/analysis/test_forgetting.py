@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from seq2seq.analysis import forgetting
+from seq2seq.analysis import cost, explorer, forgetting
 from seq2seq.analysis.forgetting import measure
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.data.subwords import Subwords
@@ -86,3 +86,21 @@ def test_given_links_take_the_place_of_the_gold_ones(make: Make, pairs: Pairs) -
 def test_a_missing_alignment_is_told(make: Make) -> None:
     with pytest.raises(UserError, match="2 alignments but 40 test sentences"):
         measure(make("lstm", gold=[set(), set()]))
+
+
+def test_a_side_without_spaces_is_measured_by_characters(make: Make, pairs: Pairs) -> None:
+    """Of a Chinese source: lengths and places in the record, the explorer's elements, and the tokens of a latency."""
+    src = ["今天下雨。", "我们去公园散步，那里有300棵树。", "他昨天买了三本书。"]
+    test = [(line, reference) for line, (_, reference) in zip(src, pairs, strict=False)]
+    run = make("bahdanau", test, [{(n, 0) for n in (3, 4)}] * 3)
+    assert {row[:2] for row in measure(run)["rows"]} >= {(5, 4), (15, 4), (9, 4)}
+    explored = explorer.measure(run)["sentences"]
+    assert [sentence["src"][:3] for sentence in explored] == [
+        ["今", "天", "下"],
+        ["我", "们", "去"],
+        ["他", "昨", "天"],
+    ]
+    assert [sentence["words"] for sentence in explored] != [] and len(explored[1]["src"]) == 15
+    assert all(len(row) == 15 for matrix in explored[1]["attention"] for row in matrix)
+    tokens = sum(len(ids) - 1 for ids in run.translator.subwords.encode_src(src))
+    assert cost.measure(run)["rows"][0]["pieces"] == round(10 * 2 * tokens / 29)

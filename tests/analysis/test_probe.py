@@ -18,6 +18,7 @@ from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
+from seq2seq.evaluation.lengths import CHARACTERS
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.run import Run
 
@@ -109,6 +110,8 @@ def test_as_many_words_are_named_as_the_sentence_has() -> None:
 def test_words_are_asked_for_by_frequency_but_not_those_that_are_everywhere() -> None:
     lines = ["The cat, the dog", "the dog!", "the “dog’s” bird", "the end of", "the cat -"]
     assert normal(lines[0]) == ["the", "cat", "the", "dog"] and normal(lines[2])[1] == "dog’s"
+    assert normal("“हिन्दी”। है? कि,") == ["हिन्दी", "है", "कि"]  # vowel signs at the ends of words
+    assert normal("这本书，300页。", CHARACTERS) == ["这", "本", "书", "", "300", "页", ""]
     assert list(frequent(lines)) == ["cat", "dog", "dog’s", "bird", "end", "of"]  # neither the, nor the dash
 
 

@@ -59,6 +59,10 @@ def test_of_an_unknown_language_nothing_is_said(said: str) -> None:
         ("eng.txt", None),
         ("v1.src", None),
         ("corpus.zho", "zh"),
+        ("with-gan.txt", None),
+        ("loss-nan.txt", None),
+        ("cost_per", None),
+        ("train.gan_Hans", "zh"),
         ("a.tok.fr", "fr"),
     ],
 )

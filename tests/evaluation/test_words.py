@@ -144,8 +144,9 @@ def test_words_that_are_not_of_the_text_are_refused() -> None:
 
 
 def test_the_grammar_counts_punctuation_and_other_text_does_not() -> None:
-    assert splitter(Config(data=DataConfig(source="grammar")))("Hund, der") == ["Hund", ",", "der"]
-    assert splitter(Config(data=DataConfig(source="text")))("Hund, der") == ["Hund,", "der"]
+    assert splitter(Config(data=DataConfig(source="grammar")), ["今天天气很好。"])("Hund, der") == ["Hund", ",", "der"]
+    assert splitter(Config(data=DataConfig(source="text")), ["Hund, der"])("Hund, der") == ["Hund,", "der"]
+    assert splitter(Config(data=DataConfig(source="text")), ["今天天气很好。"])("Hund 上") == ["Hund", "上"]
 
 
 def test_of_a_line_of_any_length_the_first_tokens_and_their_words_are_taken(tiny_subwords: Subwords) -> None:

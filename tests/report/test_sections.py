@@ -386,3 +386,48 @@ def test_a_control_task_has_a_tint_of_its_models_colour(data: ReportData) -> Non
     [(_, spec)] = on_page(figure, ("lstm", "transformer")).panels
     outlined = spec["layer"][0]["encoding"]["stroke"]["scale"]  # a tint alone has too little contrast with the page
     assert outlined["range"] == ["var(--c0)", "var(--c0)", "var(--c1)", "var(--c1)"]
+
+
+@pytest.fixture
+def unspaced(fake_run: FakeRun, text: Text) -> ReportData:
+    """Sources in Chinese characters, three for each English word, and an attention model that forgets nothing."""
+    _, references = text
+    src = ["".join(chr(0x4E00 + 3 * (sum(map(ord, word)) % 900) + n) for word in line.split() for n in range(3))
+           for line in text[0]]  # fmt: skip
+    runs = [fake_run(f"lstm/{seed}", "lstm", seed, forgetful(references)) for seed in (1, 2, 3)]
+    runs += [fake_run(f"transformer/{seed}", "transformer", seed, references) for seed in (1, 2, 3)]
+    for run in runs:
+        save_split(run, "test", src, references)
+        save_split(run, "valid", src, references)
+        run.validation(20).parent.mkdir(exist_ok=True)
+        run.validation(20).write_text("".join(f"{line}\n" for line in references))
+    return data_of_runs(runs, "test", None)
+
+
+def test_a_page_about_a_source_without_spaces_counts_characters(unspaced: ReportData) -> None:
+    group = unspaced.groups[1]
+    told = {"index": 0, "src": list(unspaced.src[0]), "reference": "x", "words": ["x"], "nll": 1.0, "chrf": 9.0}
+    masked = {"positions": 9, "word": effect(-1.0), "random": effect(-0.001), "difference": effect(-1.0)}
+    probed = {"vector": "summary", "units": 8, "fitted_on": 9, "asked": ["x"], "places": [], "selectivity": 0.4}
+    rows = [[15, 10, 7], [57, 10, 4]]
+    for each in unspaced.groups:
+        measure(each, "explorer", {"sentences": [{**told, "attention": []}], "maps": []})
+        measure(each, "probe", {**probed, "recall": 0.6, "control_recall": 0.2, "rows": rows, "control": rows})
+        measure(each, "forgetting", {"rows": [[15, 0, 200, 1.0, 190], [57, 56, 200, 40.0, 20]]})
+        beyond(each, unspaced.references, (unspaced.src, unspaced.references))
+    measure(group, "attention", {**ATTENDING, "masking": {"drawn": 9, "attended": masked}})
+    page = page_of(unspaced)
+    assert unspaced.edges == [20, 40, 60, 80]
+    assert [bucket.name for bucket in Quality(unspaced).buckets] == ["15–20", "21–40", "41–57"]
+    assert page.figure.x == "source characters"
+    assert "on sources of 21–40 characters to" in page.answer[0] and "characters on (95 % interval" in page.answer[0]
+    figures = [page.figure, *(figure for section in page.sections for figure in section.figures)]
+    columns = [column for section in page.sections for table in section.tables for column in table.columns]
+    drawn = [on_page(figure, ("lstm", "transformer")) for figure in figures]
+    whole = json.dumps([spec for chart in drawn for _, spec in chart.panels], default=str)
+    assert "source characters" in whole and "source words" not in f"{whole} {columns} {words_of(unspaced)}"
+    assert not any(column.endswith(" words") for column in columns)
+    assert "the test, up to 57 characters" in words_of(unspaced)
+    assert "Hiding the character that transformer looks at most costs 1.00 nats, another 0.00" in words_of(unspaced)
+    assert page.explorer is not None and pack_explorer(page.explorer)["units"] == ("characters", "words")
+    assert pack_explorer(page.explorer)["sentences"][0]["length"] == 15

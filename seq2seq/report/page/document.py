@@ -86,7 +86,7 @@ class Explorer:
     maps: list[list[str]]  # names of each model's attention maps, e.g. ``layer 1, head 2``
     sentences: list[tuple[ExploredSentence, ...]]  # each as the models translated it, in their order
     lengths: list[int]  # source length of each sentence, counted as the buckets count it
-    unit: str = "words"  # of the lengths
+    units: tuple[str, str] = ("words", "words")  # of the lengths and the source, and of translations
     after: str = ""  # name of the section that it follows; empty: it comes last
 
 

@@ -14,8 +14,8 @@
     return Math.max(...scores) - Math.min(...scores);
   };
   const ORDERS = {
-    given: { of: () => 0, label: (s) => `${lengthOf(s)} ${data.unit}` },
-    length: { of: lengthOf, label: (s) => `${lengthOf(s)} ${data.unit}` },
+    given: { of: () => 0, label: (s) => `${lengthOf(s)} ${data.units[0]}` },
+    length: { of: lengthOf, label: (s) => `${lengthOf(s)} ${data.units[0]}` },
     loss: { of: lossOf, label: (s) => `loss ${lossOf(s).toFixed(2)}` },
     difference: { of: spreadOf, label: (s) => `${spreadOf(s).toFixed(0)} chrF apart` },
   };
@@ -26,9 +26,13 @@
     return element;
   }
 
-  // Words, or what stands for them on the page, with spaces between; none before closing punctuation.
-  function spaced(words, elements = words) {
-    return words.flatMap((word, n) => (n && !/^[.,;:!?)\]»”…%]+$/.test(word) ? [" ", elements[n]] : [elements[n]]));
+  // Words, or what stands for them on the page, with spaces between; none before closing punctuation, and none between
+  // characters, except Latin words and numbers.
+  function spaced(words, unit, elements = words) {
+    const apart = unit === "words"
+      ? (n) => !/^[.,;:!?)\]»”…%]+$/.test(words[n])
+      : (n) => /^[A-Za-z0-9]/.test(words[n]) && /[A-Za-z0-9]$/.test(words[n - 1]);
+    return words.flatMap((_, n) => (n && apart(n) ? [" ", elements[n]] : [elements[n]]));
   }
 
   async function unpack(packed) {
@@ -61,7 +65,7 @@
     box.append(translation);
     if (!output.words.length) translation.append(make("em", { textContent: "(nothing)" }));
     if (!matrices) {
-      translation.append(...spaced(output.words));
+      translation.append(...spaced(output.words, data.units[1]));
       box.append(make("p", { className: "blind", textContent: "There is nothing to look at: all that this model knew of the source came through one vector." }));
       return box;
     }
@@ -83,7 +87,7 @@
     }
 
     const words = output.words.map((word, t) => make("span", { className: "target", textContent: word, tabIndex: -1, role: "button" }));
-    translation.append(...spaced(output.words, words));
+    translation.append(...spaced(output.words, data.units[1], words));
     words.forEach((word, t) => {
       for (const event of ["pointerenter", "focus", "click"]) word.addEventListener(event, () => look(t));
       word.addEventListener("keydown", (event) => {
@@ -98,7 +102,7 @@
       select.addEventListener("change", () => { chosenMap[model] = Number(select.value); if (words.length) look(current); });
       head.append(make("label", { className: "map" }, "map ", select));
     }
-    box.append(make("p", { className: "looked", dir: "auto" }, ...spaced(sentence.src, source)), told);
+    box.append(make("p", { className: "looked", dir: "auto" }, ...spaced(sentence.src, data.units[0], source)), told);
     if (words.length) look(0);
     return box;
   }
@@ -116,7 +120,7 @@
     });
     const line = (name, text) => make("p", { className: "line" }, make("b", { textContent: name }), make("span", { dir: "auto" }, ...text));
     view.replaceChildren(
-      line("Source", spaced(sentence.src)),
+      line("Source", spaced(sentence.src, data.units[0])),
       line("Reference", [sentence.reference]),
       make("div", { className: "cards" }, ...cards),
     );
@@ -126,7 +130,7 @@
     const { of, label } = ORDERS[order.value];
     const sorted = [...data.sentences].sort((a, b) => of(b) - of(a));
     const buttons = sorted.map((sentence) => {
-      const text = make("span", { className: "text", dir: "auto", textContent: spaced(sentence.src).join("") });
+      const text = make("span", { className: "text", dir: "auto", textContent: spaced(sentence.src, data.units[0]).join("") });
       const button = make("button", { type: "button" }, text, make("span", { className: "key", textContent: label(sentence) }));
       button.addEventListener("click", () => {
         buttons.forEach((other) => other.removeAttribute("aria-current"));

@@ -28,7 +28,7 @@ def pack_explorer(explorer: Explorer) -> dict[str, Any]:
         "encoding": ENCODING,
         "models": explorer.models,
         "maps": explorer.maps,
-        "unit": explorer.unit,
+        "units": explorer.units,
         "sentences": [
             {**_pack_sentence(sentence, explorer), "length": length}
             for sentence, length in zip(explorer.sentences, explorer.lengths, strict=True)

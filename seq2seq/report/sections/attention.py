@@ -18,10 +18,12 @@ def attention(data: ReportData) -> Section:
         for group in data.groups
     ]
     aligned, masked = [(group, rows) for group, rows in scores if rows], _masked(data)
+    one = data.unit.one
     masking = Figure(
-        "masking", "The effect of hiding one source word",
-        "Change of the log-probability (nats) of the reference's next token when the tokens of one source word become "
-        "unknown: the word with the most attention, or the word aligned by gold, against a random word beside it.",
+        "masking", f"The effect of hiding one source {one}",
+        f"Change of the log-probability (nats) of the reference's next token when the tokens of one source {one} "
+        f"become unknown: the {one} with the most attention, or the {one} aligned by gold, against a random {one} "
+        "beside it.",
         masked, "bars", "model", "change", "masked", y_title="change in nats",
     )  # fmt: skip
     tables = [
@@ -41,7 +43,7 @@ def attention(data: ReportData) -> Section:
             {"entropy": "entropy (nats)", "entropy_share": "share of the greatest possible entropy"},
             f"Coverage: share of the {data.source_length} that get at least half of an even share of all attention.",
         ),
-        table_of("masking", "Hiding one source word", masked, headings={"change": "change (nats)"}),
+        table_of("masking", f"Hiding one source {one}", masked, headings={"change": "change (nats)"}),
     ]  # fmt: skip
     words, shown = _words(data, aligned, masked), [table for table in tables if table.rows]
     return Section("attention", "Attention as explanation", words, [_alignment_figure(aligned), masking], shown)
@@ -69,14 +71,15 @@ def _alignment_figure(aligned: Aligned) -> Figure:
 def _masked(data: ReportData) -> list[Row]:
     """Effect of masking a source word on the next token of the reference, by model and choice of the word."""
     rows: list[Row] = []
+    unit = data.unit.one
     for group in data.groups:
         found = [one["masking"] for one in group.measured(ATTENTION)]
         ways = {
-            "the word most attended": [one["attended"] for one in found if "word" in one.get("attended", {})],
-            "the word aligned by gold": [one["gold"] for one in found if "word" in one.get("gold", {})],
+            f"the {unit} most attended": [one["attended"] for one in found if "word" in one.get("attended", {})],
+            f"the {unit} aligned by gold": [one["gold"] for one in found if "word" in one.get("gold", {})],
         }
         for label, own in ways.items():
-            other = f"a random word beside {label}"
+            other = f"a random {unit} beside {label}"
             arms = {label: [one["word"] for one in own], other: [one["random"] for one in own]} if own else {}
             for name, arm in arms.items():
                 row = {"model": group.model, "masked": name, "change": mean(one["change"] for one in arm)}
@@ -112,12 +115,13 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
             text += f" (the mean of its maps; the map that is best on the validation split has {best} on the test)"
         words.append(f"{text}.")
     rows = {(row["model"], row["masked"]): row["change"] for row in masked}
+    unit = data.unit.one
     for group in data.groups:
-        hidden = rows.get((group.model, "the word most attended"))
-        other = rows.get((group.model, "a random word beside the word most attended"))
+        hidden = rows.get((group.model, f"the {unit} most attended"))
+        other = rows.get((group.model, f"a random {unit} beside the {unit} most attended"))
         if hidden is not None and other is not None:
             words.append(
-                f"Hiding the word that {group.model} looks at most costs {number(-hidden, 2)} nats, another "
+                f"Hiding the {unit} that {group.model} looks at most costs {number(-hidden, 2)} nats, another "
                 f"{number(-other, 2)}{_judged(data, group)}."
             )
     if not words:
@@ -135,4 +139,5 @@ def explorer(data: ReportData) -> Explorer | None:
     models = [group.model for group in data.groups]
     sentences = list(zip(*(one["sentences"] for one in found), strict=True))
     lengths = [int(data.lengths[same[0]["index"]]) for same in sentences]
-    return Explorer(models, [one["maps"] for one in found], sentences, lengths, data.unit.name, after="attention")
+    units = data.unit.name, data.tgt_unit.name
+    return Explorer(models, [one["maps"] for one in found], sentences, lengths, units, after="attention")

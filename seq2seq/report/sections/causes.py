@@ -89,7 +89,7 @@ def forgetting(data: ReportData) -> Found:
             rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
     figure = Figure(
         "forgetting", "Forgetting by position in the source",
-        f"Teacher-forced accuracy of target tokens, by the position of the aligned source {data.unit.name[:-1]} and by "
+        f"Teacher-forced accuracy of target tokens, by the position of the aligned source {data.unit.one} and by "
         "source length.",
         rows, "heat", "place in the source", "accuracy", row=data.source_length, facet="model",
         order=(*FIFTHS, *names.values()),
