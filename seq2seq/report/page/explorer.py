@@ -14,7 +14,7 @@ from seq2seq.runs.records import ExploredSentence
 
 ENCODING = (
     "attention: base64 of zlib of bytes, weight × 255; for each model, for each of its maps (none where the output "
-    "says attends=false), target words × source words"
+    "says attends=false), elements of the translation × elements of the source; units: what they are"
 )
 
 

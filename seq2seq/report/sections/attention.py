@@ -46,14 +46,14 @@ def attention(data: ReportData) -> Section:
         table_of("masking", f"Hiding one source {one}", masked, headings={"change": "change (nats)"}),
     ]  # fmt: skip
     words, shown = _words(data, aligned, masked), [table for table in tables if table.rows]
-    return Section("attention", "Attention as explanation", words, [_alignment_figure(aligned), masking], shown)
+    return Section("attention", "Attention as explanation", words, [_alignment_figure(data, aligned), masking], shown)
 
 
 Aligned = list[tuple[ModelRuns, list[Row]]]
 """Each model with attention and its alignment scores: a row for each map and state, the mean over the seeds."""
 
 
-def _alignment_figure(aligned: Aligned) -> Figure:
+def _alignment_figure(data: ReportData, aligned: Aligned) -> Figure:
     rows: list[Row] = []
     for group, maps in aligned:
         for row in maps:
@@ -61,9 +61,9 @@ def _alignment_figure(aligned: Aligned) -> Figure:
             rows.append({"map": name, "state": STATES[row["state"]], "AER": row["aer_words"]})
     return Figure(
         "aer", "Alignment error rate of attention",
-        "Each target word is linked to the source word with the most attention and compared with the gold alignment; "
-        "lower is better. Target punctuation is left out. Attention of the step that predicts the word, and of the "
-        "step that has read it.",
+        f"Each target {data.tgt_unit.one} is linked to the source {data.unit.one} with the most attention and compared "
+        "with the gold alignment; lower is better. Target punctuation is left out. Attention of the step that "
+        "predicts the word, and of the step that has read it.",
         rows, "bars", "map", "AER", "state", y_title="AER",
     )  # fmt: skip
 
