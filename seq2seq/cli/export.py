@@ -7,8 +7,8 @@ import importlib
 from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.export.options import QUANTIZATIONS, TARGETS, Request, requested
 
-ABOUT = """Write a trained run for another program, and compare: float32 weights must give
-our translations there too, or nothing is written."""
+ABOUT = """Write a trained run for another program or another place, and compare: float32
+weights must give our translations there too, or nothing is written."""
 
 
 def parser() -> Parser:
@@ -18,6 +18,7 @@ def parser() -> Parser:
     taken.add_argument("--out", metavar="FOLDER", help="a new folder (default: RUN/export/FORMAT[-QUANTIZATION])")
     of_weights = f"of the weights: {', '.join(QUANTIZATIONS)}"
     taken.add_argument("--quantization", default="none", metavar="TYPE", help=of_weights)
+    taken.add_argument("--license", metavar="NAME", help="of the model, for the card of --to folder: apache-2.0, …")
     return taken
 
 

@@ -23,6 +23,7 @@ class Target:
         packages: Python packages that it needs, which ``extra`` installs.
         layers: the types of encoders and decoders that it can compute; None: all.
         refusal: why it takes no others.
+        card: whether a model card is written, which names the license.
     """
 
     module: str
@@ -31,6 +32,7 @@ class Target:
     extra: str = ""
     layers: frozenset[str] | None = None
     refusal: str = ""
+    card: bool = False
 
 
 TARGETS = {
@@ -43,13 +45,14 @@ TARGETS = {
         "CTranslate2 has no recurrent layers; it takes transformer runs (--to onnx takes all)",
     ),
     "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
+    "folder": Target("to_folder", card=True),
 }
 QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.quantizations))
 
 
 @dataclass(frozen=True)
 class Request:
-    """A checked export: the format, the run and checkpoint, its config, the type of the weights, the new folder."""
+    """A checked export: the format, run, checkpoint, config, type of the weights, new folder, the model's license."""
 
     to: str
     run: Run
@@ -57,6 +60,7 @@ class Request:
     config: Config
     quantization: str
     out: Path
+    license: str | None = None
 
 
 def requested(given: argparse.Namespace) -> Request:
@@ -69,6 +73,11 @@ def requested(given: argparse.Namespace) -> Request:
     _one_of("--to", given.to, tuple(TARGETS))
     target = TARGETS[given.to]
     _one_of("--quantization", given.quantization, target.quantizations)
+    license = given.license
+    if license is not None and not target.card:
+        raise UserError(f"--license stands in a model card, which --to {given.to} has not: leave it out")
+    if license is not None and not (license.strip() and license.isprintable()):
+        raise UserError(f"--license {license!r}: give one line, such as apache-2.0 or cc-by-4.0")
     run, checkpoint = find(Path(given.run))
     if checkpoint == ONNX:
         raise UserError(f"{run.folder} was exported to ONNX: give the run that it was made from")
@@ -81,7 +90,7 @@ def requested(given: argparse.Namespace) -> Request:
     lacking = [package for package in target.packages if find_spec(package) is None]
     if lacking:
         raise UserError(f"{lacking[0]} is not installed: pip install 'seq2seq-trainer[{target.extra}]'")
-    return Request(given.to, run, checkpoint, config, given.quantization, out)
+    return Request(given.to, run, checkpoint, config, given.quantization, out, license)
 
 
 def _one_of(flag: str, given: str, known: tuple[str, ...]) -> None:
