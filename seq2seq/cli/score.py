@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import Arguments, Parser
@@ -121,7 +120,7 @@ def _named(argument: str) -> tuple[str, list[str]]:
     name, equals, rest = argument.partition("=")
     if not equals or is_there(argument):
         return argument, [argument]
-    paths = [rest] if Path(rest).is_file() else rest.split(",")
+    paths = [rest] if is_there(rest) else rest.split(",")
     if not name or not all(paths):
         raise UserError(f"{argument}: give NAME=FILE, or NAME=FILE,FILE for the seeds of one system")
     if len(set(paths)) < len(paths):

@@ -122,7 +122,9 @@ class DataConfig(Codes):
     reverse: bool = option(False, "train the other direction: sides, columns and codes change places, name gets both")
     holdout: int = option(1_000, "pairs held out of train for each of valid and test that is not given", low=1)
     take: Optional[int] = option(None, "use at most so many training pairs", low=1)
-    weights: list[float] = several([], "times that the pairs of each training file are seen in an epoch: [1,3]")
+    weights: list[float] = several(
+        [], "times that the pairs of each training file are seen in an epoch: [1,3]", above=0, high=1_000
+    )
     hub: HubConfig = field(default_factory=HubConfig)
     grammar: GrammarConfig = field(default_factory=GrammarConfig)
     filters: FilterConfig = field(default_factory=FilterConfig)

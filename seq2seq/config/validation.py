@@ -23,7 +23,6 @@ from seq2seq.config.schema import (
 )
 from seq2seq.errors import UserError, nearest
 
-MOST_WEIGHT = 1_000  # of data.weights
 LONGEST_SYMBOL = 100  # of data.subwords.keep, in characters
 FILES, SPLITS = "Any", "dict[str, SplitConfig]"
 """The types of fields for which OmegaConf has no check: a path or a list of paths, and sections by name."""
@@ -84,18 +83,24 @@ def within_limits(node: Any, prefix: str = "", more: Mapping[str, Iterable[str]]
         if choices and value not in choices:
             hint = nearest(str(value), choices)
             raise UserError(f"{key}={value} is not possible: choose one of {', '.join(choices)}{hint}")
-        if limits["low"] is not None and not value >= limits["low"]:
-            raise UserError(f"{key}={value} is too small: the smallest value is {limits['low']} ({limits['help']})")
-        if limits["above"] is not None and not value > limits["above"]:
-            raise UserError(f"{key}={value} is too small: it must be above {limits['above']} ({limits['help']})")
-        if limits["high"] is not None and not value <= limits["high"]:
-            raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
-        if isinstance(value, int) and value >= 1 << 63:
-            raise UserError(f"{key} is a number of more than 64 bits: give a smaller one ({limits['help']})")
-        if isinstance(value, int) and value >= 1 << 31 and not key.endswith(("seed", "max_tokens")):
-            raise UserError(f"{key}={value} is too large: the largest value is {(1 << 31) - 1} ({limits['help']})")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
+        for each in value if isinstance(value, list) else [value]:
+            _within(key, each, limits)
+
+
+def _within(key: str, value: Any, limits: Mapping[str, Any]) -> None:
+    """Check one value. Raises ``UserError``."""
+    if limits["low"] is not None and not value >= limits["low"]:
+        raise UserError(f"{key}={value} is too small: the smallest value is {limits['low']} ({limits['help']})")
+    if limits["above"] is not None and not value > limits["above"]:
+        raise UserError(f"{key}={value} is too small: it must be above {limits['above']} ({limits['help']})")
+    if limits["high"] is not None and not value <= limits["high"]:
+        raise UserError(f"{key}={value} is too large: the largest value is {limits['high']} ({limits['help']})")
+    if isinstance(value, int) and value >= 1 << 63:
+        raise UserError(f"{key} is a number of more than 64 bits: give a smaller one ({limits['help']})")
+    if isinstance(value, int) and value >= 1 << 31 and not key.endswith(("seed", "max_tokens")):
+        raise UserError(f"{key}={value} is too large: the largest value is {(1 << 31) - 1} ({limits['help']})")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}={value} is not possible: give a finite number ({limits['help']})")
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -136,8 +141,6 @@ def _contradictions_of_data(data: DataConfig) -> Iterator[str]:
     for name in data.tests:
         if not re.fullmatch(r"\w+", name) or name in ("train", "valid", "test"):
             yield f"data.tests.{name}: no name for a test set: take letters, digits and _, but not train, valid, test"
-    if not all(0 < weight <= MOST_WEIGHT for weight in data.weights):
-        yield f"data.weights={data.weights}: each must be above 0 and at most {MOST_WEIGHT}"
     if data.weights and data.take:
         yield "data.weights and data.take do not go together: leave data.take out, and lower a weight"
     symbols = data.subwords.keep

@@ -57,7 +57,7 @@ def write(paths: Sequence[Path], out: Path) -> None:
             raise UserError(f"{path}: another model than {paths[0]} ({what}): no mean of the two is possible")
         if broken := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
             raise UserError(f"{path}: {broken[0]} holds numbers that are not finite: leave it out")
-    checkpoint.save_weights(out, checkpoint.average(list(paths)), {"mean of": [str(path) for path in paths]})
+    checkpoint.save_weights(out, checkpoint.average(list(paths)), {"mean of": [path.name for path in paths]})
 
 
 def _vocabulary(path: Path) -> list[bytes]:
