@@ -96,7 +96,8 @@ def _corpus(data: DataConfig, drop: str | None, as_json: bool) -> int:
         told = {
             "pairs": {name: split.size for name, split in examined.splits.items()},
             "findings": found,
-            "source_words": findings.histogram(examined),
+            "unit": examined.splits["test"].unit.name,
+            "source_lengths": findings.histogram(examined),
             "long_test_sentences": findings.long_sentences(examined),
             "languages_by": "words and py3langid" if examined.identified else "words and script",
             "words_fit": examined.shift is not None,
@@ -114,7 +115,8 @@ def _print(examined: Examination, found: list[Finding], drop: str | None) -> Non
     sizes = {name: f"{split.size:,}" for name, split in examined.splits.items()}
     lengths = findings.histogram(examined)
     rows = [(label, *(f"{lengths[name][label]:,}" for name in sizes)) for label in next(iter(lengths.values()))]
-    print_table("sentences by source words", ("words", *sizes), [*rows, None, ("all", *sizes.values())])
+    unit = examined.splits["test"].unit.name
+    print_table(f"sentences by source {unit}", (unit, *sizes), [*rows, None, ("all", *sizes.values())])
     say(findings.bottleneck(examined))
     for limit in findings.limits(examined):
         say(limit)

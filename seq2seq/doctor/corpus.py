@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,10 @@ from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.doctor import fitting, signs
 from seq2seq.doctor.fitting import Fitting
 from seq2seq.doctor.line_languages import Identify, leans, other_language
+from seq2seq.evaluation.lengths import WORDS, Unit, unit_of
 
-EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words
+EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words; see ``edges``
+TOLD_BY = 1_000  # pairs by which the unit of lengths is decided
 UNLIKELY = 8.0  # evidence of a pair against its being a translation: about 160,000 times likelier at random
 AROUND = 5  # pairs on either side whose evidence counts with a pair's own
 SMOOTH, TIMES = 10, 3.0  # characters added to both lengths; how far a ratio may be from the corpus's median
@@ -37,6 +39,11 @@ Held = dict[int, list[tuple[str, int]]]
 """Splits and numbers of the held-out pairs, by the hash of their folded text."""
 
 
+def edges(unit: Unit) -> list[int]:
+    """Upper ends of the histogram's bars in a unit of length."""
+    return [edge * unit.per_word for edge in EDGES]
+
+
 @dataclass
 class Split:
     """What was found in one split, by kind: the numbers of the pairs, from 1, in growing order."""
@@ -44,7 +51,8 @@ class Split:
     name: str
     size: int = 0
     found: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    lengths: Counter[int] = field(default_factory=Counter)  # source words, by the index in EDGES
+    lengths: Counter[int] = field(default_factory=Counter)  # of the sources, in ``unit``, by the index in EDGES
+    unit: Unit = WORDS
     others: Counter[str] = field(default_factory=Counter)  # other languages, by name
     shifts: Counter[int] = field(default_factory=Counter)  # lines by which pairs that do not fit would
 
@@ -122,12 +130,16 @@ def _examine(
     """One split, in one pass."""
     split = Split(name)
     arrays: dict[str, Any] = {kind: array(code) for kind, code in ARRAYS.items()}
-    around = _Around(known, split)
-    for number, (src, tgt) in enumerate(pairs, start=1):
+    around, pairs = _Around(known, split), iter(pairs)
+    first = list(islice(pairs, TOLD_BY))
+    split.unit = unit_of([src for src, _ in first])
+    upper = edges(split.unit)
+    for number, (src, tgt) in enumerate(chain(first, pairs), start=1):
         words = signs.words(src), signs.words(tgt)
         for kind in _kinds(src, tgt, words, data, identify, split):
             split.found[kind].append(number)
-        split.lengths[bisect_left(EDGES, len(words[0]))] += 1
+        length = len(words[0]) if split.unit == WORDS else len(split.unit.split(src))
+        split.lengths[bisect_left(upper, length)] += 1
         arrays["exact"].append(hash((src.strip(), tgt.strip())))
         near = signs.folded(src), signs.folded(tgt)
         arrays["near"].append(hash(near) if any(near) else number)

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import NamedTuple, TypedDict
 
 from seq2seq.data.files import Part
-from seq2seq.doctor.corpus import EDGES, Examination, Split
+from seq2seq.doctor.corpus import EDGES, Examination, Split, edges
 from seq2seq.evaluation.statistics import SMALL
 
 SHOWN = 5  # places of a finding
@@ -118,24 +118,30 @@ def dropped(examined: Examination) -> list[dict[int, str]]:
 
 
 def histogram(examined: Examination) -> dict[str, dict[str, int]]:
-    """Sentences by source words, for each split."""
-    names = [f"{low + 1}–{high}" for low, high in zip((0, *EDGES), EDGES, strict=False)] + [f">{EDGES[-1]}"]
+    """Sentences by the length of the source, in the unit of the test, for each split."""
+    upper = edges(examined.splits["test"].unit)
+    names = [f"{low + 1}–{high}" for low, high in zip((0, *upper), upper, strict=False)] + [f">{upper[-1]}"]
     return {name: {label: split.lengths[n] for n, label in enumerate(names)} for name, split in examined.splits.items()}
 
 
 def long_sentences(examined: Examination) -> dict[str, int]:
-    """Test sentences with more source words than each of ``LONG``."""
-    counts: Mapping[int, int] = examined.splits["test"].lengths
-    return {f"{long}": sum(count for n, count in counts.items() if n > EDGES.index(long)) for long in LONG}
+    """Test sentences whose source is longer than each of ``LONG``, in words or about as many characters."""
+    test = examined.splits["test"]
+    counts: Mapping[int, int] = test.lengths
+    return {
+        f"{long * test.unit.per_word}": sum(count for n, count in counts.items() if n > EDGES.index(long))
+        for long in LONG
+    }
 
 
 def bottleneck(examined: Examination) -> str:
     """Whether the test can show the limit of a fixed context, in one line."""
-    some, many = long_sentences(examined).values()
-    told = f"test sentences of more than {LONG[0]} words: {some:,}, of more than {LONG[1]}: {many:,}"
+    (least, some), (long, many) = long_sentences(examined).items()
+    unit = examined.splits["test"].unit.name
+    told = f"test sentences of more than {least} {unit}: {some:,}, of more than {long}: {many:,}"
     if many >= SMALL:
         return f"{told}; enough to show what a fixed context loses on long sentences"
-    cure = f"at least {SMALL} of more than {LONG[1]} are needed: take longer ones into data.test or a data.tests.NAME"
+    cure = f"at least {SMALL} of more than {long} are needed: take longer ones into data.test or a data.tests.NAME"
     return f"{told}; too few to show what a fixed context loses: {cure}"
 
 

@@ -172,7 +172,27 @@ def test_the_command_says_where_and_what_to_do(clean: list[Pair], capsys: pytest
     assert told["pairs"] == {"train": 900, "valid": 50, "test": 50}
     [copies] = [found for found in told["findings"] if found["kind"] == "copy"]
     assert copies["first"] == ["2", "3", "4", "5", "6"] and copies["serious"] and copies["count"] == 899
-    assert sum(told["source_words"]["train"].values()) == 900
+    assert sum(told["source_lengths"]["train"].values()) == 900
+
+
+@pytest.mark.parametrize(("code", "unit"), [("th", "characters"), ("zh", "characters"), ("hi", "words")])
+def test_lengths_are_counted_in_the_unit_of_the_source(
+    code: str, unit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path(__file__).parents[1] / "text"
+    files = [
+        f"data.{split}.{side}={text / name}.txt"
+        for split in ("train", "valid", "test")
+        for side, name in (("src", code), ("tgt", "en"))
+    ]
+    command = ["doctor", "data=text", f"data.src={code}", "data.tgt=en", f"data.cache={tmp_path}", *files]
+    main([*command, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["unit"] == unit
+    counts = told["source_lengths"]["test"]
+    assert sum(counts.values()) == 100 and sum(count > 0 for count in counts.values()) > 1
+    main(command)
+    assert f"sentences by source {unit}" in capsys.readouterr().out
 
 
 def test_training_leaves_out_what_the_filter_file_names(clean: list[Pair], capsys: pytest.CaptureFixture[str]) -> None:
