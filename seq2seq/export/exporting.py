@@ -43,7 +43,7 @@ def export(request: Request) -> None:
                 f"{found.sentences} greedy translations are identical and log-probabilities differ by up to "
                 f"{found.log_probability:.2g}: please report this with {request.run.config_file}"
             )
-        record: dict[str, Any] = {"run": str(request.run.folder), "checkpoint": request.checkpoint}
+        record: dict[str, Any] = {"run": request.run.folder.name, "checkpoint": request.checkpoint}
         record |= {"quantization": request.quantization, "positions": positions}
         record |= {"ctranslate2": ctranslate2.__version__, "comparison": dataclasses.asdict(found)}
         write_json(folder / "export.json", record)

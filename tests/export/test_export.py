@@ -378,6 +378,7 @@ def test_a_run_that_was_never_tested_is_compared_on_random_tokens(make_run: Make
     run = make_run(model_of(), tested=False)
     assert main(["export", str(run.folder), "--to", "ctranslate2"]) == 0
     report = json.loads((run.folder / "export/ctranslate2/export.json").read_text())
+    assert report["run"] == run.folder.name, "no path of the user's goes along"
     assert report["comparison"]["what"] == "of random tokens"
     assert report["comparison"]["greedy"] == report["comparison"]["sentences"] == 200
 
