@@ -209,7 +209,7 @@ def answer_of(key: str, value: Any) -> str:
 
 
 TAKEN = {"int": (int,), "float": (int, float, bool), "bool": (bool, int, str), "str": (str, int, float, bool)}
-TAKEN |= {"files": (str,), "list[str": (list,), "dict[str, SplitConfig": (dict,)}
+TAKEN |= {"files": (str,), "list[str": (list,), "list[float": (list,), "dict[str, SplitConfig": (dict,)}
 """Python types of YAML values that an option of a type may accept, after OmegaConf's conversions."""
 
 
@@ -228,7 +228,7 @@ def test_a_wrong_value_of_an_option_is_answered(key: str, name: str) -> None:
     try_option(key, name)
 
 
-@pytest.mark.parametrize("key", [key for key in options() if type_of(key)[0] in ("files", "list[str")])
+@pytest.mark.parametrize("key", [key for key in options() if type_of(key)[0] in ("files", "list[str", "list[float")])
 @pytest.mark.parametrize("name", ["nested"])
 def test_a_wrong_list_is_answered(key: str, name: str) -> None:
     try_option(key, name)
