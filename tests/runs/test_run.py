@@ -16,7 +16,7 @@ from seq2seq.runs.run import LOCK, Run, differences, find, run_of
 
 @pytest.fixture
 def config(tiny_models: dict[str, ModelConfig]) -> Config:
-    config = Config(model=tiny_models["bahdanau"])
+    config = Config(model=replace(tiny_models["bahdanau"]))
     config.trainer.max_steps = 5
     config.trainer.optimizer.eps = 1e-9
     return config

@@ -62,7 +62,7 @@ def toy_config(toy_data: DataConfig, tiny_models: dict[str, ModelConfig]) -> Cal
     """``toy_config(model="transformer", data=None, **trainer)``: a config whose trainer has the options given."""
 
     def make(model: str = "transformer", data: DataConfig | None = None, **trainer: object) -> Config:
-        config = Config(data=data or toy_data, model=tiny_models[model], device="cpu")
+        config = Config(data=data or toy_data, model=replace(tiny_models[model]), device="cpu")
         options = {
             "batch_tokens": 128,
             "precision": "fp32",
