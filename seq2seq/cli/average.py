@@ -42,9 +42,9 @@ def validate(given: Arguments) -> Means:
     if paths[0].is_dir():
         if count is None or len(paths) > 1:
             raise UserError(f"of the run {paths[0]} say which checkpoints: --last N, --best N, or name the files")
-        run: Run | None = Run(paths[0])
-        Run(paths[0]).load_config()
-        default = Run(paths[0]).checkpoint(f"average-{'best' if given.last is None else 'last'}{count}")
+        run: Run | None = (own := Run(paths[0]))
+        own.load_config()
+        default = own.checkpoint(f"average-{'best' if given.last is None else 'last'}{count}")
     else:
         if count is not None:
             raise UserError("--last and --best choose among the checkpoints of a run: give one run, not files")

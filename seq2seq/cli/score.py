@@ -120,12 +120,17 @@ def _named(argument: str) -> tuple[str, list[str]]:
     name, equals, rest = argument.partition("=")
     if not equals or is_there(argument):
         return argument, [argument]
-    paths = [rest] if is_there(rest) else rest.split(",")
+    paths = _paths(rest)
     if not name or not all(paths):
         raise UserError(f"{argument}: give NAME=FILE, or NAME=FILE,FILE for the seeds of one system")
     if len(set(paths)) < len(paths):
         raise UserError(f"{argument}: one file stands for two seeds")
     return name, paths
+
+
+def _paths(text: str) -> list[str]:
+    """The files of ``FILE,FILE,…``; a file whose name has a comma is one."""
+    return [text] if is_there(text) else text.split(",")
 
 
 def _scores_of_system(argument: str, systems: Mapping[str, list[str]]) -> tuple[str, str, list[str]]:
@@ -145,7 +150,7 @@ def _scores_of_system(argument: str, systems: Mapping[str, list[str]]) -> tuple[
             raise UserError(f"--scores {argument}: give {metric}:NAME=FILE, where NAME is one of {known}")
         system = max(fitting, key=len)
         files = rest[len(system) + 2 :]
-    paths = [files] if is_there(files) else files.split(",")
+    paths = _paths(files)
     if not all(paths) or len(paths) != len(systems[system]):
         number = len(systems[system])
         raise UserError(f"--scores {argument}: give {number} file{'s' * (number > 1)}, one for each of {system}'s")

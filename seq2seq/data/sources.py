@@ -44,7 +44,8 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
         return _generate(data, SPLITS if split is None else (split,))
     if data.source == "hub":
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
-        tables |= {each: _joined(data, each, [tables[each]]) for each in ("train",) if each in tables}
+        if "train" in tables:
+            tables["train"] = _joined(data, "train", [tables["train"]])
         return TextCorpus(data, tables, [each for each in SPLITS if each not in tables])
     held_out = [each for each in SPLITS if each not in given]
     return TextCorpus(data, {each: _read(data, each) for each in wanted}, held_out if "train" in wanted else [])
@@ -86,12 +87,10 @@ class TextCorpus:
             return itertools.islice(found, len(held))  # stops reading at the last
         if split != "train":
             return self._parts[split].pairs()
-        out = frozenset[int]().union(*self._held.values())
-        left = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index not in out)
-        return itertools.islice(left, self._take)
+        return itertools.islice(itertools.chain.from_iterable(self.training_files()), self._take)
 
     def training_files(self) -> Iterator[Iterator[Pair]]:
-        """The training pairs of each file; one after the other they are ``pairs("train")`` where nothing is taken."""
+        """The training pairs of each file, before the first so many are taken."""
         out, start = frozenset[int]().union(*self._held.values()), 0
         for part in self.parts("train"):
             yield (pair for index, pair in enumerate(part.pairs(), start) if index not in out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seq2seq.errors import UserError
@@ -18,11 +18,16 @@ def last(run: Run, count: int) -> list[Path]:
 
 def best(run: Run, count: int) -> list[Path]:
     """The ``count`` kept checkpoints of the best ``trainer.metric`` at validation. Raises as ``last`` does."""
-    metric = run.load_config().trainer.metric
-    curve, sign = run.curve(f"valid/{metric}"), 1 if metric == "nll" else -1
-    values = {step: curve.get(step, math.nan) for step in _kept(run)}
-    ranked = sorted(_kept(run).items(), key=lambda kept: (math.isnan(values[kept[0]]), sign * values[kept[0]]))
-    return _enough(run, ranked[:count], count)
+    metric, kept = run.load_config().trainer.metric, _kept(run)
+    curve = run.curve(f"valid/{metric}")
+    ranked = best_first({step: curve.get(step, math.nan) for step in kept}, metric != "nll")
+    return _enough(run, [(step, kept[step]) for step in ranked[:count]], count)
+
+
+def best_first(values: Mapping[int, float], higher_is_better: bool) -> list[int]:
+    """The updates by the value of their validation: of equal ones the earlier first, those without a number last."""
+    sign = -1 if higher_is_better else 1
+    return sorted(values, key=lambda step: (math.isnan(values[step]), sign * values[step], step))
 
 
 def _kept(run: Run) -> dict[int, Path]:
@@ -47,17 +52,11 @@ def write(paths: Sequence[Path], out: Path) -> None:
     Raises:
         UserError: checkpoints of different models or vocabularies, or with numbers that are not finite.
     """
-    first = checkpoint.part(checkpoint.read(paths[0])[0], "model")
     vocabulary = _vocabulary(paths[0])
-    for path in paths:
-        weights = checkpoint.part(checkpoint.read(path)[0], "model")
-        unlike = sorted(first.keys() ^ weights.keys()) or [n for n in first if first[n].shape != weights[n].shape]
-        if unlike or _vocabulary(path) != vocabulary:
-            what = f"{unlike[0]} differs" if unlike else "its subwords differ"
-            raise UserError(f"{path}: another model than {paths[0]} ({what}): no mean of the two is possible")
-        if broken := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
-            raise UserError(f"{path}: {broken[0]} holds numbers that are not finite: leave it out")
-    checkpoint.save_weights(out, checkpoint.average(list(paths)), {"mean of": [path.name for path in paths]})
+    if strangers := [path for path in paths if _vocabulary(path) != vocabulary]:
+        what = "its subwords differ"
+        raise UserError(f"{strangers[0]}: another model than {paths[0]} ({what}): no mean of the two is possible")
+    checkpoint.save_weights(out, checkpoint.average(paths), {"mean of": [path.name for path in paths]})
 
 
 def _vocabulary(path: Path) -> list[bytes]:

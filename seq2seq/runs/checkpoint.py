@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -172,10 +172,23 @@ def _set_moments(
         optimizer.state[place][key] = tensor.to(place.device)
 
 
-def average(paths: list[Path]) -> dict[str, Tensor]:
-    """The mean of several checkpoints' weights, summed in float64."""
+def average(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of several checkpoints' weights, summed in float64.
+
+    Raises:
+        UserError: checkpoints of different models, or with numbers that are not finite.
+    """
     total: dict[str, Tensor] = {}
     for path in paths:
-        for name, tensor in part(read(path)[0], "model").items():
-            total[name] = total.get(name, torch.zeros((), dtype=torch.float64)) + tensor.double()
+        weights = part(read(path)[0], "model")
+        total = total or {name: torch.zeros(tensor.shape, dtype=torch.float64) for name, tensor in weights.items()}
+        unlike = sorted(total.keys() ^ weights.keys()) or [n for n in total if total[n].shape != weights[n].shape]
+        if unlike:
+            raise UserError(
+                f"{path}: another model than {paths[0]} ({unlike[0]} differs): no mean of the two is possible"
+            )
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise UserError(f"{path}: {name} holds numbers that are not finite: leave it out")
+            total[name] += tensor.double()
     return {name: (tensor / len(paths)).float() for name, tensor in total.items()}

@@ -258,7 +258,12 @@ def find(path: Path) -> tuple[Run, str]:
 
 
 def with_choices_of(saved: Config, config: Config) -> Config:
-    """``config`` with a run's own languages, ``max_tokens`` and warm-up where the corpus decides them."""
+    """``config`` with a run's own languages, ``max_tokens`` and warm-up where the corpus decides them.
+
+    The options of subwords that are taken from another run are the run's own, too.
+    """
+    if config.subwords_of is not None:
+        config = with_subwords_of(saved, config)
     data = replace(config.data, src=config.data.src or saved.data.src, tgt=config.data.tgt or saved.data.tgt)
     trainer, optimizer = config.trainer, config.trainer.optimizer
     if trainer.needs_budget:
@@ -281,8 +286,6 @@ def differences(old: Config, new: Config) -> list[str]:
     What ``new`` leaves to be chosen by the corpus, or takes from another run, does not differ from what ``old`` has.
     """
     new = with_choices_of(old, new)
-    if new.subwords_of is not None:
-        new = with_subwords_of(old, new)
     flat = [{key: value for key, _, value in sections(config)} for config in (old, new)]
     return [
         f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}"

@@ -1,4 +1,4 @@
-"""Further test sets of a run: read before training, tested after it, shown in one table. Knows run folders."""
+"""Test sets of a run: further ones are read before training; all are tested after it, and shown. Knows run folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seq2seq.data import filters
 from seq2seq.data.encoded import Corpus
 from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import evaluate
+from seq2seq.evaluation.evaluate import Evaluation, evaluate
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.evaluation.placeholders import note_placeholders
 from seq2seq.runs.loading import has_other_text, save_split, saved_split, unzip
@@ -20,7 +20,9 @@ from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
 from seq2seq.training.trainer import Trainer
 
-Texts = dict[str, tuple[list[str], list[str]]]
+Text = tuple[list[str], list[str]]
+"""Sources and references."""
+Texts = dict[str, Text]
 """Sources and references by the name of a split or of a further test set."""
 
 
@@ -67,21 +69,30 @@ def check_texts(run: Run, texts: Texts) -> None:
 
 
 def test_further(trainer: Trainer) -> dict[str, Scores]:
-    """Test the weights on each further test set; scores and hypotheses become evaluations of the run."""
-    config, run, found = trainer.config, trainer.run, dict[str, Scores]()
-    for name in config.data.tests:
-        text = saved_split(run, name)
-        if text is None:
-            raise UserError(f"{run.evaluation(name)}: the text of this test set is gone: start with overwrite=true")
-        with progress(f"testing {name}", len(text[0])) as done:
-            evaluation = evaluate(
-                trainer.translator, *text, config.data.language, config.decode, by_length=True, done=done
-            )
-        note_placeholders(evaluation, config.data.subwords.keep, text[0])
-        evaluation.scores["decode"] = asdict(config.decode)
-        evaluation.save(run.evaluation(name))
-        found[name] = evaluation.scores
-    return found
+    """Test the weights on each further test set. Raises ``UserError`` where the run has lost the text of one."""
+    tests = trainer.config.data.tests
+    return {name: run_test(trainer, kept_text(trainer.run, name), name, f"testing {name}").scores for name in tests}
+
+
+def kept_text(run: Run, name: str) -> Text:
+    """The text of a test set as the run keeps it. Raises ``UserError`` where it is gone."""
+    text = saved_split(run, name)
+    if text is None:
+        raise UserError(f"{run.evaluation(name)}: the text of this test set is gone: start with overwrite=true")
+    return text
+
+
+def run_test(trainer: Trainer, text: Text, name: str, doing: str) -> Evaluation:
+    """Test the trainer's weights on a text, by the run's own search, and keep the scores as its evaluation ``name``."""
+    config, (src, references) = trainer.config, text
+    with progress(doing, len(src)) as done:
+        evaluation = evaluate(
+            trainer.translator, src, references, config.data.language, config.decode, by_length=True, done=done
+        )
+    note_placeholders(evaluation, config.data.subwords.keep, src)
+    evaluation.scores["decode"] = asdict(config.decode)
+    evaluation.save(trainer.run.evaluation(name))
+    return evaluation
 
 
 def print_tests(summary: Summary) -> None:

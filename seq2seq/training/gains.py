@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from seq2seq.data.files import all_lines
-from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import evaluate
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.evaluation.statistics import difference
 from seq2seq.runs import checkpoint
-from seq2seq.runs.loading import saved_split
 from seq2seq.runs.records import Gain, Scores, Summary
 from seq2seq.terminal import tables
 from seq2seq.terminal.numbers import number
-from seq2seq.terminal.progress import progress
+from seq2seq.training.further_tests import kept_text, run_test
 from seq2seq.training.initial import NAME
 from seq2seq.training.trainer import Trainer
 
@@ -37,13 +33,8 @@ def measure(trainer: Trainer, scores: Mapping[str, Scores]) -> list[Gain]:
     language = config.data.language
     checkpoint.load_weights(run.checkpoint(NAME), trainer.eval_model)
     for name, since in scores.items():
-        text = saved_split(run, name)
-        if text is None:
-            raise UserError(f"{run.evaluation(name)}: the text of this test set is gone: start with overwrite=true")
-        with progress(f"testing the beginning on {name}", len(text[0])) as done:
-            before = evaluate(trainer.translator, *text, language, config.decode, by_length=True, done=done)
-        before.scores["decode"] = asdict(config.decode)
-        before.save(run.evaluation(f"{name}-{NAME}"))
+        text = kept_text(run, name)
+        before = run_test(trainer, text, f"{name}-{NAME}", f"testing the beginning on {name}")
         after = all_lines(str(run.evaluation(name) / "hypotheses.txt"))
         for metric in USUAL:
             texts = (after, [best[0].text for best in before.translations])

@@ -16,14 +16,14 @@ MAY_CHANGE = (*LIMITS, *RATE, "trainer.patience", "trainer.valid_every", "traine
 """Options that a leg may have of its own."""
 
 
-def changes(run: Run, config: Config) -> list[str]:
-    """The options in which a leg of ``config`` differs from the run so far; empty where the run goes on as it is.
+def changes(run: Run, saved: Config, config: Config) -> list[str]:
+    """The options in which ``config`` differs from that ``saved`` with the run; empty where the run goes on as it is.
 
     Raises:
         UserError: the config is another run's; or a leg is meant, but ``extend`` is not set, or nothing is there to go
             on from.
     """
-    changed = differences(run.load_config(), config)
+    changed = differences(saved, config)
     longer = all(change.partition(":")[0] in MAY_CHANGE for change in changed)
     if changed and not (longer and config.extend):
         advice = "to train it longer, add extend=true; otherwise " if longer and any(map(_is_limit, changed)) else ""

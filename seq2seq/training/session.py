@@ -15,11 +15,11 @@ from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import Evaluation, check_lengths, evaluate, figures_by_length
+from seq2seq.evaluation.evaluate import Evaluation, check_lengths, figures_by_length
 from seq2seq.evaluation.languages import form_notices, read_language, word_notices
 from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.metrics import USUAL, tokenizer_notices
-from seq2seq.evaluation.placeholders import note_placeholders, print_placeholders
+from seq2seq.evaluation.placeholders import print_placeholders
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs import checkpoint
 from seq2seq.runs.curves import read_points
@@ -30,7 +30,6 @@ from seq2seq.runs.run import Run, run_of, with_choices_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.terminal import tables
-from seq2seq.terminal.progress import progress
 from seq2seq.training import further_tests, gains, initial, longer
 from seq2seq.training.further_tests import Texts
 from seq2seq.training.limits import Size, choose_limits, notices
@@ -54,8 +53,9 @@ def train(config: Config) -> Run:
     run.refuse_other_content()
     goes_on, changed = run.config_file.exists() and not config.overwrite, list[str]()
     if goes_on:
-        changed = longer.changes(run, config)
-        config = with_choices_of(run.load_config(), config)
+        saved = run.load_config()
+        changed = longer.changes(run, saved, config)
+        config = with_choices_of(saved, config)
     if goes_on and run.finished and not changed:
         summary = run.load_summary()
         with suppress(UserError), run.locked():
@@ -190,13 +190,8 @@ def _finish(trainer: Trainer) -> Summary:
     name = _choose_weights(trainer)
     test = trainer.corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
-    texts = src, references, config.data.language
-    with progress("testing", len(src)) as done:
-        evaluation = evaluate(trainer.translator, *texts, config.decode, by_length=True, done=done)
-    note_placeholders(evaluation, config.data.subwords.keep, src)
-    evaluation.scores["decode"] = asdict(config.decode)
     save_split(run, "test", src, references)
-    evaluation.save(run.evaluation("test"))
+    evaluation = further_tests.run_test(trainer, (src, references), "test", "testing")
     summary = Summary(
         checkpoint=name,
         steps=state.step,

@@ -12,6 +12,7 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating
 from seq2seq.evaluation.metrics import METRICS
 from seq2seq.runs import checkpoint
+from seq2seq.runs.averaging import best_first
 from seq2seq.runs.run import KEPT, Run
 from seq2seq.system.files import write_atomically
 from seq2seq.training.logging import RunLog
@@ -100,9 +101,9 @@ class Validation:
         """Keep these weights, and of those kept before the last and the best."""
         self._save_weights(f"{KEPT}{state.step}", state)
         state.kept.append(Kept(state.step, value))
-        sign = -1 if METRICS[self.options.metric].higher_is_better else 1
-        ranked = sorted(state.kept, key=lambda kept: (math.isnan(kept.value), sign * kept.value))
-        stay = {kept.step for kept in (*ranked[: self.options.keep], *state.kept[-self.options.keep :])}
+        values = {kept.step: kept.value for kept in state.kept}
+        ranked = best_first(values, METRICS[self.options.metric].higher_is_better)
+        stay = {*ranked[: self.options.keep], *list(values)[-self.options.keep :]}
         for kept in state.kept:
             if kept.step not in stay:
                 self.run.checkpoint(f"{KEPT}{kept.step}").unlink(missing_ok=True)
