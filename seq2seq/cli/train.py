@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,34 +9,46 @@ from pathlib import Path
 from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import Config
-from seq2seq.config.verbatim import ONE_RUN
+from seq2seq.config.sweep import combinations, take_launcher
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find, run_of
+from seq2seq.study.launchers import check_launcher
+from seq2seq.study.sweep import Sweep, conduct, plan
 
-ABOUT = "Train a model, test it, and print the scores. The same command again goes on\nwhere it stopped."
+ABOUT = """Train a model, test it, and print the scores. The same command again goes on
+where it stopped. With -m, train each combination of the values: -m seed=1,2,3
+model=lstm,transformer; in turn, or by hydra/launcher=joblib
+hydra.launcher.n_jobs=2 side by side, or by hydra/launcher=submitit_slurm."""
 
 
 def parser() -> Parser:
     taken = Parser("train", ABOUT, reference(("data", "model", "trainer", "decode", "")))
     taken.add_argument("arguments", nargs="*", metavar="key=value", help="experiment=NAME, and options that differ")
-    taken.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)  # what users of Hydra type
+    taken.add_argument("-m", "--multirun", action="store_true", help="several values of an option are a sweep")
     return taken
 
 
-def validate(given: Arguments) -> Config:
+def validate(given: Arguments) -> Config | Sweep:
+    """The config, or all that a sweep trains. Raises ``UserError`` as ``config_of`` does, for the first of them."""
+    if not given.multirun:
+        return config_of(given.arguments)
+    launcher, arguments = take_launcher(given.arguments)
+    check_launcher(launcher)
+    return plan(combinations(arguments), launcher, config_of)
+
+
+def config_of(arguments: Sequence[str]) -> Config:
     """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
     from seq2seq.config.compose import compose, names_model, options_of
 
-    if given.multirun:
-        raise UserError(f"-m: {ONE_RUN}")
     model = None
-    if not names_model(given.arguments):
-        init = _value_of("init", given.arguments)
+    if not names_model(arguments):
+        init = _value_of("init", arguments)
         if init is None:
             names = ", ".join(options_of("experiment"))
             raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}; or init=RUN")
         model = find(Path(init))[0].load_config().model
-    config = compose(given.arguments, model)
+    config = compose(arguments, model)
     run = run_of(config)
     run.refuse_other_content()
     if config.overwrite or not run.config_file.exists():
@@ -66,8 +77,10 @@ def _check_source(path: str, run: Run) -> None:
         raise UserError(f"{path} is the run itself: give name=…, or train it longer with extend=true")
 
 
-def run(given: Arguments, config: Config) -> int:
+def run(given: Arguments, config: Config | Sweep) -> int:
     """Train; a stop says how to go on."""
+    if isinstance(config, Sweep):
+        return _run_sweep(given, config)
     from seq2seq.training import session
     from seq2seq.training.trainer import Stopped
 
@@ -75,10 +88,22 @@ def run(given: Arguments, config: Config) -> int:
     try:
         session.train(config)
     except (Stopped, KeyboardInterrupt) as stop:
-        again = [argument for argument in given.arguments if not argument.startswith("overwrite=")]
         done = "stopped and saved" if isinstance(stop, Stopped) else "stopped"
-        return say_how_to_go_on(done, "train", again)
+        return say_how_to_go_on(done, "train", _to_go_on(given.arguments))
     return 0
+
+
+def _run_sweep(given: Arguments, sweep: Sweep) -> int:
+    """Train all runs of a sweep that are not finished; a stop says how to go on."""
+    try:
+        return conduct(sweep)
+    except KeyboardInterrupt:
+        return say_how_to_go_on("stopped and saved", "train", ["-m", *_to_go_on(given.arguments)])
+
+
+def _to_go_on(arguments: Sequence[str]) -> list[str]:
+    """The arguments of the command that continues a stopped one."""
+    return [argument for argument in arguments if not argument.startswith("overwrite=")]
 
 
 def _no_traceback_for_os_errors(told: threading.ExceptHookArgs) -> None:

@@ -32,6 +32,9 @@ from seq2seq.errors import UserError, nearest
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 OWN = "_own"
+HYDRA = ("hydra/", "hydra.")  # begin the keys of Hydra's own options
+TOO_LATE = "a launcher chosen in an experiment comes too late, the runs are launched before it is read: give it on the"
+TOO_LATE += " command line, hydra/launcher=NAME"
 
 
 def register_configs() -> None:
@@ -157,6 +160,8 @@ def _check_defaults(defaults: Any, where: str) -> None:
             isinstance(entry, dict) and len(entry) == 1 and all(isinstance(choice, str) for choice in entry.values())
         ):
             raise UserError(f"{where}: defaults holds {str(entry)[:60]}: {form}")
+        if "hydra/" in str(entry):
+            raise UserError(f"{where}: defaults holds {str(entry)[:60]}: {TOO_LATE}")
         if OWN in str(entry):
             raise UserError(f"{where}: defaults names this file itself: {form}")
 
@@ -167,6 +172,8 @@ def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
         dotted = f"{prefix}{key}"
         if dotted == "defaults":
             continue
+        if key == "hydra" and not prefix:
+            raise UserError(f"{where}: hydra: {TOO_LATE}")
         if dotted == "data.tests" and isinstance(child, dict):
             for name, test in child.items():
                 if isinstance(test, dict):
@@ -187,6 +194,8 @@ def check_arguments(arguments: Sequence[str], own: Path) -> None:
         if "=" not in argument or argument.startswith("~"):
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
         key = argument.partition("=")[0].lstrip("+")
+        if key.startswith(HYDRA):
+            raise UserError(f"{key} is for several trainings: seq2seq train -m …, or seq2seq compare")
         if key not in GROUPS and canonical(key) not in known:
             raise UserError(f"unknown key {key}{nearest(key, [*known, *GROUPS])}")
         override = parse_one(argument)
@@ -200,4 +209,5 @@ def check_choice(group: str, choice: str) -> None:
     """Raise ``UserError``, with the choices there are, if a config group does not offer ``choice``."""
     choices = options_of(group)
     if choice not in choices:
-        raise UserError(f"unknown {group} {choice}{nearest(choice, choices)} (there are: {', '.join(choices)})")
+        hint = "; for several, train -m" if "," in choice else nearest(choice, choices)
+        raise UserError(f"unknown {group} {choice}{hint} (there are: {', '.join(choices)})")

@@ -24,8 +24,7 @@ from seq2seq.errors import UserError
 
 GROUPS = ("data", "model", "trainer", "decode", "experiment")
 MAY_BE_NULL, MAY_BE_LIST = ("Optional[str]", "Any"), ("Any", "list[str]")  # types of fields that hold text
-ONE_RUN = "a training has one value of each option: give each its own command (for seed in 1 2; do seq2seq train …"
-ONE_RUN += " seed=$seed; done), or train all that a page compares with seq2seq compare study=NAME seeds=[1,2]"
+ONE_RUN = "several values of an option are a sweep, a training of each: seq2seq train -m …"
 IN_QUOTES = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 ELEMENT = re.compile(rf"\s*({IN_QUOTES}|[^,]*?)\s*(?:,|$)", re.DOTALL)
 

@@ -16,6 +16,15 @@ from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.study.options import StudyConfig, VariantConfig
 
+DEFAULT_PACE = 150.0  # seconds a million target tokens, for a model of which nothing is known
+OVERHEAD_SECONDS = 25.0  # of a run outside training: start, validations, test
+
+
+def seconds_of(config: Config, pace: float = DEFAULT_PACE) -> float:
+    """A rough estimate of a run's time on a slow core; ``pace``: seconds a million target tokens."""
+    tokens, hours = config.trainer.max_tokens, config.trainer.max_hours
+    return (hours or 1.0) * 3600 if tokens is None else pace * tokens / 1e6 + OVERHEAD_SECONDS
+
 
 @dataclass(frozen=True)
 class Planned:

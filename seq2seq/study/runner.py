@@ -48,9 +48,15 @@ class Running:
 
     def share(self) -> float:
         """Share of the work done, 0 to 1: the last percentage in the log, else an estimate by the clock."""
-        found = re.findall(rb"(\d+(?:\.\d+)?)%", tail(self.task.log))
+        told = told_share(self.task)
         by_clock = (time.monotonic() - self.started) / max(self.task.seconds, 1.0)
-        return min(float(found[-1]) / 100 if found else by_clock, 0.99)
+        return min(by_clock if told is None else told, 0.99)
+
+
+def told_share(task: Task) -> float | None:
+    """The last percentage in a task's log, as a share; None without one."""
+    found = re.findall(rb"(\d+(?:\.\d+)?)%", tail(task.log))
+    return float(found[-1]) / 100 if found else None
 
 
 def tail(path: Path, size: int = 4096) -> bytes:
@@ -62,13 +68,13 @@ def tail(path: Path, size: int = 4096) -> bytes:
         return file.read()
 
 
-def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]:
+def run_all(tasks: Sequence[Task], workers: int, threads: int | None) -> dict[str, str]:
     """Run the tasks that are not done, ``workers`` at a time, the longest first.
 
     A task that fails does not stop the others, but tasks that wait for it are not started.
 
     Args:
-        threads: CPU threads of each process.
+        threads: CPU threads of each process; None: its own choice.
 
     Returns:
         The reason for each failure, by the label of the task.
@@ -92,7 +98,7 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
                 startable = [task for task in waiting if task.ready()]
                 for task in startable[: workers - len(running)]:
                     waiting.remove(task)
-                    running.append(_start(task, threads))
+                    running.append(start(task, threads))
                 if waiting and not running:
                     failed |= {task.label: "what it waited for did not come" for task in waiting}
                     break
@@ -102,14 +108,16 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int) -> dict[str, str]
                 display.update(1 - left / total, f"{minutes(left / workers)} left  {now}")
                 time.sleep(POLL_SECONDS)
         finally:
-            _stop(running)
+            stop(running)
     return failed
 
 
-def _start(task: Task, threads: int) -> Running:
+def start(task: Task, threads: int | None) -> Running:
+    """Start the process of a task, in a session of its own; its output goes to the task's log."""
     task.log.parent.mkdir(parents=True, exist_ok=True)
     # PYTHONSAFEPATH: a folder called seq2seq in the working directory must not hide the package.
-    settings = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    settings = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    settings |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     with task.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *task.command],
@@ -130,7 +138,7 @@ def _end_with_the_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def _stop(running: Sequence[Running]) -> None:
+def stop(running: Sequence[Running]) -> None:
     """Ask every process to save its state and end. One that does not is killed; it can continue from its last save."""
     for one in running:
         if one.process.poll() is None:
@@ -145,13 +153,21 @@ def _stop(running: Sequence[Running]) -> None:
 def _why(one: Running) -> str:
     """Why a process ended before its task was done."""
     code = one.process.returncode
-    lines = [line for line in tail(one.task.log).decode(errors="replace").splitlines() if line.strip()]
-    said = lines[-1].removeprefix("seq2seq: error: ") if lines else "it said nothing"
     if code == STOPPED:
         return "it was stopped from outside"
-    if code < 0:
-        return f"killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
-    return f"{said} (see {one.task.log})"
+    return killed(code) if code < 0 else last_words(one.task)
+
+
+def killed(code: int) -> str:
+    """What is said of a process that a signal ended."""
+    return f"killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+
+
+def last_words(task: Task) -> str:
+    """The last line of a task's log, and where it stands."""
+    lines = [line for line in tail(task.log).decode(errors="replace").splitlines() if line.strip()]
+    said = lines[-1].removeprefix("seq2seq: error: ") if lines else "it said nothing"
+    return f"{said} (see {task.log})"
 
 
 def minutes(seconds: float) -> str:

@@ -4,8 +4,6 @@ when each may start and about how long it takes; starts nothing itself.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +12,11 @@ from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
-from seq2seq.study.plan import Planned, Study
+from seq2seq.study.launchers import usable_cores
+from seq2seq.study.plan import DEFAULT_PACE, OVERHEAD_SECONDS, Planned, Study, seconds_of
 from seq2seq.study.runner import Task
 from seq2seq.system.devices import choose_device
 
-DEFAULT_PACE = 150.0  # seconds a million target tokens, for a model without an entry in ``pace``
-OVERHEAD_SECONDS = 25.0  # of a run outside training: start, validations, test
 MEASURING_SECONDS = 100.0  # for all measurements of a run
 
 
@@ -77,20 +74,16 @@ def check_gold(gold: str | None, sentences: int) -> None:
 
 def expected_seconds(study: Study, planned: Planned) -> float:
     """Estimate of a run's time, from the speed of a finished trial of its model, else from the study's ``pace``."""
-    tokens = planned.config.trainer.max_tokens
-    if tokens is None:
-        return (planned.config.trainer.max_hours or 1.0) * 3600
-    model = planned.config.model.name
-    for trial in study.trials:
-        if trial.config.model.name == model and trial.run.finished:
+    model, tokens = planned.config.model.name, planned.config.trainer.max_tokens
+    for trial in study.trials if tokens is not None else ():
+        if tokens and trial.config.model.name == model and trial.run.finished:
             summary = trial.run.load_summary()
             return float(summary["seconds"]) / summary["tokens"] * tokens * 1.1 + OVERHEAD_SECONDS
-    return study.options.pace.get(model, DEFAULT_PACE) * tokens / 1e6 + OVERHEAD_SECONDS
+    return seconds_of(planned.config, study.options.pace.get(model, DEFAULT_PACE))
 
 
 def default_workers(device: str, threads: int) -> int:
     """Number of processes at a time: on a CPU as many as its cores give ``threads`` threads each; on a GPU one."""
     if choose_device(device).type != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(cores // threads, 1)
+    return max(usable_cores() // threads, 1)
