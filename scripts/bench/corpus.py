@@ -141,9 +141,8 @@ def write(corpus: Corpus, data: DataConfig, folder: Path) -> None:
         src, tgt = ([line for line, _ in pairs], [line for _, line in pairs])
         ids = [subwords.encode_src(src), subwords.encode_tgt(tgt)]
         if split == "train":
-            kept = [
-                n for n in range(len(pairs)) if filters.within_limits(ids[0][n], ids[1][n], data.filters, Counter())
-            ]
+            lengths = [np.array([len(row) for row in side]) for side in ids]
+            kept = np.flatnonzero(filters.within_limits(lengths[0], lengths[1], data.filters, Counter())).tolist()
             if len(kept) != len(corpus.splits["train"]):
                 raise ValueError(f"{len(kept):,} pairs kept, {len(corpus.splits['train']):,} in the prepared corpus")
             src, tgt = [src[n] for n in kept], [tgt[n] for n in kept]

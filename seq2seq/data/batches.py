@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seq2seq.config.schema import BOS, PAD
-from seq2seq.data.encoded import RaggedArray, Split
+from seq2seq.data.encoded import Split
+from seq2seq.data.ragged import RaggedArray
 from seq2seq.data.sampling import SubwordSampler
 
 MULTIPLE = 4

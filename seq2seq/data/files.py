@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from seq2seq.data.streams import Place, opened
 from seq2seq.errors import UserError
@@ -120,7 +120,43 @@ def lines(path: Place, cut: bool = False) -> Iterator[str]:
         UserError: it cannot be read, a line is not UTF-8, or it is too long.
     """
     with opened(path, once=True) as stream:
-        yield from lines_of(stream, str(path), cut)
+        yield from lines_of(stream, str(path), cut=True) if cut else _whole_lines(stream, str(path))
+
+
+def _whole_lines(stream: BinaryIO, where: str) -> Iterator[str]:
+    """As ``lines_of``, some times faster: a ``CHUNK`` is decoded and split at once."""
+    number, left = 1, b""
+    while chunk := stream.read(CHUNK):
+        whole, end, rest = chunk.rpartition(b"\n")
+        if not end:
+            left += rest
+            if len(left) > LONGEST_LINE:
+                raise _too_long(where, number)
+            continue
+        found = _split(left + whole + end, where, number)
+        left, number = rest, number + len(found)
+        yield from found
+    if left:
+        yield from _split(left, where, number)
+
+
+def _split(block: bytes, where: str, number: int) -> list[str]:
+    """The lines of a block that begins with line ``number``."""
+    try:
+        text = block.decode()
+    except UnicodeDecodeError as error:
+        at = number + block.count(b"\n", 0, error.start)
+        raise _not_utf8(where, at, error) from error
+    found = text.removesuffix("\n").split("\n")
+    if "\r" in text:
+        found = [line.removesuffix("\r") for line in found]
+    if number == 1:
+        found[0] = found[0].removeprefix("\ufeff")
+    if len(block) > LONGEST_LINE:
+        for place, each in enumerate(found):
+            if len(each.encode()) > LONGEST_LINE:
+                raise _too_long(where, number + place)
+    return found
 
 
 class Readable(Protocol):
@@ -172,7 +208,11 @@ def text_files(src: Place, tgt: Place) -> Part:
     (size, src_hash), (tgt_size, tgt_hash) = measure(src), measure(tgt)
     if size != tgt_size:
         raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
-    return Part(f"{src} + {tgt}", size, f"text/{src_hash}/{tgt_hash}", lambda: zip(lines(src), lines(tgt), strict=True))
+
+    def pairs() -> Iterator[Pair]:
+        return zip(lines(src), lines(tgt), strict=True)
+
+    return Part(f"{src} + {tgt}", size, f"text/{src_hash}/{tgt_hash}", pairs)
 
 
 def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Part:

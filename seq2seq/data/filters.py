@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seq2seq.config.schema import FilterConfig
 from seq2seq.data.blank import is_blank
 from seq2seq.data.files import Pair
 
+Lengths = NDArray[Any]
 REASONS = ("empty", "duplicate", "too long", "length ratio")
 
 
@@ -41,11 +46,12 @@ def drop_empty_and_duplicates(
         yield pair
 
 
-def within_limits(src: list[int], tgt: list[int], options: FilterConfig, dropped: Counter[str]) -> bool:
-    """Whether the lengths of an encoded pair, EOS included, are within ``max_length`` and ``max_ratio``."""
-    longer, shorter = max(len(src), len(tgt)), min(len(src), len(tgt))
+def within_limits(src: Lengths, tgt: Lengths, options: FilterConfig, dropped: Counter[str]) -> NDArray[np.bool_]:
+    """Which pairs are within ``max_length`` and ``max_ratio``; (N,) tokens of each side, EOS included."""
+    longer, shorter = np.maximum(src, tgt), np.minimum(src, tgt)
     too_long = longer > options.max_length
-    fits = not too_long and (options.max_ratio is None or longer <= options.max_ratio * shorter)
-    if not fits:
-        dropped["too long" if too_long else "length ratio"] += 1
-    return fits
+    uneven = ~too_long & (longer > shorter * (np.inf if options.max_ratio is None else options.max_ratio))
+    for reason, found in (("too long", too_long), ("length ratio", uneven)):
+        if found.any():
+            dropped[reason] += int(found.sum())
+    return ~(too_long | uneven)

@@ -14,11 +14,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, SubwordConfig
 from seq2seq.data.blank import is_blank
+from seq2seq.data.words import count_words, sentences_of, without_format
 from seq2seq.errors import UserError
 from seq2seq.system.files import refuse_too_many_open, write_atomically
 
@@ -123,11 +125,41 @@ def train(src: Iterable[str], tgt: Iterable[str], options: SubwordConfig) -> Sub
     return Subwords(_train_one(src, options, "the source side"), _train_one(tgt, options, "the target side"))
 
 
+def learn_counted(counted: Sequence[tuple[Counter[str], Counter[str]]], options: SubwordConfig) -> Subwords:
+    """As ``train`` (byte pairs alone), from the words of both sides together if joint, else of each; ``left_out``."""
+    names = ("both sides",) if options.joint else ("the source side", "the target side")
+    models = [learn_from_words(*side, options, name) for side, name in zip(counted, names, strict=True)]
+    return Subwords(models[0], models[-1])
+
+
 def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes:
-    model, left_out = io.BytesIO(), Counter[str]()
+    left_out = Counter[str]()
+    if options.type == "unigram":
+        return learn(learnable(lines, left_out), left_out, options, what)
+    words = Counter[str]()
+    count_words(learnable(lines, left_out), words)
+    return learn_from_words(words, left_out, options, what)
+
+
+def learn_from_words(words: Counter[str], left_out: Counter[str], options: SubwordConfig, what: str) -> bytes:
+    """As ``learn``, from the number of times that each word occurs (byte pairs alone)."""
+    sentences, counted = sentences_of(words)
+    model = learn(sentences, left_out, options, what, **({"input_format": "tsv"} if counted else {}))
+    return without_format(model)
+
+
+def learn(sentences: Iterable[str], left_out: Counter[str], options: SubwordConfig, what: str, **more: Any) -> bytes:
+    """Train a SentencePiece model.
+
+    Args:
+        left_out: lines by the reason why nothing is learned from them, and "learned"; filled by ``learnable``.
+        what: the text, for messages.
+        more: further options of SentencePiece.
+    """
+    model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_learnable(lines, left_out),
+            sentence_iterator=iter(sentences),
             model_writer=model,
             model_type=options.type,
             vocab_size=options.vocab_size,
@@ -143,14 +175,15 @@ def _train_one(lines: Iterable[str], options: SubwordConfig, what: str) -> bytes
             eos_id=EOS,
             num_threads=2,  # fixed, since the unigram vocabulary depends on it
             minloglevel=2,
+            **more,
         )
     except (RuntimeError, OSError) as error:
         raise UserError(_refusal(str(error), options, what, bool(left_out["learned"]))) from error
-    del left_out["learned"]
-    if left_out:
-        reasons = " and ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+    reasons = {reason: count for reason, count in left_out.items() if count and reason != "learned"}
+    if reasons:
+        told = " and ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
         print(
-            f"warning: SentencePiece learns nothing from some lines of {what}, {reasons}: "
+            f"warning: SentencePiece learns nothing from some lines of {what}, {told}: "
             "split long lines, replace that sign",
             file=sys.stderr,
         )
@@ -175,13 +208,13 @@ def _refusal(error: str, options: SubwordConfig, what: str, any_lines: bool) -> 
     return f"SentencePiece could not learn a vocabulary from {what}: {error.splitlines()[0]}"
 
 
-def _learnable(lines: Iterable[str], counts: Counter[str]) -> Iterator[str]:
+def learnable(lines: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     """The lines that SentencePiece learns from; it would leave out the others in silence. ``counts``: by reason."""
     for line in lines:
         text = normalise(line)
         if is_blank(text):
             continue
-        if len(text.encode()) > LONGEST_LEARNED:
+        if len(text) * 4 > LONGEST_LEARNED and len(text.encode()) > LONGEST_LEARNED:
             counts[f"of more than {LONGEST_LEARNED:,} bytes"] += 1
         elif RESERVED in text:
             counts[f"with its own sign {RESERVED} (U+2585)"] += 1

@@ -127,7 +127,7 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
             temporary, descriptor = _locked_folder(path)
             try:
                 yield temporary
-                _sync(temporary)
+                sync(temporary)
                 temporary.chmod(0o755)  # until here nobody but the owner is allowed
                 if not shared:
                     refuse_existing(path, advice)
@@ -161,7 +161,8 @@ def refuse_existing(path: Path, advice: str = ADVICE) -> None:
         raise UserError(f"{path} exists: remove it, or {advice}")
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Put the files of a folder on the disk."""
     for path in filter(Path.is_file, folder.rglob("*")):
         with path.open("r+b") as file:  # Windows syncs writable files alone
             os.fsync(file.fileno())

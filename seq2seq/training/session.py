@@ -82,7 +82,7 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
     config, taken = initial.with_subwords(config, run if goes_on else None)
-    corpus = prepare(config.data, taken)
+    corpus = prepare(config.data, taken, config.trainer.threads)
     config, texts = _with_languages(config, corpus, goes_on), further_tests.scored_texts(config, corpus)
     _say_doubts(config, corpus, texts)
     print_corpus(config, corpus)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from seq2seq.config.schema import BOS, EOS, PAD, SubwordConfig
 from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import MULTIPLE, BatchStream, batched, collate, gather, multiple_for, pad, plan, round_up
-from seq2seq.data.encoded import RaggedArray, RaggedWriter, Split
+from seq2seq.data.encoded import Split
+from seq2seq.data.ragged import RaggedArray, RaggedWriter
 from seq2seq.data.sampling import SubwordSampler
 from seq2seq.data.subwords import Subwords
 

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from seq2seq.config.schema import EOS, DataConfig, FilterConfig, GrammarConfig, SplitConfig, SubwordConfig
-from seq2seq.data import encoded
-from seq2seq.data.encoded import Corpus, RaggedArray, RaggedWriter, chunks, prepare, subsample
-from seq2seq.data.subwords import Subwords
+from seq2seq.data import encoded, preparing
+from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.data.encoding import ChunkEncoder, Encoded
+from seq2seq.data.preparing import chunks, subsample
+from seq2seq.data.ragged import RaggedArray, RaggedWriter
 from seq2seq.errors import UserError
 
 Pairs = list[tuple[str, str]]
@@ -112,7 +114,7 @@ def test_subwords_learn_from_training_text_alone(make: Make, pairs: Pairs) -> No
 def test_chunks_do_not_show(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make()
     whole = prepare(data)
-    monkeypatch.setattr(encoded, "CHUNK", 7)
+    monkeypatch.setattr(preparing, "CHUNK", 7)
     parts = prepare(replace(data, cache=f"{data.cache}-again"))
     assert parts.counts == whole.counts
     for split in ("train", "valid", "test"):
@@ -140,7 +142,7 @@ def test_no_pair_left_is_an_error(make: Make) -> None:
 def test_a_prepared_corpus_is_opened_not_made_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make()
     first = prepare(data)
-    monkeypatch.setattr(encoded, "_write", lambda *_: pytest.fail("prepared twice"))
+    monkeypatch.setattr(preparing, "write", lambda *_: pytest.fail("prepared twice"))
     second = prepare(data)
     assert second.folder == first.folder
     assert second.counts == first.counts
@@ -188,16 +190,16 @@ def test_an_interrupted_preparation_leaves_nothing(
     make: Make, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException] | OSError
 ) -> None:
     data = make()
-    encode, calls = Subwords.encode_tgt, []
+    encode, calls = ChunkEncoder.encode, []
 
-    def interrupted(self: Subwords, lines: list[str]) -> list[list[int]]:
+    def interrupted(self: ChunkEncoder, sides: list[list[str]]) -> Encoded:
         calls.append(1)
         if len(calls) == 2:  # train is written, valid is not
             raise failure
-        return encode(self, lines)
+        return encode(self, sides)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Subwords, "encode_tgt", interrupted)
+        patch.setattr(ChunkEncoder, "encode", interrupted)
         with pytest.raises(UserError if isinstance(failure, OSError) else failure):
             prepare(data)
     assert prepared_folders(data) == []

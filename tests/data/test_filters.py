@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from seq2seq.config.schema import FilterConfig
@@ -55,13 +56,13 @@ def test_spaces_around_do_not_make_another_pair() -> None:
 )
 def test_lengths_at_and_beyond_the_limits(src: int, tgt: int, reason: str | None) -> None:
     dropped: Counter[str] = Counter()
-    kept = within_limits([4] * src, [4] * tgt, FilterConfig(max_length=5, max_ratio=2.0), dropped)
-    assert kept == (reason is None)
+    kept = within_limits(np.array([src]), np.array([tgt]), FilterConfig(max_length=5, max_ratio=2.0), dropped)
+    assert kept.tolist() == [reason is None]
     assert dropped == ({reason: 1} if reason else {})
 
 
 def test_without_a_ratio_any_ratio_fits() -> None:
-    assert within_limits([4] * 100, [4], FilterConfig(), Counter())
+    assert within_limits(np.array([100]), np.array([1]), FilterConfig(), Counter())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import yaml
 from seq2seq.config.schema import DECODERS, ENCODERS, Config, ModelConfig
 from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.data.batches import MULTIPLE, plan, round_up
-from seq2seq.data.encoded import RaggedArray, RaggedWriter
+from seq2seq.data.ragged import RaggedArray, RaggedWriter
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import links_of, parse_links, read_gold

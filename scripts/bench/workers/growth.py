@@ -20,7 +20,8 @@ import torch
 from scripts.bench.workers.contender import training_ids
 from seq2seq.config.compose import compose
 from seq2seq.data.batches import BatchStream, multiple_for
-from seq2seq.data.encoded import RaggedArray, RaggedWriter, Split
+from seq2seq.data.encoded import Split
+from seq2seq.data.ragged import RaggedArray, RaggedWriter
 from seq2seq.models.build import build as build_model
 from seq2seq.system.devices import choose_precision, prepare_process
 from seq2seq.training.progress import RunningMetrics, TrainState
