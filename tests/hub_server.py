@@ -18,6 +18,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
+        self.public: set[str] = set()
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,7 +27,7 @@ class Hub:
             def do_GET(self) -> None:
                 hub.answer(self)
 
-            do_HEAD = do_POST = do_GET
+            do_HEAD = do_POST = do_PUT = do_GET
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -53,10 +54,13 @@ class Hub:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         length = int(request.headers.get("Content-Length") or 0)
-        asked = json.loads(request.rfile.read(length) or b"{}") if length else {}
+        body = request.rfile.read(length)
         parts = [unquote(part) for part in urlsplit(request.path).path.strip("/").split("/")]
-        api = parts[:2] == ["api", "datasets"]
-        parts = parts[2:] if api else parts[1:]
+        if self.takes(request, parts, body):
+            return None
+        asked = json.loads(body or b"{}")
+        api = parts[0] == "api"
+        parts = parts[2:] if api else parts[parts[0] == "datasets" :]  # a model's files have no such prefix
         repo, route = "/".join(parts[:2]), parts[2:]
         if repo not in self.repos:
             return self._send(request, 404, b"{}", {"X-Error-Code": "RepoNotFound"})
@@ -71,6 +75,7 @@ class Hub:
             return self._send(request, 200, files[path], {"ETag": f'"{etag}"', "X-Repo-Commit": sha})
         if not route or route[0] == "revision":
             reply: Any = {"id": repo, "sha": sha, "siblings": [{"rfilename": path} for path in files]}
+            reply["private"] = repo not in self.public
         elif route[0] == "paths-info":
             reply = [self._entry(path, body) for path, body in files.items() if path in asked.get("paths", [])]
         elif route[0] == "tree":
@@ -78,12 +83,19 @@ class Hub:
             below = {path: body for path, body in files.items() if path.startswith(folder)}
             if not below:
                 return self._send(request, 404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            if "recursive=true" in request.path.lower():
+                reply = [self._entry(path, body) for path, body in below.items()]
+                return self._send(request, 200, json.dumps(reply).encode(), {"Content-Type": "application/json"})
             folders = {folder + path[len(folder) :].split("/")[0] for path in below if "/" in path[len(folder) :]}
             reply = [{"type": "directory", "path": path, "size": 0, "oid": sha} for path in sorted(folders)]
             reply += [self._entry(path, body) for path, body in below.items() if "/" not in path[len(folder) :]]
         else:
             return self._send(request, 404, b"{}", {})
         return self._send(request, 200, json.dumps(reply).encode(), {"Content-Type": "application/json"})
+
+    def takes(self, request: BaseHTTPRequestHandler, parts: list[str], body: bytes) -> bool:
+        """Whether it has answered the request; a hub that is pushed to does so."""
+        return False
 
     @staticmethod
     def _entry(path: str, body: bytes) -> dict[str, Any]:

@@ -18,7 +18,11 @@ def parser() -> Parser:
     taken.add_argument("--out", metavar="FOLDER", help="a new folder (default: RUN/export/FORMAT[-QUANTIZATION])")
     of_weights = f"of the weights: {', '.join(QUANTIZATIONS)}"
     taken.add_argument("--quantization", default="none", metavar="TYPE", help=of_weights)
-    taken.add_argument("--license", metavar="NAME", help="of the model, for the card of --to folder: apache-2.0, …")
+    taken.add_argument(
+        "--license", metavar="NAME", help="of the model, for the card of --to folder or hub: apache-2.0, …"
+    )
+    taken.add_argument("--repo", metavar="NAME/MODEL", help="of --to hub: the repository to push to, made if need be")
+    taken.add_argument("--public", action="store_true", help="with --repo: for everybody to read (default: private)")
     return taken
 
 

@@ -69,7 +69,7 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Par
     except Exception as error:
         refuse_too_many_open(path, error)
         refuse_full_disk(cache, error)
-        raise UserError(f"{path} cannot be read as {data.source}: {_why(error)}") from error
+        raise UserError(f"{path} cannot be read as {data.source}: {why(error)}") from error
     return _table(rows, data, path, f"{data.source}/{digest}")
 
 
@@ -171,7 +171,7 @@ def _commit(repo: str, revision: str | None) -> str:
     except errors.HFValidationError as error:
         raise UserError(f"data.hub.repo={repo} is no repository name: it must be owner/name") from error
     except Exception as error:  # their types change from release to release
-        raise _OutOfReach(_why(error)) from error
+        raise _OutOfReach(why(error)) from error
     if not sha:
         raise _OutOfReach("it names no commit")
     return sha
@@ -215,7 +215,7 @@ def _download(hub: HubConfig, commit: str, cache: Path, where: str) -> dict[str,
             ) from error
         refuse_too_many_open(where, error)
         refuse_full_disk(cache, error)
-        raise UserError(f"{where} cannot be read: {_why(error)}") from error
+        raise UserError(f"{where} cannot be read: {why(error)}") from error
     return dict(loaded)
 
 
@@ -321,17 +321,24 @@ def _texts(batch: Any, column: Column, where: str, done: int) -> list[str]:
 def _quiet_datasets() -> Any:
     """The ``datasets`` module without log lines, and without progress bars unless stderr is a terminal."""
     import datasets
-    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    for library in ("datasets", "huggingface_hub"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)  # errors arrive as exceptions
+    quiet_hub()
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # errors arrive as exceptions
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-        disable_progress_bars()
     return datasets
 
 
-def _why(error: BaseException) -> str:
+def quiet_hub() -> None:
+    """Let ``huggingface_hub`` print no log lines, and no progress bars unless stderr is a terminal."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # errors arrive as exceptions
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+
+
+def why(error: BaseException) -> str:
     """The first line of the innermost cause, since the library's own message is generic."""
     while error.__cause__ is not None:
         error = error.__cause__

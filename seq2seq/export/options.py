@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ class Target:
         layers: the types of encoders and decoders that it can compute; None: all.
         refusal: why it takes no others.
         card: whether a model card is written, which names the license.
+        pushed: whether it goes to a repository of the hub in place of a new folder.
     """
 
     module: str
@@ -33,6 +35,7 @@ class Target:
     layers: frozenset[str] | None = None
     refusal: str = ""
     card: bool = False
+    pushed: bool = False
 
 
 TARGETS = {
@@ -46,13 +49,18 @@ TARGETS = {
     ),
     "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
     "folder": Target("to_folder", card=True),
+    "hub": Target("to_hub", card=True, pushed=True),
 }
+NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")  # of an owner or a repository on the hub
 QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.quantizations))
 
 
 @dataclass(frozen=True)
 class Request:
-    """A checked export: the format, run, checkpoint, config, type of the weights, new folder, the model's license."""
+    """A checked export: the format, run, checkpoint, config, type of the weights, new folder, the model's license.
+
+    ``repo`` is the hub's repository, in which case ``out`` is not used; ``public``: everybody may read it.
+    """
 
     to: str
     run: Run
@@ -61,6 +69,8 @@ class Request:
     quantization: str
     out: Path
     license: str | None = None
+    repo: str | None = None
+    public: bool = False
 
 
 def requested(given: argparse.Namespace) -> Request:
@@ -78,6 +88,7 @@ def requested(given: argparse.Namespace) -> Request:
         raise UserError(f"--license stands in a model card, which --to {given.to} has not: leave it out")
     if license is not None and not (license.strip() and license.isprintable()):
         raise UserError(f"--license {license!r}: give one line, such as apache-2.0 or cc-by-4.0")
+    repo = _repo(given, target)
     run, checkpoint = find(Path(given.run))
     if checkpoint == ONNX:
         raise UserError(f"{run.folder} was exported to ONNX: give the run that it was made from")
@@ -86,11 +97,32 @@ def requested(given: argparse.Namespace) -> Request:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / name
-    refuse_existing(out, "choose another folder with --out")
+    if not target.pushed:
+        refuse_existing(out, "choose another folder with --out")
     lacking = [package for package in target.packages if find_spec(package) is None]
     if lacking:
         raise UserError(f"{lacking[0]} is not installed: pip install 'seq2seq-trainer[{target.extra}]'")
-    return Request(given.to, run, checkpoint, config, given.quantization, out, license)
+    return Request(given.to, run, checkpoint, config, given.quantization, out, license, repo, given.public)
+
+
+def _repo(given: argparse.Namespace, target: Target) -> str | None:
+    """The repository that is pushed to; None for a target that writes a folder."""
+    if not target.pushed:
+        for flag in ("repo", "public"):
+            if getattr(given, flag):
+                raise UserError(f"--{flag} is for --to hub; --to {given.to} writes a folder: leave it out")
+        return None
+    if given.out:
+        raise UserError("--out is for a folder, which --to hub does not leave: leave it out, or take --to folder")
+    if given.repo is None:
+        raise UserError("--to hub needs a repository: --repo NAME/MODEL")
+    parts = given.repo.split("/")
+    if len(parts) != 2 or not all(NAME.fullmatch(part) for part in parts) or re.search(r"--|\.\.|\.git$", given.repo):
+        raise UserError(
+            f"--repo {given.repo!r}: give NAME/MODEL, a user or an organisation and the model, of Latin letters, "
+            "digits and single - _ . between them"
+        )
+    return str(given.repo)
 
 
 def _one_of(flag: str, given: str, known: tuple[str, ...]) -> None:

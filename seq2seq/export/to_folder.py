@@ -29,7 +29,17 @@ OF_THE_USER = ("models", "text")  # entries of scores that may hold paths
 
 
 def export(request: Request) -> None:
-    """Write the folder, translate with it, and print how to use it.
+    """Write the folder, translate with it, and print how to use it. Raises ``UserError`` as ``write`` does."""
+    write(request)
+    place = shlex.quote(str(request.out))
+    say(f"{request.out}: a run folder of its own; what is known of the model stands in its {CARD}")
+    say(f"To translate: seq2seq translate {place}")
+    if not request.license:
+        print(f"no license is given: name it in {request.out / CARD}, or export with --license", file=sys.stderr)
+
+
+def write(request: Request) -> None:
+    """Write the folder and translate with it.
 
     Raises:
         UserError: damaged weights, a place that cannot be written, or translations that are not the run's; nothing is
@@ -53,11 +63,6 @@ def export(request: Request) -> None:
         card = model_card(config, parameters, subwords.sizes, summary, prints, request.license)
         write_atomically(folder / CARD, card)
         _compare(loaded, trained.load([(written, WEIGHTS)], loaded.config), sample_of(run, subwords, "test", SENTENCES))
-    place = shlex.quote(str(request.out))
-    say(f"{request.out}: a run folder of its own; what is known of the model stands in its {CARD}")
-    say(f"To translate: seq2seq translate {place}")
-    if not request.license:
-        print(f"no license is given: name it in {request.out / CARD}, or export with --license", file=sys.stderr)
 
 
 def portable(config: Config) -> Config:

@@ -32,8 +32,8 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write weights with plain data about them."""
-    _write(path, {f"model/{name}": tensor for name, tensor in weights.items()}, state)
+    """Write weights with plain data about them; the same content gives the same bytes."""
+    _write(path, {f"model/{name}": tensor for name, tensor in weights.items()}, state, reproducible=True)
 
 
 Models = Mapping[str, nn.Module]
@@ -67,10 +67,24 @@ def _keep_as_previous(path: Path) -> None:
         link.replace(path.with_name(f"{PREVIOUS}.safetensors"))
 
 
-def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any], reproducible: bool = False) -> None:
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     plain = json.dumps(state)
-    write_atomically(path, save(contiguous, {"kind": KIND, "state": plain, "crc32": checksum(contiguous, plain)}))
+    data = save(contiguous, {"kind": KIND, "state": plain, "crc32": checksum(contiguous, plain)})
+    write_atomically(path, _in_order(data) if reproducible else data)
+
+
+def _in_order(data: bytes) -> bytes:
+    """The file with its metadata sorted, which safetensors writes in a random order.
+
+    Such a file is the length of its header in 8 bytes, the header in JSON to a multiple of 8, and the tensors.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(data)[end:]))
 
 
 def checksum(tensors: dict[str, Tensor], state: str) -> str:

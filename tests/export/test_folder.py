@@ -157,11 +157,7 @@ def test_the_folder_can_be_exported_again(make_run: MakeRun, tmp_path: Path) -> 
     folder = exported(make_run("lstm"), "--license", "mit")
     again = tmp_path / "again"
     assert main(["export", str(folder), "--to", "folder", "--out", str(again), "--license", "mit"]) == 0
-    weights = "checkpoints/best.safetensors"  # in whose header safetensors orders the fields at random
-    before, after = content(folder), content(again)
-    assert before.pop(weights) and after.pop(weights) and before == after
-    tensors = [checkpoint.read(path / weights)[0] for path in (folder, again)]
-    assert all(torch.equal(tensors[1][name], tensor) for name, tensor in tensors[0].items())
+    assert content(folder) == content(again)
 
 
 def test_refusals_leave_nothing_behind(make_run: MakeRun, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
