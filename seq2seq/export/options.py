@@ -108,8 +108,8 @@ def requested(given: argparse.Namespace) -> Request:
 def _repo(given: argparse.Namespace, target: Target) -> str | None:
     """The repository that is pushed to; None for a target that writes a folder."""
     if not target.pushed:
-        for flag in ("repo", "public"):
-            if getattr(given, flag):
+        for flag, value in (("repo", given.repo), ("public", given.public)):
+            if value:
                 raise UserError(f"--{flag} is for --to hub; --to {given.to} writes a folder: leave it out")
         return None
     if given.out:
