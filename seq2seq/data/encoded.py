@@ -16,8 +16,9 @@ from typing import Any
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import preparing
 from seq2seq.data.preparing import SIDES, Counts, dtype_of
-from seq2seq.data.ragged import RaggedArray
-from seq2seq.data.sources import SPLITS, open_source
+from seq2seq.data.ragged import RaggedArray, all_below
+from seq2seq.data.remembered import remembered
+from seq2seq.data.sources import ADVICE, SPLITS, open_source
 from seq2seq.data.subwords import Subwords
 from seq2seq.data.workers import cores
 from seq2seq.errors import UserError
@@ -90,6 +91,15 @@ def prepare(data: DataConfig, taken: Subwords | None = None, threads: int | None
         ) from error
 
 
+def _ids(folder: Path, name: str, dtype: str, size: int) -> RaggedArray:
+    """The ids of one side, all of which must be below ``size``."""
+    found = RaggedArray(folder, name, dtype)
+    path = folder / f"{name}.{dtype}"
+    if not remembered(path, f"below {size}", folder.parents[1], lambda: all_below(path, dtype, size)):
+        raise ValueError(f"{path.name} holds ids that the vocabulary does not have")
+    return found
+
+
 def _name(data: DataConfig, fingerprint: str, taken: Subwords | None) -> str:
     """The name of the folder: a hash of all that decides what is in it."""
     options: dict[str, Any] = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
@@ -108,13 +118,12 @@ def _name(data: DataConfig, fingerprint: str, taken: Subwords | None) -> str:
 
 def _make(folder: Path, write: Callable[[Path], None]) -> None:
     """Make the folder, unless another process does."""
-    advice = "set data.cache to a folder that can be written"
-    with one_at_a_time(folder, advice) as alone:
+    with one_at_a_time(folder, ADVICE) as alone:
         if folder.exists():
             return
         remove_old(folder.parent)
         making = (
-            continued_folder(folder, preparing.is_worth_keeping, advice) if alone else new_folder(folder, True, advice)
+            continued_folder(folder, preparing.is_worth_keeping, ADVICE) if alone else new_folder(folder, True, ADVICE)
         )
         with making as work:
             write(work)
@@ -127,7 +136,7 @@ def _open(folder: Path, fingerprint: str) -> Corpus:
         raise ValueError(f"counts.json says {counts['dtype']}, not {dtype_of(subwords)}")
     for split in SPLITS:
         sizes = zip(SIDES, subwords.sizes, strict=True)
-        sides = [RaggedArray(folder, f"{split}.{side}", counts["dtype"], size) for side, size in sizes]
+        sides = [_ids(folder, f"{split}.{side}", counts["dtype"], size) for side, size in sizes]
         kept = {"train": counts["train"], "valid": counts["valid"], "test": counts["test"]}[split]["kept"]
         if {len(side) for side in sides} != {kept}:
             raise ValueError(f"{split} has not the {kept:,} pairs that counts.json says")

@@ -27,6 +27,7 @@ from seq2seq.errors import UserError
 from seq2seq.system.files import is_there
 
 Pair = tuple[str, str]
+Measure = Callable[[Place], tuple[int, str]]
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 24
 """Bytes of a line, more than a ``CHUNK``. A longer one is refused before it fills the memory."""
@@ -199,13 +200,13 @@ def all_lines(path: str, others: Sequence[str] | None = None, where: str = "") -
     return found
 
 
-def text_files(src: Place, tgt: Place) -> Part:
+def text_files(src: Place, tgt: Place, measured: Measure = measure) -> Part:
     """Two text files: line N of one is the translation of line N of the other.
 
     Raises:
         UserError: a file cannot be read, or they have different numbers of lines.
     """
-    (size, src_hash), (tgt_size, tgt_hash) = measure(src), measure(tgt)
+    (size, src_hash), (tgt_size, tgt_hash) = measured(src), measured(tgt)
     if size != tgt_size:
         raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
 
@@ -215,12 +216,12 @@ def text_files(src: Place, tgt: Place) -> Part:
     return Part(f"{src} + {tgt}", size, f"text/{src_hash}/{tgt_hash}", pairs)
 
 
-def tabbed_file(path: str, src_column: str | None, tgt_column: str | None) -> Part:
+def tabbed_file(path: str, src_column: str | None, tgt_column: str | None, measured: Measure = measure) -> Part:
     """A TSV file, in which quotes have no special meaning.
 
     A column is given by its number, from 1, or by its name, if the first line names the columns.
     """
-    count, digest = measure(path)
+    count, digest = measured(path)
     names = [src_column or "1", tgt_column or "2"]
     header = not all(name.isdecimal() for name in names)
     first = next(lines(path), "").split("\t") if header else []

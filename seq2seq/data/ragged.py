@@ -16,8 +16,8 @@ BLOCK = 1 << 22  # values that are checked at once
 class RaggedArray:
     """Sequences of different lengths, stored end to end in one memory-mapped file: row n is an array of its own."""
 
-    def __init__(self, folder: Path, name: str, dtype: str, size: int | None = None) -> None:
-        """Open and check the files; ``size``: every value must be below it. Raises ``ValueError``, ``OSError``."""
+    def __init__(self, folder: Path, name: str, dtype: str) -> None:
+        """Open and check the files. Raises ``ValueError``, ``OSError``."""
         self.offsets: NDArray[np.int64] = np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
         if self.offsets.dtype != np.int64 or self.offsets.ndim != 1 or not len(self.offsets) or self.offsets[0] != 0:
             raise ValueError(f"{name}.offsets.npy holds no offsets")
@@ -29,8 +29,6 @@ class RaggedArray:
         self.values: NDArray[Any] = np.zeros(0, dtype) if empty else np.memmap(path, dtype, mode="r")
         if len(self.values) != self.offsets[-1]:
             raise ValueError(f"{path.name} holds {len(self.values):,} values, not {self.offsets[-1]:,}")
-        if size is not None and not empty and not _all_below(path, dtype, size):
-            raise ValueError(f"{path.name} holds ids that the vocabulary does not have")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -43,7 +41,7 @@ class RaggedArray:
         return self.offsets[rows + 1] - self.offsets[rows]
 
 
-def _all_below(path: Path, dtype: str, size: int) -> bool:
+def all_below(path: Path, dtype: str, size: int) -> bool:
     """Whether every value is at least 0 and below ``size``; read, not mapped, so that the pages are nobody's memory."""
     with path.open("rb") as file:
         while len(block := np.fromfile(file, dtype, BLOCK)):

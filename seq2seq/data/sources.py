@@ -14,15 +14,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import bilingual, dropping, files, hub
 from seq2seq.data.files import Pair, Part
+from seq2seq.data.remembered import remembered
+from seq2seq.data.streams import Member, Place
 from seq2seq.errors import UserError
+from seq2seq.system.continued import one_at_a_time
 from seq2seq.system.files import new_folder
 
 __all__ = ["SPLITS", "Pair", "TextCorpus", "open_source"]
 
+ADVICE = "set data.cache to a folder that can be written"
 SPLITS = ("train", "valid", "test")
 SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # all other sources: ("file",)
 
@@ -195,7 +200,7 @@ def _read(data: DataConfig, split: str) -> Part:
             f"{place}.src names {len(src):,} files ({src[0]}, …) but {place}.tgt {len(tgt):,} ({tgt[0]}, …): "
             "give as many of each, in the same order"
         )
-    return _joined(data, split, [files.text_files(*pair) for pair in zip(src, tgt, strict=True)])
+    return _joined(data, split, [files.text_files(*pair, _measure(data)) for pair in zip(src, tgt, strict=True)])
 
 
 def _joined(data: DataConfig, split: str, parts: Sequence[Part]) -> Part:
@@ -215,15 +220,28 @@ def _joined(data: DataConfig, split: str, parts: Sequence[Part]) -> Part:
 
 def _table(data: DataConfig, path: str) -> Part:
     if data.source == "tsv":
-        return files.tabbed_file(path, data.src_column, data.tgt_column)
-    _, digest = files.measure(path, text=data.source != "parquet")
-    names, rows = files.check_csv(path) if data.source == "csv" else ([], None)
+        return files.tabbed_file(path, data.src_column, data.tgt_column, _measure(data))
+    cache, place = Path(data.cache), Path(path)
+    _, digest = _measure(data, text=data.source != "parquet")(path)
+    names, rows = remembered(place, "csv", cache, lambda: files.check_csv(path)) if data.source == "csv" else ([], None)
     if data.source == "jsonl":
-        files.check_jsonl(path)
+        remembered(place, "jsonl", cache, lambda: files.check_jsonl(path))
     table = hub.open_file(path, data, names, digest)
     if rows is not None and rows != table.size:
         raise UserError(f"{path} reads as {table.size:,} rows or as {rows:,}: mend its quotes and line ends")
     return table
+
+
+def _measure(data: DataConfig, text: bool = True) -> files.Measure:
+    """``files.measure``, which remembers what large files hold."""
+
+    def measured(place: Place) -> tuple[int, str]:
+        if isinstance(place, Member):
+            return files.measure(place, text)
+        count, digest = remembered(Path(place), f"text={text}", Path(data.cache), lambda: files.measure(place, text))
+        return count, digest
+
+    return measured
 
 
 def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
@@ -240,23 +258,35 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
     identity = hashlib.sha256(json.dumps([grammar.fingerprint(), options], sort_keys=True).encode()).hexdigest()
     folder = Path(data.cache) / "embedded" / identity[:12]
     if not folder.is_dir():
-        print(f"generating the embedded corpus ({data.grammar.pairs:,} pairs) into {folder}", file=sys.stderr)
-        corpus = grammar.corpus(**options)
-        with new_folder(folder, shared=True, advice="set data.cache to a folder that can be written") as place:
-            for split in SPLITS:
-                _write(place / f"{split}.en", (pair.src for pair in corpus[split]))
-                _write(place / f"{split}.de", (pair.tgt for pair in corpus[split]))
-                links = [sorted(pair.alignment) for pair in corpus[split]]
-                _write(place / f"{split}.align", (" ".join(f"{i}-{j}" for i, j in pair) for pair in links))
-                _write(place / f"{split}.align.de-en", (" ".join(f"{j}-{i}" for i, j in pair) for pair in links))
+        with one_at_a_time(folder, ADVICE):
+            _generate_into(folder, options)
     ending = "align" if languages[0] == "en" else "align.de-en"
     parts: dict[str, Part] = {}
     for split in wanted:
         src, tgt = (str(folder / f"{split}.{language}") for language in languages)
         # Grammar and options determine the text, so its identity needs no hash of the files.
-        part = replace(files.text_files(src, tgt), identity="/".join(["grammar", identity, *map(str, languages)]))
+        part = replace(
+            files.text_files(src, tgt, _measure(data)), identity="/".join(["grammar", identity, *map(str, languages)])
+        )
         parts[split] = _joined(data, split, [part])
     return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in wanted})
+
+
+def _generate_into(folder: Path, options: dict[str, Any]) -> None:
+    """Write the embedded corpus, unless another process has."""
+    from seq2seq import grammar
+
+    if folder.is_dir():
+        return
+    print(f"generating the embedded corpus ({options['pairs']:,} pairs) into {folder}", file=sys.stderr)
+    corpus = grammar.corpus(**options)
+    with new_folder(folder, shared=True, advice=ADVICE) as place:
+        for split in SPLITS:
+            _write(place / f"{split}.en", (pair.src for pair in corpus[split]))
+            _write(place / f"{split}.de", (pair.tgt for pair in corpus[split]))
+            links = [sorted(pair.alignment) for pair in corpus[split]]
+            _write(place / f"{split}.align", (" ".join(f"{i}-{j}" for i, j in pair) for pair in links))
+            _write(place / f"{split}.align.de-en", (" ".join(f"{j}-{i}" for i, j in pair) for pair in links))
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from seq2seq.config.schema import Config
-from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.data.encoded import Corpus, Split, prepare
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, figures_by_length
@@ -36,6 +36,7 @@ from seq2seq.training.limits import Size, choose_limits, notices
 from seq2seq.training.logging import RunLog
 from seq2seq.training.trainer import Trainer
 
+SUMMED = 1 << 20  # pairs whose lengths are summed at once
 LONGEST_HPARAM = 24  # characters of a name in TensorBoard's table
 
 
@@ -141,15 +142,27 @@ def _say_doubts(config: Config, corpus: Corpus, texts: Texts) -> None:
 
 def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
     """The config with the limits that are chosen by the size of the corpus; says what was chosen."""
-    given, split = config.trainer, corpus.splits["train"]
-    src, tgt = (side.lengths_of(np.arange(len(split))) for side in (split.src, split.tgt))
-    weights = np.repeat(config.data.weights, split.files) if split.files else np.ones(1)
-    batches = -(-round((np.maximum(src, tgt) * weights).sum()) // given.batch_tokens)  # whatever seed and device are
-    size = Size(round((tgt * weights).sum()), batches / given.accumulate)
+    given = config.trainer
+    positions, tokens = _sums(corpus.splits["train"], config.data.weights)
+    batches = -(-round(positions) // given.batch_tokens)  # whatever seed and device are
+    size = Size(round(tokens), batches / given.accumulate)
     chosen = choose_limits(given, size)
     for notice in [] if goes_on else notices(given, chosen, size):
         print(notice, file=sys.stderr)
     return replace(config, trainer=chosen)
+
+
+def _sums(split: Split, weights: Sequence[float]) -> tuple[float, float]:
+    """The positions of the longer side and the target tokens of an epoch, summed over pieces of a large split."""
+    positions = tokens = 0.0
+    bounds = np.cumsum(split.files) if split.files else np.zeros(0, int)
+    for start in range(0, len(split), SUMMED):
+        rows = np.arange(start, min(start + SUMMED, len(split)))
+        src, tgt = (side.lengths_of(rows) for side in (split.src, split.tgt))
+        times = np.asarray(weights)[np.searchsorted(bounds, rows, side="right")] if split.files else np.ones(1)
+        positions += float((np.maximum(src, tgt) * times).sum())
+        tokens += float((tgt * times).sum())
+    return positions, tokens
 
 
 def _prepare_folder(run: Run, corpus: Corpus, goes_on: bool, texts: Texts) -> Fingerprint:

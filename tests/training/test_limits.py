@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config, OptimizerConfig, TrainerConfig
+from seq2seq.data.encoded import Split
+from seq2seq.data.ragged import RaggedArray, RaggedWriter
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.training import session
@@ -120,3 +123,22 @@ def test_the_time_to_go_is_said_once_from_what_was_measured() -> None:
     assert line.startswith("about 16 min 15 s ")  # 975 updates of a second
     assert "20 updates" in line
     assert len(line) <= 80
+
+
+@pytest.mark.parametrize("weights", [(), (1.0, 2.5, 0.3)])
+def test_sums_in_pieces_are_the_sums(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: tuple[float, ...]
+) -> None:
+    sides = []
+    for name, step in (("src", 7), ("tgt", 5)):
+        writer = RaggedWriter(tmp_path, name, "uint16")
+        writer.extend([[1] * (1 + n * step % 11) for n in range(60)])
+        writer.close()
+        sides.append(RaggedArray(tmp_path, name, "uint16"))
+    split = Split(sides[0], sides[1], None, (10, 27, 23) if weights else ())
+    lengths = [np.array([len(side[row]) for row in range(60)]) for side in sides]
+    times = np.repeat(weights, split.files) if weights else np.ones(1)
+    wanted = ((np.maximum(*lengths) * times).sum(), (lengths[1] * times).sum())
+    for pieces in (8, 1_000):
+        monkeypatch.setattr(session, "SUMMED", pieces)
+        assert session._sums(split, weights) == pytest.approx(wanted, rel=1e-12)
