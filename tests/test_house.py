@@ -34,7 +34,17 @@ STOREYS = [
 """The rooms from the ground up. A room uses rooms below it, never one beside or above."""
 BELOW = {part: level for level, parts in enumerate(STOREYS) for part in parts}
 DOORS = ("__init__.py", "__main__.py")  # of the package itself: they may see every room
-LIGHT = ("cli", "config", "errors.py", "runs/run.py", "study/options.py", "study/sweep.py", "export/options.py", *DOORS)
+LIGHT = (
+    "cli",
+    "config",
+    "errors.py",
+    "runs/run.py",
+    "runs/listing.py",
+    "study/options.py",
+    "study/sweep.py",
+    "export/options.py",
+    *DOORS,
+)
 HEAVY = {"torch", "datasets", "numpy", "sentencepiece", "sacrebleu", "tensorboard", "matplotlib", "safetensors"}
 ARCHITECTURES = ("lstm", "bahdanau", "transformer", "hybrid", "recurrent", "fixed_context")
 

@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": ("RUN [key=value …]", "score a split or new files"),
     "translate": ("RUN [key=value …]", "translate a file or what you type"),
     "compare": ("study=NAME [key=value …]", "train models side by side and explain the difference in a page"),
+    "runs": ("[FOLDER …]", "a table of all runs: scores, cost, what differs"),
     "report": ("RUN RUN …", "that page from any runs"),
     "align": ("RUN", "word alignments by attention, AER"),
     "score": ("--ref FILE NAME=FILE …", "statistics of any translations"),

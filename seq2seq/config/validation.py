@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from seq2seq.config.schema import (
@@ -50,6 +50,17 @@ def known_keys() -> list[str]:
     """Every dotted key of the schema, sections included, for all encoders and decoders."""
     keys = {key for key, *_ in every_option()}
     return sorted(keys | {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)})
+
+
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
+    """Each key by as many of its last components as tell it from the others."""
+    short = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        others = [other for other in keys if other != key]
+        short[key] = next(end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others))
+    return short
 
 
 def canonical(key: str) -> str:

@@ -121,7 +121,7 @@ class Run:
 
     def refuse_other_content(self) -> None:
         """Raise ``UserError`` if the folder holds anything, but not a run: it is somebody's, and stays as it is."""
-        if self.folder.exists() and not self._has_config():
+        if self.folder.exists() and not self.has_config():
             with os_errors_as_user_errors(self.folder):
                 names = sorted(path.name for path in self.folder.iterdir())
             names = [name for name in names if name != LOCK and not name.endswith(UNFINISHED)]
@@ -129,7 +129,7 @@ class Run:
                 held = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
                 raise UserError(f"{self.folder} is no run of this program (it holds {held}): choose another name=…")
 
-    def _has_config(self) -> bool:
+    def has_config(self) -> bool:
         """Whether ``config.yaml`` is a run's, of whatever version, and not one of somebody's own."""
         if not self.config_file.is_file():
             return False

@@ -18,9 +18,10 @@ from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.run import Run
 from seq2seq.study.fairness import check_alike, check_fingerprints, check_parameters
+from seq2seq.study.launchers import at_a_time, run_through
 from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import Planned, Study
-from seq2seq.study.runner import minutes, run_all
+from seq2seq.study.runner import Task, minutes, run_all
 from seq2seq.study.tasks import (
     MEASURING_SECONDS,
     check_gold,
@@ -55,12 +56,14 @@ def conduct(study: Study) -> Outcome:
     draft = study.runs(dict.fromkeys(options.models, options.rates[0] if options.rates else None))
     config = draft[0].config
     workers = options.workers or default_workers(config.device, options.threads)
+    if study.launcher:
+        workers = at_a_time(study.launcher, len(draft))
     announce(study, draft, workers)
     corpus = prepare(config.data)
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
-    failed = run_all([training_task(study, planned) for planned in study.trials], workers, options.threads)
+    failed = _run(study, [training_task(study, planned) for planned in study.trials], workers)
     rates = study.rates()
     for model, rate in rates.items():
         if rate is not None:
@@ -69,7 +72,7 @@ def conduct(study: Study) -> Outcome:
     planned_variants = study.variants(rates)
     tasks = [training_task(study, planned) for planned in [*planned_runs, *(run for _, run in planned_variants)]]
     tasks += measuring_tasks([(one.run, one.config) for one in planned_runs], study.logs, options.gold, corpus=True)
-    failed |= run_all(tasks, workers, options.threads)
+    failed |= _run(study, tasks, workers)
     finished = [planned for planned in planned_runs if planned.finished]
     runs = [planned.run for planned in sorted(finished, key=lambda planned: options.models.index(planned.model))]
     warnings += [f"{label} failed and is left out: {why}" for label, why in failed.items()]
@@ -80,6 +83,13 @@ def conduct(study: Study) -> Outcome:
     trials = [planned.run for planned in study.trials if planned.finished]
     warnings += check_fingerprints([runs[0], *trials, *(run for _, run in variants)], options.anyway)
     return Outcome(study, rates, runs, variants, warnings, failed)
+
+
+def _run(study: Study, tasks: Sequence[Task], workers: int) -> dict[str, str]:
+    """Run the tasks that are not done, as processes here or through the study's launcher; the failures by label."""
+    if study.launcher:
+        return run_through(study.launcher, tasks, study.options.threads, study.logs / "launched")
+    return run_all(tasks, workers, study.options.threads)
 
 
 def announce(study: Study, runs: Sequence[Planned], workers: int) -> None:
@@ -96,7 +106,8 @@ def announce(study: Study, runs: Sequence[Planned], workers: int) -> None:
             left += seconds
     left += sum(MEASURING_SECONDS for one in runs if not one.run.finished or missing(one.run)) / workers
     print_table(f"study {options.name}", ("", "runs", "there", "to do"), rows)
-    print(f"{workers} at a time, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
+    by = f" by hydra/launcher={study.launcher.name}" if study.launcher else ""
+    print(f"{workers} at a time{by}, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
     print(f"{minutes(left)} in all, measuring included.\nStop it with Ctrl-C at will: the same command goes on.")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config
+from seq2seq.config.sweep import Launcher
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.study.options import StudyConfig, VariantConfig
@@ -74,9 +75,21 @@ class Trial:
 class Study:
     """A study: its options, and the arguments that the user gave for all of its runs."""
 
-    def __init__(self, options: StudyConfig, arguments: Sequence[str] = (), given: Sequence[str] = ()) -> None:
-        """``given``: all arguments of the command as the user typed them, which the page repeats."""
+    def __init__(
+        self,
+        options: StudyConfig,
+        arguments: Sequence[str] = (),
+        given: Sequence[str] = (),
+        launcher: Launcher | None = None,
+    ) -> None:
+        """Plan a study.
+
+        Args:
+            given: all arguments of the command as the user typed them, which the page repeats.
+            launcher: one of Hydra's that runs the processes; None: ``options.workers`` at a time on this machine.
+        """
         self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
+        self.launcher = launcher
 
     @property
     def report(self) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seq2seq.config.schema import Config
 from seq2seq.config.sweep import Combination, Launcher
+from seq2seq.config.validation import short_keys
 from seq2seq.config.verbatim import parse
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences, run_of
@@ -127,22 +128,11 @@ def name_of(config: Config, varied: Sequence[str]) -> str | None:
     pairs = [(key, value) for key, value in pairs if key != "name" and (given or value not in told.get(key, ()))]
     if not pairs:
         return None
-    short = _short_names([key for key, _ in pairs])
+    short = short_keys([key for key, _ in pairs])
     parts = "-".join(f"{short[key]}-{_in_a_name(value)}" for key, value in pairs)
     if len(parts) > 2 * LONGEST:
         parts = f"{parts[:LONGEST]}-{_digest(parts)}"
     return f"{config.name}/{parts}" if given else f"{config.data.name}/{config.model.name}/seed{config.seed}-{parts}"
-
-
-def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Each key by as many of its last components as tell it from the others."""
-    short = {}
-    for key in keys:
-        parts = key.split(".")
-        ends = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
-        others = [other for other in keys if other != key]
-        short[key] = next(end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others))
-    return short
 
 
 def _in_a_name(value: str) -> str:

@@ -111,6 +111,50 @@ def waited_for(there: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+SBATCH = """#!{python}
+import os, subprocess, sys
+script = sys.argv[1]
+lines = open(script).read().splitlines()
+array = [line for line in lines if line.startswith("#SBATCH --array=")]
+numbers = range(int(array[0].partition("=")[2].partition("%")[0].partition("-")[2]) + 1) if array else [None]
+for number in numbers:
+    place = {{"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(number)}} if array else {{}}
+    names = {{"SLURM_JOB_ID": f"77{{number or 0}}", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", **place}}
+    env = {{**os.environ, **names, "SLURM_NODEID": "0", "SLURM_LOCALID": "0", "SLURM_JOB_NODELIST": "here"}}
+    subprocess.Popen(["bash", script], env=env, start_new_session=True, stdout=subprocess.DEVNULL)
+print("Submitted batch job 77")
+"""
+SRUN = """#!{python}
+import os, sys
+words = sys.argv[1:]
+while words[0].startswith("-"):
+    words = words[2:] if words[0] in ("--output", "--error") else words[1:]
+os.execvp(words[0], words)
+"""
+SACCT = "#!{python}\nprint('JobID|State|NodeList')\nfor n in range(9): print(f'77_{{n}}|RUNNING|here')\n"
+
+
+@pytest.mark.slow
+def test_a_sweep_on_slurm(tmp_path: Path) -> None:
+    """Slurm's commands are stand-ins on PATH: sbatch starts the script of each job of the array, as Slurm would."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, text in (("sbatch", SBATCH), ("srun", SRUN), ("sacct", SACCT), ("scancel", "#!/bin/sh\n")):
+        (commands / name).write_text(text.format(python=sys.executable))
+        (commands / name).chmod(0o755)
+    path = f"{commands}:{os.environ['PATH']}"
+    swept = ["trainer.precision=fp32,fp16", "hydra/launcher=submitit_slurm"]
+    said = run(arguments(tmp_path, *swept), code=2).stderr
+    assert "needs Slurm" in said and said.count("\n") == 1
+    more = ["hydra.launcher.partition=short", "hydra.launcher.cpus_per_task=1"]
+    done = run(arguments(tmp_path, *swept, *more), code=1, PATH=path)
+    assert state(done.stdout, "embedded/lstm/seed1-precision-fp32") == "finished"
+    assert "seed1-precision-fp16 failed: trainer.precision=fp16 needs a GPU" in done.stdout
+    (script,) = (tmp_path / "outputs/sweeps/launched").rglob("*_submission.sh")
+    assert "#SBATCH --partition=short" in script.read_text()
+
+
 @pytest.mark.slow
 def test_a_sweep_by_submitit_on_this_machine(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from seq2seq.runs.run import Run
+from seq2seq.study.resuming import differences
+
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 NOUNS = {"the dog": "der hund", "the cat": "die katze", "a child": "ein kind", "the old man": "der alte mann"}
@@ -148,9 +151,29 @@ def test_a_stop_saves_every_run_and_the_same_command_goes_on(place: Path, tmp_pa
     assert "going on with" in log and "report.html" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_study_by_joblib_gives_the_same_bits_and_loses_no_run_to_one_that_fails(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    fails = "variants=[{name:lstm-half,of:lstm,overrides:[trainer.precision\\=fp16]}]"  # needs a GPU
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = run("compare", *study(place, f"outputs={tmp_path}/outputs", fails), *launcher, code=1)
+    assert "lstm-half/seed1 failed and is left out" in " ".join(done.stdout.split())
+    for name in ("lstm/seed1", "bahdanau/seed1", "trials/lstm-0.02"):
+        ours, theirs = (folder / "outputs/studies/text" / name for folder in (place, tmp_path))
+        assert [each for each in differences(Run(ours), Run(theirs)) if not each.startswith("measurements/")] == []
+    probes = [folder / "outputs/studies/text/lstm/seed1/measurements/probe.json" for folder in (place, tmp_path)]
+    first, second = (json.loads(path.read_text()) | {"origin": None} for path in probes)
+    assert first == second
+    before = stamps(tmp_path / "outputs/studies/text/lstm")
+    run("compare", *study(place, f"outputs={tmp_path}/outputs"), *launcher)
+    assert stamps(tmp_path / "outputs/studies/text/lstm") == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["compare", "study=smoke", "hydra/launcher=joblip"], "did you mean joblib?"),
+        (["compare", "study=smoke", "workers=2", "hydra/launcher=basic"], "both say how many"),
         (["compare", "study=smok"], "did you mean smoke?"),
         (["compare", "study=smoke", "trainer.max_token=5"], "did you mean trainer.max_tokens?"),
         (["compare", "study=text"], "data.train.src is not set"),

@@ -1,0 +1,118 @@
+"""``seq2seq runs``: finished, unfinished and damaged folders in one table; what differs; sorted, filtered, as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.cli.main import main
+from seq2seq.runs.run import Run
+from tests.fake_runs import FakeRun
+
+
+@pytest.fixture
+def folder(fake_run: FakeRun, tmp_path: Path) -> Path:
+    """Three finished runs of two models, one unfinished, two damaged, and folders that are no runs."""
+    fake_run("embedded/lstm/seed1", valid=((10, 5.0), (20, 4.0)), parameters=1_460_000)
+    fake_run("embedded/lstm/seed2", "lstm", 2)
+    fake_run("embedded/transformer/seed1", "transformer", 1, (), "trainer.optimizer.lr=0.002")
+    fake_run("embedded/lstm/seed3", "lstm", 3).summary_file.unlink()
+    (fake_run("broken/summary").summary_file).write_text('{"checkpoint": "best"')
+    (fake_run("broken/config").config_file).write_text("{}\n")
+    inner = Run(tmp_path / "embedded/lstm/seed1/export/onnx")  # it belongs to the run
+    inner.save_config(Run(tmp_path / "embedded/lstm/seed1").load_config())
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps/config.yaml").write_text("name: somebody's own\n")
+    summary = tmp_path / "embedded/lstm/seed2/summary.json"
+    summary.write_text(summary.read_text().replace('"bleu": 50.0', '"bleu": 70.0'))
+    return tmp_path
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> list[dict[str, Any]]:
+    assert main(["runs", *arguments, "--json"]) == code
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def names(rows: list[dict[str, Any]], folder: Path) -> list[str]:
+    return [str(Path(row["run"]).relative_to(folder)) for row in rows]
+
+
+def test_every_run_is_a_row_a_damaged_one_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = listed(capsys, str(folder))
+    rows = dict(zip(names(found, folder), found, strict=True))
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "broken/config": "damaged",
+        "broken/summary": "damaged",
+        "embedded/lstm/seed1": "finished",
+        "embedded/lstm/seed2": "finished",
+        "embedded/lstm/seed3": "unfinished",
+        "embedded/transformer/seed1": "finished",
+    }
+    assert "summary.json" in rows["broken/summary"]["why"] and "config.yaml" in rows["broken/config"]["why"]
+    one, cut = rows["embedded/lstm/seed1"], rows["embedded/lstm/seed3"]
+    assert (one["bleu"], one["nll"], one["parameters"], one["tokens"], one["valid_bleu"]) == (
+        50,
+        1,
+        1_460_000,
+        20_000,
+        5,
+    )
+    assert (cut["bleu"], cut["steps"], cut["tokens"], cut["seconds"], cut["valid_bleu"]) == (None, 20, 20_000, 2.0, 9)
+
+
+def test_only_what_differs_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = listed(capsys, str(folder / "embedded/lstm"))
+    assert [row["differs"] for row in rows] == [{"seed": seed} for seed in (1, 2, 3)]
+    both = {row["run"]: row["differs"] for row in listed(capsys, str(folder / "embedded"), "--filter", "seed=1")}
+    one = both[str(folder / "embedded/transformer/seed1")]
+    assert one["trainer.optimizer.lr"] == 0.002 and one["model.name"] == "transformer" and "seed" not in one
+    assert not {"name", "outputs"} & one.keys()
+
+
+def test_rows_are_sorted_and_filtered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = folder / "embedded/lstm"
+    for arguments, expected in [
+        (["--sort", "bleu"], ["seed2", "seed1", "seed3"]),
+        (["--sort", "valid_bleu"], ["seed2", "seed3", "seed1"]),
+        (["--sort", "parameters"], ["seed2", "seed1", "seed3"]),
+        (["--filter", "seed>=2"], ["seed2", "seed3"]),
+        (["--filter", "state=finished", "--filter", "seed!=2"], ["seed1"]),
+        (["--filter", "bleu>60"], ["seed2"]),
+        (["--filter", "take=null"], ["seed1", "seed2", "seed3"]),
+        (["--filter", "joint=true", "--filter", "lr<1e-9"], []),
+    ]:
+        assert names(listed(capsys, str(top), *arguments), top) == expected, arguments
+
+
+def test_a_mistake_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in [
+        ([str(folder), "--sort", "blue"], "did you mean bleu"),
+        ([str(folder), "--filter", "layers=2"], "write out which"),
+        ([str(folder), "--filter", "bleu"], "KEY=VALUE"),
+        ([str(folder), "--filter", "state>a"], "is no number"),
+        (["/nowhere"], "no folder there"),
+    ]:
+        assert main(["runs", *arguments]) == 2
+        told = capsys.readouterr().err
+        assert said in told and told.count("\n") == 1
+
+
+def test_the_tables_are_80_columns_wide_and_csv_is_whole(folder: Path) -> None:
+    command = [str(Path(sys.executable).parent / "seq2seq"), "runs", str(folder)]
+    environment = {**os.environ, "COLUMNS": "80"}
+    table = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    drawn = [line for line in table.splitlines() if line.startswith(("│", "┏", "└"))]
+    assert max(map(len, drawn)) <= 80 and "1.46M" in table and table.count("damaged: ") == 2
+    text = subprocess.run([*command, "--csv"], capture_output=True, text=True, env=environment, check=True).stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 6 and {row["bleu"] for row in rows if row["state"] == "finished"} == {"50.0", "70.0"}
+    assert [row["seed"] for row in rows] == ["", "", "1", "2", "3", "1"]
