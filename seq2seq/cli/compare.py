@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ABOUT = """Train the models of a study side by side, measure them, and write one page that
 explains the difference. Skips what is finished and goes on with what was cut.
-Any option of seq2seq train is one of every run. hydra/launcher=joblib
-hydra.launcher.n_jobs=N and hydra/launcher=submitit_slurm run them, as in train -m."""
+Any option of seq2seq train is one of every run. As in train -m, the runs can be
+left to hydra/launcher=joblib hydra.launcher.n_jobs=N or submitit_slurm."""
 
 
 def parser() -> Parser:

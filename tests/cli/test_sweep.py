@@ -121,7 +121,8 @@ for number in numbers:
     place = {{"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(number)}} if array else {{}}
     names = {{"SLURM_JOB_ID": f"77{{number or 0}}", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", **place}}
     env = {{**os.environ, **names, "SLURM_NODEID": "0", "SLURM_LOCALID": "0", "SLURM_JOB_NODELIST": "here"}}
-    subprocess.Popen(["bash", script], env=env, start_new_session=True, stdout=subprocess.DEVNULL)
+    nowhere = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.Popen(["bash", script], env=env, start_new_session=True, **nowhere)
 print("Submitted batch job 77")
 """
 SRUN = """#!{python}
