@@ -231,6 +231,11 @@ def _part(plain: Mapping[str, Any], part: str, kinds: Mapping[str, Any], where: 
     return kinds[kind]
 
 
+def _first_of(key: str) -> str:
+    """The first option of the group ``key``."""
+    return next((name for name in known_keys() if name.startswith(f"{key}.")), f"{key}.…")
+
+
 def explain(error: Any) -> str:
     """One line for an error of OmegaConf: the key, the reason, and the nearest known key."""
     key = getattr(error, "full_key", None) or ""
@@ -240,6 +245,8 @@ def explain(error: Any) -> str:
         if key in known:
             return f"{key} is no option of the model that was chosen: take another model, or leave it out"
         return f"unknown key {key}{nearest(key, known)}"
+    if "annot merge DictConfig with ListConfig" in message:
+        return f"{key} is a group of options, not a list: give lists to its options, such as {_first_of(key)}=[…,…]"
     if "Missing mandatory value" in message:
         return f"{key} has no value: set it"
     return f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}"

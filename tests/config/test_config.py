@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from seq2seq.config.compose import compose
 from seq2seq.config.schema import (
     DECODERS,
     ENCODERS,
@@ -349,3 +350,9 @@ def test_learned_positions_must_cover_the_training_sentences() -> None:
     made.model.encoder = TransformerEncoderConfig(positions="learned", max_positions=64)
     with pytest.raises(UserError, match=r"model\.encoder\.max_positions=64 is below data\.filters\.max_length=128"):
         validate(made)
+
+
+def test_a_list_in_place_of_a_group_is_answered_with_its_options() -> None:
+    """As other toolkits list training files."""
+    with pytest.raises(UserError, match=r"data\.train is a group of options, not a list: give lists to its options"):
+        compose(["experiment=transformer", "data.train=[{src: a, tgt: b}]"])
