@@ -24,7 +24,7 @@ help: ## this list
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,onnx,zst,langid,sweep]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,argos,onnx,zst,langid,sweep]'
 	@touch $@
 
 train: $(VENV)/installed ## train CONFIG, test it, print the scores

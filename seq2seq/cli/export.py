@@ -15,7 +15,7 @@ def parser() -> Parser:
     taken = Parser("export", ABOUT)
     taken.add_argument("run", metavar="RUN", help="a run folder, or one of its checkpoints")
     taken.add_argument("--to", required=True, metavar="FORMAT", help=f"one of: {', '.join(TARGETS)}")
-    taken.add_argument("--out", metavar="FOLDER", help="a new folder (default: RUN/export/FORMAT[-QUANTIZATION])")
+    taken.add_argument("--out", metavar="PATH", help="new (default: RUN/export/FORMAT[-QUANTIZATION])")
     of_weights = f"of the weights: {', '.join(QUANTIZATIONS)}"
     taken.add_argument("--quantization", default="none", metavar="TYPE", help=of_weights)
     taken.add_argument(

@@ -26,6 +26,7 @@ class Target:
         refusal: why it takes no others.
         card: whether a model card is written, which names the license.
         pushed: whether it goes to a repository of the hub in place of a new folder.
+        suffix: of the file that is written; "": a folder.
     """
 
     module: str
@@ -36,18 +37,29 @@ class Target:
     refusal: str = ""
     card: bool = False
     pushed: bool = False
+    suffix: str = ""
 
 
+CTRANSLATE2 = ("none", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16")
 TARGETS = {
     "ctranslate2": Target(
         "exporting",
-        ("none", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16"),
+        CTRANSLATE2,
         ("ctranslate2",),
         "export",
         frozenset({"transformer"}),
         "CTranslate2 has no recurrent layers; it takes transformer runs (--to onnx takes all)",
     ),
     "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
+    "argos": Target(
+        "to_argos",
+        CTRANSLATE2,
+        ("ctranslate2", "onnx"),
+        "argos",
+        frozenset({"transformer"}),
+        "Argos Translate runs CTranslate2, which has no recurrent layers (--to onnx takes all)",
+        suffix=".argosmodel",
+    ),
     "folder": Target("to_folder", card=True),
     "hub": Target("to_hub", card=True, pushed=True),
 }
@@ -57,7 +69,7 @@ QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name
 
 @dataclass(frozen=True)
 class Request:
-    """A checked export: the format, run, checkpoint, config, type of the weights, new folder, the model's license.
+    """A checked export: the format, run, checkpoint, config, type of the weights, new path, the model's license.
 
     ``repo`` is the hub's repository, in which case ``out`` is not used; ``public``: everybody may read it.
     """
@@ -77,7 +89,7 @@ def requested(given: argparse.Namespace) -> Request:
     """Check the parsed arguments.
 
     Raises:
-        UserError: an unknown name, no run, a model that the target cannot compute, a folder that exists, or a package
+        UserError: an unknown name, no run, a model that the target cannot compute, a path that exists, or a package
             that is not installed.
     """
     _one_of("--to", given.to, tuple(TARGETS))
@@ -96,9 +108,9 @@ def requested(given: argparse.Namespace) -> Request:
     if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
-    out = Path(given.out) if given.out else run.folder / "export" / name
+    out = Path(given.out) if given.out else run.folder / "export" / f"{name}{target.suffix}"
     if not target.pushed:
-        refuse_existing(out, "choose another folder with --out")
+        refuse_existing(out, f"choose another {'file' if target.suffix else 'folder'} with --out")
     lacking = [package for package in target.packages if find_spec(package) is None]
     if lacking:
         raise UserError(f"{lacking[0]} is not installed: pip install 'seq2seq-trainer[{target.extra}]'")

@@ -119,6 +119,39 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
     Raises:
         UserError: the disk is full, ``path`` cannot be written, or it exists.
     """
+    with _folder_beside(path, advice) as temporary:
+        yield temporary
+        sync(temporary)
+        temporary.chmod(0o755)  # until here nobody but the owner is allowed
+        if not shared:
+            refuse_existing(path, advice)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not (shared and path.is_dir()):
+                raise
+
+
+@contextmanager
+def new_file(path: Path, advice: str = ADVICE) -> Iterator[Path]:
+    """Yield a place for a file, in a folder of its own beside ``path``, from where it is renamed to ``path`` when the
+    block ends without an exception. What else was put in that folder is removed with it; after an exception the parents
+    that were made for it are removed, too.
+
+    Raises:
+        UserError: the disk is full, ``path`` cannot be written (known before the block begins), or it exists.
+    """
+    with _folder_beside(path, advice) as temporary:
+        file = temporary / "file"
+        yield file
+        sync(temporary)
+        refuse_existing(path, advice)
+        file.rename(path)
+
+
+@contextmanager
+def _folder_beside(path: Path, advice: str) -> Iterator[Path]:
+    """A folder that is removed, if it is still there, at the end; so are the parents of ``path`` that stay empty."""
     with os_errors_as_user_errors(path.parent, advice):
         made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
         try:
@@ -127,15 +160,6 @@ def new_folder(path: Path, shared: bool = False, advice: str = ADVICE) -> Iterat
             temporary, descriptor = _locked_folder(path)
             try:
                 yield temporary
-                sync(temporary)
-                temporary.chmod(0o755)  # until here nobody but the owner is allowed
-                if not shared:
-                    refuse_existing(path, advice)
-                try:
-                    temporary.rename(path)
-                except OSError:
-                    if not (shared and path.is_dir()):
-                        raise
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
                 os.close(descriptor)

@@ -18,6 +18,7 @@ import pytest
 from seq2seq.errors import UserError
 from seq2seq.system.files import (
     UNFINISHED,
+    new_file,
     new_folder,
     os_errors_as_user_errors,
     read_json,
@@ -159,6 +160,22 @@ def test_a_folder_that_cannot_be_made_is_one_line_with_advice(tmp_path: Path) ->
     with refused, new_folder(tmp_path / "file/below/folder", advice="set data.cache"):
         raise AssertionError("it began")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_new_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a/b") as place:
+        place.write_text("whole")
+        place.with_name("more").write_text("")
+        assert not (tmp_path / "a/b").exists()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"] and (tmp_path / "a/b").read_text() == "whole"
+    with pytest.raises(ValueError), new_file(tmp_path / "c/d") as place:
+        place.write_text("half")
+        raise ValueError
+    with pytest.raises(UserError, match="exists"), new_file(tmp_path / "a/b") as place:
+        place.write_text("ours")
+    with pytest.raises(UserError, match="cannot be written"), new_file(tmp_path / "a/b/c"):
+        raise AssertionError("it began")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a/b").read_text() == "whole"
 
 
 PROGRAM = """
