@@ -40,6 +40,7 @@ def validate(given: Arguments) -> Config | Sweep:
 def config_of(arguments: Sequence[str]) -> Config:
     """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
     from seq2seq.config.compose import compose, names_model, options_of
+    from seq2seq.training.trackio_log import check_installed
 
     model = None
     if not names_model(arguments):
@@ -49,6 +50,7 @@ def config_of(arguments: Sequence[str]) -> Config:
             raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}; or init=RUN")
         model = find(Path(init))[0].load_config().model
     config = compose(arguments, model)
+    check_installed(config)
     run = run_of(config)
     run.refuse_other_content()
     if config.overwrite or not run.config_file.exists():

@@ -17,6 +17,14 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def several(default: list[Any] | dict[str, Any], help: str, *, high: Limit = None, above: Limit = None) -> Any:
+def several(
+    default: list[Any] | dict[str, Any],
+    help: str,
+    *,
+    high: Limit = None,
+    above: Limit = None,
+    choices: Sequence[str] = (),
+) -> Any:
     """``option`` for a list, whose elements have the limits, or for a dictionary."""
-    return field(default_factory=default.copy, metadata=option(None, help, high=high, above=above).metadata)
+    metadata = option(None, help, high=high, above=above, choices=choices).metadata
+    return field(default_factory=default.copy, metadata=metadata)

@@ -199,6 +199,11 @@ class TrainerConfig:
     keep: int = option(0, "keep the weights of the last so many validations and of the so many best", low=0)
     max_skipped: int = option(20, "stop after so many updates in a row with a non-finite gradient", low=1)
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
+    track: list[str] = several(
+        ["tensorboard"],
+        "where curves go beside metrics.jsonl: [tensorboard,trackio]",
+        choices=("tensorboard", "trackio"),
+    )
     freeze: list[str] = several([], "parameters that keep their values, as patterns: ['embedding*','encoder.*']")
 
     @property

@@ -91,10 +91,10 @@ def within_limits(node: Any, prefix: str = "", more: Mapping[str, Iterable[str]]
         if isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value):  # OmegaConf takes them
             raise UserError(f"{key}={value} is not possible: give one list, [a,b], without lists in it")
         choices = [*limits["choices"], *(more or {}).get(key, ())]
-        if choices and value not in choices:
-            hint = nearest(str(value), choices)
-            raise UserError(f"{key}={value} is not possible: choose one of {', '.join(choices)}{hint}")
         for each in value if isinstance(value, list) else [value]:
+            if choices and each not in choices:
+                hint = nearest(str(each), choices)
+                raise UserError(f"{key}={each} is not possible: choose one of {', '.join(choices)}{hint}")
             _within(key, each, limits)
 
 

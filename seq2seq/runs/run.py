@@ -31,7 +31,19 @@ from seq2seq.system.locks import lock
 from seq2seq.system.typed_json import read_record
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
-FREE_TO_DIFFER = ("overwrite", "extend", "outputs", "name", "device", "trainer.threads", "data.cache", "data.split")
+FREE_TO_DIFFER = (
+    *(
+        "overwrite",
+        "extend",
+        "outputs",
+        "name",
+        "device",
+        "trainer.threads",
+        "trainer.track",
+        "data.cache",
+        "data.split",
+    ),
+)
 """Keys in which two configs of the same run may differ."""
 CONTENT = (
     *("checkpoints", "tensorboard", "metrics.jsonl", "summary.json", "fingerprint.json", "validations"),

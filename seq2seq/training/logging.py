@@ -1,4 +1,4 @@
-"""The log of a training, in TensorBoard and ``metrics.jsonl``. Knows scores and translations; no model.
+"""The log of a training, in ``metrics.jsonl`` and in trackers (TensorBoard, Trackio). Knows scores and translations.
 
 The tags are the same for every model, so that curves of several runs lie over each other.
 """
@@ -6,6 +6,7 @@ The tags are the same for every model, so that curves of several runs lie over e
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +20,14 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from seq2seq.config.schema import Config
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.runs.curves import read_points
 from seq2seq.runs.run import EVENTS, Run
 from seq2seq.system.files import os_errors_as_user_errors, to_json, write_atomically
 from seq2seq.training.fonts import families
+from seq2seq.training.trackio_log import TrackioLog
 
 LAYOUT = {
     "comparison": {
@@ -35,6 +38,7 @@ LAYOUT = {
 }
 
 
+TENSORBOARD = "tensorboard"
 PICTURE = "weights of attention"  # TensorBoard sorts cards by their tags: after train/ and valid/
 TEST, WHOLE = "test/", "whole "  # the tags of a test; TensorBoard's begin with ``whole test/``
 DRAWN_TOKENS = 20  # of a sentence in a picture: what can be read on a card of TensorBoard
@@ -43,30 +47,43 @@ MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|*_`~\\[](){}#+-.!:\"'"}
 
 
 class RunLog:
-    """The curves of one run, in TensorBoard and as JSON lines; on resuming, points after ``step`` are removed."""
+    """The curves of one run, as JSON lines and in trackers; on resuming, points after ``step`` are removed."""
 
-    def __init__(self, run: Run, step: int) -> None:
+    def __init__(self, run: Run, step: int, config: Config | None = None) -> None:
+        """Open the files; ``config.trainer.track`` names the trackers (default: TensorBoard)."""
         self.run = run
+        track = config.trainer.track if config else [TENSORBOARD]
+        self.writer: SummaryWriter | None = None
+        self.trackio: TrackioLog | None = None
         with os_errors_as_user_errors(run.tensorboard):
             if step == 0:  # an earlier attempt was killed before its first checkpoint
                 run.remove_events()
             _forget_events(run.tensorboard, step)
-            write_atomically(run.metrics_file, "".join(_lines_until(run, step)))
+            lines = _lines_until(run, step)
+            write_atomically(run.metrics_file, "".join(lines))
             self.file = run.metrics_file.open("a", encoding="utf-8")
-            self.writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
-        if step == 0:
+            if TENSORBOARD in track:
+                self.writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
+        if config and "trackio" in track:
+            self.trackio = TrackioLog(run, config, ({_shown(t): v for t, v in json.loads(x).items()} for x in lines))
+        if step == 0 and self.writer:
             self.writer.add_custom_scalars(LAYOUT)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One point of each curve."""
         with os_errors_as_user_errors(self.run.metrics_file):
-            for tag, value in values.items():
-                self.writer.add_scalar(_shown(tag), value, step)
+            if self.writer:
+                for tag, value in values.items():
+                    self.writer.add_scalar(_shown(tag), value, step)
             self.file.write(to_json({"step": step, **values}) + "\n")
             self.file.flush()
+        if self.trackio:
+            self.trackio.scalars(step, {_shown(tag): value for tag, value in values.items()})
 
     def samples(self, step: int, src: Sequence[str], references: Sequence[str], found: Sequence[Translation]) -> None:
         """A table of sources, translations and references, in Markdown."""
+        if not self.writer:
+            return
         lines = ["| source | translation | reference |", "| --- | --- | --- |"]
         for source, reference, translation in zip(src, references, found, strict=True):
             lines.append(f"| {' | '.join(map(_cell, (source, translation.text, reference)))} |")
@@ -75,6 +92,8 @@ class RunLog:
 
     def attention(self, step: int, found: Sequence[Translation]) -> None:
         """A picture of the attention on the longest source that fits into one, else the shortest, if there is any."""
+        if not self.writer:
+            return
         fitting = [each for each in found if len(each.src_tokens) <= DRAWN_TOKENS]
         by_length = sorted(fitting or found, key=lambda each: len(each.src_tokens))
         translation = by_length[-1 if fitting else 0]
@@ -85,6 +104,8 @@ class RunLog:
 
     def hyperparameters(self, chosen: dict[str, Any], results: dict[str, float]) -> None:
         """The run's row of the HParams page, in the run's own event file."""
+        if not self.writer:
+            return
         with os_errors_as_user_errors(self.run.tensorboard):
             experiment, *session = hparams(chosen, {_shown(tag): value for tag, value in results.items()})
             _put_first(experiment.value[0].metadata.plugin_data)
@@ -93,10 +114,13 @@ class RunLog:
 
     def close(self) -> None:
         """Flush and close the files; there is nothing to flush into a folder that was removed."""
+        if self.trackio:
+            self.trackio.close()
         if not self.run.folder.is_dir():
             return
         with os_errors_as_user_errors(self.run.tensorboard):
-            self.writer.close()
+            if self.writer:
+                self.writer.close()
             self.file.close()
 
 

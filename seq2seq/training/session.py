@@ -220,7 +220,7 @@ def _finish(trainer: Trainer) -> Summary:
         summary["tests"] = further_tests.test_further(trainer)
     if config.init and not config.init_skip:
         summary["gains"] = gains.measure(trainer, {"test": summary["test"], **summary.get("tests", {})})
-    log, figures = RunLog(run, state.step), evaluation.curves("test")
+    log, figures = RunLog(run, state.step, config), evaluation.curves("test")
     log.scalars(state.step, figures)
     foremost = dict(sorted(figures.items(), key=lambda figure: figure[0] != "test/bleu"))  # HParams shows the first
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), foremost)

@@ -65,7 +65,7 @@ class Trainer:
             Stopped: a signal came; the state is saved.
             UserError: the gradient was not finite in too many updates in a row.
         """
-        self.log = RunLog(self.run, self.state.step)
+        self.log = RunLog(self.run, self.state.step, self.config)
         self.model.train()
         with Display() as self.display, stop_flag() as self.stop:
             self.display.doing("training")
