@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import seq2seq
 from seq2seq.cli.verbs import VERBS, overview
 from seq2seq.errors import ANSWERED, UserError, complaint, nearest
+from seq2seq.system.processes import place
 from seq2seq.system.signals import STOPS, handling
 
 
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = complaint(error)
         if line is None:
             raise
-        print(f"seq2seq: error: {line}", file=sys.stderr)
+        if place()[0] == 0:  # of several processes, one speaks
+            print(f"seq2seq: error: {line}", file=sys.stderr)
         return 2
 
 
@@ -65,6 +67,8 @@ def _run(arguments: list[str]) -> int:
     name, *rest = arguments
     if name not in VERBS:
         raise UserError(f"unknown verb {name}{nearest(name, list(VERBS))} (see: seq2seq --help)")
+    if name != "train" and place()[1] > 1:
+        raise UserError(f"{name} runs in one process: start it without torchrun")
     verb = importlib.import_module(f"seq2seq.cli.{name}")
     given = verb.parser().read(rest)
     code: int = verb.run(given, verb.validate(given))

@@ -14,6 +14,7 @@ from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find, run_of
 from seq2seq.study.launchers import check_launcher
 from seq2seq.study.sweep import Sweep, conduct, plan
+from seq2seq.system.processes import joined, place
 
 ABOUT = """Train a model, test it, and print the scores. The same command again goes on
 where it stopped. With -m, train each combination of the values: -m seed=1,2,3
@@ -28,10 +29,19 @@ def parser() -> Parser:
     return taken
 
 
-def validate(given: Arguments) -> Config | Sweep:
-    """The config, or all that a sweep trains. Raises ``UserError`` as ``config_of`` does, for the first of them."""
+def validate(given: Arguments) -> Config | Sweep | None:
+    """The config, or all that a sweep trains; None in a process that follows another's orders.
+
+    Raises:
+        UserError: as ``config_of`` does, for the first config that is impossible.
+    """
+    rank, world, _ = place()
+    if rank:
+        return None
     if not given.multirun:
         return config_of(given.arguments)
+    if world > 1:
+        raise UserError("-m starts processes of its own: start it without torchrun")
     launcher, arguments = take_launcher(given.arguments)
     check_launcher(launcher)
     return plan(combinations(arguments), launcher, config_of)
@@ -79,8 +89,12 @@ def _check_source(path: str, run: Run) -> None:
         raise UserError(f"{path} is the run itself: give name=…, or train it longer with extend=true")
 
 
-def run(given: Arguments, config: Config | Sweep) -> int:
+def run(given: Arguments, config: Config | Sweep | None) -> int:
     """Train; a stop says how to go on."""
+    if config is None:
+        from seq2seq.training.following import follow
+
+        return follow()
     if isinstance(config, Sweep):
         return _run_sweep(given, config)
     from seq2seq.training import session
@@ -88,7 +102,8 @@ def run(given: Arguments, config: Config | Sweep) -> int:
 
     threading.excepthook = _no_traceback_for_os_errors
     try:
-        session.train(config)
+        with joined() as group:
+            session.train(config, group)
     except (Stopped, KeyboardInterrupt) as stop:
         done = "stopped and saved" if isinstance(stop, Stopped) else "stopped"
         return say_how_to_go_on(done, "train", _to_go_on(given.arguments))

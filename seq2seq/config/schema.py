@@ -204,6 +204,7 @@ class TrainerConfig:
         "where curves go beside metrics.jsonl: [tensorboard,trackio]",
         choices=("tensorboard", "trackio"),
     )
+    shard: bool = option(False, "several processes: each keeps a part of every layer (FSDP), not the whole model (DDP)")
     freeze: list[str] = several([], "parameters that keep their values, as patterns: ['embedding*','encoder.*']")
 
     @property

@@ -18,6 +18,7 @@ from seq2seq.config.schema import BOS, PAD
 from seq2seq.data.encoded import Split
 from seq2seq.data.ragged import RaggedArray
 from seq2seq.data.sampling import SubwordSampler
+from seq2seq.system.processes import ALONE, Group
 
 MULTIPLE = 4
 """Pad lengths and batch sizes to this multiple: oneDNN compiles a kernel for each bf16 shape. 1: no rounding."""
@@ -170,12 +171,26 @@ class BatchStream:
         return self
 
     def __next__(self) -> Batch:
+        return self.load(*self._advance())
+
+    def take(self, number: int, group: Group = ALONE) -> list[Batch]:
+        """The next ``number`` batches; of several processes, the part of them that is this one's.
+
+        Whole batches are dealt out where their number can be divided by that of the processes, else the rows of each:
+        the batches of the group are those of one process.
+        """
+        places = [self._advance() for _ in range(number)]
+        if number % group.world == 0:
+            return [self.load(*place) for place in group.share(places)]
+        return [share_of(self.load(*place), group) for place in places]
+
+    def _advance(self) -> tuple[Rows, int, int]:
+        """Step over a batch; returns the arguments of ``load`` that make it."""
         while self.batch_number == len(self.planned):  # a shard of small fractions may be empty
             self.shard_number, self.batch_number = self.shard_number + 1, 0
             self.planned = self.shard(self.shard_number)
-        batch = self.load(self.planned[self.batch_number], self.shard_number, self.batch_number)
         self.batch_number += 1
-        return batch
+        return self.planned[self.batch_number - 1], self.shard_number, self.batch_number - 1
 
     def state(self) -> dict[str, int]:
         """The place behind the last batch, as plain data; the multiple belongs to it, since the plan depends on it."""
@@ -215,6 +230,13 @@ class BatchStream:
             src, tgt = self.sampler.sample(self._texts(rows), [self.seed, shard, number])
             return collate(src, tgt, self.multiple)
         return _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
+
+
+def share_of(batch: Batch, group: Group) -> Batch:
+    """The rows of a batch that are this process's work; where none is left, one without a target, which weighs 0."""
+    if group.rank < len(batch.src):
+        return Batch(*(part[group.rank :: group.world] for part in batch))
+    return Batch(batch.src[:1], batch.tgt_in[:1], torch.full_like(batch.tgt_out[:1], PAD))
 
 
 def gather(ragged: RaggedArray, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import Hypothesis, search
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import prepacked_weights
+from seq2seq.system.processes import ALONE, Group
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class Translator:
         subwords: Subwords,
         device: torch.device,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        group: Group = ALONE,
     ) -> None:
+        """With a group of several processes, each computes a part of the batches, and the leader has all results."""
         self.models, self.subwords, self.device, self.autocast = models, subwords, device, autocast
+        self.group = group
 
     def translate(
         self,
@@ -68,7 +72,7 @@ class Translator:
         done(len(lines) - len(todo))
         beams = options.nbest if options.sample else options.beam
         with prepacked_weights():
-            for rows in batched([len(encoded[n]) for n in todo], options.batch_tokens, beams):
+            for rows in self.group.share([*batched([len(encoded[n]) for n in todo], options.batch_tokens, beams)]):
                 batch = [todo[row] for row in rows]
                 src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
                 with self.autocast():
@@ -77,13 +81,27 @@ class Translator:
                 for n, hypotheses in zip(batch, found, strict=True):
                     results[n] = [self._translation(next(texts), encoded[n], h, n in too_long) for h in hypotheses]
                 done(len(batch))
+        return self._of_all(results)
+
+    def alone(self) -> Translator:
+        """The same translator, which leaves nothing to other processes."""
+        return Translator(self.models, self.subwords, self.device, self.autocast)
+
+    def _of_all(self, results: list[list[Translation]]) -> list[list[Translation]]:
+        """On the leader, the translations of all processes; attention stays behind."""
+        if self.group.world == 1:
+            return results
+        own = {n: [astuple(each) for each in nbest] for n, nbest in enumerate(results) if nbest[0].src_tokens}
+        for part in self.group.collect(own):
+            for n, nbest in part.items():
+                results[int(n)] = [Translation(*fields) for fields in nbest]
         return results
 
     def teacher_forcing_batches(
         self, src: Sequence[list[int]], tgt: Sequence[list[int]]
     ) -> Iterator[tuple[list[int], Batch]]:
         """Pairs of token ids as batches on the device, long pairs first, each with the indices of its pairs."""
-        for rows in batched([max(map(len, pair)) for pair in zip(src, tgt, strict=True)]):
+        for rows in self.group.share([*batched([max(map(len, pair)) for pair in zip(src, tgt, strict=True)])]):
             yield rows, collate([src[n] for n in rows], [tgt[n] for n in rows]).to(self.device)
 
     def _translation(self, text: str, src: list[int], hypothesis: Hypothesis, too_long: bool) -> Translation:

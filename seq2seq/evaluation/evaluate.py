@@ -181,6 +181,10 @@ def token_log_probs(
         for n, row, hits in zip(rows, picked.tolist(), is_argmax.tolist(), strict=True):
             scores[n] = (row[: len(targets[n])], hits[: len(targets[n])])
         done(0)
+    if translator.group.world > 1:
+        for part in translator.group.collect({n: each for n, each in enumerate(scores) if each[0]}):
+            for n, (row, hits) in part.items():
+                scores[int(n)] = (row, hits)
     return scores
 
 

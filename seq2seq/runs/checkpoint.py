@@ -45,17 +45,41 @@ def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[
 
     On a CPU it continues to the same bits; CUDA sums some gradients in no fixed order.
     """
-    tensors = {f"{kind}/{name}": tensor for kind, model in models.items() for name, tensor in weights_of(model).items()}
-    names = {id(parameter): name for name, parameter in models["model"].named_parameters()}
-    for parameter, moments in optimizer.state.items():
-        for key, value in moments.items():
-            tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
+    tensors = training_tensors(models, optimizer)
     tensors["random/cpu"] = torch.get_rng_state()
     if path.exists():  # so that there is another one to go on from, should this one be damaged
         _keep_as_previous(path)
     if torch.cuda.is_initialized():  # otherwise get_rng_state would initialise a GPU that is not used
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     _write(path, tensors, state)
+
+
+def training_tensors(models: Models, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Weights and moments, whole. Where they are sharded, all processes call it at once."""
+    tensors = {f"{kind}/{name}": tensor for kind, model in models.items() for name, tensor in weights_of(model).items()}
+    names = {id(parameter): name for name, parameter in models["model"].named_parameters()}
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
+    return {name: whole(tensor) for name, tensor in tensors.items()}
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor of which each process may have a part alone, whole; then all processes call it at once."""
+    if type(tensor) in (Tensor, nn.Parameter):  # before what takes half a second to import
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def placed(tensor: Tensor, like: Tensor) -> Tensor:
+    """This process's part of ``tensor``, cut as ``like`` is; scalars stay whole."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(like, DTensor) or not tensor.dim():
+        return tensor
+    return distribute_tensor(tensor, like.device_mesh, like.placements)
 
 
 def _keep_as_previous(path: Path) -> None:

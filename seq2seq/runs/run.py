@@ -32,17 +32,8 @@ from seq2seq.system.typed_json import read_record
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 FREE_TO_DIFFER = (
-    *(
-        "overwrite",
-        "extend",
-        "outputs",
-        "name",
-        "device",
-        "trainer.threads",
-        "trainer.track",
-        "data.cache",
-        "data.split",
-    ),
+    *("overwrite", "extend", "outputs", "name", "device", "data.cache", "data.split"),
+    *("trainer.threads", "trainer.track", "trainer.shard"),
 )
 """Keys in which two configs of the same run may differ."""
 CONTENT = (

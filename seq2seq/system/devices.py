@@ -16,13 +16,24 @@ from seq2seq.errors import UserError
 Autocast = Callable[[], AbstractContextManager[object]]
 
 
-def choose_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` is CUDA, else MPS, else the CPU. Raises ``UserError`` for a missing one."""
+def choose_device(name: str, number: int = 0) -> torch.device:
+    """The device called ``name``; ``auto`` is CUDA, else MPS, else the CPU.
+
+    Args:
+        number: of the process among those of this machine, each of which takes a GPU of its own.
+
+    Raises:
+        UserError: a device that is not there.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, present in there.items() if present)
     if not there[name]:
         raise UserError(f"device={name} is not available here: use device=auto or device=cpu")
+    if number and name == "cuda":
+        if number >= torch.cuda.device_count():
+            raise UserError(f"{number + 1} processes, but {torch.cuda.device_count()} GPUs here: start one for each")
+        return torch.device(name, number)
     return torch.device(name)
 
 

@@ -1,25 +1,91 @@
-"""The processes that train together. Alone by default: every sum over the group is then the process's own value."""
+"""The processes that train together: their places, and how they speak. Alone by default. Loads nothing heavy.
+
+The leader (rank 0) alone decides and writes: it reads the config, keeps the run folder, holds the clock and the
+schedule, and tells the others what to do next. The others follow: ``training/following.py``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-Number = TypeVar("Number", int, float)
+Item = TypeVar("Item")
+Order = dict[str, Any]
+"""What the leader tells: plain data, the name of the order under ``do``."""
 
 
-@dataclass(frozen=True)
 class Group:
-    """This process's place among those that share a training."""
+    """This process's place among those that share a training. Alone, each method gives the process's own value.
 
-    rank: int = 0
-    world: int = 1
+    Attributes:
+        rank: 0 to ``world`` − 1; 0 leads.
+        world: the number of processes.
+        local: the rank among the processes of this machine, by which a process takes its GPU.
+    """
 
-    def sum(self, value: Number) -> Number:
-        """The sum of ``value`` over all processes of the group; a group of several overrides it."""
-        if self.world > 1:
-            raise TypeError("a group of several processes must say how it sums")
-        return value
+    rank, world, local = 0, 1, 0
+
+    def sum(self, *values: int) -> tuple[int, ...]:
+        """The sum of each value over all processes."""
+        return values
+
+    def sum_tensors(self, *tensors: Any) -> tuple[Any, ...]:
+        """The sum of each scalar tensor over all processes."""
+        return tensors
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The items that are this process's work."""
+        return items[self.rank :: self.world]
+
+    def tell(self, do: str, **given: Any) -> None:
+        """Give the followers an order."""
+
+    def listen(self) -> Order:
+        """Wait for the leader's order."""
+        raise TypeError("a process that is alone has no leader")
+
+    def collect(self, own: Any) -> list[Any]:
+        """What all processes have, by rank, on the leader; plain data. Followers get an empty list.
+
+        Raises:
+            Interrupted: on a follower, whose leader does not want it any more.
+        """
+        return [own]
+
+    def same(self, tensors: Sequence[Any]) -> None:
+        """Give all processes the leader's values, in place."""
 
 
 ALONE = Group()
+
+
+class Interrupted(Exception):
+    """The leader gives another order than the one that was due: ``order``."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order["do"])
+        self.order = order
+
+
+def place() -> tuple[int, int, int]:
+    """The rank, the number of processes and the local rank, as ``torchrun`` tells them; (0, 1, 0) without it."""
+    rank, world, local = (int(os.environ.get(name) or 0) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    return (rank, world, local) if world > 1 else (0, 1, 0)
+
+
+@contextmanager
+def joined() -> Iterator[Group]:
+    """The group of this process; where it is one of several it meets the others, and at the end the leader ends all.
+
+    Raises:
+        UserError: the others cannot be met, or one of them is lost.
+    """
+    if place()[1] == 1:
+        yield ALONE
+        return
+    from seq2seq.system.distributed import meeting
+
+    with meeting(*place()) as group:
+        yield group

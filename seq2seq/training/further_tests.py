@@ -10,7 +10,7 @@ from seq2seq.data import filters
 from seq2seq.data.encoded import Corpus
 from seq2seq.data.sources import open_source
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import Evaluation, evaluate
+from seq2seq.evaluation.evaluate import Evaluation
 from seq2seq.evaluation.metrics import USUAL
 from seq2seq.evaluation.placeholders import note_placeholders
 from seq2seq.runs.loading import has_other_text, save_split, saved_split, unzip
@@ -18,6 +18,7 @@ from seq2seq.runs.records import Scores, Summary
 from seq2seq.runs.run import Run
 from seq2seq.terminal import tables
 from seq2seq.terminal.progress import progress
+from seq2seq.training.following import evaluate_together
 from seq2seq.training.trainer import Trainer
 
 Text = tuple[list[str], list[str]]
@@ -86,7 +87,7 @@ def run_test(trainer: Trainer, text: Text, name: str, doing: str) -> Evaluation:
     """Test the trainer's weights on a text, by the run's own search, and keep the scores as its evaluation ``name``."""
     config, (src, references) = trainer.config, text
     with progress(doing, len(src)) as done:
-        evaluation = evaluate(
+        evaluation = evaluate_together(
             trainer.translator, src, references, config.data.language, config.decode, by_length=True, done=done
         )
     note_placeholders(evaluation, config.data.subwords.keep, src)

@@ -29,6 +29,7 @@ from seq2seq.runs.records import Fingerprint, Sample, Summary
 from seq2seq.runs.run import Run, run_of, with_choices_of
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.files import os_errors_as_user_errors, write_json
+from seq2seq.system.processes import ALONE, Group
 from seq2seq.terminal import tables
 from seq2seq.training import further_tests, gains, initial, longer
 from seq2seq.training.further_tests import Texts
@@ -40,8 +41,11 @@ SUMMED = 1 << 20  # pairs whose lengths are summed at once
 LONGEST_HPARAM = 24  # characters of a name in TensorBoard's table
 
 
-def train(config: Config) -> Run:
+def train(config: Config, group: Group = ALONE) -> Run:
     """Train, test and print the result; go on with an unfinished run, and only report a finished one.
+
+    Args:
+        group: the processes that train together; this one leads them.
 
     Returns:
         The finished run.
@@ -68,17 +72,17 @@ def train(config: Config) -> Run:
     if goes_on and run.metrics_file.exists():
         read_points(run.metrics_file)  # so that damage is told before anything is prepared
     with run.locked():
-        trainer = _begin(config, run, goes_on, changed)
+        trainer = _begin(config, run, goes_on, changed, group)
         trainer.train()
         summary = _finish(trainer)
     print_result(run, summary)
     return run
 
 
-def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Trainer:
+def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: Group) -> Trainer:
     """Prepare the process, the corpus, the model and the run folder; ``changed``: options of a further leg."""
     prepare_process()
-    device = choose_device(config.device)
+    device = choose_device(config.device, group.local)
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
@@ -99,7 +103,7 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str]) -> Train
     if started:
         prints["initial"] = started
         checkpoint.save_weights(run.checkpoint(initial.NAME), checkpoint.weights_of(model), {})
-    trainer = Trainer(config, corpus, model, run, device)
+    trainer = Trainer(config, corpus, model, run, device, group)
     if goes_on:
         prints = longer.with_history(prints, run.load_fingerprint(), trainer.state, changed)
     if changed:

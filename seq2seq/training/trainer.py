@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 from seq2seq.config.schema import Config
-from seq2seq.data.batches import MULTIPLE, Batch, BatchStream, multiple_for
+from seq2seq.data.batches import MULTIPLE, Batch, multiple_for
 from seq2seq.data.encoded import Corpus
-from seq2seq.data.sampling import SubwordSampler
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import USUAL
@@ -24,6 +23,7 @@ from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
 from seq2seq.system.typed_json import mismatch
 from seq2seq.terminal.progress import Display
+from seq2seq.training import following
 from seq2seq.training.limits import Pace
 from seq2seq.training.logging import RunLog
 from seq2seq.training.optimizer import learning_rate
@@ -48,14 +48,14 @@ class Trainer:
         self.config, self.options, self.corpus = config, config.trainer, corpus
         self.run, self.device = run, device
         precision = choose_precision(self.options.precision, device)
-        self.updater = Updater(model, self.options, device, precision, group)
+        self.updater, self.group = Updater(model, self.options, device, precision), group
         self.state, self.metrics = TrainState(), RunningMetrics()
         place = self._restore() if run.checkpoint("last").exists() else None
-        split, tokens, multiple = corpus.splits["train"], self.options.batch_tokens, multiple_for(device, precision)
-        sampler = SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None
-        self.batches = BatchStream(split, tokens, config.seed, sampler, multiple, place, config.data.weights)
+        self.batches = following.stream(config, corpus, multiple_for(device, precision), place)
+        if group.world > 1:
+            following.gather_team(group, config, self.updater, self.state, self.batches)
         self.model, self.eval_model = model, self.updater.eval_model
-        self.translator = Translator([self.eval_model], corpus.subwords, device, self.updater.autocast)
+        self.translator = Translator([self.eval_model], corpus.subwords, device, self.updater.autocast, group)
         self.validation = Validation(config, run, corpus.splits["valid"], self.translator)
 
     def train(self) -> None:
@@ -89,7 +89,7 @@ class Trainer:
                 self.log.close()
 
     def _next_batches(self) -> list[Batch]:
-        return [next(self.batches) for _ in range(self.options.accumulate)]
+        return self.batches.take(self.options.accumulate, self.group)
 
     def _update(self, batches: list[Batch]) -> None:
         """One update at the learning rate of this step."""
@@ -97,6 +97,7 @@ class Trainer:
         done = schedule_progress(self.state, self.options, self.batches.epoch)
         state = self.state
         rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
+        self.group.tell("update", rate=rate)
         self.updater.update(batches, rate, self.state, self.metrics)
         seconds = time.perf_counter() - started
         self.state.seconds += seconds
@@ -112,6 +113,7 @@ class Trainer:
         self.run.refuse_removed()
         self.display.doing("validating")
         share = self._progress()
+        self.gather_weights()
         scores = self.validation.validate(self.state, self.log, share, lambda _: self._stop_if_asked()).scores
         self.display.say(
             f"step {self.state.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "
@@ -180,12 +182,14 @@ class Trainer:
             "window": self.metrics.plain(),
             "scaler": self.updater.scaler.state_dict(),
         }
-        checkpoint.save_training(self.run.checkpoint("last"), self._models(), self.updater.optimizer, state)
+        if self.options.shard:
+            self.group.tell("gather")
+        checkpoint.save_training(self.run.checkpoint("last"), self.updater.models, self.updater.optimizer, state)
 
     def _restore(self) -> dict[str, int]:
         """Load the last checkpoint; returns the state of the batch stream."""
         path = self.run.checkpoint("last")
-        state: dict[str, Any] = checkpoint.load_training(path, self._models(), self.updater.optimizer)
+        state: dict[str, Any] = checkpoint.load_training(path, self.updater.models, self.updater.optimizer)
         try:
             counters: dict[str, Any] = state["position"]
             place: dict[str, int] = state.get("data") or {key: counters.pop(key, old) for key, old in PLACE.items()}
@@ -203,7 +207,8 @@ class Trainer:
             self.updater.scaler.load_state_dict(state["scaler"])
         return place
 
-    def _models(self) -> checkpoint.Models:
-        """Every model with weights of its own, by its name in a checkpoint."""
-        updater = self.updater
-        return {"model": updater.model} | ({"average": updater.eval_model} if self.options.ema else {})
+    def gather_weights(self) -> None:
+        """Put the weights of this step into ``eval_model``, where they are sharded."""
+        if self.options.shard:
+            self.group.tell("weights")
+            self.updater.gather()

@@ -9,12 +9,13 @@ from dataclasses import asdict, replace
 from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Split
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating
+from seq2seq.evaluation.evaluate import Evaluation, evaluating
 from seq2seq.evaluation.metrics import METRICS
 from seq2seq.runs import checkpoint
 from seq2seq.runs.averaging import best_first
 from seq2seq.runs.run import KEPT, Run
 from seq2seq.system.files import write_atomically
+from seq2seq.training.following import evaluate_together
 from seq2seq.training.logging import RunLog
 from seq2seq.training.progress import Kept, TrainState, progress
 
@@ -50,7 +51,7 @@ class Validation:
         """
         greedy = replace(self.config.decode, beam=1, nbest=1)
         texts, most = (self.src, self.references, self.config.data.language), self.options.valid_pairs
-        evaluation = evaluate(self.translator, *texts, greedy, translate_first=most, done=done)
+        evaluation = evaluate_together(self.translator, *texts, greedy, translate_first=most, done=done)
         scores = evaluation.scores
         state.validated = state.step
         state.validations += 1
@@ -116,8 +117,9 @@ class Validation:
     def _show_samples(self, state: TrainState, log: RunLog, share: float) -> None:
         src, references = self.src[: self.options.samples], self.references[: self.options.samples]
         if src:
-            with evaluating(self.translator.models):
-                found = self.translator.translate(src, self.config.decode, attention=True)
+            alone = self.translator.alone()
+            with evaluating(alone.models):
+                found = alone.translate(src, self.config.decode, attention=True)
             log.samples(state.step, src, references, [best[0] for best in found])
             if int(share * PICTURES) > state.pictured:
                 state.pictured = int(share * PICTURES)

@@ -161,7 +161,7 @@ def test_a_stop_inside_a_validation_repeats_the_validation(
     config = awkward(toy_config, toy_data, "lstm")
     start(config, tmp_path / "straight").train()
     stopped = start(config, tmp_path / "stopped")
-    real, calls = validation.evaluate, 0
+    real, calls = validation.evaluate_together, 0
 
     def interrupted(*arguments: Any, done: Callable[[int], None], **options: Any) -> Any:
         def told(count: int) -> None:
@@ -172,12 +172,12 @@ def test_a_stop_inside_a_validation_repeats_the_validation(
 
         return real(*arguments, done=told, **options)
 
-    monkeypatch.setattr(validation, "evaluate", interrupted)
+    monkeypatch.setattr(validation, "evaluate_together", interrupted)
     with pytest.raises(Stopped):
         stopped.train()
     assert stopped.state.step == 4
     assert stopped.state.validations == 0
-    monkeypatch.setattr(validation, "evaluate", real)
+    monkeypatch.setattr(validation, "evaluate_together", real)
     start(config, tmp_path / "stopped").train()
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
@@ -527,7 +527,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(
         return real(translator, *arguments, **options)
 
     learner._update = followed  # type: ignore[method-assign]
-    monkeypatch.setattr(validation, "evaluate", watched)
+    monkeypatch.setattr(validation, "evaluate_together", watched)
     learner.train()
     assert learner.state.validations == 2
     order = checkpoint.weights_of(learner.model)

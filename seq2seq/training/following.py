@@ -1,0 +1,123 @@
+"""What the processes beside the leader do: they meet it, get its weights, and follow its orders to the end.
+
+The leader runs the session and the loop as if it were alone; at each point where the others have a share of the work it
+gives an order, and the same function is computed here. Followers read the corpus from the cache, never the run folder,
+and write nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.config.validation import from_plain, to_plain
+from seq2seq.data.batches import BatchStream
+from seq2seq.data.encoded import Corpus, prepare
+from seq2seq.data.sampling import SubwordSampler
+from seq2seq.decoding.translator import Translator
+from seq2seq.errors import UserError
+from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating, reference_likelihood
+from seq2seq.models.build import build
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.runs.checkpoint import training_tensors
+from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
+from seq2seq.system.processes import Group, Interrupted, Order, joined
+from seq2seq.system.signals import STOPS, handling
+from seq2seq.training import initial
+from seq2seq.training.progress import RunningMetrics, TrainState
+from seq2seq.training.update import Updater
+
+
+def gather_team(group: Group, config: Config, updater: Updater, state: TrainState, batches: BatchStream) -> None:
+    """The leader's part of the meeting: tell the followers what to train and from where, and give them the weights."""
+    moments, plain, place = updater.moments(), to_plain(config), batches.state()
+    group.tell("begin", config=plain, state=asdict(state), place=place, moments=moments, pairs=len(batches.split))
+    updater.join(group, config.seed, moments)
+
+
+def evaluate_together(
+    translator: Translator,
+    src: Sequence[str],
+    references: Sequence[str],
+    language: str,
+    options: DecodeConfig,
+    translate_first: int | None = None,
+    **more: Any,
+) -> Evaluation:
+    """``evaluate``, to which each process of the translator's group contributes its part of the batches."""
+    most = len(src) if translate_first is None else translate_first
+    translator.group.tell("evaluate", texts=[list(src), list(references)], options=asdict(options), most=most)
+    translator.group.same([p.detach() for model in translator.models for p in model.parameters()])
+    return evaluate(translator, src, references, language, options, translate_first=translate_first, **more)
+
+
+def follow() -> int:
+    """Follow the leader to the end of the training; returns the exit code. Signals are the leader's matter."""
+    with handling(signal.SIG_IGN, signal.SIGINT, *STOPS), joined() as group:
+        order = group.listen()
+        if order["do"] == "begin":
+            follower = Follower(group, order)
+            order = group.listen()
+            while order["do"] != "end":
+                try:
+                    follower.obey(order)
+                    order = group.listen()
+                except Interrupted as other:
+                    order = other.order
+    return int(order.get("code", 0))
+
+
+class Follower:
+    """One process beside the leader: a replica of the model, and the same place in the same batches."""
+
+    def __init__(self, group: Group, order: Order) -> None:
+        """Build what the leader has, from the config that it tells."""
+        prepare_process()
+        self.group, self.config = group, from_plain(order["config"], "the leader's config")
+        config, trainer = self.config, self.config.trainer
+        device = choose_device(config.device, group.local)
+        precision = choose_precision(trainer.precision, device)
+        use_threads(trainer.threads)
+        config, taken = initial.with_subwords(config, None)
+        corpus = prepare(config.data, taken)
+        if len(corpus.splits["train"]) != order["pairs"]:
+            raise UserError(f"{corpus.folder}: another corpus than the leader's: give all machines the same text")
+        model = build(config.model, *corpus.subwords.sizes)
+        initial.freeze(trainer.freeze, model)
+        self.updater = Updater(model, trainer, device, precision)
+        self.state, self.metrics = TrainState.restore(order["state"]), RunningMetrics()
+        self.batches = stream(config, corpus, order["place"]["multiple"], order["place"])
+        self.updater.join(group, config.seed, order["moments"])
+        self.translator = Translator([self.updater.eval_model], corpus.subwords, device, self.updater.autocast, group)
+
+    def obey(self, order: Order) -> None:
+        """Do this process's part of an order. Raises ``Interrupted`` where the leader has given it up."""
+        if order["do"] == "update":
+            batches = self.batches.take(self.config.trainer.accumulate, self.group)
+            self.updater.update(batches, order["rate"], self.state, self.metrics)
+        elif order["do"] == "evaluate":
+            src, references = order["texts"]
+            self._evaluate(src, references, DecodeConfig(**order["options"]), order["most"])
+        elif order["do"] == "weights":
+            self.updater.gather()
+        elif order["do"] == "gather":
+            training_tensors(self.updater.models, self.updater.optimizer)
+        else:
+            raise ValueError(f"unknown order {order['do']}")
+
+    def _evaluate(self, src: list[str], references: list[str], options: DecodeConfig, most: int) -> None:
+        model: Seq2Seq = self.updater.eval_model
+        self.group.same([p.detach() for p in model.parameters()])
+        with evaluating([model]):
+            reference_likelihood(self.translator, src, references, longest=options.max_input)
+            self.translator.translate(src[:most], options)
+
+
+def stream(config: Config, corpus: Corpus, multiple: int, place: dict[str, int] | None = None) -> BatchStream:
+    """The batches of a training, from ``place`` on."""
+    sampler = SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None
+    split, tokens = corpus.splits["train"], config.trainer.batch_tokens
+    return BatchStream(split, tokens, config.seed, sampler, multiple, place, config.data.weights)
