@@ -94,7 +94,11 @@ def run(given: Arguments, config: Config | Sweep | None) -> int:
     if config is None:
         from seq2seq.training.following import follow
 
-        return follow()
+    if config is None:
+        from seq2seq.training.following import follow
+
+        follow()
+        return 0
     if isinstance(config, Sweep):
         return _run_sweep(given, config)
     from seq2seq.training import session

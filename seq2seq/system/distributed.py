@@ -17,6 +17,7 @@ from seq2seq.errors import UserError
 from seq2seq.system.processes import Group, Interrupted, Order
 
 PATIENCE = timedelta(days=7)  # followers wait while the leader prepares a corpus; a process that dies is seen at once
+MEETING = timedelta(minutes=5)
 HEADER = 4096  # bytes of an order, most of which fit; a longer one is sent in a second part
 ATTEMPTS, PAUSE = 3, 2.0  # to meet: processes that restart may race for the address; seconds between
 
@@ -110,7 +111,9 @@ def _meet(local: int) -> None:
         torch.cuda.set_device(local)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
+            store, rank, world = next(iter(dist.rendezvous("env://", timeout=MEETING)))
+            backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
             return
         except (RuntimeError, ValueError, OSError) as error:
             if attempt == ATTEMPTS:

@@ -54,20 +54,24 @@ def evaluate_together(
     return evaluate(translator, src, references, language, options, translate_first=translate_first, **more)
 
 
-def follow() -> int:
-    """Follow the leader to the end of the training; returns the exit code. Signals are the leader's matter."""
+def follow() -> None:
+    """Follow the leader to the end of the training. Signals are the leader's matter."""
     with handling(signal.SIG_IGN, signal.SIGINT, *STOPS), joined() as group:
-        order = group.listen()
-        if order["do"] == "begin":
-            follower = Follower(group, order)
+        _obey_all(group)  # in a frame of its own: a replica that outlives its group can lock the process up
+
+
+def _obey_all(group: Group) -> None:
+    order = group.listen()
+    if order["do"] == "end":
+        return
+    follower = Follower(group, order)
+    order = group.listen()
+    while order["do"] != "end":
+        try:
+            follower.obey(order)
             order = group.listen()
-            while order["do"] != "end":
-                try:
-                    follower.obey(order)
-                    order = group.listen()
-                except Interrupted as other:
-                    order = other.order
-    return int(order.get("code", 0))
+        except Interrupted as other:
+            order = other.order
 
 
 class Follower:

@@ -1,0 +1,196 @@
+"""Several processes over gloo train what one trains: the same global batches, curves, scores and checkpoints."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+
+from seq2seq.config.schema import Config, DataConfig
+from seq2seq.data.batches import BatchStream, share_of
+from seq2seq.data.encoded import prepare
+from seq2seq.models.build import build
+from seq2seq.runs.run import Run
+from seq2seq.system.processes import Group, joined
+from seq2seq.training import initial
+from seq2seq.training.following import follow
+from seq2seq.training.trainer import Stopped, Trainer
+from tests.training.test_trainer import metrics, stop_after, tensors
+
+MODELS = ["lstm", "bahdanau", "transformer", "hybrid"]
+Job = tuple[Config, Path, int | None]
+"""What to train, where, and the update after which a stop comes."""
+MakeConfig = Callable[..., Config]
+
+pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo")
+
+
+def lead(config: Config, folder: Path, stop: int | None, group: Group) -> None:
+    """As the session does it."""
+    corpus = prepare(config.data)
+    torch.manual_seed(config.seed)
+    model = build(config.model, *corpus.subwords.sizes)
+    initial.freeze(config.trainer.freeze, model)
+    trainer = Trainer(config, corpus, model, Run(folder), torch.device("cpu"), group)
+    if stop is not None:
+        stop_after(trainer, stop)
+    try:
+        trainer.train()
+    except Stopped:
+        assert stop is not None
+
+
+def work(rank: int, world: int, ports: Sequence[int], jobs: Sequence[Job]) -> None:
+    """One of ``world`` processes, as torchrun starts them."""
+    torch.set_num_threads(1)
+    place = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1"}
+    for (config, folder, stop), port in zip(jobs, ports, strict=True):
+        os.environ.update({name: str(value) for name, value in {**place, "MASTER_PORT": port}.items()})
+        if rank:
+            follow()
+        else:
+            with joined() as group:
+                lead(config, folder, stop, group)
+
+
+def free_port() -> int:
+    """One that nothing listens on, below those that the system gives to connections."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
+
+
+def train(world: int, jobs: Sequence[Job]) -> None:
+    if world == 1:
+        for job in jobs:
+            lead(*job, Group())
+        return
+    multiprocessing.spawn(work, (world, [free_port() for _ in jobs], jobs), nprocs=world)
+
+
+LEFT = ("train/padding", "valid/bleu", "valid/chrf", "valid/length_ratio", "valid/token_accuracy")
+NOISE = "attention.project.bias"
+"""A constant on all keys changes no weight: its gradient is rounding alone, which Adam makes large."""
+
+
+def assert_close(one: Path, other: Path, tolerance: float, left: Sequence[str] = LEFT[:1]) -> None:
+    """The same curves and the same weights, but for rounding; ``left``: curves that are not compared.
+
+    The share of padding differs, since a process that has no row computes on one of padding.
+    """
+    ours, theirs = metrics(one), metrics(other)
+    assert len(ours) == len(theirs) > 3
+    for mine, its in zip(ours, theirs, strict=True):
+        kept = [{key: value for key, value in line.items() if key not in left} for line in (mine, its)]
+        assert kept[0] == pytest.approx(kept[1], rel=tolerance, abs=tolerance)
+    for name in ("best", "last"):
+        weights, others = tensors(one, name), tensors(other, name)
+        assert weights.keys() == others.keys()
+        for key, tensor in weights.items():
+            if not key.startswith(("random", "optimizer")) and NOISE not in key:
+                torch.testing.assert_close(tensor, others[key], rtol=tolerance * 10, atol=tolerance * 10, msg=key)
+
+
+def job(make: MakeConfig, model: str, folder: Path, stop: int | None = None, **options: Any) -> Job:
+    """Six updates with everything that the processes must agree on."""
+    kept = {"max_steps": 6, "valid_every": 3, "save_every": 2, "label_smoothing": 0.1, "ema": 0.5, "samples": 2}
+    config = make(model, **{**kept, "lr": 0.01, "warmup_steps": 2, **options})
+    config.model = replace(config.model, dropout=0.0)
+    return config, folder, stop
+
+
+@pytest.fixture
+def make(toy_config: MakeConfig, toy_data: DataConfig) -> MakeConfig:
+    """``toy_config``, with subword sampling by ``sampling``."""
+
+    def made(model: str, sampling: float = 0.0, **options: Any) -> Config:
+        data = replace(toy_data, subwords=replace(toy_data.subwords, sampling=sampling))
+        return toy_config(model, data, **options)
+
+    return made
+
+
+def variants(make: MakeConfig, folder: Path, **more: Any) -> list[Job]:
+    """All four models, of which each has another of the options."""
+    options: list[dict[str, Any]] = [
+        {},
+        {"accumulate": 2},
+        {"sampling": 0.2, "accumulate": 3},
+        {"freeze": ["encoder.*"]},
+    ]
+    chosen = zip(MODELS, options, strict=True)
+    return [job(make, model, folder / model, **each, **more) for model, each in chosen]
+
+
+def test_two_and_four_processes_train_what_one_trains(make: MakeConfig, tmp_path: Path) -> None:
+    for world in (1, 2, 4):
+        train(world, variants(make, tmp_path / str(world)))
+    for model in MODELS:
+        for world in (2, 4):
+            assert_close(tmp_path / str(world) / model, tmp_path / "1" / model, 2e-5)
+
+
+def test_two_processes_in_bf16(make: MakeConfig, tmp_path: Path, bf16: torch.dtype) -> None:
+    for world in (1, 2):
+        train(world, variants(make, tmp_path / str(world), precision="bf16"))
+    for model in MODELS:
+        assert_close(tmp_path / "2" / model, tmp_path / "1" / model, 2e-2, LEFT)
+
+
+def test_sharded_layers_train_the_same_and_go_on_unsharded(make: MakeConfig, tmp_path: Path) -> None:
+    """Each checkpoint is the one file that a single process reads."""
+    train(1, variants(make, tmp_path / "1"))
+    train(2, variants(make, tmp_path / "2", shard=True))
+    stopped = [(config, folder, 3) for config, folder, _ in variants(make, tmp_path / "on", shard=True)]
+    train(2, stopped)
+    train(1, variants(make, tmp_path / "on"))
+    for model in MODELS:
+        for other in ("2", "on"):
+            assert_close(tmp_path / other / model, tmp_path / "1" / model, 2e-5)
+
+
+def test_a_run_of_two_processes_goes_on_with_four_and_one(make: MakeConfig, tmp_path: Path) -> None:
+    train(1, variants(make, tmp_path / "1"))
+    for world, goes_on in ((2, 4), (4, 2)):
+        folder = tmp_path / f"{world}-{goes_on}"
+        train(world, [(config, folder, 2) for config, folder, _ in variants(make, folder)])
+        train(goes_on, variants(make, folder))
+        for model in MODELS:
+            assert_close(folder / model, tmp_path / "1" / model, 2e-5)
+
+
+class Place(Group):
+    def __init__(self, rank: int, world: int) -> None:
+        self.rank, self.world = rank, world
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_the_parts_of_all_processes_are_the_global_batch(number: int, world: int, toy_data: DataConfig) -> None:
+    """Each target token is in one part, and every process has the same number of batches, so that none waits."""
+    split = prepare(toy_data).splits["train"]
+    whole = BatchStream(split, 64, 1).take(number)
+    parts = [BatchStream(split, 64, 1).take(number, Place(rank, world)) for rank in range(world)]
+    assert len({len(part) for part in parts}) == 1
+    assert sum(batch.tokens for part in parts for batch in part) == sum(batch.tokens for batch in whole)
+    rows = sorted(tuple(row.tolist()) for batch in whole for row in batch.tgt_out)
+    found = [tuple(row.tolist()) for part in parts for batch in part if batch.tokens for row in batch.tgt_out]
+    assert sorted(found) == rows
+
+
+def test_a_process_without_a_row_computes_on_one_that_weighs_nothing(toy_data: DataConfig) -> None:
+    batch = next(BatchStream(prepare(toy_data).splits["train"], 32, 1))
+    part = share_of(batch, Place(len(batch.src), len(batch.src) + 1))
+    assert part.tokens == 0
+    assert len(part.src) == 1
