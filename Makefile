@@ -10,6 +10,7 @@ OUTPUTS ?= outputs
 STUDY ?= embedded
 BENCH ?= full
 DEVICE ?= cpu
+DEVICES ?= 1
 # A file of tests at a time for each core; ARGS="-n 0" runs all in one process, as a debugger needs it.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
@@ -18,7 +19,7 @@ help: ## this list
 	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml'
 	@echo '  STUDY=embedded (the default)|smoke|causes|multi30k|bible|text'
 	@echo '  BENCH=full (the default)|quick   DEVICE=cpu (the default)|cuda'
-	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…'
+	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…   DEVICES=N processes train'
 
 # Made anew whenever the dependencies change; the stamp is written only after everything is installed.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -27,13 +28,22 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,argos,onnx,zst,langid,sweep]'
 	@touch $@
 
+# Several processes share the cores: each computes with its part of the threads.
+ifeq ($(strip $(DEVICES)),1)
+TRAIN := $(BIN)/seq2seq train
+else
+SHARE := $$(( ($$(getconf _NPROCESSORS_ONLN) + $(DEVICES) - 1) / $(DEVICES) ))
+TRAIN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$(SHARE)} $(BIN)/torchrun --standalone \
+	--nproc-per-node=$(DEVICES) -m seq2seq train
+endif
+
 train: $(VENV)/installed ## train CONFIG, test it, print the scores
 ifeq ($(strip $(CONFIG)),)
 	@echo 'say what to train: make train CONFIG=NAME, or CONFIG=path/to/mine.yaml, where NAME is one of'
 	@$(BIN)/seq2seq configs | sed 's/^/  /'
 	@exit 2
 else
-	@$(BIN)/seq2seq train experiment=$(CONFIG) outputs=$(OUTPUTS) $(ARGS)
+	@$(TRAIN) experiment=$(CONFIG) outputs=$(OUTPUTS) $(ARGS)
 endif
 
 evaluate: $(VENV)/installed ## score RUN=outputs/…; ARGS="decode.beam=1 --ter" and the like

@@ -85,6 +85,14 @@ def multiplies_bf16(device: torch.device) -> bool:
     return False
 
 
+def memory(device: torch.device) -> dict[str, float]:
+    """Points of curves: GiB that this process has held at most, and the share of the GPU's memory; a GPU's alone."""
+    if device.type != "cuda":
+        return {}
+    held, whole = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
+    return {"train/gpu_gib": held / (1 << 30), "train/gpu_memory": held / whole}
+
+
 def autocast(device: torch.device, precision: torch.dtype) -> Autocast:
     """A context in which matrix products run in ``precision``; weights and sums stay in float32."""
     if precision == torch.float32:

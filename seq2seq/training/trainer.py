@@ -18,7 +18,7 @@ from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
-from seq2seq.system.devices import choose_precision
+from seq2seq.system.devices import choose_precision, memory
 from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
 from seq2seq.system.typed_json import mismatch
@@ -151,6 +151,7 @@ class Trainer:
             "train/lr": self.updater.optimizer.param_groups[0]["lr"],
             "train/tokens_per_s": metrics.tokens / metrics.seconds,
             "train/padding": 1 - metrics.tokens / metrics.positions,
+            **memory(self.device),
         }
         self.log.scalars(self.state.step, figures)
         best = "" if self.state.best is None else f"  best {self.options.metric} {self.state.best:.1f}"

@@ -16,11 +16,13 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
-from seq2seq.config.schema import Config, DataConfig
+from seq2seq.config.schema import Config, DataConfig, ModelConfig
 from seq2seq.data.batches import BatchStream, share_of
 from seq2seq.data.encoded import prepare
 from seq2seq.models.build import build
+from seq2seq.models.loss import sequence_loss
 from seq2seq.runs.run import Run
+from seq2seq.system.devices import multiplies_bf16
 from seq2seq.system.processes import Group, joined
 from seq2seq.training import initial
 from seq2seq.training.following import follow
@@ -80,7 +82,7 @@ def train(world: int, jobs: Sequence[Job]) -> None:
 
 
 LEFT = ("train/padding", "valid/bleu", "valid/chrf", "valid/length_ratio", "valid/token_accuracy")
-NOISE = "attention.project.bias"
+NOISE = ("attention.project.bias", "cross.key_value.bias")
 """A constant on all keys changes no weight: its gradient is rounding alone, which Adam makes large."""
 
 
@@ -98,7 +100,7 @@ def assert_close(one: Path, other: Path, tolerance: float, left: Sequence[str] =
         weights, others = tensors(one, name), tensors(other, name)
         assert weights.keys() == others.keys()
         for key, tensor in weights.items():
-            if not key.startswith(("random", "optimizer")) and NOISE not in key:
+            if not key.startswith(("random", "optimizer")) and not key.endswith(NOISE):
                 torch.testing.assert_close(tensor, others[key], rtol=tolerance * 10, atol=tolerance * 10, msg=key)
 
 
@@ -110,7 +112,7 @@ def job(make: MakeConfig, model: str, folder: Path, stop: int | None = None, **o
     return config, folder, stop
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(toy_config: MakeConfig, toy_data: DataConfig) -> MakeConfig:
     """``toy_config``, with subword sampling by ``sampling``."""
 
@@ -133,41 +135,37 @@ def variants(make: MakeConfig, folder: Path, **more: Any) -> list[Job]:
     return [job(make, model, folder / model, **each, **more) for model, each in chosen]
 
 
-def test_two_and_four_processes_train_what_one_trains(make: MakeConfig, tmp_path: Path) -> None:
-    for world in (1, 2, 4):
-        train(world, variants(make, tmp_path / str(world)))
-    for model in MODELS:
-        for world in (2, 4):
-            assert_close(tmp_path / str(world) / model, tmp_path / "1" / model, 2e-5)
+def stopped(jobs: list[Job]) -> list[Job]:
+    return [(config, folder, 3) for config, folder, _ in jobs]
 
 
-def test_two_processes_in_bf16(make: MakeConfig, tmp_path: Path, bf16: torch.dtype) -> None:
-    for world in (1, 2):
-        train(world, variants(make, tmp_path / str(world), precision="bf16"))
-    for model in MODELS:
-        assert_close(tmp_path / "2" / model, tmp_path / "1" / model, 2e-2, LEFT)
+@pytest.fixture(scope="module")
+def folder(make: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of each kind of training a folder, with one for each model: the processes are started once for all kinds."""
+    root = tmp_path_factory.mktemp("ranks")
+
+    def of(name: str, **options: Any) -> list[Job]:
+        return variants(make, root / name, **options)
+
+    bf16 = {"precision": "bf16"}
+    in_bf16 = multiplies_bf16(torch.device("cpu"))
+    two = [*of("2"), *of("sharded", shard=True), *stopped(of("sharded, then 1", shard=True)), *stopped(of("2, then 4"))]
+    train(2, [*two, *(of("bf16, 2", **bf16) if in_bf16 else [])])
+    train(4, [*of("4"), *of("2, then 4")])
+    train(1, [*of("1"), *of("sharded, then 1"), *(of("bf16, 1", **bf16) if in_bf16 else [])])
+    return root
 
 
-def test_sharded_layers_train_the_same_and_go_on_unsharded(make: MakeConfig, tmp_path: Path) -> None:
-    """Each checkpoint is the one file that a single process reads."""
-    train(1, variants(make, tmp_path / "1"))
-    train(2, variants(make, tmp_path / "2", shard=True))
-    stopped = [(config, folder, 3) for config, folder, _ in variants(make, tmp_path / "on", shard=True)]
-    train(2, stopped)
-    train(1, variants(make, tmp_path / "on"))
-    for model in MODELS:
-        for other in ("2", "on"):
-            assert_close(tmp_path / other / model, tmp_path / "1" / model, 2e-5)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", ["2", "4", "sharded", "2, then 4", "sharded, then 1"])
+def test_several_processes_train_what_one_trains(kind: str, model: str, folder: Path) -> None:
+    """A checkpoint is one file, from which any number of processes goes on."""
+    assert_close(folder / kind / model, folder / "1" / model, 2e-5)
 
 
-def test_a_run_of_two_processes_goes_on_with_four_and_one(make: MakeConfig, tmp_path: Path) -> None:
-    train(1, variants(make, tmp_path / "1"))
-    for world, goes_on in ((2, 4), (4, 2)):
-        folder = tmp_path / f"{world}-{goes_on}"
-        train(world, [(config, folder, 2) for config, folder, _ in variants(make, folder)])
-        train(goes_on, variants(make, folder))
-        for model in MODELS:
-            assert_close(folder / model, tmp_path / "1" / model, 2e-5)
+@pytest.mark.parametrize("model", MODELS)
+def test_two_processes_in_bf16(model: str, folder: Path, bf16: torch.dtype) -> None:
+    assert_close(folder / "bf16, 2" / model, folder / "bf16, 1" / model, 2e-2, LEFT)
 
 
 class Place(Group):
@@ -194,3 +192,18 @@ def test_a_process_without_a_row_computes_on_one_that_weighs_nothing(toy_data: D
     part = share_of(batch, Place(len(batch.src), len(batch.src) + 1))
     assert part.tokens == 0
     assert len(part.src) == 1
+
+
+@pytest.mark.parametrize("weighs", [True, False])
+def test_every_parameter_gets_a_gradient_in_every_step(
+    weighs: bool, toy_data: DataConfig, tiny_models: dict[str, ModelConfig]
+) -> None:
+    """From a batch of padding too: without one, DDP would leave the gradients of that step unaveraged, in silence."""
+    corpus = prepare(toy_data)
+    batch = share_of(next(BatchStream(corpus.splits["train"], 64, 1)), Place(0 if weighs else 10_000, 10_001))
+    for name, options in tiny_models.items():
+        model = build(options, *corpus.subwords.sizes)
+        hidden = model(batch.src, batch.tgt_in).hidden
+        sequence_loss(model, hidden, batch.tgt_out, 0.1).loss.backward()
+        without = [parameter for parameter, value in model.named_parameters() if value.grad is None]
+        assert not without, f"{name}: {without}"

@@ -1,0 +1,142 @@
+"""``torchrun -m seq2seq train``: the command of one process, in several; a rank killed, the launcher stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo")
+
+Options = list[str]
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    """A training of seconds, whose corpus is prepared once for all tests."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    small = ["model.embedding=16", "model.encoder.width=16", "model.decoder.width=16", "model.dropout=0"]
+    data = [
+        "data.grammar.pairs=1500",
+        "data.subwords.vocab_size=300",
+        "data.take=1500",
+        f"data.cache={folder / 'cache'}",
+    ]
+    trainer = ["trainer.max_steps=8", "trainer.valid_every=8", "trainer.valid_pairs=20", "trainer.log_every=1"]
+    return [
+        *("experiment=bahdanau", *small, *data, *trainer, f"outputs={folder}", "device=cpu", "decode.beam=1"),
+        *("trainer.threads=1", "trainer.precision=fp32", "trainer.samples=0", "trainer.save_every=2"),
+    ]
+
+
+def outputs(options: Options) -> Path:
+    return next(Path(option.partition("=")[2]) for option in options if option.startswith("outputs="))
+
+
+def command(processes: int, *arguments: str) -> list[str]:
+    if processes == 1:
+        return [sys.executable, "-m", "seq2seq", "train", *arguments]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return [*launcher, *(a for a in arguments if a.startswith("--")), "-m", "seq2seq", "train"] + [
+        argument for argument in arguments if not argument.startswith("--")
+    ]
+
+
+def train(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    told = command(processes, *arguments)
+    return subprocess.run(told, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300, check=False)
+
+
+def points(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    clock = ("train/tokens_per_s", "train/seconds", "train/padding")
+    return [{key: value for key, value in line.items() if key not in clock} for line in lines]
+
+
+def assert_same(folder: Path, one: str, other: str) -> None:
+    ours, theirs = points(folder / one), points(folder / other)
+    assert [line.keys() for line in ours] == [line.keys() for line in theirs]
+    assert all(mine == pytest.approx(its, rel=1e-4, abs=1e-5) for mine, its in zip(ours, theirs, strict=True))
+
+
+def test_two_processes_give_the_run_of_one(options: Options) -> None:
+    """The whole command: the same curves and test scores, told once, and a mistake answered once."""
+    folder = outputs(options)
+    alone, two = train(1, *options, "name=one"), train(2, *options, "name=two")
+    assert alone.returncode == two.returncode == 0, two.stderr
+    assert_same(folder, "one", "two")
+    assert two.stdout.count("BLEU signature") == 1
+    tests = [json.loads((folder / name / "summary.json").read_text())["test"] for name in ("one", "two")]
+    ours, theirs = ({k: v for k, v in test.items() if isinstance(v, float) and "second" not in k} for test in tests)
+    assert ours == pytest.approx(theirs, rel=1e-4)
+    wrong = train(2, *options, "trainer.max_step=8")
+    assert wrong.returncode
+    assert wrong.stderr.count("seq2seq: error:") == 1
+    assert "trainer.max_steps" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_replaced_and_the_run_ends_the_same(options: Options) -> None:
+    """SIGKILL of either process; torchrun starts all anew, and they go on from the last checkpoint."""
+    folder = outputs(options)
+    longer = [*options, "trainer.max_steps=60", "trainer.valid_every=60"]
+    assert train(1, *longer, "name=straight").returncode == 0
+    for rank in (0, 1):
+        name = f"killed-{rank}"
+        told = command(2, "--max-restarts=2", *longer, f"name={name}")
+        with subprocess.Popen(told, stderr=subprocess.PIPE, text=True, cwd=ROOT) as launcher:
+            wait_for(lambda name=name: (folder / name / "checkpoints" / "last.safetensors").exists())
+            os.kill(workers(launcher.pid)[rank], signal.SIGKILL)
+            _, told_last = launcher.communicate(timeout=400)
+        assert launcher.returncode == 0, told_last
+        assert_same(folder, "straight", name)
+
+
+@pytest.mark.slow
+def test_a_stop_of_the_launcher_saves_and_the_same_command_goes_on(options: Options) -> None:
+    """SIGTERM, as a batch queue gives it before the time is up."""
+    folder = outputs(options)
+    longer = [*options, "trainer.max_steps=60", "trainer.valid_every=60", "trainer.save_every=1000"]
+    assert train(1, *longer, "name=whole").returncode == 0
+    with subprocess.Popen(command(2, *longer, "name=stopped"), stderr=subprocess.PIPE, text=True, cwd=ROOT) as launcher:
+        wait_for(lambda: (folder / "stopped" / "metrics.jsonl").exists() and len(points(folder / "stopped")) > 3)
+        launcher.send_signal(signal.SIGTERM)
+        _, told = launcher.communicate(timeout=60)
+    assert "stopped and saved" in told
+    assert (folder / "stopped" / "checkpoints" / "last.safetensors").exists()
+    assert train(2, *longer, "name=stopped").returncode == 0
+    assert_same(folder, "whole", "stopped")
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + 200
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def workers(launcher: int) -> list[int]:
+    """The processes that torchrun has started, by rank."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            ranks = [int(value[5:]) for value in environment if value.startswith(b"RANK=")]
+            if parent == launcher and ranks:
+                found[ranks[0]] = int(folder.name)
+    return [found[rank] for rank in sorted(found)]
