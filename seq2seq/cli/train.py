@@ -94,9 +94,6 @@ def run(given: Arguments, config: Config | Sweep | None) -> int:
     if config is None:
         from seq2seq.training.following import follow
 
-    if config is None:
-        from seq2seq.training.following import follow
-
         follow()
         return 0
     if isinstance(config, Sweep):

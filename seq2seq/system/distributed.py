@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from seq2seq.errors import UserError
 from seq2seq.system.processes import Group, Interrupted, Order
@@ -111,7 +112,7 @@ def _meet(local: int) -> None:
         torch.cuda.set_device(local)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            store, rank, world = next(iter(dist.rendezvous("env://", timeout=MEETING)))
+            store, rank, world = next(iter(rendezvous("env://", timeout=MEETING)))
             backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
             return

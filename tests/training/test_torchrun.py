@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,39 @@ def workers(launcher: int) -> list[int]:
             if parent == launcher and ranks:
                 found[ranks[0]] = int(folder.name)
     return [found[rank] for rank in sorted(found)]
+
+
+@pytest.fixture
+def two_hosts() -> Iterator[list[tuple[str, str, str]]]:
+    """Two network namespaces with a cable between them: for each its name, its address and its network device."""
+    hosts = [(f"s2s-{name}", f"10.77.0.{number}", f"s2s-eth-{name}") for number, name in enumerate("ab", start=1)]
+    if not shutil.which("ip") or any(ip("netns", "add", name) for name, _, _ in hosts):
+        pytest.skip("no network namespace can be made here")
+    (one, _, first), (other, _, second) = hosts
+    ip("link", "add", first, "netns", one, "type", "veth", "peer", "name", second, "netns", other)
+    for name, address, device in hosts:
+        ip("-n", name, "addr", "add", f"{address}/24", "dev", device)
+        ip("-n", name, "link", "set", device, "up")
+        ip("-n", name, "link", "set", "lo", "up")
+    yield hosts
+    for name, _, _ in hosts:
+        ip("netns", "del", name)
+
+
+def ip(*arguments: str) -> int:
+    return subprocess.run(["ip", *arguments], check=False, capture_output=True).returncode
+
+
+@pytest.mark.slow
+def test_two_hosts_train_one_model(options: Options, two_hosts: list[tuple[str, str, str]]) -> None:
+    """The commands of docs/scaling.md."""
+    assert train(1, *options, "name=here").returncode == 0
+    started = []
+    for number, (host, _, device) in enumerate(two_hosts):
+        meeting = ["--nnodes=2", f"--node-rank={number}", f"--master-addr={two_hosts[0][1]}", "--master-port=29400"]
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", *meeting, "-m", "seq2seq"]
+        told = ["ip", "netns", "exec", host, *torchrun, "train", *options, "name=hosts"]
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": device}
+        started.append(subprocess.Popen(told, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL))
+    assert [process.wait(timeout=200) for process in started] == [0, 0]
+    assert_same(outputs(options), "here", "hosts")
