@@ -33,9 +33,16 @@ from seq2seq.training.update import Updater
 
 def gather_team(group: Group, config: Config, updater: Updater, state: TrainState, batches: BatchStream) -> None:
     """The leader's part of the meeting: tell the followers what to train and from where, and give them the weights."""
-    moments, plain, place = updater.moments(), to_plain(config), batches.state()
-    group.tell("begin", config=plain, state=asdict(state), place=place, moments=moments, pairs=len(batches.split))
-    updater.join(group, config.seed, moments)
+    order: Order = {
+        "config": to_plain(config),
+        "state": asdict(state),
+        "place": batches.state(),
+        "pairs": len(batches.split),
+        "moments": updater.moments(),
+        "scaler": updater.scaler.state_dict(),
+    }
+    group.tell("begin", **order)
+    updater.join(group, config.seed, order["moments"], order["scaler"])
 
 
 def evaluate_together(
@@ -94,7 +101,7 @@ class Follower:
         self.updater = Updater(model, trainer, device, precision)
         self.state, self.metrics = TrainState.restore(order["state"]), RunningMetrics()
         self.batches = stream(config, corpus, order["place"]["multiple"], order["place"])
-        self.updater.join(group, config.seed, order["moments"])
+        self.updater.join(group, config.seed, order["moments"], order["scaler"])
         self.translator = Translator([self.updater.eval_model], corpus.subwords, device, self.updater.autocast, group)
 
     def obey(self, order: Order) -> None:

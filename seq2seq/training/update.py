@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -96,7 +97,7 @@ class Updater:
 
     # ------------------------------------------------------------------------------------------- several processes
 
-    def join(self, group: Group, seed: int, moments: Sequence[Moment] = ()) -> None:
+    def join(self, group: Group, seed: int, moments: Sequence[Moment], scaler: dict[str, Any]) -> None:
         """Train together with the other processes of ``group``, from the leader's weights and moments.
 
         All processes call it at once.
@@ -104,6 +105,7 @@ class Updater:
         Args:
             seed: of the dropout, with the number of the update and the rank.
             moments: what the leader has in its optimiser's state, ``self.moments()`` there.
+            scaler: the state of the leader's gradient scaler.
         """
         self.group, self.seed = group, seed
         parameters = dict(self.model.named_parameters())
@@ -117,6 +119,8 @@ class Updater:
             self._shard()
         else:
             self.replica = Replica(self.model, group)
+        if scaler:
+            self.scaler.load_state_dict(scaler)
 
     def _shard(self) -> None:
         """Keep a part of the weights and moments alone, and a whole copy of the weights for evaluation."""
@@ -127,6 +131,10 @@ class Updater:
         if self.average is not None:
             shard_by_layer(self.average)
         self.optimizer = build_optimizer(self.model, self.options.optimizer)
+        if self.scaler.is_enabled():  # which must skip the same updates everywhere, whoever's part is not finite
+            from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
+
+            self.scaler = ShardedGradScaler(self.device.type)
         parameters = dict(self.model.named_parameters())
         for name in names:
             for key, moment in moments[name].items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from seq2seq.models.build import build
 from seq2seq.models.loss import sequence_loss
 from seq2seq.runs.run import Run
 from seq2seq.training.trainer import Trainer
+from tests.training import test_ranks
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 MakeConfig = Callable[..., Config]
@@ -79,3 +81,19 @@ def test_gradients_on_the_gpu_are_those_of_the_cpu(name: str, toy_config: MakeCo
         sequence_loss(model, hidden, tgt.to(device), 0.1).loss.backward()
         found.append({name: p.grad.cpu() for name, p in model.named_parameters() if p.grad is not None})
     torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
+@pytest.mark.parametrize("options", [{}, {"shard": True}, {"precision": "bf16"}, {"precision": "bf16", "shard": True}])
+def test_two_gpus_train_what_one_trains(options: dict[str, Any], toy_config: MakeConfig, tmp_path: Path) -> None:
+    """Over NCCL."""
+    for world in (1, 2):
+        jobs = [
+            test_ranks.job(toy_config, model, tmp_path / str(world) / model, **options) for model in test_ranks.MODELS
+        ]
+        for config, _, _ in jobs:
+            config.device = "cuda"
+        test_ranks.train(world, jobs)
+    for model in test_ranks.MODELS:
+        tolerance = 2e-2 if "precision" in options else 1e-4
+        test_ranks.assert_close(tmp_path / "2" / model, tmp_path / "1" / model, tolerance, test_ranks.LEFT)

@@ -22,7 +22,7 @@ from seq2seq.data.encoded import prepare
 from seq2seq.models.build import build
 from seq2seq.models.loss import sequence_loss
 from seq2seq.runs.run import Run
-from seq2seq.system.devices import multiplies_bf16
+from seq2seq.system.devices import choose_device, multiplies_bf16
 from seq2seq.system.processes import Group, joined
 from seq2seq.training import initial
 from seq2seq.training.following import follow
@@ -43,7 +43,7 @@ def lead(config: Config, folder: Path, stop: int | None, group: Group) -> None:
     torch.manual_seed(config.seed)
     model = build(config.model, *corpus.subwords.sizes)
     initial.freeze(config.trainer.freeze, model)
-    trainer = Trainer(config, corpus, model, Run(folder), torch.device("cpu"), group)
+    trainer = Trainer(config, corpus, model, Run(folder), choose_device(config.device, group.local), group)
     if stop is not None:
         stop_after(trainer, stop)
     try:
