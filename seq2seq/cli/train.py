@@ -14,7 +14,7 @@ from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find, run_of
 from seq2seq.study.launchers import check_launcher
 from seq2seq.study.sweep import Sweep, conduct, plan
-from seq2seq.system.processes import joined, place
+from seq2seq.system.processes import place
 
 ABOUT = """Train a model, test it, and print the scores. The same command again goes on
 where it stopped. With -m, train each combination of the values: -m seed=1,2,3
@@ -98,6 +98,7 @@ def run(given: Arguments, config: Config | Sweep | None) -> int:
         return 0
     if isinstance(config, Sweep):
         return _run_sweep(given, config)
+    from seq2seq.system.distributed import joined
     from seq2seq.training import session
     from seq2seq.training.trainer import Stopped
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from seq2seq.errors import UserError
-from seq2seq.system.processes import Group, Interrupted, Order
+from seq2seq.system.processes import ALONE, Group, Interrupted, Order, place
 
 PATIENCE = timedelta(days=7)  # followers wait while the leader prepares a corpus; a process that dies is seen at once
 MEETING = timedelta(minutes=5)
@@ -88,12 +88,16 @@ class Team(Group):
 
 
 @contextmanager
-def meeting(rank: int, world: int, local: int) -> Iterator[Team]:
-    """Meet the other processes; at the end the leader sends them home.
+def joined() -> Iterator[Group]:
+    """The group of this process; where it is one of several it meets the others, and at the end the leader ends all.
 
     Raises:
-        UserError: they cannot be met, or one of them is lost.
+        UserError: the others cannot be met, or one of them is lost.
     """
+    rank, world, local = place()
+    if world == 1:
+        yield ALONE
+        return
     _meet(local)
     team = Team(rank, world, local)
     try:

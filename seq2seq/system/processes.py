@@ -7,8 +7,7 @@ schedule, and tells the others what to do next. The others follow: ``training/fo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -73,19 +72,3 @@ def place() -> tuple[int, int, int]:
     """The rank, the number of processes and the local rank, as ``torchrun`` tells them; (0, 1, 0) without it."""
     rank, world, local = (int(os.environ.get(name) or 0) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     return (rank, world, local) if world > 1 else (0, 1, 0)
-
-
-@contextmanager
-def joined() -> Iterator[Group]:
-    """The group of this process; where it is one of several it meets the others, and at the end the leader ends all.
-
-    Raises:
-        UserError: the others cannot be met, or one of them is lost.
-    """
-    if place()[1] == 1:
-        yield ALONE
-        return
-    from seq2seq.system.distributed import meeting
-
-    with meeting(*place()) as group:
-        yield group

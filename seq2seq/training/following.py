@@ -24,7 +24,8 @@ from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.checkpoint import training_tensors
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
-from seq2seq.system.processes import Group, Interrupted, Order, joined
+from seq2seq.system.distributed import joined
+from seq2seq.system.processes import Group, Interrupted, Order
 from seq2seq.system.signals import STOPS, handling
 from seq2seq.training import initial
 from seq2seq.training.progress import RunningMetrics, TrainState

@@ -23,7 +23,8 @@ from seq2seq.models.build import build
 from seq2seq.models.loss import sequence_loss
 from seq2seq.runs.run import Run
 from seq2seq.system.devices import choose_device, multiplies_bf16
-from seq2seq.system.processes import Group, joined
+from seq2seq.system.distributed import joined
+from seq2seq.system.processes import Group
 from seq2seq.training import initial
 from seq2seq.training.following import follow
 from seq2seq.training.trainer import Stopped, Trainer

@@ -512,7 +512,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(
     toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = start(toy_config(max_steps=6, valid_every=3, ema=0.3, lr=0.05, warmup_steps=0, average=2), tmp_path)
-    mean, means, update, real = vector(learner).double(), {}, learner._update, validation.evaluate
+    mean, means, update, real = vector(learner).double(), {}, learner._update, validation.evaluate_together
 
     def followed(batches: list[Any]) -> None:
         nonlocal mean
