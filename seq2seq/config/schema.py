@@ -55,6 +55,8 @@ class HubConfig:
     name: Optional[str] = option(None, "configuration of the repository, e.g. de-en")
     revision: Optional[str] = option(None, "branch, tag or commit")
     data_dir: Optional[str] = option(None, "folder inside the repository")
+    streaming: bool = option(False, "read training pairs from the hub while training goes on; nothing is kept of them")
+    sample: int = option(100_000, "streaming: pairs at the beginning that subwords are learned from", low=1)
 
 
 @dataclass

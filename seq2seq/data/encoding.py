@@ -30,12 +30,12 @@ class ChunkEncoder:
     def __init__(self, models: Sequence[bytes], dtype: str, limits: FilterConfig | None) -> None:
         src = LineEncoder(models[0], dtype)
         self.sides = [src, src if models[0] == models[1] else LineEncoder(models[1], dtype)]
-        self.size, self.limits = np.dtype(dtype).itemsize, limits
+        self.dtype, self.limits = np.dtype(dtype), limits
 
     def encode(self, sides: Sequence[Sequence[str]]) -> Encoded:
         """``sides``: the lines of the source and of the target."""
         ids = [side.encode([normalise(line) for line in lines]) for side, lines in zip(self.sides, sides, strict=True)]
-        lengths = [np.fromiter(map(len, lines), np.uint32, len(lines)) // self.size for lines in ids]
+        lengths = [np.fromiter(map(len, lines), np.uint32, len(lines)) // self.dtype.itemsize for lines in ids]
         kept, dropped = np.ones(len(ids[0]), bool), Counter[str]()
         if self.limits is not None:
             kept = filters.within_limits(lengths[0], lengths[1], self.limits, dropped)

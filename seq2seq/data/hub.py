@@ -90,7 +90,7 @@ def open_repository(data: DataConfig, wanted: Iterable[str] = tuple(DEFAULT_SPLI
         raise UserError("data.hub.repo is not set: name a repository, owner/name, for data.source=hub")
     if Path(hub.repo).is_dir():  # the library would read the folder in silence
         raise UserError(f"data.hub.repo={hub.repo} is also a folder here: start in another directory")
-    where = _where(hub)
+    where = name_of(hub)
     cache, record = _places(data)
     try:
         commit = _commit(hub.repo, hub.revision)
@@ -102,7 +102,7 @@ def open_repository(data: DataConfig, wanted: Iterable[str] = tuple(DEFAULT_SPLI
         if known and known[0] == commit:
             splits = known[1]
         else:
-            splits = _download(hub, commit, cache, where)
+            splits = load(hub, commit, cache, where)
             _remember(record, commit, splits)
     return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}", wanted)
 
@@ -123,6 +123,17 @@ def _choose(
     return tables
 
 
+def commit_of(data: DataConfig) -> str:
+    """The commit that ``data.hub.revision`` names. Raises ``UserError`` if the hub cannot be asked."""
+    try:
+        return _commit(data.hub.repo or "", data.hub.revision)
+    except _OutOfReach as reason:
+        raise UserError(
+            f"{name_of(data.hub)}: the hub is out of reach ({reason}), and a stream needs it: check the network, or "
+            "set data.hub.streaming=false for a cached copy"
+        ) from reason
+
+
 def check_reach(data: DataConfig) -> None:
     """Raise ``UserError`` if there is neither a hub nor a cached copy, before anything heavy is imported."""
     try:
@@ -131,7 +142,8 @@ def check_reach(data: DataConfig) -> None:
         _known(data, reason)
 
 
-def _where(hub: HubConfig) -> str:
+def name_of(hub: HubConfig) -> str:
+    """The repository and its configuration, for messages."""
     return f"hub {hub.repo}" + (f"[{hub.name}]" if hub.name else "")
 
 
@@ -147,8 +159,8 @@ def _known(data: DataConfig, reason: _OutOfReach) -> tuple[str, dict[str, Any]]:
     known = _recall(_places(data)[1])
     if known is None:
         raise UserError(
-            f"{_where(data.hub)}: the hub is out of reach ({reason}) and {data.cache} holds no copy: check the network "
-            "or take another data.source"
+            f"{name_of(data.hub)}: the hub is out of reach ({reason}) and {data.cache} holds no copy: check the "
+            "network or take another data.source"
         ) from reason
     return known
 
@@ -191,8 +203,14 @@ def _connect() -> None:
         raise _OutOfReach(error.strerror or str(error)) from error
 
 
-def _download(hub: HubConfig, commit: str, cache: Path, where: str) -> dict[str, Any]:
+def load(hub: HubConfig, commit: str, cache: Path, where: str) -> dict[str, Any]:
+    """The splits of a repository: downloaded into the cache, or streamed from the hub, as ``hub`` says.
+
+    Raises:
+        UserError: there is no such configuration, or the repository cannot be read.
+    """
     datasets = _quiet_datasets()
+    mode = {"streaming": True} if hub.streaming else {"keep_in_memory": False}
     try:
         if hub.name and not hub.data_dir:
             # For a repository without configurations the library accepts any name, and caches the text under each.
@@ -200,7 +218,7 @@ def _download(hub: HubConfig, commit: str, cache: Path, where: str) -> dict[str,
             if hub.name not in names:
                 raise UserError(f"{where}: no such configuration; it has {_listed(names)}: set data.hub.name")
         loaded = datasets.load_dataset(
-            hub.repo, hub.name, data_dir=hub.data_dir, revision=commit, cache_dir=str(cache), keep_in_memory=False
+            hub.repo, hub.name, data_dir=hub.data_dir, revision=commit, cache_dir=str(cache), **mode
         )
     except UserError:
         raise
@@ -252,14 +270,22 @@ def _recall(record: Path) -> tuple[str, dict[str, Any]] | None:
 
 
 def _table(rows: Any, data: DataConfig, where: str, identity: str) -> Part:
+    src, tgt = columns(rows, data, where)
+    whole = f"{identity}/{'.'.join(src)}/{'.'.join(tgt)}"
+    return Part(where, len(rows), whole, functools.partial(pairs_of, rows, src, tgt, where))
+
+
+def columns(rows: Any, data: DataConfig, where: str) -> tuple[Column, Column]:
+    """The columns of the source and of the target. Raises ``UserError`` if they are not there, or hold no text."""
+    if rows.features is None:
+        raise UserError(f"{where}: the columns of this format are not known before it is read whole: do not stream it")
     kinds = dict(_kinds(rows.features))
     src_code, tgt_code = data.codes
     src = _column(kinds, data.src_column, src_code or "", "src_column", where)
     tgt = _column(kinds, data.tgt_column, tgt_code or "", "tgt_column", where)
     if src == tgt:
         raise UserError(f"{where}: both sides are column {'.'.join(src)}: set data.src_column and data.tgt_column")
-    whole = f"{identity}/{'.'.join(src)}/{'.'.join(tgt)}"
-    return Part(where, len(rows), whole, functools.partial(_pairs, rows, src, tgt, where))
+    return src, tgt
 
 
 def _kinds(features: Mapping[str, Any], above: Column = ()) -> Iterator[tuple[Column, str]]:
@@ -293,15 +319,21 @@ def _column(kinds: Mapping[Column, str], named: str | None, language: str, key: 
     return column
 
 
-def _pairs(rows: Any, src: Column, tgt: Column, where: str) -> Iterator[Pair]:
+def pairs_of(rows: Any, src: Column, tgt: Column, where: str) -> Iterator[Pair]:
+    """The pairs of a table, or of a stream, in order."""
     done = 0
-    columns = list(dict.fromkeys((src[0], tgt[0])))
-    for batch in rows.select_columns(columns).with_format("arrow").iter(batch_size=BATCH):
-        yield from zip(_texts(batch, src, where, done), _texts(batch, tgt, where, done), strict=True)
+    for batch in of_columns(rows, src, tgt).iter(batch_size=BATCH):
+        yield from zip(texts_of(batch, src, where, done), texts_of(batch, tgt, where, done), strict=True)
         done += batch.num_rows
 
 
-def _texts(batch: Any, column: Column, where: str, done: int) -> list[str]:
+def of_columns(rows: Any, src: Column, tgt: Column) -> Any:
+    """The table, or the stream, of these columns alone."""
+    return rows.select_columns(list(dict.fromkeys((src[0], tgt[0])))).with_format("arrow")
+
+
+def texts_of(batch: Any, column: Column, where: str, done: int) -> list[str]:
+    """The cells of a column; ``done``: the rows before this batch, for messages."""
     import pyarrow.compute as pc
 
     cells = batch.column(column[0])

@@ -30,6 +30,13 @@ class RaggedArray:
         if len(self.values) != self.offsets[-1]:
             raise ValueError(f"{path.name} holds {len(self.values):,} values, not {self.offsets[-1]:,}")
 
+    @classmethod
+    def of(cls, lengths: NDArray[np.uint32], values: NDArray[Any]) -> RaggedArray:
+        """Sequences in memory, of these lengths."""
+        found = cls.__new__(cls)
+        found.offsets, found.values = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), values
+        return found
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config.schema import DataConfig
-from seq2seq.data import bilingual, dropping, files, hub
+from seq2seq.data import bilingual, dropping, files, hub, hub_stream
 from seq2seq.data.files import Pair, Part
 from seq2seq.data.remembered import remembered
 from seq2seq.data.streams import Member, Place
@@ -47,6 +47,8 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
     _check_keys(data, [*wanted, *data.tests] if split is None else wanted)
     if data.source == "grammar":
         return _generate(data, SPLITS if split is None else (split,))
+    if data.source == "hub" and data.hub.streaming:
+        return TextCorpus(data, hub_stream.open_parts(data))
     if data.source == "hub":
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
         if "train" in tables:

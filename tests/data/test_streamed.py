@@ -1,0 +1,100 @@
+"""Training pairs that are streamed from a hub on this machine: each once a pass, and the same ones after a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub_server import Hub
+
+ROOT = Path(__file__).parents[2]
+PAIRS = 230
+
+CLIENT = """
+import json, sys
+from seq2seq.config.schema import DataConfig, HubConfig, SplitConfig, SubwordConfig
+from seq2seq.data import hub, streamed
+from seq2seq.data.encoded import prepare
+from seq2seq.errors import UserError
+hub.BATCH, streamed.CHUNKS = 10, 4
+told = json.load(sys.stdin)
+options = HubConfig(repo="owner/pairs", streaming=True, sample=80)
+data = DataConfig(source="hub", src="en", tgt="de", hub=options, cache="cache", subwords=SubwordConfig(vocab_size=300))
+for key, value in told["options"].items():
+    setattr(data, key, value)
+try:
+    corpus = prepare(data)
+    stream = streamed.StreamedBatches(data, corpus.subwords, 120, 5, 1, told["state"])
+    batches = []
+    for _ in range(told["count"]):
+        batch = next(stream)
+        batches.append([corpus.subwords.decode_tgt(rows.tolist()) for rows in (batch.src, batch.tgt_out)])
+    print(json.dumps({"batches": batches, "state": stream.state(), "epoch": stream.epoch, "read": corpus.counts}))
+except UserError as error:
+    print(json.dumps({"error": str(error)}))
+"""
+
+
+def ask(hub: Hub, folder: Path, count: int, state: dict[str, int] | None = None, **options: Any) -> dict[str, Any]:
+    """The next batches of a stream in a process of its own, as text."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "hf")}
+    environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+    told = json.dumps({"count": count, "state": state, "options": options})
+    command = [sys.executable, "-c", CLIENT]
+    done = subprocess.run(command, input=told, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def jsonl(first: int, count: int) -> bytes:
+    rows = [{"en": f"the cat {n} sees", "de": f"die Katze {n} sieht" + " es" * (n % 5)} for n in range(first, count)]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+@pytest.fixture(scope="module")
+def hub() -> Any:
+    with Hub() as server:
+        parts = {f"data/train-{k}.jsonl": jsonl(start, end) for k, (start, end) in enumerate([(0, 90), (90, PAIRS)])}
+        server.publish(
+            "owner/pairs", {**parts, "data/validation.jsonl": jsonl(900, 920), "data/test.jsonl": jsonl(950, 980)}
+        )
+        yield server
+
+
+def sources(found: dict[str, Any]) -> list[list[str]]:
+    return [batch[0] for batch in found["batches"]]
+
+
+def test_a_pass_has_every_pair_once_and_a_stop_anywhere_changes_nothing(hub: Hub, tmp_path: Path) -> None:
+    whole = ask(hub, tmp_path, 40)
+    flat = [line for batch in sources(whole) for line in batch]
+    first = Counter(flat[:PAIRS])
+    assert first == Counter(f"the cat {n} sees" for n in range(PAIRS))
+    assert flat[:PAIRS] != flat[PAIRS : 2 * PAIRS]
+    assert whole["epoch"] >= 1
+    assert whole["read"]["train"]["kept"] == 80
+    for stop in (1, 9, 17, 25):  # in the first block, in others, at the end of a pass and in the second
+        begun = ask(hub, tmp_path, stop)
+        gone_on = ask(hub, tmp_path, 40 - stop, begun["state"])
+        assert begun["batches"] + gone_on["batches"] == whole["batches"]
+        assert gone_on["state"] == whole["state"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"take": 5}, "data.take=5 needs a whole corpus"),
+        ({"weights": [2.0]}, "data.weights=[2.0] needs a whole corpus"),
+    ],
+)
+def test_what_needs_a_whole_corpus_is_refused(hub: Hub, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    assert said in ask(hub, tmp_path, 1, **options)["error"]
