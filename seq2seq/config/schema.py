@@ -134,6 +134,11 @@ class DataConfig(Codes):
     split: str = option("test", "split that evaluate scores; training ignores it", choices=("valid", "test"))
     cache: str = option("data", "folder for generated, downloaded and encoded corpora")
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether training pairs are read from the hub while training goes on."""
+        return self.source == "hub" and self.hub.streaming
+
     def key_of_split(self, name: str) -> str:
         """The key below which the options of a split, or of a further test set, stand."""
         return f"data.tests.{name}" if name in self.tests else f"data.{name}"

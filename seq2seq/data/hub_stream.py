@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,8 +111,8 @@ def _filled(state: dict[str, Any], begin: dict[str, Any] | None, place: Place, n
     return filled
 
 
-def open_rows(data: DataConfig) -> dict[str, Rows]:
-    """The splits of the repository, streamed.
+def open_rows(data: DataConfig, wanted: Sequence[str]) -> dict[str, Rows]:
+    """The ``wanted`` splits of the repository, streamed.
 
     Raises:
         UserError: the hub is out of reach, or has no such repository, split or column; an option needs a whole corpus.
@@ -121,7 +121,7 @@ def open_rows(data: DataConfig) -> dict[str, Rows]:
     commit, where = hub.commit_of(data), hub.name_of(data.hub)
     loaded = hub.load(data.hub, commit, Path(data.cache) / "datasets", where)
     found = {}
-    for split in ("train", "valid", "test"):
+    for split in wanted:
         name = data.split_options(split).split or hub.DEFAULT_SPLITS[split]
         if name not in loaded:
             raise UserError(
@@ -134,10 +134,10 @@ def open_rows(data: DataConfig) -> dict[str, Rows]:
     return found
 
 
-def open_parts(data: DataConfig) -> dict[str, Part]:
-    """Validation and test whole, and the first pairs of training."""
+def open_parts(data: DataConfig, wanted: Sequence[str]) -> dict[str, Part]:
+    """The ``wanted`` splits: validation and test whole, and the first pairs of training."""
     parts = {}
-    for split, rows in open_rows(data).items():
+    for split, rows in open_rows(data, wanted).items():
         most = data.hub.sample if split == "train" else None
         with _readable(rows.where):
             pairs = list(itertools.islice(rows.pairs(), most))

@@ -47,8 +47,8 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
     _check_keys(data, [*wanted, *data.tests] if split is None else wanted)
     if data.source == "grammar":
         return _generate(data, SPLITS if split is None else (split,))
-    if data.source == "hub" and data.hub.streaming:
-        return TextCorpus(data, hub_stream.open_parts(data))
+    if data.is_streamed:
+        return TextCorpus(data, hub_stream.open_parts(data, SPLITS if split is None else (split,)))
     if data.source == "hub":
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
         if "train" in tables:

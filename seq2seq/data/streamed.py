@@ -13,17 +13,28 @@ import numpy as np
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters
 from seq2seq.data.batches import Batch, BatchStream, Rows, plan
-from seq2seq.data.encoded import Split
+from seq2seq.data.encoded import Corpus, Split
 from seq2seq.data.encoding import ChunkEncoder
 from seq2seq.data.files import Pair
 from seq2seq.data.hub_stream import PairStream, open_rows
 from seq2seq.data.preparing import dtype_of
 from seq2seq.data.ragged import RaggedArray
+from seq2seq.data.sampling import SubwordSampler
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 
 CHUNKS = 32  # of the stream in a block, a thousand pairs each: what is shuffled, and sorted by length, at once
 EMPTY = 100  # blocks in a row without a pair after which the stream is given up
+
+
+def batches_of(
+    data: DataConfig, corpus: Corpus, budget: int, seed: int, multiple: int, state: dict[str, int] | None = None
+) -> BatchStream:
+    """The batches of a training, from ``state`` on: of a prepared corpus, or of one that is streamed."""
+    if data.is_streamed:
+        return StreamedBatches(data, corpus.subwords, budget, seed, multiple, state)
+    sampler = SubwordSampler(corpus.subwords, data.subwords) if data.subwords.sampling else None
+    return BatchStream(corpus.splits["train"], budget, seed, sampler, multiple, state, data.weights)
 
 
 class StreamedBatches(BatchStream):
@@ -39,7 +50,7 @@ class StreamedBatches(BatchStream):
         state: dict[str, int] | None = None,
     ) -> None:
         """Begin, or go on at ``state``. ``budget``: padded positions of a batch."""
-        self.stream, self.data = PairStream(open_rows(data)["train"]), data
+        self.stream, self.data = PairStream(open_rows(data, ("train",))["train"]), data
         self.encoder = ChunkEncoder(subwords.models, dtype_of(subwords), data.filters)
         self.budget, self.seed, self.sampler = budget, seed, None
         place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})

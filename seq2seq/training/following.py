@@ -16,7 +16,7 @@ from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.config.validation import from_plain, to_plain
 from seq2seq.data.batches import BatchStream
 from seq2seq.data.encoded import Corpus, prepare
-from seq2seq.data.sampling import SubwordSampler
+from seq2seq.data.streamed import batches_of
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating, reference_likelihood
@@ -130,6 +130,4 @@ class Follower:
 
 def stream(config: Config, corpus: Corpus, multiple: int, place: dict[str, int] | None = None) -> BatchStream:
     """The batches of a training, from ``place`` on."""
-    sampler = SubwordSampler(corpus.subwords, config.data.subwords) if config.data.subwords.sampling else None
-    split, tokens = corpus.splits["train"], config.trainer.batch_tokens
-    return BatchStream(split, tokens, config.seed, sampler, multiple, place, config.data.weights)
+    return batches_of(config.data, corpus, config.trainer.batch_tokens, config.seed, multiple, place)

@@ -86,6 +86,8 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
+    if config.data.is_streamed and config.trainer.needs_budget:
+        raise UserError("a stream has no size to choose a limit by: give trainer.max_steps=… or trainer.max_tokens=…")
     config, taken = initial.with_subwords(config, run if goes_on else None)
     corpus = prepare(config.data, taken, config.trainer.threads)
     config, texts = _with_languages(config, corpus, goes_on), further_tests.scored_texts(config, corpus)
@@ -286,6 +288,8 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
         columns = ("side", "language", "read from")
         tables.print_table("which text is which language", columns, sides, left=columns)
     train = corpus.counts["train"]
+    if config.data.is_streamed:
+        tables.say("train is streamed: these are its first pairs, which subwords are learned from")
     if files := train.get("files"):
         weighted = enumerate(zip(files, config.data.weights, strict=True), start=1)
         weights = [(f"{number}", f"{pairs:,}", f"{weight:g}") for number, (pairs, weight) in weighted]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,37 @@ for key, value in told["options"].items():
     setattr(data, key, value)
 try:
     corpus = prepare(data)
-    stream = streamed.StreamedBatches(data, corpus.subwords, 120, 5, 1, told["state"])
-    batches = []
-    for _ in range(told["count"]):
-        batch = next(stream)
-        batches.append([corpus.subwords.decode_tgt(rows.tolist()) for rows in (batch.src, batch.tgt_out)])
-    print(json.dumps({"batches": batches, "state": stream.state(), "epoch": stream.epoch, "read": corpus.counts}))
+    def stream(state):
+        return streamed.batches_of(data, corpus, 120, 5, 1, state)
+    def take(stream, count):
+        batches = [next(stream) for _ in range(count)]
+        return [[corpus.subwords.decode_tgt(rows.tolist()) for rows in (batch.src, batch.tgt_out)] for batch in batches]
+    whole = stream(told["state"])
+    answer = {"batches": take(whole, told["count"]), "state": whole.state(), "epoch": whole.epoch}
+    answer |= {"read": corpus.counts, "stopped": []}
+    for stop in told["stops"]:
+        begun = stream(None)
+        first = take(begun, stop)
+        answer["stopped"].append(first + take(stream(json.loads(json.dumps(begun.state()))), told["count"] - stop))
+    print(json.dumps(answer))
 except UserError as error:
     print(json.dumps({"error": str(error)}))
 """
 
 
-def ask(hub: Hub, folder: Path, count: int, state: dict[str, int] | None = None, **options: Any) -> dict[str, Any]:
-    """The next batches of a stream in a process of its own, as text."""
+def ask(
+    hub: Hub,
+    folder: Path,
+    count: int,
+    state: dict[str, int] | None = None,
+    stops: Sequence[int] = (),
+    **options: Any,
+) -> dict[str, Any]:
+    """The next batches of a stream in a process of its own, as text; the same with ``stops``."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "hf")}
     environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
-    told = json.dumps({"count": count, "state": state, "options": options})
+    told = json.dumps({"count": count, "state": state, "stops": stops, "options": options})
     command = [sys.executable, "-c", CLIENT]
     done = subprocess.run(command, input=told, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -70,23 +85,20 @@ def hub() -> Any:
         yield server
 
 
-def sources(found: dict[str, Any]) -> list[list[str]]:
-    return [batch[0] for batch in found["batches"]]
-
-
 def test_a_pass_has_every_pair_once_and_a_stop_anywhere_changes_nothing(hub: Hub, tmp_path: Path) -> None:
-    whole = ask(hub, tmp_path, 40)
-    flat = [line for batch in sources(whole) for line in batch]
+    stops = (1, 9, 17, 25)  # in the first block, in others, at the end of a pass and in the second
+    whole = ask(hub, tmp_path, 40, stops=stops)
+    flat = [line for batch in whole["batches"] for line in batch[0]]
     first = Counter(flat[:PAIRS])
     assert first == Counter(f"the cat {n} sees" for n in range(PAIRS))
     assert flat[:PAIRS] != flat[PAIRS : 2 * PAIRS]
     assert whole["epoch"] >= 1
     assert whole["read"]["train"]["kept"] == 80
-    for stop in (1, 9, 17, 25):  # in the first block, in others, at the end of a pass and in the second
-        begun = ask(hub, tmp_path, stop)
-        gone_on = ask(hub, tmp_path, 40 - stop, begun["state"])
-        assert begun["batches"] + gone_on["batches"] == whole["batches"]
-        assert gone_on["state"] == whole["state"]
+    assert whole["stopped"] == [whole["batches"]] * len(stops)
+    begun = ask(hub, tmp_path, 13)
+    gone_on = ask(hub, tmp_path, 27, begun["state"])  # in another process
+    assert begun["batches"] + gone_on["batches"] == whole["batches"]
+    assert gone_on["state"] == whole["state"]
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,11 @@ def test_sums_in_pieces_are_the_sums(
     for pieces in (8, 1_000):
         monkeypatch.setattr(session, "SUMMED", pieces)
         assert session._sums(split, weights) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_stream_needs_a_limit(tmp_path: Path) -> None:
+    config = compose(["experiment=text/lstm", "data.source=hub", "data.hub.repo=owner/name", f"outputs={tmp_path}"])
+    config.data.hub.streaming = True
+    config.trainer.max_tokens = config.trainer.max_steps = config.trainer.max_epochs = config.trainer.max_hours = None
+    with pytest.raises(UserError, match="a stream has no size to choose a limit by"):
+        session.train(config)
