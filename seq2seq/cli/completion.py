@@ -10,6 +10,7 @@ from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
 from seq2seq.config.overrides import CHANGEABLE
+from seq2seq.config.sweep import CHOICE, IN_TURN, PLUGINS
 from seq2seq.config.validation import every_option
 from seq2seq.errors import UserError
 from seq2seq.export.options import QUANTIZATIONS, TARGETS
@@ -102,14 +103,16 @@ def complete(words: Sequence[str]) -> list[str]:
     if not sign:
         leaves = {name for name, *_ in every_option()}
         if verb == "train":
-            leaves |= set(GROUPS)
+            leaves |= {*GROUPS, CHOICE}
         elif verb == "compare":
-            leaves = (leaves | set(GROUPS) | set(STUDY_KEYS)) - set(SET_BY_THE_STUDY)
+            leaves = (leaves | {*GROUPS, *STUDY_KEYS, CHOICE}) - set(SET_BY_THE_STUDY)
         else:
             leaves = {name for name in leaves if name.startswith(CHANGEABLE)}
         return sorted(f"{name}=" for name in leaves if name.startswith(key))
     if key in (*GROUPS, "study"):
         choices = options_of(key)
+    elif key == CHOICE:
+        choices = [IN_TURN, *PLUGINS]
     else:
         offered = (choice for name, limits, *_ in every_option() if name == key for choice in limits["choices"])
         choices = list(dict.fromkeys(offered))

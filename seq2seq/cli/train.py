@@ -33,24 +33,23 @@ def validate(given: Arguments) -> Config | Sweep | None:
     """The config, or all that a sweep trains; None in a process that follows another's orders.
 
     Raises:
-        UserError: as ``config_of`` does, for the first config that is impossible.
+        UserError: an impossible config, or what ``check`` finds.
     """
     rank, world, _ = place()
     if rank:
         return None
     if not given.multirun:
-        return config_of(given.arguments)
+        return check(config_of(given.arguments))
     if world > 1:
         raise UserError("-m starts processes of its own: start it without torchrun")
     launcher, arguments = take_launcher(given.arguments)
     check_launcher(launcher)
-    return plan(combinations(arguments), launcher, config_of)
+    return plan(combinations(arguments), launcher, config_of, check)
 
 
 def config_of(arguments: Sequence[str]) -> Config:
-    """The config. Raises ``UserError`` for an impossible one, or where neither the hub nor a copy of it is there."""
+    """The config of the arguments of one training. Raises ``UserError`` for an impossible one."""
     from seq2seq.config.compose import compose, names_model, options_of
-    from seq2seq.training.trackio_log import check_installed
 
     model = None
     if not names_model(arguments):
@@ -59,7 +58,18 @@ def config_of(arguments: Sequence[str]) -> Config:
             names = ", ".join(options_of("experiment"))
             raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}; or init=RUN")
         model = find(Path(init))[0].load_config().model
-    config = compose(arguments, model)
+    return compose(arguments, model)
+
+
+def check(config: Config) -> Config:
+    """Check what a training finds around it; return its config.
+
+    Raises:
+        UserError: somebody's files in the run's place, no run to start from, a tracker that is not installed, or
+            neither the hub nor a copy of its data.
+    """
+    from seq2seq.training.trackio_log import check_installed
+
     check_installed(config)
     run = run_of(config)
     run.refuse_other_content()

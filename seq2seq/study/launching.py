@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 
 from seq2seq.study.runner import POLL_SECONDS, STOPPED, Running, Task, killed, start, stop
 from seq2seq.system.files import read_json
-from seq2seq.system.signals import Handler, handling
+from seq2seq.system.signals import STOPS, Handler, handling
 
 JOB = "_job"  # the name of the config that a launcher composes for each job: which of the tasks it is
 QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.sweep.subdir=.")
@@ -41,7 +41,9 @@ def main(file: str) -> None:
         context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
         launcher = Plugins.instance().instantiate_launcher(context, run_task, config)
         jobs = [[f"file={_quoted(file)}", f"number={number}"] for number in range(len(plan["tasks"]))]
-        launcher.launch(jobs, initial_job_idx=0)
+        # Whoever waits for us is gone, and sends SIGTERM by its end: no further task may begin.
+        with handling(lambda *_: Path(plan["stop"]).touch(), signal.SIGINT, *STOPS):
+            launcher.launch(jobs, initial_job_idx=0)
 
 
 def _quoted(text: str) -> str:

@@ -25,6 +25,7 @@ from seq2seq.terminal.tables import print_table, say
 
 LONGEST = 60  # characters of a value in the name of a folder
 ConfigOf = Callable[[Sequence[str]], Config]
+Check = Callable[[Config], Config]
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,12 @@ class Sweep:
         return Path(self.jobs[0].config.outputs) / "sweeps"
 
 
-def plan(found: Sequence[Combination], launcher: Launcher, config_of: ConfigOf) -> Sweep:
+def plan(found: Sequence[Combination], launcher: Launcher, config_of: ConfigOf, check: Check) -> Sweep:
     """Compose and check every training before the first one begins.
 
     Args:
-        config_of: the config of the arguments of one training, checked.
+        config_of: the config of the arguments of one training.
+        check: what a single training checks before it begins; returns the config.
 
     Raises:
         UserError: names the combination that cannot be trained, or two that are the same training.
@@ -82,6 +84,7 @@ def plan(found: Sequence[Combination], launcher: Launcher, config_of: ConfigOf) 
         shown = " ".join(combination.varied)
         try:
             job = _job(combination, config_of, began)
+            check(job.config)
         except UserError as error:
             raise UserError(f"{shown}: {error}" if shown else str(error)) from error
         folder = job.run.folder.resolve()
@@ -107,6 +110,8 @@ def _job(combination: Combination, config_of: ConfigOf, began: float) -> Job:
                 f"{run.folder} holds a run with another config ({'; '.join(changed[:3])}): choose another name=…, or "
                 "throw it away with overwrite=true"
             )
+        if run.finished:
+            run.load_summary()  # damage is told now, not when the others are trained
     return Job(tuple(arguments), config, began)
 
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_sweep_by_joblib_is_the_sweep_in_turn_and_a_failure_stops_no_other(tmp_path: Path) -> None:
+def test_a_failure_stops_no_other_run_and_what_is_finished_is_skipped(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     swept = ["trainer.precision=fp32,fp16", "trainer.threads=1"]  # fp16 needs a GPU
     done = run(arguments(tmp_path, *swept, *JOBLIB), code=1)
@@ -60,9 +61,16 @@ def test_a_sweep_by_joblib_is_the_sweep_in_turn_and_a_failure_stops_no_other(tmp
     again = run(arguments(tmp_path, *swept), code=1)
     assert [state(again.stdout, name) for name in names] == ["finished before", "failed"]
     assert snapshot(outputs / names[0]) == before
-    turn = tmp_path / "turn"
-    run(arguments(tmp_path, "trainer.precision=choice(fp32)", "trainer.threads=1", f"outputs={turn}"))
-    assert differences(Run(outputs / names[0]), Run(turn / names[0])) == []
+
+
+@pytest.mark.slow
+def test_the_results_are_the_same_bits_whichever_launcher_ran_them(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    places = [tmp_path / "beside", tmp_path / "turn"]
+    for place, launcher in zip(places, (JOBLIB, ()), strict=True):
+        run(arguments(tmp_path, "seed=1,2", "trainer.threads=1", f"outputs={place}", *launcher))
+    for name in ("embedded/lstm/seed1", "embedded/lstm/seed2"):
+        assert differences(*(Run(place / name) for place in places)) == []
 
 
 def test_nothing_begins_where_one_combination_is_impossible(tmp_path: Path) -> None:
@@ -85,23 +93,52 @@ def test_one_training_takes_no_launcher_and_no_several_values(tmp_path: Path) ->
         assert "comes too late" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["in turn", "joblib"])
+@pytest.mark.parametrize("launcher", [pytest.param((), marks=pytest.mark.slow), JOBLIB], ids=["in turn", "joblib"])
 def test_a_stop_saves_what_runs_and_the_same_command_goes_on(tmp_path: Path, launcher: tuple[str, ...]) -> None:
     if launcher:
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     given = arguments(tmp_path, "seed=1,2,3", "trainer.max_steps=20000", "trainer.valid_every=20000", *launcher)
     log = tmp_path / "stderr"
-    with log.open("w") as file:
-        process = subprocess.Popen([SEQ2SEQ, *given], stdout=file, stderr=file, start_new_session=True)
     first = Run(tmp_path / "outputs/embedded/lstm/seed1")
-    waited_for(lambda: first.checkpoint("last").exists())
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everything in the foreground gets it
-    assert process.wait(60) == 130
+    with started(given, log) as process:
+        waited_for(lambda: first.checkpoint("last").exists())
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everything in the foreground gets it
+        assert process.wait(60) == 130
     said = log.read_text()
     assert state(said, "embedded/lstm/seed1") == "unfinished" and state(said, "embedded/lstm/seed3") == "not begun"
     assert "to go on, the same command again: seq2seq train -m experiment=lstm" in said and "Traceback" not in said
-    assert "stopped and saved" in (tmp_path / "outputs/sweeps/embedded/lstm/seed1.log").read_text()
-    assert not first.finished
+    output = tmp_path / "outputs/sweeps/embedded/lstm/seed1.log"
+    assert "stopped and saved" in output.read_text() and not first.finished
+    with started(given, log):
+        waited_for(lambda: output.exists() and "going on with" in output.read_text())
+    # Killed, it asks nobody to stop; who runs for it stops all the same.
+    waited_for(lambda: "stopped and saved" in output.read_text())
+    waited_for(lambda: not processes_below(tmp_path))
+    assert not Run(tmp_path / "outputs/embedded/lstm/seed3").folder.exists()
+
+
+def processes_below(folder: Path) -> list[str]:
+    """The command lines of trainings and launchers that work in ``folder``."""
+    if not Path("/proc").is_dir():
+        return []
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes().decode(errors="replace"))
+    return [line for line in lines if str(folder) in line]
+
+
+@contextmanager
+def started(given: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is killed at the end, if it still runs."""
+    with (
+        log.open("w") as file,
+        subprocess.Popen([SEQ2SEQ, *given], stdout=file, stderr=file, start_new_session=True) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def waited_for(there: Callable[[], bool], seconds: float = 60) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from seq2seq.cli import train
 from seq2seq.config.compose import compose, options_of
+from seq2seq.config.schema import Config
 from seq2seq.config.sweep import Combination, Launcher, combinations, take_launcher
 from seq2seq.errors import UserError
 from seq2seq.study.launchers import threads_of, usable_cores
@@ -99,8 +101,14 @@ def test_a_launcher_is_taken_from_the_arguments() -> None:
         take_launcher(["hydra/launcher=joblib", "hydra.launcher.n_job=2"])
 
 
+def unchecked(config: Config) -> Config:
+    return config
+
+
 def names(outputs: Path, *arguments: str) -> list[str]:
-    return [job.label for job in plan(combinations([*arguments, f"outputs={outputs}"]), IN_TURN, compose).jobs]
+    return [
+        job.label for job in plan(combinations([*arguments, f"outputs={outputs}"]), IN_TURN, compose, unchecked).jobs
+    ]
 
 
 def test_names_tell_what_differs(tmp_path: Path) -> None:
@@ -112,9 +120,9 @@ def test_names_tell_what_differs(tmp_path: Path) -> None:
     ]
     assert names(tmp_path, "model=lstm", "name=mine", "seed=1,2") == ["mine/seed-1", "mine/seed-2"]
     assert names(tmp_path, "model=lstm", "name=a,b") == ["a", "b"]
-    same = names(tmp_path, "model=lstm,lstm-multi30k", "model.encoder.layers=1,2", "model.decoder.layers=1,2")
+    same = names(tmp_path, "model=lstm,lstm-multi30k", "model.encoder.layers=choice(2)", "model.decoder.layers=1,2")
     assert (
-        len(set(same)) == 8 and same[-1] == "embedded/lstm/seed1-model-lstm-multi30k-encoder.layers-2-decoder.layers-2"
+        len(set(same)) == 4 and same[-1] == "embedded/lstm/seed1-model-lstm-multi30k-encoder.layers-2-decoder.layers-2"
     )
 
 
@@ -127,7 +135,7 @@ def test_names_of_values_that_no_folder_could_have_differ_all_the_same(tmp_path:
 
 def refused(combinations: Sequence[Combination]) -> str:
     with pytest.raises(UserError) as error:
-        plan(combinations, IN_TURN, compose)
+        plan(combinations, IN_TURN, compose, unchecked)
     return str(error.value)
 
 
@@ -140,10 +148,25 @@ def test_all_is_checked_first_and_the_combination_is_named(tmp_path: Path) -> No
 
 def test_another_run_in_the_place_of_one_is_found_before_any_begins(tmp_path: Path) -> None:
     arguments = ["model=lstm", f"outputs={tmp_path}", "seed=1,2"]
-    sweep = plan(combinations(arguments), IN_TURN, compose)
+    sweep = plan(combinations(arguments), IN_TURN, compose, unchecked)
     sweep.jobs[1].run.folder.mkdir(parents=True)
     sweep.jobs[1].run.save_config(sweep.jobs[1].config)
-    plan(combinations(arguments), IN_TURN, compose)
+    plan(combinations(arguments), IN_TURN, compose, unchecked)
     said = refused(combinations([*arguments, "model.dropout=0.3"]))
     assert said.startswith("seed=2: ") and "model.dropout" in said
-    plan(combinations([*arguments, "model.dropout=0.3", "overwrite=true"]), IN_TURN, compose)
+    plan(combinations([*arguments, "model.dropout=0.3", "overwrite=true"]), IN_TURN, compose, unchecked)
+
+
+def test_what_stands_in_a_place_that_the_sweep_does_not_use_is_no_matter(tmp_path: Path) -> None:
+    """Neither somebody's files there, nor the run that all of them start from."""
+    usual = tmp_path / "embedded/lstm/seed1"
+    usual.mkdir(parents=True)
+    (usual / "notes.txt").touch()
+    arguments = ["-m", "model=lstm", f"outputs={tmp_path}", "trainer.optimizer.lr=0.001,0.002"]
+    train.validate(train.parser().read(arguments))
+    with pytest.raises(UserError, match="no run of this program"):
+        train.validate(train.parser().read([*arguments[:-1], "seed=1,2"]))
+    (tmp_path / "embedded/lstm/seed1-lr-0.002").mkdir()
+    (tmp_path / "embedded/lstm/seed1-lr-0.002/notes.txt").touch()
+    with pytest.raises(UserError, match=r"^trainer\.optimizer\.lr=0\.002: .*no run of this program"):
+        train.validate(train.parser().read(arguments))
