@@ -19,7 +19,7 @@ class Replica:
     """Calls the model, and averages its gradients over the processes of the group. Alone it is the model itself."""
 
     def __init__(self, model: Seq2Seq, group: Group, shard: bool = False) -> None:
-        """Join the group; all processes do it at once, and then have the leader's weights.
+        """Join the group, all processes at once, with the same weights in each.
 
         Args:
             shard: keep only a part of the weights, gradients and moments of every layer, and gather a layer when it is
@@ -28,7 +28,6 @@ class Replica:
         self.model, self.sharded = model, shard
         self.forward: nn.Module = model
         if shard:
-            group.same([parameter.data for parameter in model.parameters()])
             shard_by_layer(model)
         elif group.world > 1:
             self.forward = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)

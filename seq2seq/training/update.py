@@ -56,7 +56,7 @@ class Updater:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         if self.group.world > 1:  # a function of the place alone, and another for each process
-            torch.manual_seed((self.seed << 40) + state.step * self.group.world + self.group.rank)
+            torch.manual_seed(((self.seed << 40) + state.step * self.group.world + self.group.rank) % (1 << 63))
         losses = []
         for number, batch in enumerate(batches, start=1):
             batch = batch.to(self.device)
@@ -125,8 +125,7 @@ class Updater:
     def _shard(self) -> None:
         """Keep a part of the weights and moments alone, and a whole copy of the weights for evaluation."""
         self.eval_model = copy.deepcopy(self.eval_model).requires_grad_(False)
-        names, before = [name for name, _ in self.model.named_parameters()], self.optimizer.state
-        moments = {name: before.get(p, {}) for name, p in self.model.named_parameters()}
+        moments = {name: self.optimizer.state.get(p, {}) for name, p in self.model.named_parameters()}
         self.replica = Replica(self.model, self.group, shard=True)
         if self.average is not None:
             shard_by_layer(self.average)
@@ -135,10 +134,9 @@ class Updater:
             from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 
             self.scaler = ShardedGradScaler(self.device.type)
-        parameters = dict(self.model.named_parameters())
-        for name in names:
+        for name, parameter in self.model.named_parameters():
             for key, moment in moments[name].items():
-                self.optimizer.state[parameters[name]][key] = placed(moment, parameters[name])
+                self.optimizer.state[parameter][key] = placed(moment, parameter)
 
     @property
     def models(self) -> Models:
