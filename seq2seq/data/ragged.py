@@ -94,10 +94,21 @@ class RaggedWriter:
         """Finish the file and write the offsets."""
         self.values.close()
         self.lengths.close()
-        offsets = np.zeros(self.paths[1].stat().st_size // 4 + 1, np.int64)
-        np.cumsum(np.fromfile(self.paths[1], np.uint32), out=offsets[1:])
-        np.save(self.offsets_path, offsets)
+        _write_offsets(self.offsets_path, self.paths[1])
         self.paths[1].unlink()
+
+
+def _write_offsets(path: Path, lengths: Path) -> None:
+    """Write, piece by piece, what ``np.save`` would of the sums of all lengths."""
+    shape, last = (lengths.stat().st_size // 4 + 1,), np.zeros(1, np.int64)
+    with path.open("wb") as file, lengths.open("rb") as read:
+        header = {"descr": np.lib.format.dtype_to_descr(last.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(last.tobytes())
+        while len(block := np.fromfile(read, np.uint32, BLOCK)):
+            sums = last + np.cumsum(block, dtype=np.int64)
+            file.write(sums.tobytes())
+            last = sums[-1:]
 
 
 def _open_at(path: Path, size: int) -> BinaryIO:

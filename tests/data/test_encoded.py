@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from seq2seq.config.schema import EOS, DataConfig, FilterConfig, GrammarConfig, SplitConfig, SubwordConfig
-from seq2seq.data import encoded, preparing
+from seq2seq.data import encoded, preparing, ragged
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.encoding import ChunkEncoder, Encoded
 from seq2seq.data.preparing import chunks, subsample
@@ -248,6 +248,18 @@ def test_flat_arrays_hold_sequences_of_any_length(tmp_path: Path) -> None:
     ragged = RaggedArray(tmp_path, "x", "uint16")
     assert [ragged[row].tolist() for row in range(len(ragged))] == [[1, 2, 3], [], [65_535], [7]]
     assert list(map(len, ragged)) == [3, 0, 1, 1]
+
+
+@pytest.mark.parametrize("block", [2, 1 << 20])
+def test_offsets_are_written_in_pieces_as_numpy_saves_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(ragged, "BLOCK", block)
+    writer = RaggedWriter(tmp_path, "x", "uint16")
+    writer.extend([[1] * n for n in (3, 0, 1, 5, 2)])
+    writer.close()
+    np.save(tmp_path / "y.npy", np.array([0, 3, 3, 4, 9, 11]))
+    assert (tmp_path / "x.offsets.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()
 
 
 def test_flat_arrays_may_be_empty(tmp_path: Path) -> None:
