@@ -1,7 +1,7 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate compare bench tensorboard test test-slow lint clean
+.PHONY: help train evaluate translate compare bench scale tensorboard test test-slow lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 OUTPUTS ?= outputs
 STUDY ?= embedded
 BENCH ?= full
+SCALE ?= full
 DEVICE ?= cpu
 DEVICES ?= 1
 # A file of tests at a time for each core; ARGS="-n 0" runs all in one process, as a debugger needs it.
@@ -57,6 +58,10 @@ compare: $(VENV)/installed ## train the models of STUDY, explain the difference 
 
 bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 minutes
 	@$(BIN)/python -m scripts.bench $(BENCH) --device $(DEVICE) $(ARGS)
+
+scale: $(VENV)/installed ## what processes and sizes of corpora cost; SCALE=quick: some minutes
+	@$(BIN)/python -m scripts.scale_ranks $(SCALE)
+	@$(BIN)/python -m scripts.scale_data $(if $(filter quick,$(SCALE)),--quick)
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)

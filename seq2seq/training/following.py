@@ -94,7 +94,7 @@ class Follower:
         precision = choose_precision(trainer.precision, device)
         use_threads(trainer.threads)
         config, taken = initial.with_subwords(config, None)
-        corpus = prepare(config.data, taken)
+        corpus = prepare(config.data, taken, trainer.threads)
         if len(corpus.splits["train"]) != order["pairs"]:
             raise UserError(f"{corpus.folder}: another corpus than the leader's: give all machines the same text")
         model = build(config.model, *corpus.subwords.sizes)
