@@ -281,7 +281,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
 def test_a_stop_outside_the_training_loop_says_how_to_go_on(place: Path, capfd: Any, monkeypatch: Any) -> None:
     """While the data is prepared, or in the test."""
 
-    def terminated(config: Config) -> None:
+    def terminated(config: Config, group: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 

@@ -85,6 +85,7 @@ def hub() -> Any:
         yield server
 
 
+@pytest.mark.slow
 def test_a_pass_has_every_pair_once_and_a_stop_anywhere_changes_nothing(hub: Hub, tmp_path: Path) -> None:
     stops = (1, 9, 17, 25)  # in the first block, in others, at the end of a pass and in the second
     whole = ask(hub, tmp_path, 40, stops=stops)

@@ -43,7 +43,7 @@ def _prescribe(patched: pytest.MonkeyPatch) -> None:
     """Make the validations' BLEU ``VALUES``, in the curve too."""
     from seq2seq.training import validation
 
-    evaluate = validation.evaluate
+    evaluate = validation.evaluate_together
 
     def prescribed(translator: Any, *texts: Any, **options: Any) -> Any:
         found = evaluate(translator, *texts, **options)
@@ -58,7 +58,7 @@ def _prescribe(patched: pytest.MonkeyPatch) -> None:
         return validate(self, state, *rest)
 
     prescribed.state = None  # type: ignore[attr-defined]
-    patched.setattr(validation, "evaluate", prescribed)
+    patched.setattr(validation, "evaluate_together", prescribed)
     patched.setattr(Validation, "validate", remember)
 
 
