@@ -19,6 +19,7 @@ class Hub:
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
         self.public: set[str] = set()
+        self.revisions = {"main"}  # names of the newest commit
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,7 +66,7 @@ class Hub:
         if repo not in self.repos:
             return self._send(request, 404, b"{}", {"X-Error-Code": "RepoNotFound"})
         files, sha = self.repos[repo], self.commit(repo)
-        if len(route) > 1 and route[1] not in ("main", sha):
+        if len(route) > 1 and route[1] not in {*self.revisions, sha}:
             return self._send(request, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         if not api:  # resolve/REVISION/PATH
             path = "/".join(route[2:])
