@@ -188,6 +188,7 @@ def assert_trained(recipe: str, folder: Path) -> None:
     assert 0 <= json.loads((run_folder / "summary.json").read_text())["test"]["bleu"] <= 100
 
 
+@pytest.mark.slow
 def test_a_thousandth_of_two_transformers_trains(hub: Hub, tmp_path: Path) -> None:
     """One repository with a folder, one with a configuration; the others take half a minute."""
     chosen = ["iwslt14/transformer", "opus100/transformer"]
