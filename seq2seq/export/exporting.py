@@ -37,18 +37,23 @@ def export(request: Request) -> None:
         sample = sample_of(request.run, loaded.translator.subwords)
         print(f"comparing {len(sample.src)} sentences {sample.what}", file=sys.stderr)
         found = compare(folder, loaded.translator, sample, config.decode, config.data.language)
-        if request.quantization == "none" and not found.agrees:
-            raise UserError(
-                f"nothing was exported, for CTranslate2 says something else than we do: {found.greedy} of "
-                f"{found.sentences} greedy translations are identical and log-probabilities differ by up to "
-                f"{found.log_probability:.2g}: please report this with {request.run.config_file}"
-            )
+        refuse_other(request, found)
         record: dict[str, Any] = {"run": request.run.folder.name, "checkpoint": request.checkpoint}
         record |= {"quantization": request.quantization, "positions": positions}
         record |= {"ctranslate2": ctranslate2.__version__, "comparison": dataclasses.asdict(found)}
         write_json(folder / "export.json", record)
     print_comparison(request, found, positions, (request.out / "model.bin").stat().st_size)
     print_usage(request.out, config, positions)
+
+
+def refuse_other(request: Request, found: Comparison) -> None:
+    """Raise ``UserError`` where float32 weights are not translated with as we do."""
+    if request.quantization == "none" and not found.agrees:
+        raise UserError(
+            f"nothing was exported, for CTranslate2 says something else than we do: {found.greedy} of "
+            f"{found.sentences} greedy translations are identical and log-probabilities differ by up to "
+            f"{found.log_probability:.2g}: please report this with {request.run.config_file}"
+        )
 
 
 def positions_of(model: Any) -> int:

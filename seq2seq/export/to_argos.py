@@ -80,12 +80,7 @@ def export(request: Request) -> None:
         exporting.write(folder, loaded, request.quantization, exporting.positions_of(config.model))
         print(f"comparing {len(sample.src)} sentences {sample.what}", file=sys.stderr)
         found = compare(folder, loaded.translator, sample, config.decode, config.data.language)
-        if request.quantization == "none" and not found.agrees:
-            raise UserError(
-                f"nothing was exported, for CTranslate2 says something else than we do: {found.greedy} of "
-                f"{found.sentences} greedy translations are identical and log-probabilities differ by up to "
-                f"{found.log_probability:.2g}: please report this with {request.run.config_file}"
-            )
+        exporting.refuse_other(request, found)
         ours = [each[0].text for each in loaded.translator.translate(sample.src, config.decode)]
         theirs = {program: translate(folder, sample.src, kind) for program, kind in COMPUTE_TYPES.items()}
         file.write_bytes(_zip(folder, src_model, pair))
