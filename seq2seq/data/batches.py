@@ -179,10 +179,14 @@ class BatchStream:
         Whole batches are dealt out where their number can be divided by that of the processes, else the rows of each:
         the batches of the group are those of one process.
         """
-        places = [self._advance() for _ in range(number)]
-        if number % group.world == 0:
-            return [self.load(*place) for place in group.share(places)]
-        return [share_of(self.load(*place), group) for place in places]
+        mine = []
+        for turn in range(number):
+            place = self._advance()
+            if number % group.world:
+                mine.append(share_of(self.load(*place), group))
+            elif turn % group.world == group.rank:
+                mine.append(self.load(*place))
+        return mine
 
     def _advance(self) -> tuple[Rows, int, int]:
         """Step over a batch; returns the arguments of ``load`` that make it."""

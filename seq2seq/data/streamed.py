@@ -12,7 +12,7 @@ import numpy as np
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters
-from seq2seq.data.batches import Batch, BatchStream, Rows, plan
+from seq2seq.data.batches import BatchStream, Rows, plan
 from seq2seq.data.encoded import Corpus, Split
 from seq2seq.data.encoding import ChunkEncoder
 from seq2seq.data.files import Pair
@@ -57,7 +57,6 @@ class StreamedBatches(BatchStream):
         self.shard_number, self.batch_number, self.multiple = place["part"], place["batch"], place["multiple"]
         if state:
             self.stream.seek(state)
-        self.held: dict[int, Split] = {}  # by the number of the block: this one and the one before
         self.planned = self.shard(self.shard_number)
 
     def state(self) -> dict[str, int]:
@@ -81,8 +80,7 @@ class StreamedBatches(BatchStream):
                     RaggedArray.of(lengths, np.frombuffer(ids, self.encoder.dtype))
                     for lengths, ids in zip(found.lengths, found.ids, strict=True)
                 ]
-                self.held = {old: self.held[old] for old in list(self.held)[-1:]}
-                self.held[number] = Split(sides[0], sides[1], None)
+                self.split = Split(sides[0], sides[1], None)
                 lengths = np.stack([side.lengths_of(np.arange(len(side))) for side in sides], 1)
                 return plan(lengths, self.budget, self.seed, number, self.multiple)
         raise UserError(f"{self.stream.split.where}: no pair of the last {EMPTY} blocks is kept: see data.filters")
@@ -96,8 +94,3 @@ class StreamedBatches(BatchStream):
                 break
             pairs += chunk
         return pairs
-
-    def load(self, rows: Rows, shard: int, number: int) -> Batch:
-        """Batch ``number`` of a block, made of ``rows``."""
-        self.split = self.held[shard]
-        return super().load(rows, shard, number)

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from seq2seq.config.schema import DataConfig, SubwordConfig
+from seq2seq.data import streamed, subwords
 from tests.hub_server import Hub
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +114,24 @@ def test_a_pass_has_every_pair_once_and_a_stop_anywhere_changes_nothing(hub: Hub
 )
 def test_what_needs_a_whole_corpus_is_refused(hub: Hub, tmp_path: Path, options: dict[str, Any], said: str) -> None:
     assert said in ask(hub, tmp_path, 1, **options)["error"]
+
+
+def test_batches_of_many_short_passes_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update may take more batches than a pass has, so that each batch is made before the next block is read."""
+
+    class Passes:
+        """Two pairs again and again; a pass ends with an empty list."""
+
+        def __init__(self, split: Any) -> None:
+            self.place, self.read = (lambda: {"pass": self.read // 2}), 0
+
+        def next(self) -> list[tuple[str, str]]:
+            self.read += 1
+            return [("ab", f"b{'a' * self.read}"), ("ba", "a")] if self.read % 2 else []
+
+    learned = subwords.train(["a b ab ba"], ["a b ab ba"], SubwordConfig(vocab_size=8, byte_fallback=False))
+    monkeypatch.setattr(streamed, "PairStream", Passes)
+    monkeypatch.setattr(streamed, "open_rows", lambda data, wanted: {"train": None})
+    at_once, one_by_one = (streamed.StreamedBatches(DataConfig(), learned, 100, 1, 1) for _ in range(2))
+    for ours, theirs in zip(at_once.take(6), (next(one_by_one) for _ in range(6)), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
