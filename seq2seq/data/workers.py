@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import seq2seq
 from seq2seq.errors import UserError
+from seq2seq.system.processes import usable_cores
 
 Frame = list[bytes]
 Job = Callable[[Frame], Frame]
@@ -30,8 +31,7 @@ ENDED = (
 
 def cores(most: int | None) -> int:
     """The cores that this process may use, at most ``most``."""
-    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(allowed, most or allowed)
+    return min(usable_cores(), most or usable_cores())
 
 
 def write_frame(stream: BinaryIO, frame: Frame) -> None:

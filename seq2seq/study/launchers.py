@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +20,11 @@ from seq2seq.config.sweep import IN_TURN, Launcher
 from seq2seq.errors import UserError
 from seq2seq.study.runner import GRACE_SECONDS, POLL_SECONDS, Running, Task, last_words, run_all, start, told_share
 from seq2seq.system.files import write_json
+from seq2seq.system.processes import usable_cores
 from seq2seq.system.signals import STOPS, handling
 from seq2seq.terminal.progress import Display
 
 SLURM = "submitit_slurm"
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def check_launcher(launcher: Launcher) -> None:

@@ -12,10 +12,10 @@ from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
-from seq2seq.study.launchers import usable_cores
 from seq2seq.study.plan import DEFAULT_PACE, OVERHEAD_SECONDS, Planned, Study, seconds_of
 from seq2seq.study.runner import Task
 from seq2seq.system.devices import choose_device
+from seq2seq.system.processes import usable_cores
 
 MEASURING_SECONDS = 100.0  # for all measurements of a run
 
@@ -75,8 +75,8 @@ def check_gold(gold: str | None, sentences: int) -> None:
 def expected_seconds(study: Study, planned: Planned) -> float:
     """Estimate of a run's time, from the speed of a finished trial of its model, else from the study's ``pace``."""
     model, tokens = planned.config.model.name, planned.config.trainer.max_tokens
-    for trial in study.trials if tokens is not None else ():
-        if tokens and trial.config.model.name == model and trial.run.finished:
+    for trial in study.trials:
+        if tokens is not None and trial.config.model.name == model and trial.run.finished:
             summary = trial.run.load_summary()
             return float(summary["seconds"]) / summary["tokens"] * tokens * 1.1 + OVERHEAD_SECONDS
     return seconds_of(planned.config, study.options.pace.get(model, DEFAULT_PACE))

@@ -7,6 +7,7 @@ schedule, and tells the others what to do next. The others follow: ``training/fo
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -58,6 +59,11 @@ class Group:
 
 
 ALONE = Group()
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 class Interrupted(Exception):

@@ -56,8 +56,8 @@ def evaluate_together(
     **more: Any,
 ) -> Evaluation:
     """``evaluate``, to which each process of the translator's group contributes its part of the batches."""
-    most = len(src) if translate_first is None else translate_first
-    translator.group.tell("evaluate", texts=[list(src), list(references)], options=asdict(options), most=most)
+    texts = [list(src), list(references)]
+    translator.group.tell("evaluate", texts=texts, options=asdict(options), most=translate_first)
     translator.group.same([p.detach() for model in translator.models for p in model.parameters()])
     return evaluate(translator, src, references, language, options, translate_first=translate_first, **more)
 
@@ -120,7 +120,7 @@ class Follower:
         else:
             raise ValueError(f"unknown order {order['do']}")
 
-    def _evaluate(self, src: list[str], references: list[str], options: DecodeConfig, most: int) -> None:
+    def _evaluate(self, src: list[str], references: list[str], options: DecodeConfig, most: int | None) -> None:
         model: Seq2Seq = self.updater.eval_model
         self.group.same([p.detach() for p in model.parameters()])
         with evaluating([model]):

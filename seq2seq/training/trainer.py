@@ -113,7 +113,7 @@ class Trainer:
         self.run.refuse_removed()
         self.display.doing("validating")
         share = self._progress()
-        self.gather_weights()
+        self._gather_weights()
         scores = self.validation.validate(self.state, self.log, share, lambda _: self._stop_if_asked()).scores
         self.display.say(
             f"step {self.state.step:>6}  valid nll {scores['nll']:.3f}  ppl {scores['ppl']:.2f}  "
@@ -208,7 +208,7 @@ class Trainer:
             self.updater.scaler.load_state_dict(state["scaler"])
         return place
 
-    def gather_weights(self) -> None:
+    def _gather_weights(self) -> None:
         """Put the weights of this step into ``eval_model``, where they are sharded."""
         if self.options.shard:
             self.group.tell("weights")

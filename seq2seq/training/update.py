@@ -155,7 +155,7 @@ class Updater:
     @torch.no_grad()
     def gather(self) -> None:
         """Put the whole weights into ``eval_model``, where they are sharded; all processes call it at once."""
-        if self.options.shard and self.group.world > 1:
+        if self.replica.sharded:
             source = self.model if self.average is None else self.average
             for mine, part in zip(self.eval_model.parameters(), source.parameters(), strict=True):
                 mine.copy_(whole(part))
