@@ -20,7 +20,8 @@ help: ## this list
 	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml'
 	@echo '  STUDY=embedded (the default)|smoke|causes|multi30k|bible|text'
 	@echo '  BENCH=full (the default)|quick   DEVICE=cpu (the default)|cuda'
-	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…   DEVICES=N processes train'
+	@echo '  DEVICES=N processes train   SCALE=full (the default)|quick'
+	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…'
 
 # Made anew whenever the dependencies change; the stamp is written only after everything is installed.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -59,7 +60,7 @@ compare: $(VENV)/installed ## train the models of STUDY, explain the difference 
 bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 minutes
 	@$(BIN)/python -m scripts.bench $(BENCH) --device $(DEVICE) $(ARGS)
 
-scale: $(VENV)/installed ## what processes and sizes of corpora cost; SCALE=quick: some minutes
+scale: $(VENV)/installed ## what processes and large corpora cost; SCALE=quick: minutes
 	@$(BIN)/python -m scripts.scale_ranks $(SCALE)
 	@$(BIN)/python -m scripts.scale_data $(if $(filter quick,$(SCALE)),--quick)
 

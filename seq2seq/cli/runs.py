@@ -70,7 +70,7 @@ def _print_tables(rows: Sequence[Row], keys: Sequence[str]) -> None:
         return
     top = os.path.commonpath([Path(row.run).parent for row in rows])
     lines = [(str(n), os.path.relpath(row.run, top), row.state, *_cells(row)) for n, row in enumerate(rows, start=1)]
-    print_table(f"{len(rows)} runs below {top or '.'}", heads, lines, left=("run", "state"))
+    print_table(f"{len(rows)} run{'s' * (len(rows) != 1)} below {top or '.'}", heads, lines, left=("run", "state"))
     if keys:
         short = short_keys(keys)
         told = [
