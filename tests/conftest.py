@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ from seq2seq.system.devices import multiplies_bf16
 pytest_plugins = ["tests.fake_runs"]
 
 torch.set_num_threads(1)  # tiny products are seven times slower on two threads that share two busy cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
 
 VOCAB = 20
 E = 8  # units of an embedding

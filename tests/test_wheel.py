@@ -18,7 +18,8 @@ from seq2seq.config.compose import options_of
 
 CLONE = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
-for variable in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):  # ARGS of the make that runs this test is not for these
+# What the make that runs this test was told (it hands on its variables by the environment) is not for these.
+for variable in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS", "CONFIG", "RUN", "OUTPUTS", "DEVICES"):
     ENVIRONMENT.pop(variable, None)
 Make = Callable[..., subprocess.CompletedProcess[str]]
 

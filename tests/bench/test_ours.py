@@ -78,6 +78,7 @@ def test_ours_decodes_hypotheses_of_the_length_asked_for(row: Callable[..., Row]
         assert answer["tokens"] == answer["updates"] * 4 * 6 > 0
 
 
+@pytest.mark.slow
 def test_ours_answers_what_only_it_is_asked(row: Callable[..., Row], tmp_path: Path) -> None:
     asked = row("profile")
     start(asked).stop()
@@ -91,6 +92,7 @@ def test_ours_answers_what_only_it_is_asked(row: Callable[..., Row], tmp_path: P
         assert worker.ask({"seconds": 0.1}, 60)["tokens"] > 0
 
 
+@pytest.mark.slow
 def test_a_corpus_of_any_size_is_written_and_measured(text: corpus.Text, tmp_path: Path) -> None:
     bench = Bench(replace(plan.QUICK, seconds=0.01), "cpu", 1, tmp_path)
     assert scaling.ask(bench, text, tmp_path, 500, build=True) == {}

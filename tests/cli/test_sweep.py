@@ -93,7 +93,8 @@ def test_one_training_takes_no_launcher_and_no_several_values(tmp_path: Path) ->
         assert "comes too late" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("launcher", [pytest.param((), marks=pytest.mark.slow), JOBLIB], ids=["in turn", "joblib"])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["in turn", "joblib"])
 def test_a_stop_saves_what_runs_and_the_same_command_goes_on(tmp_path: Path, launcher: tuple[str, ...]) -> None:
     if launcher:
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")

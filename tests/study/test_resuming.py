@@ -16,14 +16,9 @@ from seq2seq.system.files import UNFINISHED
 MODELS = ("lstm", "bahdanau", "transformer")
 
 
-IN_THE_SLOW_SUITE = [pytest.param("lstm", "bpe", marks=pytest.mark.slow)]
-IN_THE_SLOW_SUITE += [pytest.param("bahdanau", "unigram", marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize(("model", "segmentation"), [("transformer", "bpe"), *IN_THE_SLOW_SUITE])
-def test_three_kills_change_nothing(model: str, segmentation: str, tmp_path: Path) -> None:
-    proof = prove(model, 3, tmp_path, seed=1, say=print, more=[f"data.subwords.type={segmentation}"])
-    assert proof.kills == 3
+def test_a_kill_changes_nothing(tmp_path: Path) -> None:
+    proof = prove("transformer", 1, tmp_path, seed=1, say=print)
+    assert proof.kills == 1
     assert proof.finished
     assert proof.differences == []
 

@@ -1,6 +1,6 @@
 """The first fifty updates of each preset, in float32, are those that were recorded: nothing changes by accident.
 
-The presets of the embedded corpus are in the ordinary suite, the larger ones in ``make test-slow``.
+The presets of the three architectures are in the ordinary suite, the others in ``make test-slow``.
 
 ``python -m tests.training.test_golden_curves`` records them anew, after a change that is meant to change them.
 """
@@ -59,7 +59,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("golden")
 
 
-@pytest.mark.parametrize("preset", [*PRESETS, *(pytest.param(preset, marks=pytest.mark.slow) for preset in LARGER)])
+@pytest.mark.parametrize(
+    "preset", [*PRESETS[:3], *(pytest.param(preset, marks=pytest.mark.slow) for preset in ("hybrid", *LARGER))]
+)
 def test_the_first_updates_are_those_that_were_recorded(preset: str, place: Path) -> None:
     expected = json.loads(GOLDEN.read_text(encoding="utf-8"))[preset]
     found = curve(preset, place)
