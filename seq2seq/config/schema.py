@@ -150,8 +150,11 @@ class DataConfig(Codes):
 
 @dataclass
 class OptimizerConfig:
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
+    name: str = option(
+        "adamw", "optimiser: AdamW, or Muon for hidden matrices and AdamW for the rest", choices=("adamw", "muon")
+    )
     lr: float = option(1e-3, "peak learning rate", above=0)
     beta1: float = option(0.9, "decay of the first moment", low=0, high=0.9999)
     beta2: float = option(0.98, "decay of the second moment", low=0, high=0.99999)

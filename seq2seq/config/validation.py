@@ -142,6 +142,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     if longest > trainer.batch_tokens:
         batch = f"a batch of trainer.batch_tokens={trainer.batch_tokens}: lower the one or raise the other"
         yield f"data.filters.max_length={longest} does not fit into {batch}"
+    if trainer.shard and trainer.optimizer.name == "muon":
+        yield "trainer.shard=true keeps no matrix whole, as trainer.optimizer.name=muon needs: change one of the two"
     if grammar.min_words > grammar.max_words:
         yield f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
     if not decode.sample and decode.nbest > decode.beam:

@@ -84,7 +84,7 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.project = Linear(width, 3 * width)  # queries, keys and values in one product
+        self.project = Linear(width, 3 * width, stacked=3)  # queries, keys and values in one product
         self.out = Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class CrossAttention(SourceAttention):
         super().__init__()
         self.heads = heads
         self.query = Linear(width, width)
-        self.key_value = Linear(memory_width, 2 * width)
+        self.key_value = Linear(memory_width, 2 * width, stacked=2)
         self.out = Linear(width, width)
 
     def precompute(self, states: Tensor) -> tuple[Tensor, Tensor]:

@@ -139,7 +139,8 @@ class RecurrentDecoder(Decoder):
             recurrent_layer(options.cell, inputs if n == 0 else width, width) for n in range(options.layers)
         )
         self.parts = ("h", "c") if options.cell == "lstm" else ("h",)
-        self.first = Linear(context.first_width, width * options.layers * len(self.parts))
+        states = options.layers * len(self.parts)
+        self.first = Linear(context.first_width, width * states, stacked=states)
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def precompute(self, memory: Memory) -> Memory:

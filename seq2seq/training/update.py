@@ -39,7 +39,7 @@ class Updater:
         # Under bf16 too: cuDNN's recurrent layers and their gradients are fp16 wherever autocast is on.
         scaled = device.type == "cuda" and precision != torch.float32
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-        self.optimizer = build_optimizer(model, options.optimizer)
+        self.optimizer = build_optimizer(model, options.optimizer, precision)
         self.average = copy.deepcopy(model).requires_grad_(False) if options.ema else None
         self.eval_model = self.average or model
         self.replica = Replica(model, ALONE)

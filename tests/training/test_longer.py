@@ -133,6 +133,9 @@ def test_what_may_not_change_is_refused_and_the_run_stays(make: MakeConfig) -> N
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=r"max_steps: 4 -> 8\): to train it longer, add extend=true"):
         session.train(replace(longer(config), extend=False))
+    muon = replace(config.trainer.optimizer, name="muon")
+    with pytest.raises(UserError, match=r"trainer.optimizer.name: adamw -> muon\): choose another name"):
+        session.train(longer(config, optimizer=muon))
     with pytest.raises(UserError, match=r"seed: 1 -> 2; trainer.max_steps: 4 -> 8\): choose another name"):
         session.train(replace(longer(config), seed=2))
     with pytest.raises(UserError, match=r"has been trained for 4 updates.*give larger limits \(trainer.max_steps=3\)"):

@@ -150,9 +150,16 @@ def folder(make: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     bf16 = {"precision": "bf16"}
     in_bf16 = multiplies_bf16(torch.device("cpu"))
-    two = [*of("2"), *of("sharded", shard=True), *stopped(of("sharded, then 1", shard=True)), *stopped(of("2, then 4"))]
+    muon = {kind: job(make, "lstm", root / kind / "muon", name="muon") for kind in ("1", "2")}
+    two = [
+        *of("2"),
+        muon["2"],
+        *of("sharded", shard=True),
+        *stopped(of("sharded, then 1", shard=True)),
+        *stopped(of("2, then 4")),
+    ]
     train(2, [*two, *(of("bf16, 2", **bf16) if in_bf16 else [])])
-    train(1, [*of("1"), *of("sharded, then 1"), *(of("bf16, 1", **bf16) if in_bf16 else [])])
+    train(1, [*of("1"), muon["1"], *of("sharded, then 1"), *(of("bf16, 1", **bf16) if in_bf16 else [])])
     return root
 
 
@@ -161,6 +168,10 @@ def folder(make: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_several_processes_train_what_one_trains(kind: str, model: str, folder: Path) -> None:
     """A checkpoint is one file, from which any number of processes goes on."""
     assert_close(folder / kind / model, folder / "1" / model, 2e-5)
+
+
+def test_two_processes_train_by_muon_what_one_trains(folder: Path) -> None:
+    assert_close(folder / "2" / "muon", folder / "1" / "muon", 1e-4)
 
 
 @pytest.mark.slow

@@ -138,11 +138,21 @@ def awkward(toy_config: MakeConfig, toy_data: DataConfig, model: str, sampling: 
     return config
 
 
-@pytest.mark.parametrize(("model", "sampling"), [("bahdanau", 0.0), ("transformer", 0.2)])
+@pytest.mark.parametrize(
+    ("model", "sampling", "optimizer"),
+    [("bahdanau", 0.0, "adamw"), ("transformer", 0.2, "adamw"), ("lstm", 0.0, "muon")],
+)
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    model: str, sampling: float, toy_config: MakeConfig, toy_data: DataConfig, start: Start, tmp_path: Path
+    model: str,
+    sampling: float,
+    optimizer: str,
+    toy_config: MakeConfig,
+    toy_data: DataConfig,
+    start: Start,
+    tmp_path: Path,
 ) -> None:
     config = awkward(toy_config, toy_data, model, sampling)
+    config.trainer.optimizer.name = optimizer
     straight = start(config, tmp_path / "straight")
     assert len(straight.batches.shard(0)) > 2 * 2, "step 2 must lie inside the first epoch"
     straight.train()
@@ -320,10 +330,11 @@ def test_the_gradient_is_clipped_to_its_bound(
     assert norms["logged 0.01"] == norms["logged 0.0"]  # what is logged is the norm before clipping
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_an_update_without_a_finite_gradient_changes_no_weight(
-    toy_config: MakeConfig, start: Start, tmp_path: Path
+    optimizer: str, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:
-    learner = start(toy_config(max_steps=10, max_skipped=3), tmp_path)
+    learner = start(toy_config(max_steps=10, max_skipped=3, name=optimizer), tmp_path)
     learner._update(learner._next_batches())
     before = vector(learner)
     bias = learner.model.output.bias

@@ -68,7 +68,15 @@ def _ready(packed: Packed, weight: Tensor, type_: torch.dtype, prepack: bool = F
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` computed by ``linear``."""
+    """``nn.Linear`` computed by ``linear``.
+
+    Attributes:
+        stacked: how many matrices lie one below the other in the weight, because one product serves several purposes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, stacked: int = 1) -> None:
+        super().__init__(inputs, outputs, bias)
+        self.stacked = stacked
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, I) to (…, O)."""
