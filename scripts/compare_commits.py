@@ -21,7 +21,6 @@ import hashlib
 import itertools
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -32,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
+
+from scripts import commits
 
 MODELS = ("lstm", "bahdanau", "transformer")
 CLOCK = ("train/tokens_per_s", "train/seconds", "seconds", "sentences_per_second", "tokens_per_second", "models")
@@ -57,16 +58,8 @@ def shell(command: list[str], folder: Path, out: Path | None = None) -> None:
 
 def checkout(revision: str, folder: Path) -> Path:
     """A clone of the commit below ``folder``, installed."""
-    root = Path(__file__).resolve().parents[1]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--verify", f"{revision}^{{commit}}"], cwd=root, check=True, stdout=subprocess.PIPE
-    )
-    tree = folder / commit.stdout.decode().strip()[:12]
+    tree = commits.clone(revision, folder)
     if not (tree / ".venv" / "installed").exists():
-        shutil.rmtree(tree, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        shell(["git", "clone", "--quiet", str(root), str(tree)], folder)
-        shell(["git", "checkout", "--quiet", tree.name], tree)
         shell(["make", ".venv/installed"], tree)
     return tree
 
@@ -274,11 +267,14 @@ def main() -> int:
     parser.add_argument("--speed", action="store_true", help="measure how fast they are instead")
     parser.add_argument("--rounds", type=int, default=3, help="with --speed: how often each pair is measured")
     given = parser.parse_args()
-    old = checkout(given.old, given.folder)
-    if given.new is None:
+    try:
+        old, *newer = [checkout(one, given.folder) for one in (given.old, given.new) if one is not None]
+    except commits.NoCommit as error:
+        parser.error(str(error))
+    if not newer:
         computed(old, given.updates, given.tokens)
         return 0
-    new = checkout(given.new, given.folder)
+    (new,) = newer
     if given.speed:
         return speed(old, new, given.updates, given.rounds)
     return same(old, new, given.updates, given.tokens)

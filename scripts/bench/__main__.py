@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.bench import corpus, machine, plan
+from scripts.bench import corpus, machine, older, plan
 from scripts.bench.context import Bench
 from scripts.bench.figures import Record
-from scripts.bench.parts import decoding, parallel, peak, profiling, quality, scaling, startup, training
+from scripts.bench.parts import decoding, memory, parallel, peak, profiling, quality, scaling, startup, training
 from scripts.bench.report import terminal
 from scripts.bench.report.results import load, place
 from scripts.bench.report.write import write
@@ -31,9 +31,11 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Record]]] = {
     "startup": startup.measure,
     "parallel": parallel.measure,
     "scaling": scaling.measure,
+    "memory": memory.measure,
     "quality": quality.measure,
 }
 PROGRAM = "python -m scripts.bench"
+AGAINST = ("train", "decode", "memory", "quality")
 
 
 def names(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
@@ -56,6 +58,8 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--only", type=names(plan.PARTS), default=(), metavar="PART,…", help=", ".join(plan.PARTS))
     parser.add_argument("--contenders", type=names(plan.CONTENDERS), default=(), metavar="NAME,…")
+    against = "an older commit of this project takes part in " + ", ".join(AGAINST)
+    parser.add_argument("--against", metavar="COMMIT", help=against)
     parser.add_argument("--cases", default="", metavar="NAME,…", help="cases of train and quality whose name begins so")
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--rounds", type=int, help="slices of each contender (default: 3 quick, 5 full)")
@@ -84,6 +88,11 @@ def main() -> int:
     """Measure, write after each record, print the table of ratios."""
     options = arguments()
     chosen = chosen_plan(options)
+    try:
+        against = older.of_revision(options.against) if options.against else None
+    except Failed as error:
+        print(f"--against: {error}", file=sys.stderr)
+        return 2
     variant = options.variant if options.device == "cpu" else f"{options.variant}-{options.device}"
     out = options.out.resolve() / variant
     out.mkdir(parents=True, exist_ok=True)
@@ -97,7 +106,7 @@ def main() -> int:
     results["about"] = about
     scratch = corpus.CACHE / "scratch" / variant  # not in outputs/: TensorBoard would list its runs as the user's
     bench = Bench(chosen, options.device, options.threads, scratch, options.contenders, results=results)
-    bench.cases, bench.quiet = tuple(options.cases.split(",")), options.quiet
+    bench.cases, bench.quiet, bench.against = tuple(options.cases.split(",")), options.quiet, against
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers are stopped, results stay
     parts = options.only or tuple(part for part in plan.PARTS if part not in chosen.left_out)
     began = time.time()

@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.bench import environments
 from scripts.bench.corpus import Text
+from scripts.bench.older import Older
 from scripts.bench.plan import Case, Plan
 from scripts.bench.rounds import say
 from scripts.bench.worker import Failed, Row
@@ -21,6 +22,7 @@ class Bench:
     Attributes:
         only: contenders asked for on the command line; empty: all.
         cases: beginnings of the names of the cases that ``train`` and ``quality`` run.
+        against: an older commit of this project that takes part where ours does.
         quiet: seconds that a slice may wait until no other program uses the machine.
         missing: why a contender, or bf16, is left out.
         results: the records of each part so far.
@@ -32,6 +34,7 @@ class Bench:
     scratch: Path
     only: tuple[str, ...] = ()
     cases: tuple[str, ...] = ("",)
+    against: Older | None = None
     quiet: float = 0.0
     missing: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +56,11 @@ class Bench:
             say(f"{contender} is left out: {self.missing[contender]}")
             raise
         return [str(python), "-m", f"scripts.bench.workers.{contender}"]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The contenders that are this project: the working tree and, where one was named, an older commit."""
+        return ("ours", *([self.against.name] if self.against else []))
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -86,12 +94,20 @@ class Bench:
         }
         beam = f"-beam{spec['decode']['beam']}" if spec["decode"] else ""
         folder = self.scratch / "workers" / f"{task}-{case.name}{beam}-{contender}-{precision}"
-        return Row(contender, precision, self.command(contender), spec, folder, self.threads)
+        if not self.against or contender != self.against.name or contender in self.missing:
+            return Row(contender, precision, self.command(contender), spec, folder, self.threads)
+        try:
+            return self.against.row(text, precision, spec, folder, self.threads)
+        except Failed as error:
+            self.missing[contender] = str(error)
+            say(f"{contender} is left out: {error}")
+            raise
 
     def rows(self, case: Case, text: Text, task: str, contenders: Sequence[str], **more: Any) -> Iterator[Row]:
-        """A row for each contender and precision that takes part."""
-        for contender in contenders:
-            for asked in self.plan.precisions_of(contender, task, case.name):
+        """A row for each contender and precision that takes part, an older commit of ours in the precisions of ours."""
+        for contender in (*contenders, *self.own[1:]):
+            like = "ours" if contender in self.own else contender
+            for asked in self.plan.precisions_of(like, task, case.name):
                 precision = self.precisions[-1] if asked == "native" else asked
                 try:
                     row = self.row(case, text, task, contender, precision, **more)

@@ -51,16 +51,21 @@ def interpreter(name: str, root: Path = CACHE / "environments") -> Path:
         return python
     print(f"installing {name} into {folder} (minutes, the first time)", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    run([sys.executable, "-m", "venv", "--clear", str(folder)])
     for path in files:
         alone = ["--no-deps"] if path.name.endswith(".no-deps.txt") else ["-c", str(ROOT / "constraints.txt")]
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *alone, "-r", str(path)]
-        _run(pip)
+        run(pip)
     stamp.write_text(wanted, encoding="utf-8")
     return python
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str]) -> None:
+    """Run a command of an installation.
+
+    Raises:
+        NotInstalled: with the last line of its errors.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

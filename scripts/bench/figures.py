@@ -14,6 +14,8 @@ Record = dict[str, Any]
 """Plain data as it is written to bench.json."""
 Results = dict[str, Any]
 """The content of bench.json: for each part its records, and ``about`` and ``failed``."""
+Points = list[list[float]]
+"""Memory after each slice: target tokens so far, MiB resident then, and MiB at most so far."""
 
 SAME_LOSS = 1e-3  # relative difference up to which two losses are the same quantity
 
@@ -97,9 +99,9 @@ def fastest(rows: Sequence[Record], contenders: Sequence[str], precision: str | 
     return best if best and median(best) else None
 
 
-def our_default(rows: Sequence[Record]) -> Record | None:
-    """Our record in the precision that a user gets by default; None where it was not measured."""
-    return next((row for row in rows if row["contender"] == "ours" and row["asked"] == "auto" and median(row)), None)
+def our_default(rows: Sequence[Record], contender: str = "ours") -> Record | None:
+    """Our record (an older commit's) in the precision that a user gets by default; None where it was not measured."""
+    return next((row for row in rows if row["contender"] == contender and row["asked"] == "auto" and median(row)), None)
 
 
 def versus(what: str, ours: Record | None, theirs: Record | None, target: float | None = None) -> Record:
@@ -110,3 +112,20 @@ def versus(what: str, ours: Record | None, theirs: Record | None, target: float 
     by_cpu = ratio(ours.get("cpu_rates", []), theirs.get("cpu_rates", []))
     line = compared(what, against, ratio(ours["rates"], theirs["rates"]), target)
     return {**line, "by_cpu": by_cpu, "ours": f"ours {ours['precision']}"}
+
+
+def earlier(what: str, rows: Sequence[Record], commits: Sequence[str]) -> list[Record]:
+    """The lines that compare ours with older commits of this project, in the default precision and in float32."""
+    lines = []
+    for commit in commits:
+        theirs = our_default(rows, commit)
+        lines.append(versus(f"{what}: an older commit", our_default(rows), theirs))
+        both = fastest(rows, ["ours"], "fp32"), fastest(rows, [commit], "fp32")
+        if all(both) and both[1] is not theirs:
+            lines.append(versus(f"{what}: an older commit, both in float32", *both))
+    return lines
+
+
+def held_after(points: Points, tokens: float) -> float | None:
+    """MiB resident after so many target tokens; None where so many were not trained on."""
+    return next((resident for done, resident, _ in points if done >= tokens), None)

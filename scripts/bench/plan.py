@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-PARTS = ("machine", "train", "profile", "decode", "startup", "parallel", "scaling", "quality")
+PARTS = ("machine", "train", "profile", "decode", "startup", "parallel", "scaling", "memory", "quality")
 FRAMEWORKS = ("marian", "joeynmt", "eole")
 LABELS = {
     "ours": "seq2seq (ours)",
@@ -71,6 +71,7 @@ TRAIN_CASES = (
     Case("bahdanau", "bahdanau", RECURRENT),
     Case("lstm", "lstm", RECURRENT),
 )
+MEMORY_CASE = replace(TRAIN_CASES[0], batch_tokens=4_000)  # the budget of a corpus of that size
 DECODE_CASES = (TRAIN_CASES[0], *TRAIN_CASES[2:])  # one of each model
 _QUALITY: dict[str, Any] = {**EMBEDDED, "lr": 4e-3, "warmup": 400}
 QUALITY_CASES = (
@@ -103,6 +104,8 @@ TARGETS = {
     "startup": 0.3,
     "scaling": 0.05,
     "exponent": 1.0,
+    "memory": 0.5,
+    "memory_speed": 0.98,
 }
 
 
@@ -132,6 +135,7 @@ class Plan:
     startup_repeats: int = 9
     scaling_pairs: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)
     scaling_turns: int = 3
+    memory_epochs: int = 3
     decode_lengths: tuple[int, ...] = (10, 25, 50, 100, 200)
     starts_at_once: int = 1  # workers started side by side; above 1 their times to the first update are not comparable
     left_out: tuple[str, ...] = ()  # parts that are not run unless --only names them
@@ -167,8 +171,9 @@ QUICK = Plan(
     startup_repeats=3,
     scaling_pairs=(10_000, 1_000_000),
     scaling_turns=1,
+    memory_epochs=1,
     decode_lengths=(10, 50, 200),
     starts_at_once=2,
-    left_out=("quality",),
+    left_out=("quality", "memory"),
 )
 PLANS = {"full": FULL, "quick": QUICK}

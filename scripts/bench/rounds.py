@@ -69,7 +69,7 @@ def measure(
         for turn in range(rounds + 1):
             order = [(n + turn) % len(rows) for n in range(len(rows))]
             for n in order:
-                if n in workers and not _slice(rows[n], workers[n], seconds, turn == 0, quiet):
+                if n in workers and not take_slice(rows[n], workers[n], seconds, turn == 0, quiet):
                     workers.pop(n).stop(0)
             if turn == 0:
                 _leave_at_the_warmup(rows, workers, longest)
@@ -98,7 +98,7 @@ def _leave_at_the_warmup(rows: Sequence[Row], workers: dict[int, Worker], longes
             workers.pop(n).stop()
 
 
-def _slice(row: Row, worker: Worker, seconds: float, warmup: bool, quiet: float) -> bool:
+def take_slice(row: Row, worker: Worker, seconds: float, warmup: bool, quiet: float) -> bool:
     """Measure one slice into the row; False where the worker failed."""
     until = time.monotonic() + (0.0 if warmup else quiet)
     while True:

@@ -36,6 +36,7 @@ class Row:
     spec: dict[str, Any]
     folder: Path
     threads: int = 1
+    paths: Sequence[Path] = (ROOT,)  # of PYTHONPATH
     about: dict[str, Any] = field(default_factory=dict)  # the worker's first message
     slices: list[dict[str, Any]] = field(default_factory=list)
     warmup: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Worker:
             self.process = subprocess.Popen(
                 [*row.command, str(spec)],
                 cwd=row.folder,
-                env=environment(row.threads),
+                env=environment(row.threads, row.paths),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -140,25 +141,27 @@ def start(row: Row) -> Worker:
     return worker
 
 
-def environment(threads: int) -> dict[str, str]:
+def environment(threads: int, paths: Sequence[Path] = (ROOT,)) -> dict[str, str]:
     """Environment variables of a child process.
 
-    Every thread pool gets the same size, no library asks the network, and ``scripts.bench`` can be imported by an
-    interpreter in which nothing of this repository is installed.
+    Every thread pool gets the same size, no library asks the network, and ``scripts.bench`` can be imported from
+    ``paths`` by an interpreter in which nothing of this repository is installed.
     """
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     pools = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, **quiet, **pools, "PYTHONPATH": path}
 
 
-def output_of(command: Sequence[str], threads: int) -> str:
+def output_of(command: Sequence[str], threads: int, paths: Sequence[Path] = (ROOT,), folder: Path | None = None) -> str:
     """The standard output of a command that runs to its end.
 
     Raises:
         Failed: another exit code than 0; the reason is the last line that the command wrote.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(threads))
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=environment(threads, paths)
+    )
     if done.returncode:
         raise Failed(last_line(done.stderr or done.stdout))
     return done.stdout

@@ -108,7 +108,7 @@ def test_quick_has_every_model_and_every_contender() -> None:
     everybody = {name for case in plan.TRAIN_CASES for name in case.contenders} | {"ctranslate2"}
     assert everybody == set(plan.CONTENDERS)
     assert {case.model for case in plan.TRAIN_CASES} == {"transformer", "bahdanau", "lstm"}
-    assert plan.QUICK.left_out == ("quality",) and plan.FULL.scaling_pairs[-1] == 10_000_000
+    assert plan.QUICK.left_out == ("quality", "memory") and plan.FULL.scaling_pairs[-1] == 10_000_000
     assert plan.QUICK.rounds >= 3 and plan.FULL.rounds >= 3
     for variant in plan.PLANS.values():
         for case in plan.TRAIN_CASES:
@@ -285,7 +285,7 @@ def test_an_environment_is_kept_until_its_requirements_change(tmp_path: Path, mo
             (Path(command[-1]) / "bin").mkdir(parents=True, exist_ok=True)
             (Path(command[-1]) / "bin" / "python").touch()
 
-    monkeypatch.setattr(environments, "_run", run)
+    monkeypatch.setattr(environments, "run", run)
     (tmp_path / "peer.txt").write_text("one\n", encoding="utf-8")
     python = environments.interpreter("peer", tmp_path / "root")
     assert made[0][1:4] == ["-m", "venv", "--clear"] and "-c" in made[1]

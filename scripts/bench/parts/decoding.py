@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.bench import corpus, plan, rounds, worker
 from scripts.bench.context import Bench
-from scripts.bench.figures import Record, fastest, our_default, record_of, versus
+from scripts.bench.figures import Record, earlier, fastest, our_default, record_of, versus
 
 
 def measure(bench: Bench) -> Iterator[Record]:
@@ -29,7 +29,8 @@ def measure(bench: Bench) -> Iterator[Record]:
             turns, seconds, together = how.rounds, how.decode_seconds, how.starts_at_once
             rounds.measure(rows, turns, seconds, together, checks=False, quiet=bench.quiet, longest=how.longest)
             measured = [record_of(row) for row in rows]
-            lines = ratios(case.name, beam, measured)
+            what = f"decode {case.name} {'greedy' if beam == 1 else f'beam {beam}'}"
+            lines = [*ratios(what, measured), *earlier(what, measured, bench.own[1:])]
             yield {"case": case.name, "model": case.model, "rows": measured, "ratios": lines, **asked}
 
 
@@ -39,12 +40,11 @@ def decode_case(case: plan.Case) -> plan.Case:
     return plan.Case(case.name, case.model, case.size, contenders=(*case.contenders, *extra))
 
 
-def ratios(name: str, beam: int, rows: Sequence[Record]) -> list[Record]:
+def ratios(what: str, rows: Sequence[Record]) -> list[Record]:
     """Ours against the fastest PyTorch peer and, where CTranslate2 decodes the model, against it in each precision.
 
     CTranslate2 decodes our export, so its speed against the peers is what our users get through the export.
     """
-    what = f"decode {name} {'greedy' if beam == 1 else f'beam {beam}'}"
     peer, exported = fastest(rows, ["tutorial", *plan.FRAMEWORKS]), fastest(rows, ["ctranslate2"])
     lines = [versus(f"{what}: best PyTorch peer", our_default(rows), peer, plan.TARGETS["decode"])]
     for precision in ("fp32", "bf16"):

@@ -20,6 +20,7 @@ from scripts.bench.worker import SLICE_PATIENCE, Failed, Row, Worker, start
 VALID = 200  # sentences of the validation split
 FIRST_SLICE, LONGEST_SLICE = 1.0, 10.0  # seconds
 RATES = (1.0, 0.5, 0.25)  # shares of the common learning rate that a peer may try
+CLOCKS = {"wall_seconds": "all seconds", "work_seconds": "without validations"}
 HOPELESS = 10.0  # BLEU; a contender below it after half of the tokens is stopped
 
 
@@ -37,10 +38,10 @@ def measure(bench: Bench) -> Iterator[Record]:
             continue
         print(f"quality {case.name}", flush=True)
         rows = []
-        for contender in [name for name in case.contenders if name in chosen(bench, case)]:
+        for contender in [*(name for name in case.contenders if name in chosen(bench, case)), *bench.own[1:]]:
             with contextlib.suppress(Failed):  # it is left out, and bench.missing says why
                 rows.append(best_rate(bench, case, text, contender))
-        lines = ratios(case, rows)
+        lines = [*ratios(case, rows), *earlier(case, rows, bench.own[1:])]
         yield {"case": case.name, "model": case.model, "bleu": rules.bleu, "text": about, "rows": rows, "ratios": lines}
 
 
@@ -55,13 +56,13 @@ def chosen(bench: Bench, case: plan.Case) -> Sequence[str]:
     """Ours and the peers that train this model fastest; the tutorial's loop and eole where that is not known."""
     if bench.only:
         return bench.only
-    peers = dict.fromkeys(row["contender"] for row in ranking(bench, case) if row["contender"] != "ours")
+    peers = dict.fromkeys(row["contender"] for row in ranking(bench, case) if row["contender"] in plan.CONTENDERS[1:])
     return ("ours", *(list(peers)[: plan.QUALITY.peers] or ("tutorial", "eole")))
 
 
 def best_precision(bench: Bench, case: plan.Case, contender: str) -> str:
     """The precision in which a peer trains fastest, where that is known; else float32, the best for small widths."""
-    if contender == "ours":
+    if contender in bench.own:
         return "auto"
     return next((str(row["precision"]) for row in ranking(bench, case) if row["contender"] == contender), "fp32")
 
@@ -73,7 +74,7 @@ def best_rate(bench: Bench, case: plan.Case, text: corpus.Text, contender: str) 
         Failed: the contender is left out.
     """
     trials: list[Record] = []
-    for share in RATES if contender != "ours" else RATES[:1]:
+    for share in RATES if contender not in bench.own else RATES[:1]:
         schedule = {"lr": case.lr * share, "schedule": "cosine", "max_tokens": plan.QUALITY.max_tokens}
         precision = best_precision(bench, case, contender)
         row = bench.row(case, text, "train", contender, precision, **schedule, ema=plan.QUALITY.ema)
@@ -107,10 +108,11 @@ def until(row: Row, data: Path) -> Record:
                 tokens = train_on(worker, tokens, began)
                 before = time.time()
                 said = worker.ask({"translate": sources}, SLICE_PATIENCE)
-                if said["translate"] is None:
+                translations = said.get("translate", said.get("translations"))  # its name before 28 November 2026
+                if translations is None:
                     raise Failed(said["error"])
                 validating += time.time() - before
-                bleu = score(said["translate"], references)
+                bleu = score(translations, references)
                 curve.append([tokens, time.time() - began, bleu])
                 result["reached"] = bleu >= plan.QUALITY.bleu
     except Failed as failed:
@@ -156,23 +158,38 @@ def score(translations: Sequence[Sequence[str]], references: Sequence[str]) -> f
 
 
 def ratios(case: plan.Case, rows: Sequence[Record]) -> list[Record]:
-    """The best peer's seconds over ours, by each clock. A peer that was cut short counts its seconds so far.
+    """The best peer's seconds over ours, by each clock."""
+    peers = [row for row in rows if row["contender"] in plan.CONTENDERS[1:]]
+    targets = {"wall_seconds": plan.TARGETS["quality"]}
+    return [sooner(case, rows, peers, clock, "", targets.get(clock)) for clock in CLOCKS]
 
-    Where ours does not reach the mark it has not reached the target, whatever the peers do.
+
+def earlier(case: plan.Case, rows: Sequence[Record], commits: Sequence[str]) -> list[Record]:
+    """An older commit's seconds over ours, by each clock."""
+    older = [row for row in rows if row["contender"] in commits]
+    return [sooner(case, rows, older, clock, ": an older commit") for clock in CLOCKS] if commits else []
+
+
+def sooner(
+    case: plan.Case,
+    rows: Sequence[Record],
+    others: Sequence[Record],
+    clock: str,
+    whom: str,
+    target: float | None = None,
+) -> Record:
+    """The line of the best of ``others`` by a clock. Who was cut short counts its seconds so far.
+
+    Where ours does not reach the mark it has not reached the target, whatever the others do.
     """
     ours = next((row for row in rows if row["contender"] == "ours" and not row["failed"]), None)
-    peers = [row for row in rows if row["contender"] != "ours" and not row["failed"]]
-    lines = []
-    for key, clock in (("wall_seconds", "all seconds"), ("work_seconds", "without validations")):
-        best = min(peers, key=lambda row: (not row["reached"], row[key]), default=None)
-        what = f"{case.name} to {plan.QUALITY.bleu:g} BLEU, {clock}"
-        target = plan.TARGETS["quality"] if key == "wall_seconds" else None
-        line = compared(what, None, None, target)
-        if ours and not ours["reached"]:
-            line |= {"against": "ours does not get there", "reached": False}
-        elif ours and best:
-            at_least = "" if best["reached"] else " (at least: it was cut short)"
-            against = f"{best['contender']} {best['precision']}{at_least}"
-            line = compared(what, against, spread([best[key] / ours[key]]), target)
-        lines.append(line)
-    return lines
+    able = [row for row in others if not row["failed"]]
+    best = min(able, key=lambda row: (not row["reached"], row[clock]), default=None)
+    what = f"{case.name} to {plan.QUALITY.bleu:g} BLEU, {CLOCKS[clock]}{whom}"
+    if ours and not ours["reached"]:
+        return compared(what, "ours does not get there", None, target) | {"reached": False}
+    if not ours or not best:
+        return compared(what, None, None, target)
+    at_least = "" if best["reached"] else " (at least: it was cut short)"
+    against = f"{best['contender']} {best['precision']}{at_least}"
+    return compared(what, against, spread([best[clock] / ours[clock]]), target)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from scripts.bench import corpus, plan, rounds
 from scripts.bench.context import Bench
-from scripts.bench.figures import Record, compared, fastest, our_default, record_of, records, versus
+from scripts.bench.figures import Record, compared, earlier, fastest, our_default, record_of, records, versus
 
 
 def measure(bench: Bench) -> Iterator[Record]:
@@ -22,7 +22,8 @@ def measure(bench: Bench) -> Iterator[Record]:
         measured = [record_of(row) for row in rows]
         about = {"batch_tokens": case.batch_tokens, "size": case.size, "corpus": text.meta}
         about |= {"case": case.name, "model": case.model}
-        yield {**about, "rows": measured, "ratios": [*ratios(case, measured), *shares_of_peak(bench, case, measured)]}
+        lines = [*ratios(case, measured), *earlier(f"train {case.name}", measured, bench.own[1:])]
+        yield {**about, "rows": measured, "ratios": [*lines, *shares_of_peak(bench, case, measured)]}
 
 
 def ratios(case: plan.Case, rows: Sequence[Record]) -> list[Record]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from scripts.bench.figures import Record, Results, records
-from scripts.bench.plan import LABELS, PARTS
+from scripts.bench.figures import Record, Results, held_after, records
+from scripts.bench.plan import PARTS
 from scripts.bench.report.results import disturbed, kept, left_out, speeds
-from scripts.bench.report.tables import Columns, markdown, number, ratios, spread
+from scripts.bench.report.tables import Columns, label, markdown, number, ratios, spread
 
 
 def report(results: Results) -> str:
@@ -50,7 +50,7 @@ def _head(results: Results) -> list[str]:
 
 
 def _name(row: Record) -> str:
-    return f"{LABELS[row['contender']]} {row['version']}"
+    return f"{label(row['contender'])} {row['version']}"
 
 
 def _precision(row: Record) -> str:
@@ -88,9 +88,9 @@ def _notes(rows: Iterable[Record]) -> list[str]:
     lines: dict[str, None] = {}
     for row in rows:
         if row["failed"] and row["failed"] != "same as auto":
-            lines[f"- **{LABELS[row['contender']]} {row['precision']} is left out**: {row['failed']}"] = None
+            lines[f"- **{label(row['contender'])} {row['precision']} is left out**: {row['failed']}"] = None
         elif row["notes"]:
-            lines[f"- {LABELS[row['contender']]}: {'; '.join(row['notes'])}"] = None
+            lines[f"- {label(row['contender'])}: {'; '.join(row['notes'])}"] = None
     return [*lines, ""] if lines else []
 
 
@@ -157,7 +157,7 @@ def _quality(results: Results) -> list[str]:
     for record in records(results, "quality"):
         for row in record["rows"]:
             if row["failed"]:
-                lines.append(f"- **{LABELS[row['contender']]} is left out of {record['case']}**: {row['failed']}")
+                lines.append(f"- **{label(row['contender'])} is left out of {record['case']}**: {row['failed']}")
         table = markdown(QUALITY, [row for row in record["rows"] if not row["failed"]])
         lines += ["", f"### {record['case']}: until {record['bleu']:g} BLEU", "", record["text"], "", *table]
     return lines
@@ -198,6 +198,35 @@ def _scaling(results: Results) -> list[str]:
     return lines
 
 
+MEMORY: Columns = {
+    "": _name,
+    "precision": _precision,
+    "target tokens/s": lambda row: spread(row["tokens_per_second"]),
+    "a quarter": lambda row: f"{number(row['held'][0])} MiB",
+    "half": lambda row: f"{number(row['held'][1])} MiB",
+    "an epoch": lambda row: f"{number(row['held'][2])} MiB",
+    "at the end": lambda row: f"{number(row['points'][-1][1])} MiB",
+    "at most": lambda row: f"{number(row['points'][-1][2])} MiB",
+}
+
+
+def _memory(results: Results) -> list[str]:
+    lines = ["## Memory as a training goes on", ""]
+    for record in records(results, "memory"):
+        held = [
+            {**row, "held": [held_after(row["points"], share * record["epoch"]) for share in (0.25, 0.5, 1)]}
+            for row in record["rows"]
+            if row["points"]
+        ]
+        about = (
+            f"Resident memory after a part of an epoch ({record['epoch']:,} target tokens); the end is after "
+            f"{record['epochs']}. {record['threads']} thread."
+        )
+        lines += [f"### {record['case']}", "", _trained(record), about, "", *markdown(MEMORY, held)]
+        lines += _notes(record["rows"])
+    return lines
+
+
 PROFILE: Columns = {
     "operation": lambda row: f"`{row[0]}`",
     "ms an update": lambda row: number(row[1]),
@@ -231,5 +260,6 @@ SECTIONS: dict[str, Callable[[Results], list[str]]] = {
     "startup": _startup,
     "parallel": _parallel,
     "scaling": _scaling,
+    "memory": _memory,
     "quality": _quality,
 }

@@ -33,7 +33,7 @@ def place(found: list[Record], new: Record) -> None:
 
 def lines(results: Results) -> list[Record]:
     """Every line of the table of ratios, in the order of the parts that a reader expects."""
-    order = ("train", "decode", "quality", "parallel", "startup", "scaling", "machine")
+    order = ("train", "decode", "quality", "memory", "parallel", "startup", "scaling", "machine")
     return [line for part in order for record in records(results, part) for line in record.get("ratios", [])]
 
 
@@ -62,7 +62,9 @@ def kept(results: Results) -> list[str]:
 
 def disturbed(results: Results) -> str | None:
     """A warning where other programs used more than a little of the machine; else None."""
-    rows = [row for part in ("train", "decode") for record in records(results, part) for row in record["rows"]]
+    rows = [
+        row for part in ("train", "decode", "memory") for record in records(results, part) for row in record["rows"]
+    ]
     shares = [row["taken"]["max"] for row in [*rows, *records(results, "parallel")] if row.get("taken")]
     worst = max(shares, default=0.0)
     if worst < DISTURBED:
