@@ -1,16 +1,27 @@
 """A dataset hub on this machine: the few routes of huggingface.co that ``datasets`` asks for, served from memory.
 
-``Hub().publish("owner/name", {"train.jsonl": b"..."})``, then point HF_ENDPOINT (read at import) to ``Hub.address``.
+``Hub().publish("owner/name", {"train.jsonl": b"..."})``, then a process in ``client_environment(hub.address, folder)``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+
+def client_environment(endpoint: str, folder: Path) -> dict[str, str]:
+    """The environment of a process, which reads it at import, whose hub is ``endpoint``; ``folder`` has its cache."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    here = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1"}
+    root = str(Path(__file__).parents[1])
+    return {**own, **hub, **here, "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": root}
 
 
 class Hub:

@@ -65,12 +65,14 @@ def check(config: Config) -> Config:
     """Check what a training finds around it; return its config.
 
     Raises:
-        UserError: somebody's files in the run's place, no run to start from, a tracker that is not installed, or
-            neither the hub nor a copy of its data.
+        UserError: somebody's files in the run's place, no run to start from, a tracker that is not installed, a
+            device that no step is compiled for, or neither the hub nor a copy of its data.
     """
+    from seq2seq.config.validation import check_compiled_on
     from seq2seq.training.trackio_log import check_installed
 
     check_installed(config)
+    check_compiled_on(config.trainer, config.device)
     run = run_of(config)
     run.refuse_other_content()
     if config.overwrite or not run.config_file.exists():

@@ -19,6 +19,7 @@ from seq2seq.config.schema import (
     Config,
     DataConfig,
     SplitConfig,
+    TrainerConfig,
     TransformerOptions,
 )
 from seq2seq.errors import UserError, nearest
@@ -144,10 +145,18 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"data.filters.max_length={longest} does not fit into {batch}"
     if trainer.shard and trainer.optimizer.name == "muon":
         yield "trainer.shard=true keeps no matrix whole, as trainer.optimizer.name=muon needs: change one of the two"
+    if trainer.compile and trainer.shard:
+        yield "trainer.compile=true and trainer.shard=true do not go together: leave one of them out"
     if grammar.min_words > grammar.max_words:
         yield f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
     if not decode.sample and decode.nbest > decode.beam:
         yield f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam"
+
+
+def check_compiled_on(trainer: TrainerConfig, device: str) -> None:
+    """Raise ``UserError`` if a step is to be compiled for a ``device`` that is known and is no GPU with CUDA."""
+    if trainer.compile and device not in ("cuda", "auto"):
+        raise UserError(f"trainer.compile=true needs a GPU with CUDA, not device={device}: leave it out")
 
 
 def _contradictions_of_data(data: DataConfig) -> Iterator[str]:

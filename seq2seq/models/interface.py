@@ -75,6 +75,10 @@ class Encoder(nn.Module, ABC):
         """As ``Seq2Seq.layer_methods``, of the encoder."""
         return {}
 
+    def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        """As ``Seq2Seq.uncompiled_methods``, of the encoder."""
+        return {}
+
 
 class Decoder(nn.Module, ABC):
     """Maps a memory and target ids to hidden states: all positions at once, or token by token, with the same result."""
@@ -85,6 +89,10 @@ class Decoder(nn.Module, ABC):
 
     def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
         """As ``Seq2Seq.layer_methods``, of the decoder."""
+        return {}
+
+    def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        """As ``Seq2Seq.uncompiled_methods``, of the decoder."""
         return {}
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
@@ -128,6 +136,13 @@ class Seq2Seq(nn.Module):
         all other parameters belong to the model's group.
         """
         return {**self.encoder.layer_methods(), **self.decoder.layer_methods()}
+
+    def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        """Methods that ``torch.compile`` leaves as they are, by module: cuDNN's layers and loops over positions.
+
+        A loop would be compiled anew, step by step, for each number of positions.
+        """
+        return {**self.encoder.uncompiled_methods(), **self.decoder.uncompiled_methods()}
 
     def encode(self, src: Tensor) -> Memory:
         """The memory of ``src`` (B, S) ids, PAD at the end, with everything precomputed."""

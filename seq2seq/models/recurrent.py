@@ -85,6 +85,9 @@ class RecurrentEncoder(Encoder):
     def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
         return {direction: () for layer in self.layers for direction in layer.children()}
 
+    def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        return {self: ("forward",)}
+
 
 class Context(nn.Module, ABC):
     """The part of an RNN decoder that reads the memory: one vector (B, C) of the source at each step."""
@@ -186,12 +189,19 @@ class RecurrentDecoder(Decoder):
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         # What does not depend on the previous state is computed for all steps at once.
         embedded = self.dropout(self.embedding(tgt_in)).transpose(0, 1)  # (T, B, E): a step is one block of memory
-        fast = None if is_plain() else self._forward_fused(embedded, memory) or self._forward_cudnn(embedded, memory)
-        found = fast or self._forward_loop(embedded, memory)
+        found = self._forward_steps(embedded, memory)
         of_readout = None if self.context.changes else memory.precomputed[-1].transpose(0, 1)
         hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
         return DecoderOutput(hidden, maps)
+
+    def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        return {self: ("precompute", "_forward_steps")}
+
+    def _forward_steps(self, embedded: Tensor, memory: Memory) -> Attended:
+        """All steps of all layers, from embeddings (T, B, E)."""
+        fast = None if is_plain() else self._forward_fused(embedded, memory) or self._forward_cudnn(embedded, memory)
+        return fast or self._forward_loop(embedded, memory)
 
     def _forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """A single LSTM layer, the usual case, by ``scan``; None for other decoders."""

@@ -33,7 +33,7 @@ from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 FREE_TO_DIFFER = (
     *("overwrite", "extend", "outputs", "name", "device", "data.cache", "data.split"),
-    *("trainer.threads", "trainer.track", "trainer.shard"),
+    *("trainer.threads", "trainer.track", "trainer.shard", "trainer.compile"),
 )
 """Keys in which two configs of the same run may differ."""
 CONTENT = (

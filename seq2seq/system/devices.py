@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 
 import torch
@@ -85,12 +85,18 @@ def multiplies_bf16(device: torch.device) -> bool:
     return False
 
 
-def memory(device: torch.device) -> dict[str, float]:
-    """Points of curves: GiB that this process has held at most, and the share of the GPU's memory; a GPU's alone."""
+def gpu_load(device: torch.device) -> dict[str, float]:
+    """Points of curves, of a GPU alone: GiB that this process has held at most, and their share of its memory.
+
+    With the package nvidia-ml-py also the share of the last second or less in which the GPU was computing.
+    """
     if device.type != "cuda":
         return {}
     held, whole = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
-    return {"train/gpu_gib": held / (1 << 30), "train/gpu_memory": held / whole}
+    figures = {"train/gpu_gib": held / (1 << 30), "train/gpu_memory": held / whole}
+    with suppress(Exception):  # not installed, or not told: of a part of a GPU (MIG), or in a container
+        figures["train/gpu_busy"] = torch.cuda.utilization(device) / 100
+    return figures
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> Autocast:

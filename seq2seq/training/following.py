@@ -8,21 +8,24 @@ and write nothing.
 from __future__ import annotations
 
 import signal
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from seq2seq.config.schema import Config, DecodeConfig
-from seq2seq.config.validation import from_plain, to_plain
+from seq2seq.config.validation import check_compiled_on, from_plain, to_plain
 from seq2seq.data.batches import BatchStream
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.streamed import batches_of
+from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating, reference_likelihood
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.checkpoint import training_tensors
+from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.distributed import joined
 from seq2seq.system.processes import Group, Interrupted, Order
@@ -32,18 +35,28 @@ from seq2seq.training.progress import RunningMetrics, TrainState
 from seq2seq.training.update import Updater
 
 
-def gather_team(group: Group, config: Config, updater: Updater, state: TrainState, batches: BatchStream) -> None:
+def gather_team(
+    group: Group, config: Config, corpus: Corpus, updater: Updater, state: TrainState, batches: BatchStream
+) -> None:
     """The leader's part of the meeting: tell the followers what to train and from where, and give them the weights."""
+    taken = corpus.subwords.models if config.subwords_of else ()
     order: Order = {
         "config": to_plain(config),
         "state": asdict(state),
         "place": batches.state(),
-        "pairs": len(batches.split),
+        "corpus": identity(corpus),
+        "subwords": [b64encode(model).decode() for model in taken],
         "moments": updater.moments(),
         "scaler": updater.scaler.state_dict(),
     }
     group.tell("begin", **order)
     updater.join(group, config.seed, order["moments"], order["scaler"])
+
+
+def identity(corpus: Corpus) -> dict[str, str]:
+    """What must be the same in all processes."""
+    prints = fingerprint(corpus)
+    return {"text": prints["data"], "subwords": prints["subwords"]}
 
 
 def evaluate_together(
@@ -92,11 +105,16 @@ class Follower:
         config, trainer = self.config, self.config.trainer
         device = choose_device(config.device, group.local)
         precision = choose_precision(trainer.precision, device)
+        check_compiled_on(trainer, device.type)
         use_threads(trainer.threads)
-        config, taken = initial.with_subwords(config, None)
-        corpus = prepare(config.data, taken, trainer.threads)
-        if len(corpus.splits["train"]) != order["pairs"]:
-            raise UserError(f"{corpus.folder}: another corpus than the leader's: give all machines the same text")
+        models = [b64decode(model) for model in order["subwords"]]
+        corpus = prepare(config.data, Subwords(*models) if models else None, trainer.threads)
+        for what, own in identity(corpus).items():
+            if own != order["corpus"][what]:
+                raise UserError(
+                    f"{corpus.folder}: other {what} than the leader's: give all machines the same text, and the same "
+                    "version of sentencepiece"
+                )
         model = build(config.model, *corpus.subwords.sizes)
         initial.freeze(trainer.freeze, model)
         self.updater = Updater(model, trainer, device, precision)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from seq2seq.models.interface import DecoderOutput, Seq2Seq
 from seq2seq.system.processes import Group
+from seq2seq.training.compiling import compiled, told_of_failure
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
@@ -18,32 +20,34 @@ if TYPE_CHECKING:
 class Replica:
     """Calls the model, and averages its gradients over the processes of the group. Alone it is the model itself."""
 
-    def __init__(self, model: Seq2Seq, group: Group, shard: bool = False) -> None:
+    def __init__(self, model: Seq2Seq, group: Group, shard: bool = False, compile: bool = False) -> None:
         """Join the group, all processes at once, with the same weights in each.
 
         Args:
             shard: keep only a part of the weights, gradients and moments of every layer, and gather a layer when it is
                 computed (Zhao et al. 2023, FSDP). ``model`` is changed in place.
+            compile: call a compiled form of the model.
         """
-        self.model, self.sharded = model, shard
-        self.forward: nn.Module = model
+        self.model, self.sharded, self.compiled = model, shard, compile
+        self.forward: nn.Module = compiled(model) if compile else model
         if shard:
             shard_by_layer(model)
         elif group.world > 1:
-            self.forward = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
+            self.forward = nn.parallel.DistributedDataParallel(self.forward, gradient_as_bucket_view=True)
 
     def __call__(self, src: Tensor, tgt_in: Tensor) -> DecoderOutput:
         """Teacher forcing."""
         output: DecoderOutput = self.forward(src, tgt_in)
         return output
 
-    def synchronising(self, last: bool) -> AbstractContextManager[object]:
+    @contextmanager
+    def synchronising(self, last: bool) -> Iterator[None]:
         """A context of a batch: gradients are averaged in the ``last`` one of an update alone."""
-        if isinstance(self.forward, nn.parallel.DistributedDataParallel) and not last:
-            return self.forward.no_sync()
         if self.sharded:
             self.forward.set_requires_gradient_sync(last)  # type: ignore[operator]  # fully_shard adds the method
-        return nullcontext()
+        waits = isinstance(self.forward, nn.parallel.DistributedDataParallel) and not last
+        with told_of_failure() if self.compiled else nullcontext(), self.forward.no_sync() if waits else nullcontext():
+            yield
 
 
 def shard_by_layer(model: Seq2Seq) -> FSDPModule:

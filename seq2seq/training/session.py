@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from seq2seq.config.schema import Config
+from seq2seq.config.validation import check_compiled_on
 from seq2seq.data.encoded import Corpus, Split, prepare
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
@@ -84,6 +85,7 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     prepare_process()
     device = choose_device(config.device, group.local)
     choose_precision(config.trainer.precision, device)  # an impossible one is refused before the corpus is prepared
+    check_compiled_on(config.trainer, device.type)
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
     if config.data.is_streamed and config.trainer.needs_budget:

@@ -18,7 +18,7 @@ from seq2seq.evaluation.metrics import USUAL
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
-from seq2seq.system.devices import choose_precision, memory
+from seq2seq.system.devices import choose_precision, gpu_load
 from seq2seq.system.processes import ALONE, Group
 from seq2seq.system.signals import stop_flag
 from seq2seq.system.typed_json import mismatch
@@ -53,7 +53,7 @@ class Trainer:
         place = self._restore() if run.checkpoint("last").exists() else None
         self.batches = following.stream(config, corpus, multiple_for(device, precision), place)
         if group.world > 1:
-            following.gather_team(group, config, self.updater, self.state, self.batches)
+            following.gather_team(group, config, corpus, self.updater, self.state, self.batches)
         self.model, self.eval_model = model, self.updater.eval_model
         self.translator = Translator([self.eval_model], corpus.subwords, device, self.updater.autocast, group)
         self.validation = Validation(config, run, corpus.splits["valid"], self.translator)
@@ -151,7 +151,7 @@ class Trainer:
             "train/lr": self.updater.optimizer.param_groups[0]["lr"],
             "train/tokens_per_s": metrics.tokens / metrics.seconds,
             "train/padding": 1 - metrics.tokens / metrics.positions,
-            **memory(self.device),
+            **gpu_load(self.device),
         }
         self.log.scalars(self.state.step, figures)
         best = "" if self.state.best is None else f"  best {self.options.metric} {self.state.best:.1f}"

@@ -42,7 +42,7 @@ class Updater:
         self.optimizer = build_optimizer(model, options.optimizer, precision)
         self.average = copy.deepcopy(model).requires_grad_(False) if options.ema else None
         self.eval_model = self.average or model
-        self.replica = Replica(model, ALONE)
+        self.replica = Replica(model, ALONE, compile=options.compile)
 
     def update(self, batches: Sequence[Batch], rate: float, state: TrainState, metrics: RunningMetrics) -> None:
         """Descend the mean loss of a target token over ``batches``, at learning rate ``rate``.
@@ -118,7 +118,7 @@ class Updater:
         if self.options.shard:
             self._shard()
         else:
-            self.replica = Replica(self.model, group)
+            self.replica = Replica(self.model, group, compile=self.options.compile)
         if scaler:
             self.scaler.load_state_dict(scaler)
 

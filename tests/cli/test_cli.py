@@ -680,6 +680,7 @@ print(sorted({"torch", "datasets", "numpy", "sentencepiece", "sacrebleu"} & set(
         (["train"], 2),
         (["train", "experiment=transformer", "trainer.max_stepz=3"], 2),
         (["train", "experiment=transformr"], 2),
+        (["train", "experiment=transformer", "trainer.compile=true", "device=cpu"], 2),
         (["trian", "experiment=transformer"], 2),
         (["evaluate", "/nowhere"], 2),
         (["translate"], 2),

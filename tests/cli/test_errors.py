@@ -164,6 +164,10 @@ OPTIONS = {
     "a deletion": (["~seed=1"], "give key=value"),
     "an addition": (["+trainer.foo=1"], "unknown key trainer.foo"),
     "fp16 without a GPU": (["trainer.precision=fp16", "device=cpu"], "trainer.precision=fp16 needs a GPU"),
+    "a compiled step on a CPU": (["trainer.compile=true", "device=cpu"], "trainer.compile=true needs a GPU with CUDA"),
+    "a compiled step on a Mac": (["trainer.compile=true", "device=mps"], "not device=mps: leave it out"),
+    "compiled shards": (["trainer.compile=true", "trainer.shard=true"], "do not go together: leave one of them out"),
+    "a word for a switch": (["trainer.compile=reduce-overhead"], "trainer.compile: value 'reduce-overhead'"),
     "two tables tied of two vocabularies": (["data.subwords.joint=false"], "model.tie=all needs one vocabulary"),
     "a half-open bracket": (["seed=[1"], "is not understood"),
 }
@@ -173,6 +177,17 @@ OPTIONS = {
 def test_wrong_options_are_one_line_and_leave_nothing(mistake: str, corpus: Path, capfd: Any) -> None:
     options, message = OPTIONS[mistake]
     assert message in complaint(capfd, train(*options))
+    assert left_behind(corpus) == []
+
+
+def test_a_compiled_step_is_refused_where_the_device_that_is_found_is_no_gpu(
+    corpus: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert "trainer.compile=true needs a GPU with CUDA, not device=cpu" in complaint(
+        capfd, train("trainer.compile=true")
+    )
     assert left_behind(corpus) == []
 
 

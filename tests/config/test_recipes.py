@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shlex
@@ -22,7 +21,7 @@ from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.run import run_of
-from tests.hub_server import Hub
+from tests.hub_server import Hub, client_environment
 
 ROOT = Path(__file__).parents[2]
 COMMAND = re.compile(r'^make train CONFIG=(\S+) DEVICES=8(?: ARGS="([^"]*)")?$', re.MULTILINE)
@@ -165,13 +164,10 @@ def reduced(recipe: str, folder: Path) -> list[str]:
 
 
 def run(hub: Hub, command: list[str], folder: Path, told: Any = None) -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "hf")}
-    environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *command],
         input=json.dumps(told),
-        env=environment,
+        env=client_environment(hub.address, folder),
         cwd=folder,
         capture_output=True,
         text=True,

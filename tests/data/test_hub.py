@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -16,7 +15,6 @@ import pytest
 from seq2seq.config.schema import DataConfig, HubConfig, SplitConfig
 from tests import hub_server
 
-ROOT = Path(__file__).parents[2]
 NASTY = '\u2028 \x85 \x0b a\rb \t " e\u0301 😀 NA'
 
 # Opens each config of the JSON on stdin, and answers with what a trainer would see of it.
@@ -49,21 +47,11 @@ print(json.dumps(answers))
 
 def ask(endpoint: str, folder: Path, cases: dict[str, DataConfig]) -> tuple[dict[str, Any], str]:
     """What a fresh process makes of the configs, by name, and all that it wrote to stderr."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    environment |= {
-        "HF_ENDPOINT": endpoint,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(folder / "hf"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-        "PYTHONPATH": str(ROOT),
-    }
     told = json.dumps({name: asdict(data) for name, data in cases.items()})
     done = subprocess.run(
         [sys.executable, "-c", CLIENT],
         input=told,
-        env=environment,
+        env=hub_server.client_environment(endpoint, folder),
         cwd=folder,
         capture_output=True,
         text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -16,9 +15,8 @@ import torch
 
 from seq2seq.config.schema import DataConfig, SubwordConfig
 from seq2seq.data import streamed, subwords
-from tests.hub_server import Hub
+from tests.hub_server import Hub, client_environment
 
-ROOT = Path(__file__).parents[2]
 PAIRS = 230
 
 CLIENT = """
@@ -62,9 +60,7 @@ def ask(
     **options: Any,
 ) -> dict[str, Any]:
     """The next batches of a stream in a process of its own, as text; the same with ``stops``."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "hf")}
-    environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+    environment = client_environment(hub.address, folder)
     told = json.dumps({"count": count, "state": state, "stops": stops, "options": options})
     command = [sys.executable, "-c", CLIENT]
     done = subprocess.run(command, input=told, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from seq2seq.cli.main import main
 from seq2seq.runs.run import Run
 from tests import hub_pushes
 from tests.export.test_folder import LINES, SECRET, MakeRun, content, make_run
+from tests.hub_server import client_environment
 
 __all__ = ["make_run"]
-ROOT = Path(__file__).parents[2]
 REPO = f"{hub_pushes.OWNER}/small"
 
 
@@ -33,11 +32,8 @@ class Client:
     def __init__(self, place: Path, endpoint: str) -> None:
         self.place, self.temporary = place, place / "tmp"
         self.temporary.mkdir()
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-        self.environment |= {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(place / "hf")}
-        self.environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-        self.environment |= {"HF_TOKEN": hub_pushes.TOKEN, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
-        self.environment |= {"PYTHONPATH": str(ROOT)}
+        self.environment = client_environment(endpoint, place)
+        self.environment |= {"HF_TOKEN": hub_pushes.TOKEN, "TMPDIR": str(self.temporary)}
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         whole = {**self.environment, **environment}

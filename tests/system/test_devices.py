@@ -97,6 +97,28 @@ def test_products_run_in_the_precision_and_weights_stay_in_float32() -> None:
     assert layer.weight.dtype == torch.float32
 
 
+class Gpu:
+    total_memory = 8 << 30
+
+
+@pytest.mark.parametrize(
+    ("told", "curves"),
+    [
+        (lambda device: 85, {"train/gpu_gib": 2.0, "train/gpu_memory": 0.25, "train/gpu_busy": 0.85}),
+        (None, {"train/gpu_gib": 2.0, "train/gpu_memory": 0.25}),  # torch's own function, without nvidia-ml-py
+    ],
+)
+def test_the_load_of_a_gpu(told: Any, curves: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 2 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Gpu)
+    if told:
+        monkeypatch.setattr(torch.cuda, "utilization", told)
+    else:
+        monkeypatch.setattr(torch.cuda, "_HAS_PYNVML", False)
+    assert devices.gpu_load(torch.device("cuda")) == curves
+    assert devices.gpu_load(CPU) == {}
+
+
 def test_kernels_are_kept_but_a_users_own_limit_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "")  # so that it is put back as it was
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")

@@ -17,6 +17,7 @@ from seq2seq.models.loss import sequence_loss
 from seq2seq.runs.run import Run
 from seq2seq.training.trainer import Trainer
 from tests.training import test_ranks
+from tests.training.test_trainer import metrics
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 MakeConfig = Callable[..., Config]
@@ -83,8 +84,34 @@ def test_gradients_on_the_gpu_are_those_of_the_cpu(name: str, toy_config: MakeCo
     torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("model", test_ranks.MODELS)
+def test_a_compiled_training_is_the_plain_one(
+    model: str, precision: str, toy_config: MakeConfig, tmp_path: Path
+) -> None:
+    """And goes on uncompiled, as a plain one goes on compiled."""
+    stops = {"plain": (False, False), "compiled": (True, True), "then plain": (True, False), "then not": (False, True)}
+    for name, ways in stops.items():
+        for steps, compile in zip((3, 6), ways, strict=True):
+            config, _, _ = test_ranks.job(toy_config, model, tmp_path, precision=precision, compile=compile)
+            config.trainer.max_steps, config.trainer.accumulate = steps, 2
+            trainer(config, tmp_path / name).train()
+    tolerance = 3e-2 if precision == "bf16" else 1e-3
+    for name in ("compiled", "then plain", "then not"):
+        test_ranks.assert_close(tmp_path / name, tmp_path / "plain", tolerance, test_ranks.LEFT)
+
+
+def test_the_load_of_the_gpu_is_a_curve(toy_config: MakeConfig, tmp_path: Path) -> None:
+    pytest.importorskip("pynvml")
+    trainer(toy_config("transformer", max_steps=2), tmp_path).train()
+    assert all(0 <= point["train/gpu_busy"] <= 1 for point in metrics(tmp_path) if "train/loss" in point)
+
+
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
-@pytest.mark.parametrize("options", [{}, {"shard": True}, {"precision": "bf16"}, {"precision": "bf16", "shard": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"shard": True}, {"precision": "bf16"}, {"precision": "bf16", "shard": True}, {"compile": True}],
+)
 def test_two_gpus_train_what_one_trains(options: dict[str, Any], toy_config: MakeConfig, tmp_path: Path) -> None:
     """Over NCCL."""
     for world in (1, 2):
@@ -93,6 +120,7 @@ def test_two_gpus_train_what_one_trains(options: dict[str, Any], toy_config: Mak
         ]
         for config, _, _ in jobs:
             config.device = "cuda"
+            config.trainer.compile &= world > 1
         test_ranks.train(world, jobs)
     for model in test_ranks.MODELS:
         tolerance = 2e-2 if "precision" in options else 1e-4

@@ -1,0 +1,48 @@
+"""A model whose forward and backward pass are compiled (``trainer.compile``). Knows the interface of models; no loss.
+
+The loss is not compiled: it is a loop over blocks of rows, whose number is another in every batch. CUDA graphs
+(``mode="reduce-overhead"``) are not used: one would be recorded for every shape of a batch, and gradients that are
+accumulated over several batches come out wrong (pytorch issues 96693 and 169545).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from seq2seq.errors import UserError
+from seq2seq.models.interface import Seq2Seq
+
+BACKEND = "inductor"
+
+
+def compiled(model: Seq2Seq) -> nn.Module:
+    """A module that computes what ``model`` does, on the same parameters, for batches of all shapes.
+
+    ``model`` itself, which is evaluated and saved, is computed as before. It is compiled at the first call.
+    """
+    for module, methods in model.uncompiled_methods().items():
+        for method in methods:
+            setattr(module, method, torch.compiler.disable(getattr(module, method)))
+    module = torch.compile(model, dynamic=True, backend=BACKEND)
+    assert isinstance(module, nn.Module)
+    return module
+
+
+@contextmanager
+def told_of_failure() -> Iterator[None]:
+    """Raise ``UserError`` for what the compiler raises inside, as where it has no Triton or no C compiler to use."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        inner = getattr(error, "inner_exception", error)
+        reason = str(inner).strip().splitlines()
+        raise UserError(
+            f"trainer.compile=true: torch.compile has failed ({type(inner).__name__}: {reason[0] if reason else ''}): "
+            "install what it asks for, or leave trainer.compile out"
+        ) from error
