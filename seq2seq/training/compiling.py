@@ -27,9 +27,8 @@ def compiled(model: Seq2Seq) -> nn.Module:
     for module, methods in model.uncompiled_methods().items():
         for method in methods:
             setattr(module, method, torch.compiler.disable(getattr(module, method)))
-    module = torch.compile(model, dynamic=True, backend=BACKEND)
-    assert isinstance(module, nn.Module)
-    return module
+    made: nn.Module = torch.compile(model, dynamic=True, backend=BACKEND)  # type: ignore[assignment]  # of a module
+    return made
 
 
 @contextmanager

@@ -45,8 +45,11 @@ class Replica:
         """A context of a batch: gradients are averaged in the ``last`` one of an update alone."""
         if self.sharded:
             self.forward.set_requires_gradient_sync(last)  # type: ignore[operator]  # fully_shard adds the method
-        waits = isinstance(self.forward, nn.parallel.DistributedDataParallel) and not last
-        with told_of_failure() if self.compiled else nullcontext(), self.forward.no_sync() if waits else nullcontext():
+        ddp = self.forward if isinstance(self.forward, nn.parallel.DistributedDataParallel) else None
+        with (
+            told_of_failure() if self.compiled else nullcontext(),
+            ddp.no_sync() if ddp and not last else nullcontext(),
+        ):
             yield
 
 
