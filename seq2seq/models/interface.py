@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from seq2seq.config.schema import PAD
@@ -143,6 +144,12 @@ class Seq2Seq(nn.Module):
         A loop would be compiled anew, step by step, for each number of positions.
         """
         return {**self.encoder.uncompiled_methods(), **self.decoder.uncompiled_methods()}
+
+    def leave_uncompiled(self) -> None:
+        """Have ``torch.compile`` leave ``uncompiled_methods`` as they are, in this model alone."""
+        for module, methods in self.uncompiled_methods().items():
+            for method in methods:
+                setattr(module, method, torch.compiler.disable(getattr(module, method)))
 
     def encode(self, src: Tensor) -> Memory:
         """The memory of ``src`` (B, S) ids, PAD at the end, with everything precomputed."""

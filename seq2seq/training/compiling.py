@@ -24,9 +24,7 @@ def compiled(model: Seq2Seq) -> nn.Module:
 
     ``model`` itself, which is evaluated and saved, is computed as before. It is compiled at the first call.
     """
-    for module, methods in model.uncompiled_methods().items():
-        for method in methods:
-            setattr(module, method, torch.compiler.disable(getattr(module, method)))
+    model.leave_uncompiled()
     made: nn.Module = torch.compile(model, dynamic=True, backend=BACKEND)  # type: ignore[assignment]  # of a module
     return made
 
@@ -34,12 +32,12 @@ def compiled(model: Seq2Seq) -> nn.Module:
 @contextmanager
 def told_of_failure() -> Iterator[None]:
     """Raise ``UserError`` for what the compiler raises inside, as where it has no Triton or no C compiler to use."""
-    from torch._dynamo.exc import TorchDynamoException
+    from torch._dynamo.exc import BackendCompilerFailed, TorchDynamoException
 
     try:
         yield
     except TorchDynamoException as error:
-        inner = getattr(error, "inner_exception", error)
+        inner = error.inner_exception if isinstance(error, BackendCompilerFailed) else error
         reason = str(inner).strip().splitlines()
         raise UserError(
             f"trainer.compile=true: torch.compile has failed ({type(inner).__name__}: {reason[0] if reason else ''}): "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,14 @@ class Counted:
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Counted:
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     counted = Counted()
     monkeypatch.setattr(compiling, "BACKEND", counted)
-    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
     monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)  # else every graph is written for pytest
-    return counted
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        yield counted
 
 
 def gradients(call: Callable[[Tensor, Tensor], Any], model: Seq2Seq, shape: tuple[int, ...]) -> dict[str, Tensor]:
