@@ -84,8 +84,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.project = Linear(width, 3 * width, stacked=3)  # queries, keys and values in one product
-        self.out = Linear(width, width)
+        self.project = Linear(width, 3 * width, output_parts=3 * heads)  # queries, keys and values in one product
+        self.out = Linear(width, width, input_parts=heads)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
@@ -115,9 +115,9 @@ class CrossAttention(SourceAttention):
     def __init__(self, width: int, heads: int, memory_width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = Linear(width, width)
-        self.key_value = Linear(memory_width, 2 * width, stacked=2)
-        self.out = Linear(width, width)
+        self.query = Linear(width, width, output_parts=heads)
+        self.key_value = Linear(memory_width, 2 * width, output_parts=2 * heads)
+        self.out = Linear(width, width, input_parts=heads)
 
     def precompute(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Memory states (B, S, D) to keys and values (B, H, S, W), contiguous for the products of every step."""

@@ -143,7 +143,7 @@ class RecurrentDecoder(Decoder):
         )
         self.parts = ("h", "c") if options.cell == "lstm" else ("h",)
         states = options.layers * len(self.parts)
-        self.first = Linear(context.first_width, width * states, stacked=states)
+        self.first = Linear(context.first_width, width * states, output_parts=states)
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def precompute(self, memory: Memory) -> Memory:

@@ -11,14 +11,16 @@ et al. 2025, "The Polar Express").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.models.matrices import Parts
+
 MOMENTUM = 0.95  # with Nesterov's look ahead, as Jordan et al.
-TINY = 1e-6
+EVERY = 2  # updates; momentum takes in each gradient, but moves a matrix at the second alone, then twice as far
 RMS = 0.2  # of an element of AdamW's steps, at a learning rate of 1
 STEPS = (
     (8.0132, -22.9258, 16.5994),
@@ -27,6 +29,8 @@ STEPS = (
 )
 """a, b, c of each step: those of Amsel et al. for singular values from ``LEAST`` to 1, with a margin of 1 %."""
 LEAST, BAND = 0.01, 0.28  # the steps bring singular values from LEAST to 1 within BAND of 1
+WIDE = 2  # matrices of more columns for a row are multiplied twice alone, see ``_wide_steps``
+TINY = 1e-30  # a gradient of zeros is divided by this
 
 
 class Muon(torch.optim.Optimizer):
@@ -34,72 +38,98 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        matrices: Mapping[nn.Parameter, int],
+        matrices: Mapping[nn.Parameter, Parts],
         adamw: torch.optim.AdamW,
         lr: float,
         weight_decay: float,
         precision: torch.dtype,
     ) -> None:
-        """Take ``matrices`` over, each with the number of matrices that lie one below the other in it."""
-        super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay})
-        self.adamw, self.stacked = adamw, dict(matrices)
+        """Train weights, each with the matrices that lie in it, and by ``adamw`` all parameters that are its own."""
+        super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "step": 0})
+        self.adamw = adamw
+        self.parts: dict[Tensor, Parts] = dict(matrices.items())
         self.precision = precision if precision == torch.bfloat16 else torch.float32
         self.param_groups += adamw.param_groups
         adamw.state = self.state
+        self.by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+        for weight, parts in matrices.items():
+            self.by_shape.setdefault(tuple(blocks(weight, parts).shape[1:]), []).append(weight)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of both."""
+        """One step of both. The number of the update, from 0, is the groups' ``step``, and the rate their ``lr``."""
         assert closure is None
         self.adamw.step()
-        group = self.param_groups[0]
-        weights = [weight for weight in group["params"] if weight.grad is not None]
-        if not weights:
-            return
-        gradients = [weight.grad for weight in weights]
-        for weight in weights:
-            if not self.state[weight]:
-                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-        momenta = [self.state[weight]["momentum_buffer"] for weight in weights]
-        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
-        directions = torch._foreach_lerp(gradients, momenta, MOMENTUM)
-        if group["weight_decay"]:
-            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        self._move(weights, list(directions), group["lr"])
+        for shape, weights in self.by_shape.items():
+            moved = [weight for weight in weights if weight.grad is not None]
+            if not moved:
+                continue
+            gradients = [weight.grad for weight in moved if weight.grad is not None]
+            momenta = [self._momentum(weight) for weight in moved]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            if self.param_groups[0]["step"] % EVERY == EVERY - 1:
+                self._move(moved, torch._foreach_lerp(gradients, momenta, MOMENTUM), shape)
 
-    def _move(self, weights: list[nn.Parameter], directions: list[Tensor], rate: float) -> None:
-        """Orthogonalise all blocks of a shape at once."""
-        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
-        for weight, direction in zip(weights, directions, strict=True):
-            pairs = [blocks(each, self.stacked[weight]) for each in (weight, direction)]
-            by_shape.setdefault(tuple(pairs[0].shape[1:]), []).append((pairs[0], pairs[1]))
-        for shape, pairs_of_shape in by_shape.items():
-            moved = orthogonalised(torch.cat([direction for _, direction in pairs_of_shape]), self.precision)
-            parts = moved.split([len(weight) for weight, _ in pairs_of_shape])
-            for (moving, _), part in zip(pairs_of_shape, parts, strict=True):
-                moving.add_(part, alpha=-rate * RMS * max(shape) ** 0.5)
+    def _momentum(self, weight: Tensor) -> Tensor:
+        if not self.state[weight]:
+            self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        momentum: Tensor = self.state[weight]["momentum_buffer"]
+        return momentum
+
+    def _move(self, weights: list[Tensor], directions: Sequence[Tensor], shape: tuple[int, ...]) -> None:
+        """Move weights whose matrices have one shape; each product is one call for all of them."""
+        parts = [blocks(each, self.parts[weight]) for weight, each in zip(weights, directions, strict=True)]
+        numbers = [len(part) for part in parts]
+        stack = parts[0].new_empty((sum(numbers), *shape), dtype=self.precision)
+        moves = orthogonalised(torch.cat(parts, out=stack)).split(numbers)
+        rate = EVERY * self.param_groups[0]["lr"]
+        if decay := self.param_groups[0]["weight_decay"]:
+            torch._foreach_mul_(weights, 1 - rate * decay)
+        for weight, move in zip(weights, moves, strict=True):
+            blocks(weight, self.parts[weight]).add_(move, alpha=-rate * RMS * max(shape) ** 0.5)
 
 
-def blocks(weight: Tensor, stacked: int) -> Tensor:
-    """The matrices (N, R, C) that lie one below the other in ``weight``, transposed where they are tall."""
-    matrices = weight.detach().flatten(1).unflatten(0, (stacked, -1))
+def blocks(weight: Tensor, parts: Parts) -> Tensor:
+    """The matrices (N, R, C) that lie in ``weight``, transposed where they are tall; a view."""
+    dimension, number = parts
+    matrices = weight.detach().flatten(1).unflatten(dimension, (number, -1)).movedim(dimension, 0)
     return matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
 
 
-def orthogonalised(x: Tensor, precision: torch.dtype) -> Tensor:
+def orthogonalised(x: Tensor) -> Tensor:
     """U Vᵀ of each matrix U S Vᵀ of (N, R, C), R ≤ C, but for singular values within ``BAND`` of 1.
 
-    Matrices are divided by a bound on their largest singular value, (Σ s⁸)^⅛, the norm of (X Xᵀ)², which the first step
-    has (Grishina et al. 2025). It is 1 to R^⅛ times the largest; Frobenius's norm is 1 to √R times, worth another step.
+    Matrices are divided by a bound on their largest singular value, (Σ s⁸)^⅛, which (X Xᵀ)² of the first step gives
+    (Grishina et al. 2025). Measured on momenta it is 1.02 times the largest, where Frobenius's norm is twice.
     """
-    x = (x / x.norm(dim=(1, 2), keepdim=True).clamp(min=TINY**2)).to(precision)
-    for number, (a, b, c) in enumerate(STEPS):
+    gram = x @ x.mT
+    size = gram.diagonal(dim1=1, dim2=2).sum(1, dtype=torch.float32).clamp(min=TINY)  # Σ s²
+    size = size.log2().round().exp2()[:, None, None]  # by a power of two bf16 is divided exactly
+    gram /= size
+    square = gram @ gram
+    bound = square.flatten(1).norm(dim=1, dtype=torch.float32).sqrt().clamp(min=1e-6)[:, None, None]  # (Σ s⁸)^¼ / size
+    a, b, c = STEPS[0]
+    factor = (b / bound * gram).addcmul_(c / bound**2, square)
+    factor.diagonal(dim1=1, dim2=2).add_(a)
+    x = factor.mul_((size * bound).rsqrt()).to(x.dtype) @ x
+    if x.shape[2] > WIDE * x.shape[1]:
+        return _wide_steps(x)
+    for a, b, c in STEPS[1:]:
         gram = x @ x.mT
-        if number == 0:
-            square = gram @ gram
-            bound = square.float().norm(dim=(1, 2), keepdim=True).sqrt().clamp(min=TINY)
-            factor = (b / bound * gram + c / bound**2 * square).to(precision)
-            x = bound.rsqrt().to(precision) * torch.baddbmm(x, factor, x, beta=a)
-        else:
-            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x
+
+
+def _wide_steps(x: Tensor) -> Tensor:
+    """The steps after the first, by X Xᵀ alone: each is a factor F of it, X ← F X, and so X Xᵀ ← F X Xᵀ F.
+
+    Only the product of all factors is multiplied with X. The first step is not done so in bf16, whose rounding makes
+    small eigenvalues of X Xᵀ negative, which later steps would enlarge.
+    """
+    gram, whole = x @ x.mT, None
+    for a, b, c in STEPS[1:]:
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        whole = factor if whole is None else whole @ factor
+        gram = factor @ (gram @ factor)
+    return x if whole is None else whole @ x

@@ -26,7 +26,7 @@ def build_optimizer(
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     if options.name == "muon":
-        matrices = {p: stacked for p, stacked in hidden_matrices(model).items() if p.requires_grad}
+        matrices = {p: parts for p, parts in hidden_matrices(model).items() if p.requires_grad}
         adamw = _adamw([p for p in parameters if p not in matrices], options)
         return Muon(matrices, adamw, options.lr, options.weight_decay, precision)
     return _adamw(parameters, options)

@@ -54,7 +54,7 @@ class Updater:
         counts = sum(batch.tokens for batch in batches), sum(batch.tgt_out.numel() for batch in batches)
         tokens, positions = self.group.sum(*counts)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"], parameters["step"] = rate, state.step
         if self.group.world > 1:  # a function of the place alone, and another for each process
             torch.manual_seed(((self.seed << 40) + state.step * self.group.world + self.group.rank) % (1 << 63))
         losses = []

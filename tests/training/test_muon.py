@@ -59,7 +59,7 @@ def test_the_steps_bring_every_singular_value_near_one() -> None:
 def test_each_matrix_becomes_orthogonal(shape: tuple[int, int]) -> None:
     """Of the spectrum that it can flatten: the bound by which it divides is a little above the largest value."""
     given, exact = stack(*shape, least=2 * LEAST)
-    found = orthogonalised(given, torch.float32)
+    found = orthogonalised(given)
     assert torch.linalg.matrix_norm(found.double() - exact, 2).max() < BAND + 1e-3
     for each, matrix in zip(found, given, strict=True):
         torch.testing.assert_close(each.double(), plainly(matrix), rtol=0, atol=1e-3)
@@ -68,37 +68,43 @@ def test_each_matrix_becomes_orthogonal(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_matrix_becomes_orthogonal_in_bf16(shape: tuple[int, int]) -> None:
     given, exact = stack(*shape, least=0.1)
-    found = orthogonalised(given, torch.bfloat16)
+    found = orthogonalised(given.bfloat16())
     assert torch.linalg.matrix_norm(found.double() - exact, 2).max() < BAND + 0.1
 
 
 def test_a_gradient_of_zeros_moves_nothing() -> None:
-    assert torch.equal(orthogonalised(torch.zeros(2, 3, 4), torch.float32), torch.zeros(2, 3, 4))
+    assert torch.equal(orthogonalised(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
 
 
 # ------------------------------------------------------------------------------------------- what is a hidden matrix
 
 
-def stacked(model: nn.Module) -> dict[str, int]:
+def parts_of(model: nn.Module) -> dict[str, tuple[int, int]]:
     names = {parameter: name for name, parameter in model.named_parameters()}
-    return {names[parameter]: number for parameter, number in hidden_matrices(model).items()}
+    return {names[parameter]: parts for parameter, parts in hidden_matrices(model).items()}
+
+
+ONE = (0, 1)
 
 
 def test_the_matrices_of_each_architecture(build_tiny: Build) -> None:
-    layer = {"attention.project": 3, "attention.out": 1, "feed_forward.0": 1, "feed_forward.3": 1}
-    cross = {"cross.query": 1, "cross.key_value": 2, "cross.out": 1}
-    assert stacked(build_tiny("transformer-learned")) == {
-        **{f"encoder.layers.{n}.{name}.weight": number for n in (0, 1) for name, number in layer.items()},
-        **{f"decoder.layers.0.{name}.weight": number for name, number in {**layer, **cross}.items()},
+    """Each head and each gate has matrices of its own; of two heads here."""
+    out, feed_forward = (1, 2), {"feed_forward.0": ONE, "feed_forward.3": ONE}
+    layer = {"attention.project": (0, 3 * 2), "attention.out": out, **feed_forward}
+    cross = {"cross.query": (0, 2), "cross.key_value": (0, 2 * 2), "cross.out": out}
+    assert parts_of(build_tiny("transformer-learned")) == {
+        **{f"encoder.layers.{n}.{name}.weight": parts for n in (0, 1) for name, parts in layer.items()},
+        **{f"decoder.layers.0.{name}.weight": parts for name, parts in {**layer, **cross}.items()},
     }
-    reader = {f"encoder.layers.0.{n}.weight_{kind}_l0": 4 for n in (0, 1) for kind in ("ih", "hh")}
-    decoder = {"layers.0.weight_ih_l0": 4, "layers.0.weight_hh_l0": 4, "first": 2, "readout": 1}
-    contexts = {"lstm": {"context.compress": 1}, "bahdanau": {"context.query": 1, "context.key": 1}}
+    gates = (0, 4)
+    reader = {f"encoder.layers.0.{n}.weight_{kind}_l0": gates for n in (0, 1) for kind in ("ih", "hh")}
+    decoder = {"layers.0.weight_ih_l0": gates, "layers.0.weight_hh_l0": gates, "first": (0, 2), "readout": ONE}
+    contexts = {"lstm": {"context.compress": ONE}, "bahdanau": {"context.query": ONE, "context.key": ONE}}
     for name, context in contexts.items():
-        found = {key.removesuffix(".weight"): number for key, number in stacked(build_tiny(name)).items()}
-        assert found == reader | {f"decoder.{key}": number for key, number in {**decoder, **context}.items()}
-    gates = {key: number for key, number in stacked(build_tiny("gru")).items() if "weight_" in key}
-    assert set(gates.values()) == {3}
+        found = {key.removesuffix(".weight"): parts for key, parts in parts_of(build_tiny(name)).items()}
+        assert found == reader | {f"decoder.{key}": parts for key, parts in {**decoder, **context}.items()}
+    gru = {parts for key, parts in parts_of(build_tiny("gru")).items() if "weight_" in key}
+    assert gru == {(0, 3)}
 
 
 class Own(nn.Module):
@@ -112,32 +118,41 @@ class Own(nn.Module):
 
 
 def test_an_own_architecture_need_not_know_of_it() -> None:
-    gates = {"rnn.weight_ih_l0": 3, "rnn.weight_hh_l0": 3}
-    assert stacked(Own()) == {"convolution.weight": 1, "product.weight": 1, **gates}
+    gates = {"rnn.weight_ih_l0": (0, 3), "rnn.weight_hh_l0": (0, 3)}
+    assert parts_of(Own()) == {"convolution.weight": ONE, "product.weight": ONE, **gates}
 
 
 # ---------------------------------------------------------------------------------------------------- whole updates
 
 
-def plain_updates(model: nn.Module, gradients: list[dict[str, Tensor]], matrices: dict[str, int]) -> dict[str, Tensor]:
-    """The weights after one update for each of ``gradients``, with a loop over matrices, in float64."""
+def update(optimizer: torch.optim.Optimizer, step: int) -> None:
+    for group in optimizer.param_groups:
+        group["step"] = step
+    optimizer.step()
+
+
+def plain_updates(
+    model: nn.Module, gradients: list[dict[str, Tensor]], matrices: dict[str, tuple[int, int]]
+) -> dict[str, Tensor]:
+    """The weights after an update for each of ``gradients``, with a loop over matrices, in float64."""
     own = {name: p.detach().double() for name, p in model.named_parameters()}
     momenta = {name: torch.zeros_like(own[name]) for name in matrices}
-    for given in gradients:
-        for name, number in matrices.items():
+    for step, given in enumerate(gradients, start=1):
+        for name, (dimension, number) in matrices.items():
             gradient = given[name].double()
             momenta[name] = 0.95 * momenta[name] + 0.05 * gradient
+            if step % 2:
+                continue
             direction = (0.05 * gradient + 0.95 * momenta[name]).flatten(1)
-            rows = len(direction) // number
-            parts = [direction[n * rows : (n + 1) * rows] for n in range(number)]
-            longest = max(parts[0].shape)
-            step = torch.cat([0.2 * longest**0.5 * plainly(part) for part in parts]).reshape(gradient.shape)
-            own[name] = own[name] * (1 - 0.01 * 0.1) - 0.01 * step
+            longest = max(size // (number if n == dimension else 1) for n, size in enumerate(direction.shape))
+            pieces = [0.2 * longest**0.5 * plainly(piece) for piece in direction.chunk(number, dimension)]
+            move = torch.cat(pieces, dimension).reshape(gradient.shape)
+            own[name] = own[name] * (1 - 2 * 0.01 * 0.1) - 2 * 0.01 * move
     return {name: own[name] for name in matrices}
 
 
 def given_gradients(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    for _ in range(3):
+    for _ in range(5):
         yield {name: torch.randn_like(p) for name, p in model.named_parameters()}
 
 
@@ -148,13 +163,13 @@ def test_updates_are_those_that_a_loop_over_matrices_makes(name: str, build_tiny
     model, other = ((Own() if name == "own" else build_tiny(name)) for _ in range(2))
     other.load_state_dict(model.state_dict())
     gradients = list(given_gradients(model))
-    expected = plain_updates(model, gradients, stacked(model))
+    expected = plain_updates(model, gradients, parts_of(model))
     optimizer, adamw = build_optimizer(model, MUON), build_optimizer(other, replace(MUON, name="adamw"))
-    for given in gradients:
+    for step, given in enumerate(gradients):
         for each, learner in ((model, optimizer), (other, adamw)):
             for key, parameter in each.named_parameters():
                 parameter.grad = given[key].clone()
-            learner.step()
+            update(learner, step)
     by_adamw = dict(other.named_parameters())
     for key, parameter in model.named_parameters():
         if key in expected:
@@ -171,15 +186,15 @@ def test_groups_and_states_are_one(build_tiny: Build) -> None:
     assert {p for group in optimizer.param_groups for p in group["params"]} == set(model.parameters())
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
-    optimizer.step()
+    update(optimizer, 1)
     keys = {name: set(optimizer.state[p]) for name, p in model.named_parameters()}
-    matrices = stacked(model)
+    matrices = parts_of(model)
     for name, found in keys.items():
         assert found == ({"momentum_buffer"} if name in matrices else {"step", "exp_avg", "exp_avg_sq"})
     before = [p.detach().clone() for p in model.parameters()]
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    optimizer.step()
+    update(optimizer, 3)
     assert all(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
 
 
@@ -192,7 +207,7 @@ def test_a_matrix_without_a_gradient_stays(build_tiny: Build) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     model.encoder.layers[0].feed_forward[3].weight.grad = None  # type: ignore[union-attr, index]
-    optimizer.step()
+    update(optimizer, 1)
     assert torch.equal(frozen, before)
 
 

@@ -71,12 +71,16 @@ class Linear(nn.Linear):
     """``nn.Linear`` computed by ``linear``.
 
     Attributes:
-        stacked: how many matrices lie one below the other in the weight, because one product serves several purposes.
+        parts: the dimension of the weight along which several matrices of equal shape lie in it, and their number.
+            Their outputs or inputs differ in use, as those of heads do, and one product computes them all.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, stacked: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool = True, output_parts: int = 1, input_parts: int = 1
+    ) -> None:
+        """Of ``output_parts`` and ``input_parts`` one may be given."""
         super().__init__(inputs, outputs, bias)
-        self.stacked = stacked
+        self.parts = (1, input_parts) if input_parts > 1 else (0, output_parts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, I) to (…, O)."""
