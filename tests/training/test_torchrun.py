@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo")
 
 Options = list[str]
+Host = tuple[str, str, str]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,7 @@ def workers(launcher: int) -> list[int]:
 
 
 @pytest.fixture
-def two_hosts() -> Iterator[list[tuple[str, str, str]]]:
+def two_hosts() -> Iterator[list[Host]]:
     """Two network namespaces with a cable between them: for each its name, its address and its network device."""
     hosts = [(f"s2s-{name}", f"10.77.0.{number}", f"s2s-eth-{name}") for number, name in enumerate("ab", start=1)]
     if not shutil.which("ip") or any(ip("netns", "add", name) for name, _, _ in hosts):
@@ -169,15 +170,90 @@ def ip(*arguments: str) -> int:
 
 
 @pytest.mark.slow
-def test_two_hosts_train_one_model(options: Options, two_hosts: list[tuple[str, str, str]]) -> None:
+def test_two_hosts_train_one_model(options: Options, two_hosts: list[Host]) -> None:
     """The commands of docs/scaling.md."""
     assert train(1, *options, "name=here").returncode == 0
-    started = []
-    for number, (host, _, device) in enumerate(two_hosts):
-        meeting = ["--nnodes=2", f"--node-rank={number}", f"--master-addr={two_hosts[0][1]}", "--master-port=29400"]
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", *meeting, "-m", "seq2seq"]
-        told = ["ip", "netns", "exec", host, *torchrun, "train", *options, "name=hosts"]
-        environment = {**os.environ, "GLOO_SOCKET_IFNAME": device}
-        started.append(subprocess.Popen(told, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL))
+    started = [on_host(two_hosts, number, [*options, "name=hosts"]) for number in (0, 1)]
     assert [process.wait(timeout=200) for process in started] == [0, 0]
     assert_same(outputs(options), "here", "hosts")
+
+
+def on_host(hosts: list[Host], number: int, arguments: Options, disk: str = "") -> subprocess.Popen[str]:
+    """torchrun on one of the hosts; ``disk``: the script of a shell that ends by starting it, in folders of its own."""
+    name, _, device = hosts[number]
+    meeting = ["--nnodes=2", f"--node-rank={number}", f"--master-addr={hosts[0][1]}", "--master-port=29400"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", *meeting, "-m", "seq2seq"]
+    shell = ["sh", "-c", disk, "sh"] if disk else []
+    told = ["ip", "netns", "exec", name, *shell, *torchrun, "train", *arguments]
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": device}
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(told, env=environment, cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload]
+
+
+def own_disk(folder: Path, content: Path, listing: Path) -> str:
+    """A disk in a ``folder`` that no other host sees: at first with a copy of ``content``, and listed at the end."""
+    mounted = f"mount -t tmpfs none {folder} && cp -r {content}/. {folder}"
+    return f'{mounted}; "$@"; code=$?; find {folder} -type f > {listing}; exit $code'
+
+
+@pytest.mark.slow
+def test_two_hosts_without_a_shared_disk(options: Options, two_hosts: list[Host], tmp_path: Path) -> None:
+    """The second generates and prepares the corpus too, and nothing else lies there; the first alone can go on."""
+    folder, listing = outputs(options), tmp_path / "listing"
+    longer = [*options, "trainer.max_steps=60", "trainer.valid_every=60", "trainer.save_every=1000"]
+    assert train(1, *longer, "name=together").returncode == 0
+    (tmp_path / "empty").mkdir()
+    disk = own_disk(folder, tmp_path / "empty", listing)
+    for last in (False, True):
+        first, second = (on_host(two_hosts, number, [*longer, "name=apart"], disk * number) for number in (0, 1))
+        if not last:
+            wait_for(lambda: (folder / "apart" / "metrics.jsonl").exists() and len(points(folder / "apart")) > 3)
+            first.send_signal(signal.SIGTERM)
+        told = [process.communicate(timeout=200)[1] for process in (first, second)]
+        left = [Path(line).relative_to(folder) for line in listing.read_text().splitlines()]
+        assert left and {path.parts[0] for path in left} == {"cache"}
+        assert ("stopped and saved" in told[0]) != last, told
+        assert "seq2seq: error:" not in told[1]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert_same(folder, "together", "apart")
+    further = [*options, f"init={folder / 'apart'}", "name=further"]  # whose subwords the first alone has
+    started = [on_host(two_hosts, number, further, disk * number) for number in (0, 1)]
+    assert [process.communicate(timeout=200)[1].count("seq2seq: error:") for process in started] == [0, 0]
+    assert [process.returncode for process in started] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({}, "train.en: no such file"),
+        ({"train": 1}, ": other text than the leader's: give all machines the same text"),
+    ],
+)
+def test_two_hosts_with_other_text(
+    second: dict[str, int], said: str, options: Options, two_hosts: list[Host], tmp_path: Path
+) -> None:
+    """One line says what is wrong, where it is wrong, and one on the first host that it cannot go on."""
+    folder, content = tmp_path / "text", tmp_path / "content"
+    sides = {"en": "the cat {n} sees a dog", "de": "die Katze {n} sieht einen Hund"}
+    for place, shift in ((folder, {}), (content, second)):
+        place.mkdir()
+        for split in ("train", "valid", "test") if place == folder or second else ():
+            for side, line in sides.items():
+                lines = [line.format(n=n + shift.get(split, 0)) for n in range(60)]
+                (place / f"{split}.{side}").write_text("".join(f"{line}\n" for line in lines))
+    data = [
+        f"data.{split}.{side}={folder}/{split}.{end}"
+        for split in ("train", "valid", "test")
+        for side, end in (("src", "en"), ("tgt", "de"))
+    ]
+    mine = [option for option in options if not option.startswith(("data.", "outputs="))]
+    data += [f"data.cache={folder}/cache", "data.subwords.vocab_size=300", f"outputs={folder}/runs"]
+    disk = own_disk(folder, content, tmp_path / "listing")
+    started = [on_host(two_hosts, n, [*mine, "data=text", *data, "name=text"], disk * n) for n in (0, 1)]
+    told = [process.communicate(timeout=200)[1] for process in started]
+    assert all(process.returncode for process in started)
+    complaints = [[line for line in each.splitlines() if "seq2seq: error:" in line] for each in told]
+    assert [len(each) for each in complaints] == [1, 1], told
+    assert said in complaints[1][0]
+    assert "another process of this training has ended" in complaints[0][0]
