@@ -7,9 +7,12 @@ and write nothing.
 
 from __future__ import annotations
 
+import platform
 import signal
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -38,7 +41,11 @@ from seq2seq.training.update import Updater
 def gather_team(
     group: Group, config: Config, corpus: Corpus, updater: Updater, state: TrainState, batches: BatchStream
 ) -> None:
-    """The leader's part of the meeting: tell the followers what to train and from where, and give them the weights."""
+    """The leader's part of the meeting: tell the followers what to train and from where, and give them the weights.
+
+    Raises:
+        UserError: what a follower lacks for it.
+    """
     taken = corpus.subwords.models if config.subwords_of else ()
     order: Order = {
         "config": to_plain(config),
@@ -50,6 +57,9 @@ def gather_team(
         "scaler": updater.scaler.state_dict(),
     }
     group.tell("begin", **order)
+    for lacking in filter(None, group.collect(None)):
+        raise UserError(lacking)  # the first
+    group.tell("join")
     updater.join(group, config.seed, order["moments"], order["scaler"])
 
 
@@ -85,7 +95,21 @@ def _obey_all(group: Group) -> None:
     order = group.listen()
     if order["do"] == "end":
         return
-    follower = Follower(group, order)
+    follower: Follower | None = None
+    lacking: UserError | None = None
+    try:
+        follower = Follower(group, order)
+    except UserError as error:
+        lacking = error
+    with suppress(Interrupted):  # by an end, which was listened to
+        group.collect(_told_of(lacking, group) if lacking else None)
+        if follower:
+            _obey(follower, group)
+    if lacking:
+        raise lacking
+
+
+def _obey(follower: Follower, group: Group) -> None:
     order = group.listen()
     while order["do"] != "end":
         try:
@@ -93,13 +117,20 @@ def _obey_all(group: Group) -> None:
             order = group.listen()
         except Interrupted as other:
             order = other.order
+        except UserError as error:  # which the leader does not wait for
+            print(f"seq2seq: error: {_told_of(error, group)}", file=sys.stderr)
+            raise
+
+
+def _told_of(error: UserError, group: Group) -> str:
+    return f"process {group.rank} on {platform.node()}: {error}"
 
 
 class Follower:
     """One process beside the leader: a replica of the model, and the same place in the same batches."""
 
     def __init__(self, group: Group, order: Order) -> None:
-        """Build what the leader has, from the config that it tells."""
+        """Build what the leader has, from the config that it tells. Raises ``UserError`` where this machine cannot."""
         prepare_process()
         self.group, self.config = group, from_plain(order["config"], "the leader's config")
         config, trainer = self.config, self.config.trainer
@@ -120,14 +151,21 @@ class Follower:
         self.updater = Updater(model, trainer, device, precision)
         self.state, self.metrics = TrainState.restore(order["state"]), RunningMetrics()
         self.batches = stream(config, corpus, order["place"]["multiple"], order["place"])
-        self.updater.join(group, config.seed, order["moments"], order["scaler"])
-        self.translator = Translator([self.updater.eval_model], corpus.subwords, device, self.updater.autocast, group)
+        self.subwords, self.device, self.begun = corpus.subwords, device, order
+
+    def join(self) -> None:
+        """Take over the leader's weights and moments."""
+        group, updater = self.group, self.updater
+        updater.join(group, self.config.seed, self.begun["moments"], self.begun["scaler"])
+        self.translator = Translator([updater.eval_model], self.subwords, self.device, updater.autocast, group)
 
     def obey(self, order: Order) -> None:
         """Do this process's part of an order. Raises ``Interrupted`` where the leader has given it up."""
         if order["do"] == "update":
             batches = self.batches.take(self.config.trainer.accumulate, self.group)
             self.updater.update(batches, order["rate"], self.state, self.metrics)
+        elif order["do"] == "join":
+            self.join()
         elif order["do"] == "evaluate":
             src, references = order["texts"]
             self._evaluate(src, references, DecodeConfig(**order["options"]), order["most"])
