@@ -71,7 +71,7 @@ class Muon(torch.optim.Optimizer):
                 self._move(moved, torch._foreach_lerp(gradients, momenta, MOMENTUM), shape)
 
     def _momentum(self, weight: Tensor) -> Tensor:
-        if not self.state[weight]:
+        if "momentum_buffer" not in self.state[weight]:
             self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         momentum: Tensor = self.state[weight]["momentum_buffer"]
         return momentum

@@ -205,11 +205,12 @@ def test_a_resume_keeps_the_plateau_and_the_patience(
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_run_from_the_cpu_goes_on_where_gradients_are_scaled(
-    toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, toy_config: MakeConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU the same config scales them; the CPU's checkpoint says nothing of a scale. A step is one as before."""
-    config = toy_config(max_steps=2, valid_every=4)
+    config = toy_config(max_steps=2, valid_every=4, name=optimizer)
     start(config, tmp_path).train()
     real = torch.amp.GradScaler
     monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: real(device, enabled=True))
@@ -218,7 +219,7 @@ def test_a_run_from_the_cpu_goes_on_where_gradients_are_scaled(
     assert scaled.state.step == 2 and scaled.updater.scaler.is_enabled()
     scaled.train()
     assert scaled.state.step == 4 and scaled.state.skipped == 0
-    plain = toy_config(max_steps=4, valid_every=4)
+    plain = toy_config(max_steps=4, valid_every=4, name=optimizer)
     monkeypatch.undo()
     straight = start(plain, tmp_path / "straight")
     straight.train()
