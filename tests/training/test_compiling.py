@@ -6,7 +6,6 @@ Dynamo and AOTAutograd trace the step as for a GPU; "aot_eager" then runs the gr
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from seq2seq.errors import UserError
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
 from seq2seq.system.processes import ALONE
-from seq2seq.training import compiling
+from seq2seq.training import compiling, following
 from seq2seq.training.replica import Replica
 from seq2seq.training.trainer import Stopped, Trainer
 from tests.training import test_ranks
@@ -156,6 +155,7 @@ def test_what_the_compiler_lacks_is_one_line(
 
 def work(rank: int, world: int, ports: list[int], jobs: list[test_ranks.Job]) -> None:
     compiling.BACKEND = "aot_eager"
+    following.check_compiled_on = lambda *_: None  # type: ignore[attr-defined]  # which refuses a CPU
     test_ranks.work(rank, world, ports, jobs)
 
 
@@ -167,21 +167,3 @@ def test_two_processes_compile_inside_ddp(toy_config: MakeConfig, start: Start, 
     for name in MODELS:
         train(start, options(toy_config, name), tmp_path / "1" / name)
         test_ranks.assert_close(tmp_path / "2" / name, tmp_path / "1" / name, 2e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_compiled_code_trains_the_same(
-    precision: str, toy_config: MakeConfig, start: Start, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """With machine code by inductor, here of a CPU."""
-    if precision == "bf16":
-        request.getfixturevalue("bf16")
-    torch._dynamo.reset()
-    for name in MODELS:
-        for compile in (False, True):
-            config = options(toy_config, name, compile=compile, precision=precision)
-            train(start, config, tmp_path / name / str(compile))
-        tolerance = 1e-3 if precision == "fp32" else 3e-2
-        test_ranks.assert_close(tmp_path / name / "True", tmp_path / name / "False", tolerance, test_ranks.LEFT)
