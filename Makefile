@@ -1,7 +1,7 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate compare bench scale tensorboard test test-slow lint clean
+.PHONY: help train evaluate translate compare bench speedrun scale tensorboard test test-slow lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -59,6 +59,9 @@ compare: $(VENV)/installed ## train the models of STUDY, explain the difference 
 
 bench: $(VENV)/installed ## measure ours beside everybody else; BENCH=quick: 15 minutes
 	@$(BIN)/python -m scripts.bench $(BENCH) --device $(DEVICE) $(ARGS)
+
+speedrun: $(VENV)/installed ## time to 80 BLEU, by the rules of docs/speedrun.md
+	@$(BIN)/python -m scripts.speedrun $(or $(CONFIG),transformer) $(ARGS)
 
 scale: $(VENV)/installed ## what processes and large corpora cost; SCALE=quick: minutes
 	@$(BIN)/python -m scripts.scale_ranks $(SCALE)
