@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2seq.models.interface import SourceAttention
-from seq2seq.models.kernels.linear import Linear
+from seq2seq.models.kernels.attention import attention
+from seq2seq.models.kernels.linear import Linear, trains_bf16
 
 BLOCK = 8  # positions by which a cache grows, so that not every step copies it
 
@@ -30,6 +31,8 @@ def scaled_dot_product_attention(
     Returns:
         (…, T, W) and (…, T, S) or None. Weights are zero where the mask is False; each row sums to one.
     """
+    if mask is not None and not weights and trains_bf16(query):
+        return attention(query, key, value, mask), None
     query = query.to(key.dtype)
     if query.is_cuda and not weights:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask), None

@@ -73,6 +73,13 @@ class FeedForward(nn.Sequential):
         into, out = Linear(options.width, options.feed_forward), Linear(options.feed_forward, options.width)
         super().__init__(into, activation, Dropout(dropout), out)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, D) to (…, D)."""
+        into, activation, dropout, out = self
+        inner = into(x, "relu") if isinstance(activation, nn.ReLU) else activation(into(x))
+        y: Tensor = out(dropout(inner))
+        return y
+
 
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward."""

@@ -115,6 +115,8 @@ class Products(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
             self.shapes.add(tuple(factor.shape for factor in args[-2:]))
+        elif function.overloadpacket is torch.ops.mkldnn._linear_pointwise:
+            self.shapes.add((args[0].shape, args[1].t().shape))
         return function(*args, **kwargs or {})
 
 
@@ -190,3 +192,11 @@ def test_plain_loss_and_its_gradients_are_the_kernels(
         assert not summed.nll.requires_grad
         found.append((summed, torch.autograd.grad(summed.loss, learned)))
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("type_", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 7), (64, 2_000), (5, 8_001), (2, 40_000)])
+def test_softmax_that_overwrites_its_logits_is_softmax(shape: tuple[int, int], type_: torch.dtype) -> None:
+    logits = 5 * torch.randn(shape).to(type_)
+    expected = logits.softmax(-1)
+    assert torch.equal(cross_entropy._softmax_(logits, type_), expected)

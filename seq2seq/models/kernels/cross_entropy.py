@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seq2seq.models.kernels import is_plain
-from seq2seq.models.kernels.scan import product_type
+from seq2seq.models.kernels.linear import product, product_type
 
 BLOCK = {"cpu": 1 << 24, "cuda": 1 << 27}
 """Logits in a block (64 MB on a CPU). Each block costs a pass over the gradient of the whole weight."""
@@ -81,13 +81,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 size -= size % ROWS if size > ROWS else 0
             of_rows = torch.empty_like(rows, dtype=weight.dtype)
             of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+            index = torch.arange(min(size, len(rows)), device=rows.device)
             likelihoods, at_target = weight.new_empty(len(rows)), weight.new_empty(len(rows))
             for start in range(0, count, size):
                 here = slice(start, start + size)
-                logits = torch.addmm(offset, rows[here], table.t())
-                predicted = logits.softmax(-1, wide)
-                of_target = predicted.gather(-1, places[here, None])[:, 0].to(weight.dtype)
-                predicted = predicted.scatter_(-1, places[here, None], 0).to(low)  # p'
+                predicted = _softmax_(product(rows[here], table, offset), wide)
+                at = index[: len(predicted)], places[here]
+                of_target = predicted[at].to(weight.dtype)
+                predicted[at] = 0  # scatter_ would copy the block twice in bf16
+                predicted = predicted.to(low)  # p'
                 others = predicted.sum(-1).to(weight.dtype)
                 unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
                 likelihoods[here] = torch.where(others < 0.5, torch.log1p(-others), unlikely)
@@ -118,3 +120,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         of_rows, of_weight, of_bias = ctx.saved_tensors
         return (of_rows * scale).to(ctx.kind), of_weight * scale, of_bias * scale, None, None
+
+
+def _softmax_(logits: Tensor, type_: torch.dtype) -> Tensor:
+    """Softmax over the last dimension in ``type_``; on a CPU it overwrites ``logits`` where the type stays."""
+    if logits.is_cpu and logits.dtype == type_:
+        return torch.softmax(logits, -1, out=logits)
+    return logits.softmax(-1, type_)

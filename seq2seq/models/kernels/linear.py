@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seq2seq.models.kernels import is_plain
@@ -33,10 +36,63 @@ class prepacked_weights:
             prepacked_weights.packed = None
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """xWᵀ + b, (…, I) to (…, O), as ``F.linear``; ``weight`` is a parameter or a part of one."""
+def product_type(x: Tensor) -> torch.dtype:
+    """The type of matrix products: autocast's where it is on, else the tensor's own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
+    """xWᵀ + b, (…, I) to (…, O), as ``F.linear``; ``weight`` is a parameter or a part of one.
+
+    Args:
+        activation: "relu" for max(0, xWᵀ + b), else "none".
+    """
+    if trains_bf16(weight):
+        y: Tensor = _Linear.apply(x, weight, bias, activation)  # type: ignore[no-untyped-call]
+        return y
+    y = F.linear(x, weight, bias) if torch.is_grad_enabled() else _without_gradient(x, weight, bias)
+    return y.relu() if activation == "relu" else y
+
+
+def trains_bf16(x: Tensor) -> bool:
+    """Whether ``x`` is on a CPU that multiplies it in bf16, and gradients follow: where the own backward passes pay."""
+    if not x.is_cpu or x.dtype == torch.float64 or is_plain() or torch.compiler.is_compiling():
+        return False
+    return torch.is_grad_enabled() and product_type(x) == torch.bfloat16 and _multiplies_bf16()
+
+
+class _Linear(torch.autograd.Function):
+    """The layer in bf16 on a CPU: y = xWᵀ + b with b, and perhaps relu, added to the product before it is rounded.
+
+    Autograd's own backward, dx = dy W, dW = dyᵀ x, db = Σ dy, after dy ← dy [y > 0] for relu.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+        low = torch.bfloat16
+        rows, matrix = x.to(low).reshape(-1, x.shape[-1]), weight.to(low)
+        y = product(rows, matrix, None if bias is None else bias.to(low), activation)
+        ctx.save_for_backward(rows, matrix, *([y] if activation == "relu" else []))
+        ctx.shape, ctx.types = x.shape, (x.dtype, weight.dtype)
+        return y.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
+        rows, matrix, *y = ctx.saved_tensors
+        of_y = of_y.reshape(-1, of_y.shape[-1])
+        if y:
+            of_y = torch.ops.aten.threshold_backward(of_y, y[0], 0)
+        needs = ctx.needs_input_grad
+        of_x = (of_y @ matrix).view(ctx.shape).to(ctx.types[0]) if needs[0] else None
+        of_weight = (of_y.t() @ rows).to(ctx.types[1]) if needs[1] else None
+        return of_x, of_weight, of_y.sum(0).to(ctx.types[1]) if needs[2] else None, None
+
+
+def _without_gradient(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     packed = prepacked_weights.packed
-    if packed is None or torch.is_grad_enabled() or is_plain():
+    if packed is None or is_plain():
         return F.linear(x, weight, bias)
     converts = torch.is_autocast_enabled(x.device.type)
     type_ = torch.get_autocast_dtype(x.device.type) if converts else weight.dtype
@@ -44,8 +100,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         # With the few rows of a decoding step, F.linear on an unpacked weight costs up to twice as much.
         prepacked = _ready(packed, weight, type_, True)
         bias = None if bias is None else _ready(packed, bias, type_)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), prepacked, bias, "none", [], "")
-        return product
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), prepacked, bias, "none", [], "")
+        return y
     # Autocast caches a converted parameter, but not a converted slice of one.
     return F.linear(x, _ready(packed, weight, type_) if converts else weight, bias)
 
@@ -53,7 +109,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _uses_onednn(x: Tensor, weight: Tensor, type_: torch.dtype) -> bool:
     if not x.is_cpu or type_ not in LEAST or weight.numel() <= LEAST[type_] or not torch.backends.mkldnn.is_available():
         return False
-    return type_ == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return type_ == torch.float32 or _multiplies_bf16()
+
+
+def _multiplies_bf16() -> bool:
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _ready(packed: Packed, weight: Tensor, type_: torch.dtype, prepack: bool = False) -> Tensor:
@@ -65,6 +125,18 @@ def _ready(packed: Packed, weight: Tensor, type_: torch.dtype, prepack: bool = F
         made = torch.ops.mkldnn._reorder_linear_weight(made, None) if prepack else made
         packed[key] = weight, made  # the weight too, so that its address is not given to another
     return packed[key][1]
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
+    """xWᵀ + b of tensors (N, I), (O, I), (O) of one type, and perhaps relu of it, inside another kernel's forward.
+
+    In bf16 on a CPU ``F.linear`` would first copy the bias into the output; oneDNN adds it to the product.
+    """
+    if x.is_cpu and x.dtype == torch.bfloat16 and _multiplies_bf16():
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "")
+        return y
+    y = F.linear(x, weight, bias)
+    return y.relu_() if activation == "relu" else y
 
 
 class Linear(nn.Linear):
@@ -82,6 +154,6 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs, bias)
         self.parts = (1, input_parts) if input_parts > 1 else (0, output_parts)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, I) to (…, O)."""
-        return linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, activation: str = "none") -> Tensor:
+        """(…, I) to (…, O), and perhaps ``linear``'s activation."""
+        return linear(x, self.weight, self.bias, activation)

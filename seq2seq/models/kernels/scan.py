@@ -19,13 +19,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from seq2seq.models.kernels.linear import product_type
+
 Gradients = tuple[Tensor | None, ...]
-
-
-def product_type(x: Tensor) -> torch.dtype:
-    """The type of matrix products: autocast's where it is on, else the tensor's own."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 class Cells:

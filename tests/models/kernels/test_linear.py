@@ -164,6 +164,48 @@ def test_gradients_go_through_it() -> None:
     close(layer.weight.grad, x.sum(0).expand(OUTPUTS, -1))
 
 
+@pytest.mark.parametrize("activation", ["none", "relu"])
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("type_", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("part", ["whole", "first columns", "last columns", "small"])
+def test_in_bf16_training_it_is_autocasts_product_with_autocasts_gradients(
+    weight: Tensor, part: str, type_: torch.dtype, biased: bool, activation: str, bf16: torch.dtype
+) -> None:
+    weight.requires_grad_()
+    bias = torch.randn(len(WEIGHTS[part](weight)), requires_grad=True) if biased else None
+    x = torch.randn(2, 9, WEIGHTS[part](weight).shape[1]).to(type_).requires_grad_()
+    learned = [x, weight, bias] if bias is not None else [x, weight]
+    with torch.autocast("cpu", bf16), Layouts() as layouts:
+        found = linear(x, WEIGHTS[part](weight), bias, activation)
+        expected = F.linear(x, WEIGHTS[part](weight), bias)
+        expected = expected.relu() if activation == "relu" else expected
+    assert found.dtype == bf16 and torch.equal(found, expected) and layouts.used == 1
+    of_y = torch.randn(found.shape).to(bf16)
+    for one, other in zip(
+        torch.autograd.grad(found, learned, of_y), torch.autograd.grad(expected, learned, of_y), strict=True
+    ):
+        assert one.dtype == other.dtype
+        close(one, other, rtol=0.02, atol=0.02)
+
+
+def test_in_bf16_training_nothing_is_computed_for_frozen_weights(weight: Tensor, bf16: torch.dtype) -> None:
+    x, bias = torch.randn(4, INPUTS, requires_grad=True), torch.randn(OUTPUTS, requires_grad=True)
+    with torch.autocast("cpu", bf16):
+        linear(x, weight, bias).sum().backward()
+        linear(x.detach(), weight, bias).sum().backward()
+    assert weight.grad is None and x.grad is not None
+    close(bias.grad, torch.full((OUTPUTS,), 8.0))
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_relu_of_the_product_in_any_precision(weight: Tensor, grad: bool) -> None:
+    x, bias = torch.randn(4, INPUTS), torch.randn(OUTPUTS)
+    with torch.set_grad_enabled(grad), prepacked_weights():
+        close(linear(x, weight, bias, "relu"), F.linear(x, weight, bias).relu(), **ROUNDING)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(linear(x, weight, bias, "relu"), F.linear(x, weight, bias).relu())
+
+
 def test_a_search_sees_weights_that_training_has_changed(model: Seq2Seq, sentences: Callable[..., Tensor]) -> None:
     src = sentences([6, 3, 5])
     model.eval()
