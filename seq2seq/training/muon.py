@@ -11,6 +11,7 @@ et al. 2025, "The Polar Express").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from seq2seq.models.matrices import Parts
 
 MOMENTUM = 0.95  # with Nesterov's look ahead, as Jordan et al.
+GROUP = 64  # units of a layer whose weights are orthogonalised together (Zhang et al. 2026, of heads)
 EVERY = 2  # updates; momentum takes in each gradient, but moves a matrix at the second alone, then twice as far
 RMS = 0.2  # of an element of AdamW's steps, at a learning rate of 1
 STEPS = (
@@ -29,7 +31,6 @@ STEPS = (
 )
 """a, b, c of each step: those of Amsel et al. for singular values from ``LEAST`` to 1, with a margin of 1 %."""
 LEAST, BAND = 0.01, 0.28  # the steps bring singular values from LEAST to 1 within BAND of 1
-WIDE = 2  # matrices of more columns for a row are multiplied twice alone, see ``_wide_steps``
 TINY = 1e-30  # a gradient of zeros is divided by this
 
 
@@ -47,12 +48,12 @@ class Muon(torch.optim.Optimizer):
         """Train weights, each with the matrices that lie in it, and by ``adamw`` all parameters that are its own."""
         super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "step": 0})
         self.adamw = adamw
-        self.parts: dict[Tensor, Parts] = dict(matrices.items())
+        self.parts: dict[Tensor, Parts] = {weight: grouped(weight, parts) for weight, parts in matrices.items()}
         self.precision = precision if precision == torch.bfloat16 else torch.float32
         self.param_groups += adamw.param_groups
         adamw.state = self.state
         self.by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-        for weight, parts in matrices.items():
+        for weight, parts in self.parts.items():
             self.by_shape.setdefault(tuple(blocks(weight, parts).shape[1:]), []).append(weight)
 
     @torch.no_grad()
@@ -89,6 +90,14 @@ class Muon(torch.optim.Optimizer):
             blocks(weight, self.parts[weight]).add_(move, alpha=-rate * RMS * max(shape) ** 0.5)
 
 
+def grouped(weight: Tensor, parts: Parts) -> Parts:
+    """The matrices that lie in ``weight``, each cut into equal groups of about ``GROUP`` of its units."""
+    dimension, number = parts
+    size = weight.shape[dimension] // number
+    group = min((n for n in range(1, size + 1) if size % n == 0), key=lambda n: abs(math.log(n / GROUP)))
+    return dimension, number * (size // group)
+
+
 def blocks(weight: Tensor, parts: Parts) -> Tensor:
     """The matrices (N, R, C) that lie in ``weight``, transposed where they are tall; a view."""
     dimension, number = parts
@@ -101,6 +110,10 @@ def orthogonalised(x: Tensor) -> Tensor:
 
     Matrices are divided by a bound on their largest singular value, (Σ s⁸)^⅛, which (X Xᵀ)² of the first step gives
     (Grishina et al. 2025). Measured on momenta it is 1.02 times the largest, where Frobenius's norm is twice.
+
+    Each further step is a factor F of X Xᵀ: X ← F X, and so X Xᵀ ← F X Xᵀ F. The product of all factors is multiplied
+    with X at the end (Zhang et al. 2026, "Gram Newton-Schulz"); not that of the first step, because the rounding of
+    bf16 makes small eigenvalues of X Xᵀ negative, which later steps would enlarge.
     """
     gram = x @ x.mT
     size = gram.diagonal(dim1=1, dim2=2).sum(1, dtype=torch.float32).clamp(min=TINY)  # Σ s²
@@ -112,24 +125,17 @@ def orthogonalised(x: Tensor) -> Tensor:
     factor = (b / bound * gram).addcmul_(c / bound**2, square)
     factor.diagonal(dim1=1, dim2=2).add_(a)
     x = factor.mul_((size * bound).rsqrt()).to(x.dtype) @ x
-    if x.shape[2] > WIDE * x.shape[1]:
-        return _wide_steps(x)
-    for a, b, c in STEPS[1:]:
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
-
-
-def _wide_steps(x: Tensor) -> Tensor:
-    """The steps after the first, by X Xᵀ alone: each is a factor F of it, X ← F X, and so X Xᵀ ← F X Xᵀ F.
-
-    Only the product of all factors is multiplied with X. The first step is not done so in bf16, whose rounding makes
-    small eigenvalues of X Xᵀ negative, which later steps would enlarge.
-    """
-    gram, whole = x @ x.mT, None
-    for a, b, c in STEPS[1:]:
-        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal(dim1=1, dim2=2).add_(a)
-        whole = factor if whole is None else whole @ factor
+    gram = x @ x.mT
+    whole = factor = _factor(gram, *STEPS[1])
+    for step in STEPS[2:]:
         gram = factor @ (gram @ factor)
-    return x if whole is None else whole @ x
+        factor = _factor(gram, *step)
+        whole = whole @ factor
+    return whole @ x
+
+
+def _factor(gram: Tensor, a: float, b: float, c: float) -> Tensor:
+    """a + b X Xᵀ + c (X Xᵀ)²."""
+    factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    factor.diagonal(dim1=1, dim2=2).add_(a)
+    return factor
