@@ -117,7 +117,7 @@ def orthogonalised(x: Tensor) -> Tensor:
     """
     gram = x @ x.mT
     size = gram.diagonal(dim1=1, dim2=2).sum(1, dtype=torch.float32).clamp(min=TINY)  # Σ s²
-    size = size.log2().round().exp2()[:, None, None]  # by a power of two bf16 is divided exactly
+    size = size.log2().round().exp2()[:, None, None]  # division by a power of two rounds nothing
     gram /= size
     square = gram @ gram
     bound = square.flatten(1).norm(dim=1, dtype=torch.float32).sqrt().clamp(min=1e-6)[:, None, None]  # (Σ s⁸)^¼ / size
