@@ -18,7 +18,8 @@ from seq2seq.errors import UserError
 from seq2seq.system.processes import ALONE, Group, Interrupted, Order, place
 
 PATIENCE = timedelta(days=7)  # followers wait while the leader prepares a corpus; a process that dies is seen at once
-MEETING = timedelta(minutes=5)
+MEETING = timedelta(minutes=5)  # until all processes are there
+CONNECTING = timedelta(seconds=60)  # of processes that are all there
 HEADER = 4096  # bytes of an order, most of which fit; a longer one is sent in a second part
 ATTEMPTS, PAUSE = 3, 2.0  # to meet: processes that restart may race for the address; seconds between
 
@@ -117,8 +118,12 @@ def _meet(local: int) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             store, rank, world = next(iter(rendezvous("env://", timeout=MEETING)))
+            # All begin each attempt together: one that tried alone again would wait for others who wait for it.
+            store.set(f"attempt {attempt} of {rank}", "")
+            store.wait([f"attempt {attempt} of {each}" for each in range(world)], MEETING)
             backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
-            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=CONNECTING)
+            dist.distributed_c10d._set_pg_timeout(PATIENCE)
             return
         except (RuntimeError, ValueError, OSError) as error:
             if attempt == ATTEMPTS:
