@@ -20,7 +20,7 @@ WAIT = 2.0
 
 
 def meet(rank: int, port: int, folder: Path) -> None:
-    """Process 1 gives its first connection up at once; later the leader is silent for longer than connecting may take."""
+    """Process 1 gives its first connection up at once; later the leader is silent longer than connecting may take."""
     place = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})
     distributed.CONNECTING, distributed.PAUSE = timedelta(seconds=WAIT), 0.1
