@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -118,9 +120,7 @@ def _meet(local: int) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             store, rank, world = next(iter(rendezvous("env://", timeout=MEETING)))
-            # All begin each attempt together: one that tried alone again would wait for others who wait for it.
-            store.set(f"attempt {attempt} of {rank}", "")
-            store.wait([f"attempt {attempt} of {each}" for each in range(world)], MEETING)
+            store = dist.PrefixStore(_name_of_meeting(store, rank, world), store)
             backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=CONNECTING)
             dist.distributed_c10d._set_pg_timeout(PATIENCE)
@@ -132,6 +132,29 @@ def _meet(local: int) -> None:
                     "torchrun, on each machine with the same --rdzv-endpoint"
                 ) from error
             time.sleep(PAUSE)
+
+
+def _name_of_meeting(store: dist.Store, rank: int, world: int) -> str:
+    """A name that all living processes agree on, and that no earlier meeting had.
+
+    torchrun's store outlives the processes: it still has the addresses of those that died, at which nobody answers, and
+    of an attempt that another process has given up. Each puts a new number there, and all are met when each has made
+    the same name out of the same numbers.
+
+    Raises:
+        RuntimeError: not all processes came.
+    """
+    numbers, names = ([f"{what} {each}" for each in range(world)] for what in ("number", "name"))
+    store.set(numbers[rank], uuid.uuid4().hex)
+    until = time.monotonic() + MEETING.total_seconds()
+    while time.monotonic() < until:
+        if store.check(numbers):
+            name = hashlib.sha256(b" ".join(store.multi_get(numbers))).hexdigest()
+            store.set(names[rank], name)
+            if store.check(names) and {each.decode() for each in store.multi_get(names)} == {name}:
+                return name
+        time.sleep(0.1)
+    raise RuntimeError("not all of them came")
 
 
 @contextmanager
