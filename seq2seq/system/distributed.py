@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from seq2seq.errors import UserError
@@ -120,7 +121,7 @@ def _meet(local: int) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             store, rank, world = next(iter(rendezvous("env://", timeout=MEETING)))
-            store = dist.PrefixStore(_name_of_meeting(store, rank, world), store)
+            store = PrefixStore(_name_of_meeting(store, rank, world), store)
             backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=CONNECTING)
             dist.distributed_c10d._set_pg_timeout(PATIENCE)
@@ -134,7 +135,7 @@ def _meet(local: int) -> None:
             time.sleep(PAUSE)
 
 
-def _name_of_meeting(store: dist.Store, rank: int, world: int) -> str:
+def _name_of_meeting(store: Store, rank: int, world: int) -> str:
     """A name that all living processes agree on, and that no earlier meeting had.
 
     torchrun's store outlives the processes: it still has the addresses of those that died, at which nobody answers, and
