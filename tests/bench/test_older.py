@@ -151,7 +151,7 @@ def test_time_to_quality_is_compared_with_the_commit_and_it_is_no_peer() -> None
         {**about, "contender": "commit 4ac1864", "precision": "bf16", "wall_seconds": 15},
     ]
     case = plan.QUALITY_CASES[0]
-    assert [line["ratio"] for line in quality.ratios(case, rows)] == [None, None]
+    assert [line["ratio"] for line in quality.ratios(case, rows, ("ours", "commit 4ac1864"))] == [None, None]
     wall, work = quality.earlier(case, rows, ["commit 4ac1864"])
     assert wall["against"] == "commit 4ac1864 bf16" and wall["ratio"]["median"] == 1.5 and work["ratio"]["median"] == 1
     record = {"case": case.name, "model": "transformer", "bleu": 80, "text": "", "rows": rows, "ratios": [wall]}

@@ -30,7 +30,7 @@ from tests.training.test_trainer import metrics, stop_after, tensors
 MODELS = ["lstm", "bahdanau", "transformer", "hybrid"]
 SHAPES = [(4, 8, 12), (4, 8, 8), (8, 8, 8), (4, 4, 8), (1, 12, 4), (12, 4, 16), (3, 16, 12), (2, 20, 20), (16, 16, 32)]
 """(B, S, T): lengths in fours, as on a GPU; sides and batch of one size, and of different ones."""
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "transformer", "hybrid")]
+NAMES = ("bahdanau", "lstm", "transformer", "hybrid")
 MakeConfig = Callable[..., Config]
 Start = Callable[[Config, Path], Trainer]
 
@@ -73,7 +73,8 @@ def gradients(call: Callable[[Tensor, Tensor], Any], model: Seq2Seq, shape: tupl
     return {"": loss.detach()} | {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("name", ["bahdanau", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_losses_and_gradients_are_those_of_the_plain_model(
     name: str, backend: Counted, build_tiny: Callable[..., Seq2Seq]
 ) -> None:
@@ -108,7 +109,8 @@ def train(start: Start, config: Config, folder: Path, stop: int | None = None) -
         trainer.train()
 
 
-@pytest.mark.parametrize("name", ["bahdanau", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_a_compiled_training_gives_the_run_of_a_plain_one(
     name: str, backend: Counted, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:

@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Iterator[Record]:
         for contender in [*(name for name in case.contenders if name in chosen(bench, case)), *bench.own[1:]]:
             with contextlib.suppress(Failed):  # it is left out, and bench.missing says why
                 rows.append(best_rate(bench, case, text, contender))
-        lines = [*ratios(case, rows), *earlier(case, rows, bench.own[1:])]
+        lines = [*ratios(case, rows, bench.own), *earlier(case, rows, bench.own[1:])]
         yield {"case": case.name, "model": case.model, "bleu": rules.bleu, "text": about, "rows": rows, "ratios": lines}
 
 
@@ -157,9 +157,9 @@ def score(translations: Sequence[Sequence[str]], references: Sequence[str]) -> f
     return float(sacrebleu.corpus_bleu(text, [list(references)]).score)
 
 
-def ratios(case: plan.Case, rows: Sequence[Record]) -> list[Record]:
-    """The best peer's seconds over ours, by each clock."""
-    peers = [row for row in rows if row["contender"] in plan.CONTENDERS[1:]]
+def ratios(case: plan.Case, rows: Sequence[Record], own: Sequence[str] = ("ours",)) -> list[Record]:
+    """The best peer's seconds over ours, by each clock; ``own`` are ours and its older commits."""
+    peers = [row for row in rows if row["contender"] not in own]
     targets = {"wall_seconds": plan.TARGETS["quality"]}
     return [sooner(case, rows, peers, clock, "", targets.get(clock)) for clock in CLOCKS]
 

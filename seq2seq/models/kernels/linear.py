@@ -48,7 +48,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: st
     Args:
         activation: "relu" for max(0, xWᵀ + b), else "none".
     """
-    if trains_bf16(weight):
+    if trains_bf16(weight) and weight.numel():  # a context without units has weights without columns
         y: Tensor = _Linear.apply(x, weight, bias, activation)  # type: ignore[no-untyped-call]
         return y
     y = F.linear(x, weight, bias) if torch.is_grad_enabled() else _without_gradient(x, weight, bias)
