@@ -124,15 +124,25 @@ def _meet(local: int) -> None:
             store = PrefixStore(_name_of_meeting(store, rank, world), store)
             backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=CONNECTING)
+            store.set(f"met {rank}", "")  # one may be connected where another has given up
+            store.wait([f"met {each}" for each in range(world)], CONNECTING)
             dist.distributed_c10d._set_pg_timeout(PATIENCE)
             return
         except (RuntimeError, ValueError, OSError) as error:
+            _forget_attempt()
             if attempt == ATTEMPTS:
                 raise UserError(
                     f"the other processes of this training were not met ({str(error).splitlines()[0]}): start it with "
                     "torchrun, on each machine with the same --rdzv-endpoint"
                 ) from error
             time.sleep(PAUSE)
+
+
+def _forget_attempt() -> None:
+    """Leave nothing of a group that not all have met: its addresses are stored under the number of groups so far."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    dist.distributed_c10d._world.group_count = 0
 
 
 def _name_of_meeting(store: Store, rank: int, world: int) -> str:
