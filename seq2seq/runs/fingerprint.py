@@ -24,12 +24,17 @@ def fingerprint(corpus: Corpus) -> Fingerprint:
     """Hashes of data, subwords, test references and code; versions; the machine."""
     return {
         "data": corpus.fingerprint,
-        "subwords": hashlib.sha256(b"".join(corpus.subwords.models)).hexdigest(),
+        "subwords": of_subwords(corpus),
         "references": hashlib.sha256("\n".join(corpus.splits["test"].lines(1)).encode()).hexdigest(),
         "code": _code(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
     }
+
+
+def of_subwords(corpus: Corpus) -> str:
+    """Hash of both sides' subword models."""
+    return hashlib.sha256(b"".join(corpus.subwords.models)).hexdigest()
 
 
 def _code() -> str:

@@ -1,8 +1,8 @@
 """A model whose forward and backward pass are compiled (``trainer.compile``). Knows the interface of models; no loss.
 
 The loss is not compiled: it is a loop over blocks of rows, whose number is another in every batch. CUDA graphs
-(``mode="reduce-overhead"``) are not used: one would be recorded for every shape of a batch, and gradients that are
-accumulated over several batches come out wrong (pytorch issues 96693 and 169545).
+(``mode="reduce-overhead"``) are not used: one would be recorded for every shape of a batch, and others report wrong
+gradients where several batches make an update (pytorch issues 96693 and 169545).
 """
 
 from __future__ import annotations

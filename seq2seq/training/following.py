@@ -28,7 +28,7 @@ from seq2seq.evaluation.evaluate import Evaluation, evaluate, evaluating, refere
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.checkpoint import training_tensors
-from seq2seq.runs.fingerprint import fingerprint
+from seq2seq.runs.fingerprint import of_subwords
 from seq2seq.system.devices import choose_device, choose_precision, prepare_process, use_threads
 from seq2seq.system.distributed import joined
 from seq2seq.system.processes import Group, Interrupted, Order
@@ -65,8 +65,7 @@ def gather_team(
 
 def identity(corpus: Corpus) -> dict[str, str]:
     """What must be the same in all processes."""
-    prints = fingerprint(corpus)
-    return {"text": prints["data"], "subwords": prints["subwords"]}
+    return {"text": corpus.fingerprint, "subwords": of_subwords(corpus)}
 
 
 def evaluate_together(

@@ -48,7 +48,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: st
     Args:
         activation: "relu" for max(0, xWᵀ + b), else "none".
     """
-    if trains_bf16(weight) and weight.numel():  # a context without units has weights without columns
+    if trains_bf16(weight):
         y: Tensor = _Linear.apply(x, weight, bias, activation)  # type: ignore[no-untyped-call]
         return y
     y = F.linear(x, weight, bias) if torch.is_grad_enabled() else _without_gradient(x, weight, bias)
@@ -71,7 +71,8 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
         low = torch.bfloat16
-        rows, matrix = x.to(low).reshape(-1, x.shape[-1]), weight.to(low)
+        rows = x.to(low).reshape(x.shape[:-1].numel(), x.shape[-1])
+        matrix = weight.to(low)
         y = product(rows, matrix, None if bias is None else bias.to(low), activation)
         ctx.save_for_backward(rows, matrix, *([y] if activation == "relu" else []))
         ctx.shape, ctx.types = x.shape, (x.dtype, weight.dtype)
@@ -130,9 +131,10 @@ def _ready(packed: Packed, weight: Tensor, type_: torch.dtype, prepack: bool = F
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
     """xWᵀ + b of tensors (N, I), (O, I), (O) of one type, and perhaps relu of it, inside another kernel's forward.
 
-    In bf16 on a CPU ``F.linear`` would first copy the bias into the output; oneDNN adds it to the product.
+    In bf16 on a CPU ``F.linear`` would first copy the bias into the output; oneDNN adds it to the product, but takes no
+    weight without elements, as that of a context of no units.
     """
-    if x.is_cpu and x.dtype == torch.bfloat16 and _multiplies_bf16():
+    if x.is_cpu and x.dtype == torch.bfloat16 and weight.numel() and _multiplies_bf16():
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "")
         return y
     y = F.linear(x, weight, bias)
