@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from seq2seq.errors import UserError
 from seq2seq.system.files import UNFINISHED, refuse_too_many_open, write_atomically
+from seq2seq.system.shards import whole
 
 KIND = "seq2seq checkpoint 1"
 PREVIOUS = "previous"  # the name of the training state before the last
@@ -62,24 +63,6 @@ def training_tensors(models: Models, optimizer: Optimizer) -> dict[str, Tensor]:
         for key, value in moments.items():
             tensors[f"optimizer/{names[id(parameter)]}/{key}"] = value
     return {name: whole(tensor) for name, tensor in tensors.items()}
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor of which each process may have a part alone, whole; then all processes call it at once."""
-    if type(tensor) in (Tensor, nn.Parameter):  # before what takes half a second to import
-        return tensor
-    from torch.distributed.tensor import DTensor
-
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def placed(tensor: Tensor, like: Tensor) -> Tensor:
-    """This process's part of ``tensor``, cut as ``like`` is; scalars stay whole."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    if not isinstance(like, DTensor) or not tensor.dim():
-        return tensor
-    return distribute_tensor(tensor, like.device_mesh, like.placements)
 
 
 def _keep_as_previous(path: Path) -> None:

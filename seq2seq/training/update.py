@@ -13,9 +13,10 @@ from seq2seq.config.schema import TrainerConfig
 from seq2seq.data.batches import Batch
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
-from seq2seq.runs.checkpoint import Models, placed, whole
+from seq2seq.runs.checkpoint import Models
 from seq2seq.system.devices import autocast
 from seq2seq.system.processes import ALONE, Group
+from seq2seq.system.shards import clip, placed, whole
 from seq2seq.training.optimizer import build_optimizer, update_ema
 from seq2seq.training.progress import RunningMetrics, TrainState
 from seq2seq.training.replica import Replica, shard_by_layer
@@ -70,9 +71,7 @@ class Updater:
             metrics.loss += loss
             metrics.nll += nll
         self.scaler.unscale_(self.optimizer)
-        norm = whole(
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.optimizer.clip_norm or math.inf)
-        )
+        norm = self._clip(self.options.optimizer.clip_norm or math.inf)
         if torch.isfinite(norm):
             self.scaler.step(self.optimizer)
             state.skipped = 0
@@ -88,6 +87,13 @@ class Updater:
         metrics.tokens += tokens
         metrics.positions += positions
         metrics.updates += 1
+
+    def _clip(self, most: float) -> torch.Tensor:
+        """Scale the gradient so that its norm is ``most``, where it is longer; returns the norm before."""
+        parameters = list(self.model.parameters())
+        if self.replica.sharded:
+            return clip([each.grad for each in parameters if each.grad is not None], most)
+        return torch.nn.utils.clip_grad_norm_(parameters, most)
 
     def _summed(self, losses: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[tuple[torch.Tensor, ...]]:
         """Loss and NLL of each batch; of several processes, the sums over batches and processes."""

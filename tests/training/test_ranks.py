@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+import torch.distributed._functional_collectives as functional
 import torch.multiprocessing as multiprocessing
 
 from seq2seq.config.schema import Config, DataConfig, ModelConfig
@@ -53,9 +54,14 @@ def lead(config: Config, folder: Path, stop: int | None, group: Group) -> None:
         assert stop is not None
 
 
+def forbidden(*_: object) -> None:
+    raise AssertionError("a functional collective: over gloo it may damage the memory of the process (torch 2.13)")
+
+
 def work(rank: int, world: int, ports: Sequence[int], jobs: Sequence[Job]) -> None:
     """One of ``world`` processes, as torchrun starts them."""
     torch.set_num_threads(1)
+    functional.wait_tensor = forbidden  # type: ignore[assignment]
     place = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1"}
     for (config, folder, stop), port in zip(jobs, ports, strict=True):
         os.environ.update({name: str(value) for name, value in {**place, "MASTER_PORT": port}.items()})
