@@ -20,6 +20,7 @@ from seq2seq.decoding.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq, State, reorder_state
 
 FORBIDDEN = [PAD, UNK, BOS]  # never part of a hypothesis
+LEAVE = 0.8  # closed sentences leave the batch when at most this share of it is open: each new size costs copies
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Translate ``src`` (B, S) ids: for each sentence its ``options.nbest`` hypotheses, the best first.
 
-    A sentence leaves the batch when as many hypotheses as the beam is wide have ended, or when none can be continued.
+    A sentence is closed when as many hypotheses as the beam is wide have ended, or when none can be continued. It stays
+    in the batch, with scores of -inf, until several can leave it together.
     Where no hypothesis can end (because of the options, or because the model gives NaN), the result is an empty
     hypothesis of score -inf. Sampling draws from torch's global generator.
     """
-    sentences = list(range(len(src)))  # the number of each open sentence
+    sentences = list(range(len(src)))  # the number of each sentence of the batch
     limits = ((src != PAD).sum(1) * options.max_ratio + options.max_extra).long().clamp_(min=options.min_length)
     finished: list[list[Hypothesis]] = [[] for _ in sentences]
     width = options.nbest if options.sample else options.beam
@@ -78,9 +80,13 @@ def search(
         collect_finished(candidates, history, sentences, finished, options)
         candidates = prune(candidates, width, options.sample)
         goes_on = candidates.scores.isfinite().any(1).tolist()
-        open_ = [n for n, sentence in enumerate(sentences) if goes_on[n] and len(finished[sentence]) < width]
-        rows = torch.tensor(open_, dtype=torch.long, device=src.device)
-        left, sentences = len(open_) < len(sentences), [sentences[n] for n in open_]
+        open_ = [goes_on[n] and len(finished[sentence]) < width for n, sentence in enumerate(sentences)]
+        left = sum(open_) <= LEAVE * len(sentences)
+        if not left:
+            candidates.scores[[n for n, each in enumerate(open_) if not each]] = float("-inf")
+        kept = [n for n, each in enumerate(open_) if each or not left]
+        sentences = [sentences[n] for n in kept]
+        rows = torch.tensor(kept, dtype=torch.long, device=src.device)
         if width > 1 or left:
             history = reorder_state(history, rows, candidates.parents[rows])
             ensemble.select(rows, candidates.parents[rows], left)

@@ -11,7 +11,6 @@ et al. 2025, "The Polar Express").
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,6 @@ from torch import Tensor, nn
 from seq2seq.models.matrices import Parts
 
 MOMENTUM = 0.95  # with Nesterov's look ahead, as Jordan et al.
-GROUP = 64  # units of a layer whose weights are orthogonalised together (Zhang et al. 2026, of heads)
 EVERY = 2  # updates; momentum takes in each gradient, but moves a matrix at the second alone, then twice as far
 RMS = 0.2  # of an element of AdamW's steps, at a learning rate of 1
 STEPS = (
@@ -48,12 +46,13 @@ class Muon(torch.optim.Optimizer):
         """Train weights, each with the matrices that lie in it, and by ``adamw`` all parameters that are its own."""
         super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "step": 0})
         self.adamw = adamw
-        self.parts: dict[Tensor, Parts] = {weight: grouped(weight, parts) for weight, parts in matrices.items()}
+        self.parts: dict[Tensor, Parts] = {}
         self.precision = precision if precision == torch.bfloat16 else torch.float32
         self.param_groups += adamw.param_groups
         adamw.state = self.state
         self.by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-        for weight, parts in self.parts.items():
+        for weight, parts in matrices.items():
+            self.parts[weight] = parts
             self.by_shape.setdefault(tuple(blocks(weight, parts).shape[1:]), []).append(weight)
 
     @torch.no_grad()
@@ -88,14 +87,6 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_mul_(weights, 1 - rate * decay)
         for weight, move in zip(weights, moves, strict=True):
             blocks(weight, self.parts[weight]).add_(move, alpha=-rate * RMS * max(shape) ** 0.5)
-
-
-def grouped(weight: Tensor, parts: Parts) -> Parts:
-    """The matrices that lie in ``weight``, each cut into equal groups of about ``GROUP`` of its units."""
-    dimension, number = parts
-    size = weight.shape[dimension] // number
-    group = min((n for n in range(1, size + 1) if size % n == 0), key=lambda n: abs(math.log(n / GROUP)))
-    return dimension, number * (size // group)
 
 
 def blocks(weight: Tensor, parts: Parts) -> Tensor:

@@ -16,8 +16,7 @@ from seq2seq.config.validation import validate
 from seq2seq.errors import UserError
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.matrices import hidden_matrices
-from seq2seq.training import muon
-from seq2seq.training.muon import BAND, LEAST, STEPS, Muon, grouped, orthogonalised
+from seq2seq.training.muon import BAND, LEAST, STEPS, Muon, orthogonalised
 from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.trainer import Trainer
 
@@ -157,25 +156,14 @@ def given_gradients(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         yield {name: torch.randn_like(p) for name, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("size, groups", [(10, 1), (64, 1), (96, 2), (131, 1), (256, 4), (768, 12)])
-def test_large_matrices_are_cut_into_groups_of_units(size: int, groups: int) -> None:
-    assert grouped(torch.empty(3 * size, 5), (0, 3)) == (0, 3 * groups)
-    assert grouped(torch.empty(5, 2 * size), (1, 2)) == (1, 2 * groups)
-
-
 @pytest.mark.parametrize("name", ["transformer", "lstm", "bahdanau", "own"])
-def test_updates_are_those_that_a_loop_over_matrices_makes(
-    name: str, build_tiny: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_updates_are_those_that_a_loop_over_matrices_makes(name: str, build_tiny: Build) -> None:
     """All vectors and tables move as AdamW alone moves them."""
-    monkeypatch.setattr(muon, "GROUP", 4)
     torch.manual_seed(0)
     model, other = ((Own() if name == "own" else build_tiny(name)) for _ in range(2))
     other.load_state_dict(model.state_dict())
     gradients = list(given_gradients(model))
-    weights = dict(model.named_parameters())
-    matrices = {key: grouped(weights[key], parts) for key, parts in parts_of(model).items()}
-    expected = plain_updates(model, gradients, matrices)
+    expected = plain_updates(model, gradients, parts_of(model))
     optimizer, adamw = build_optimizer(model, MUON), build_optimizer(other, replace(MUON, name="adamw"))
     for step, given in enumerate(gradients):
         for each, learner in ((model, optimizer), (other, adamw)):

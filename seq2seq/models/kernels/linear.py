@@ -51,7 +51,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: st
     if trains_bf16(weight):
         y: Tensor = _Linear.apply(x, weight, bias, activation)  # type: ignore[no-untyped-call]
         return y
-    y = F.linear(x, weight, bias) if torch.is_grad_enabled() else _without_gradient(x, weight, bias)
+    if not torch.is_grad_enabled() and prepacked_weights.packed is not None and not is_plain():
+        return _of_ready_weight(prepacked_weights.packed, x, weight, bias, activation)
+    return activated(F.linear(x, weight, bias), activation)
+
+
+def activated(y: Tensor, activation: str) -> Tensor:
     return y.relu() if activation == "relu" else y
 
 
@@ -91,20 +96,17 @@ class _Linear(torch.autograd.Function):
         return of_x, of_weight, of_y.sum(0).to(ctx.types[1]) if needs[2] else None, None
 
 
-def _without_gradient(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    packed = prepacked_weights.packed
-    if packed is None or is_plain():
-        return F.linear(x, weight, bias)
+def _of_ready_weight(packed: Packed, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
     converts = torch.is_autocast_enabled(x.device.type)
     type_ = torch.get_autocast_dtype(x.device.type) if converts else weight.dtype
     if _uses_onednn(x, weight, type_) and (converts or x.dtype == type_):
         # With the few rows of a decoding step, F.linear on an unpacked weight costs up to twice as much.
         prepacked = _ready(packed, weight, type_, True)
         bias = None if bias is None else _ready(packed, bias, type_)
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), prepacked, bias, "none", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(type_), prepacked, bias, activation, [], "")
         return y
     # Autocast caches a converted parameter, but not a converted slice of one.
-    return F.linear(x, _ready(packed, weight, type_) if converts else weight, bias)
+    return activated(F.linear(x, _ready(packed, weight, type_) if converts else weight, bias), activation)
 
 
 def _uses_onednn(x: Tensor, weight: Tensor, type_: torch.dtype) -> bool:
@@ -137,8 +139,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     if x.is_cpu and x.dtype == torch.bfloat16 and weight.numel() and _multiplies_bf16():
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "")
         return y
-    y = F.linear(x, weight, bias)
-    return y.relu_() if activation == "relu" else y
+    return activated(F.linear(x, weight, bias), activation)
 
 
 class Linear(nn.Linear):
