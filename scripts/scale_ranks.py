@@ -23,7 +23,13 @@ def tokens_per_second(model: str, processes: int, threads: int, steps: int, fold
     """The median rate of a training of ``steps`` updates, the first fifth left out."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     options = [
-        *(f"experiment={model}", f"trainer.max_steps={steps}", f"trainer.valid_every={steps}", "trainer.valid_pairs=4"),
+        *(
+            f"experiment={model}",
+            "trainer.optimizer.name=adamw",
+            f"trainer.max_steps={steps}",
+            f"trainer.valid_every={steps}",
+            "trainer.valid_pairs=4",
+        ),
         *(f"trainer.threads={threads}", f"trainer.accumulate={processes}", "trainer.log_every=5", "trainer.samples=0"),
         *("data.grammar.pairs=20000", "decode.beam=1", "overwrite=true", f"outputs={folder}", "name=rate"),
         f"data.cache={folder / 'cache'}",

@@ -12,13 +12,14 @@ from seq2seq.runs.run import Run, differences
 
 COMPARED = ("data", "subwords", "references", "code", "versions", "legs", "initial")
 """Entries of a fingerprint that must agree."""
-MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr")  # keys in which the runs of a study differ by design
+MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr", "trainer.optimizer.name")
+"""Keys in which the runs of a study differ by design: each model is trained by what suits it."""
 
 
 def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
     """A line for each run whose fingerprint or config disagrees with the first one's.
 
-    Models, seeds and learning rates may differ, and the keys that begin with one of ``allowed``.
+    Models, seeds, optimisers and learning rates may differ, and the keys that begin with one of ``allowed``.
     """
     first, *others = runs
     config = first.load_config()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import seq2seq.decoding.search as searching
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.search import Hypothesis, length_penalty, search, truncate
@@ -97,8 +98,10 @@ def assert_same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]])
 # --------------------------------------------------------------------------------------------- every architecture
 
 
+@pytest.mark.parametrize("leave", [1.0, 0.0])
 @torch.inference_mode()
-def test_a_beam_of_one_is_greedy(model: Seq2Seq, src: Tensor) -> None:
+def test_a_beam_of_one_is_greedy(leave: float, model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "LEAVE", leave)
     options = DecodeConfig(max_ratio=1.0, max_extra=3)
     found = texts(search([model], src, options))
     assert found == [[greedy(model, row, limit(row, options))] for row in src]
@@ -127,8 +130,12 @@ def test_attention_that_survives_the_beam_is_that_of_teacher_forcing(model: Seq2
             assert not h.attention[..., length:].any()
 
 
-def test_sentences_are_translated_together_as_alone(model: Seq2Seq, src: Tensor) -> None:
-    """Some finish early and leave the batch; padding and order change nothing either."""
+@pytest.mark.parametrize("leave", [1.0, 0.5, 0.0])
+def test_sentences_are_translated_together_as_alone(
+    leave: float, model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some finish early and leave the batch, at once or together; padding and order change nothing either."""
+    monkeypatch.setattr(searching, "LEAVE", leave)
     options = DecodeConfig(beam=3, nbest=3, max_ratio=1.0, max_extra=2)
     together = search([model], src, options)
     alone = [search([model], one(row), options)[0] for row in src]

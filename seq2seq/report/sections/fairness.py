@@ -50,6 +50,7 @@ def _declared(run: Run, seeds: list[int]) -> dict[str, object]:
         "positions of a batch": trainer.batch_tokens * trainer.accumulate,
         "updates": f"{summary['steps']:,}",
         "target tokens trained on": f"{summary['tokens']:,}",
+        "optimiser": optimizer.name,
         "peak learning rate": f"{optimizer.lr:g}",
         "schedule": f"{optimizer.schedule}, {optimizer.warmup_steps} updates of warm-up",
         "dropout, label smoothing": f"{config.model.dropout}, {trainer.label_smoothing}",
