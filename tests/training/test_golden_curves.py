@@ -23,6 +23,8 @@ from seq2seq.training.trainer import Trainer
 
 GOLDEN = Path(__file__).parent / "golden_curves.json"
 PRESETS = ("lstm", "bahdanau", "transformer", "hybrid")
+BY_ADAMW = ("lstm by AdamW", "transformer by AdamW")
+"""The presets that take Muon, as studies train them."""
 LARGER = [f"{size}/{model}" for size in ("multi30k", "iwslt14", "wmt14") for model in PRESETS[:3]]
 """Of the other sizes of models and trainers one each: text is as multi30k, iwslt17 as iwslt14, opus100 as wmt14."""
 TOLERANCE = 1e-3
@@ -38,13 +40,14 @@ def curve(preset: str, folder: Path, threads: int = 1) -> dict[str, list[float]]
     """Training NLL and gradient norm at every fifth update, and the validation's NLL at the end."""
     outputs = [
         f"outputs={folder}",
-        f"name={preset}",
+        f"name={preset.replace(' ', '-')}",
         f"data.cache={folder}/cache",
         "device=cpu",
         "trainer.precision=fp32",
     ]
-    larger = SMALL_BATCHES if preset in LARGER else []
-    config = compose([f"experiment={preset}", *larger, *SMALL, *UPDATES, *outputs])
+    more = SMALL_BATCHES if preset in LARGER else []
+    more = ["trainer.optimizer.name=adamw", "trainer.optimizer.lr=0.004"] if preset in BY_ADAMW else more
+    config = compose([f"experiment={preset.partition(' ')[0]}", *more, *SMALL, *UPDATES, *outputs])
     torch.set_num_threads(threads)
     corpus = prepare(config.data)
     torch.manual_seed(config.seed)
@@ -60,7 +63,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "preset", [*PRESETS[:3], *(pytest.param(preset, marks=pytest.mark.slow) for preset in ("hybrid", *LARGER))]
+    "preset",
+    [*PRESETS[:3], *(pytest.param(preset, marks=pytest.mark.slow) for preset in ("hybrid", *BY_ADAMW, *LARGER))],
 )
 def test_the_first_updates_are_those_that_were_recorded(preset: str, place: Path) -> None:
     expected = json.loads(GOLDEN.read_text(encoding="utf-8"))[preset]
@@ -75,7 +79,8 @@ def main() -> None:
     compared = sys.argv[1:2] == ["--compare"]
     with tempfile.TemporaryDirectory() as folder:
         curves = {
-            preset: curve(preset, Path(folder), int(sys.argv[2]) if compared else 1) for preset in (*PRESETS, *LARGER)
+            preset: curve(preset, Path(folder), int(sys.argv[2]) if compared else 1)
+            for preset in (*PRESETS, *BY_ADAMW, *LARGER)
         }
     if compared:
         recorded = json.loads(GOLDEN.read_text(encoding="utf-8"))
