@@ -82,7 +82,7 @@ def search(
         goes_on = candidates.scores.isfinite().any(1).tolist()
         open_ = [goes_on[n] and len(finished[sentence]) < width for n, sentence in enumerate(sentences)]
         left = sum(open_) <= LEAVE * len(sentences)
-        if not left:
+        if not left and not all(open_):
             candidates.scores[[n for n, each in enumerate(open_) if not each]] = float("-inf")
         kept = [n for n, each in enumerate(open_) if each or not left]
         sentences = [sentences[n] for n in kept]

@@ -24,7 +24,7 @@ PATIENCE = timedelta(days=7)  # followers wait while the leader prepares a corpu
 MEETING = timedelta(minutes=5)  # until all processes are there
 CONNECTING = timedelta(seconds=60)  # of processes that are all there
 HEADER = 4096  # bytes of an order, most of which fit; a longer one is sent in a second part
-SETTLING = 0.1  # seconds; gloo's threads let go of the last tensor under Python's lock, which ends a process that ends
+SETTLING = 0.1  # seconds; a thread of gloo that waits for Python's lock, to free a tensor, while Python ends aborts it
 ATTEMPTS, PAUSE = 3, 2.0  # to meet: processes that restart may race for the address; seconds between
 
 
