@@ -28,7 +28,7 @@ from seq2seq.runs.records import Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
-from seq2seq.study.plan import Trial
+from seq2seq.study.plan import Setting, Trial
 
 LENGTH_RATIO = Metric("length_ratio", "output / reference", ratio, high=math.inf)
 """Words of a translation, or characters, for each of its reference."""
@@ -109,7 +109,7 @@ class ReportData:
     edges: list[int]  # upper ends of the buckets of source length, in ``unit``
     tests: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # further test sets, of all runs
     trials: list[Trial] = field(default_factory=list)
-    rates: dict[str, float | None] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)  # by model and variant, what the trials chose
     variants: list[tuple[VariantConfig, ModelRuns]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -309,7 +309,7 @@ def data_of_study(outcome: Outcome) -> ReportData:
         study.options.buckets,
         corpus=True,
         trials=study.tried(),
-        rates=outcome.rates,
+        settings=outcome.settings,
         variants=[(variant, ModelRuns(variant.name, [run])) for variant, run in outcome.variants],
         warnings=outcome.warnings,
         commands=[shlex.join(["seq2seq", "compare", *study.given])],

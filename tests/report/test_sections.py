@@ -25,7 +25,7 @@ from seq2seq.report.sections.quality import Quality, chance
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.run import Run
 from seq2seq.study.options import VariantConfig
-from seq2seq.study.plan import Trial
+from seq2seq.study.plan import Setting, Trial
 from seq2seq.system.files import write_atomically, write_json
 
 Text = tuple[list[str], list[str]]
@@ -291,9 +291,17 @@ def test_what_is_equal_and_what_differs_is_told_apart(data: ReportData, fake_run
 
 
 def test_every_trial_is_shown_and_the_chosen_one_marked(data: ReportData) -> None:
-    trials = [Trial("lstm", rate, 1000, 5.0, 2.0) for rate in (0.002, 0.004)]
-    section = fairness(replace(data, trials=trials, rates={"lstm": 0.004}))
-    assert [(row[1], row[-1]) for row in table(section, "trials")] == [("0.002", ""), ("0.004", "chosen")]
+    tried = {("adamw", 0.002): 2.1, ("adamw", 0.004): 2.0, ("muon", 0.002): 1.8, ("muon", 0.004): 1.9}
+    trials = [Trial("lstm", optimizer, rate, 1000, 5.0, nll) for (optimizer, rate), nll in tried.items()]
+    section = fairness(replace(data, trials=trials, settings={"lstm": Setting("muon", 0.002)}))
+    assert [(*row[1:3], row[-1]) for row in table(section, "trials")] == [
+        ("adamw", "0.002", ""),
+        ("adamw", "0.004", "best of its optimiser"),
+        ("muon", "0.002", "chosen"),
+        ("muon", "0.004", ""),
+    ]
+    said = section.text[-1]
+    assert "Chosen: lstm muon 0.002." in said and "at their end for lstm (adamw 0.004), lstm (muon 0.002)" in said
 
 
 # ---------------------------------------------------------------------------------------- training, causes, page
@@ -310,11 +318,14 @@ def test_what_is_left_of_the_gap_after_a_long_run_is_said(data: ReportData, fake
         long_run.validation(step).write_text("".join(f"{line}\n" for line in text[1]))
     variant = VariantConfig("lstm-long", "lstm", [], "undertraining")
     section = undertraining(replace(data, variants=[(variant, ModelRuns("lstm-long", [long_run]))]))
-    gap = ends["transformer"] - ends["lstm"]
-    assert (
-        f"Trained on 10 times as many tokens, lstm-long reaches 100.0 there: of the gap of {gap:.1f}" in section.text[1]
-    )
-    assert "BLEU, 0.0 are left" in section.text[1] and "transformer at no length for good" in section.text[1]
+    losses = {row[0]: row[2:4] for row in table(section, "bleu-by-tokens")}
+    assert losses["lstm-long"] == losses["lstm"] == [3.0, 2.0]
+    closed = [(row[2], row[-2], row[-1]) for row in table(section, "closed")]
+    assert [bucket for bucket, *_ in closed] == [bucket.name for bucket in data.buckets]
+    assert closed[-1][1:] == (pytest.approx(0), pytest.approx(1)), "nothing is left, all is closed"
+    longest = data.buckets[-1].name
+    assert "Trained on 10 times as many tokens, lstm-long closes" in section.text[1]
+    assert f"100% on {longest}" in section.text[1] and "transformer at no length for good" in section.text[1]
 
 
 def test_interventions_and_forgetting_are_read_from_the_measurements(data: ReportData, text: Text) -> None:
