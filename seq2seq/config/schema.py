@@ -12,6 +12,7 @@ from typing import Any, Optional
 from seq2seq.config.architectures import DECODERS as DECODERS
 from seq2seq.config.architectures import ENCODERS as ENCODERS
 from seq2seq.config.architectures import AttentionDecoderConfig as AttentionDecoderConfig
+from seq2seq.config.architectures import ConstantEncoderConfig as ConstantEncoderConfig
 from seq2seq.config.architectures import DecoderConfig as DecoderConfig
 from seq2seq.config.architectures import EncoderConfig as EncoderConfig
 from seq2seq.config.architectures import FixedContextDecoderConfig as FixedContextDecoderConfig

@@ -52,7 +52,7 @@ def report(
     """
     require_charts()
     found = [find(path)[0] for path in runs]
-    found.sort(key=lambda run: run.load_config().model.decoder.sees == "positions")  # the baseline comes first
+    found.sort(key=lambda run: run.load_config().model.sees == "positions")  # the baseline comes first
     warnings = check_alike(found, anyway)
     command = shlex.join(["seq2seq", "report", *given])
     data = data_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold, corpus=corpus)

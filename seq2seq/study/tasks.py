@@ -43,7 +43,7 @@ def measuring_tasks(
     """
     tasks: list[Task] = []
     links = Path(gold) if gold else None
-    aligner = next((run for run, config in runs if config.model.decoder.sees == "positions"), None)
+    aligner = next((run for run, config in runs if config.model.sees == "positions"), None)
     if links is None and aligner is not None and runs[0][1].data.source != "grammar":
         links = logs / "alignment.pharaoh"
         command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]

@@ -172,7 +172,7 @@ def width(data: ReportData) -> Found:
         return [], [], []
     rows: list[Row] = []
     for group in [first_seed(data.baseline), *swept]:
-        row = {"run": group.model, "units of the vector": group.configs[0].model.decoder.vector_width}
+        row = {"run": group.model, "units of the vector": group.configs[0].model.vector_width}
         rows += _by_bucket(data, row, data.system(group, BLEU), data.buckets)
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(

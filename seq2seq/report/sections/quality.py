@@ -76,7 +76,7 @@ def _growing(grown: Estimate) -> str:
 
 def _sight(groups: Sequence[ModelRuns]) -> str:
     """A clause for the models that have attention over the source's positions; empty where none has."""
-    looking = [group.model for group in groups if group.configs[0].model.decoder.sees == "positions"]
+    looking = [group.model for group in groups if group.configs[0].model.sees == "positions"]
     if not looking:
         return ""
     named = " and ".join(looking) if len(looking) < len(groups) or len(looking) == 1 else "they"
@@ -160,7 +160,7 @@ class Quality:
         last = self.ends[1]
         name = max((group.model for group in compared), key=lambda model: self.by_length[model][last].value)
         grown = self.growth[name]
-        by_vector = base.configs[0].model.decoder.sees == "vector"
+        by_vector = base.configs[0].model.sees == "vector"
         nature = ", which reads the source as one vector," if by_vector else ""
         slopes = " and ".join(self._slope(group.model) for group in compared)
         ends = [(self.buckets[n].name, self.by_length[base.model][n].value) for n in self.ends]
