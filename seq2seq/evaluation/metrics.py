@@ -223,6 +223,8 @@ BLEU = SacreBLEUMetric("bleu", "BLEU", bleu, width=10, build=_bleu_of)
 CHRF = SacreBLEUMetric("chrf", "chrF", chrf, width=18, build=lambda _: SacreBLEUCHRF())
 TER = SacreBLEUMetric("ter", "TER", ter, high=math.inf, higher_is_better=False, longest=10_000, build=_ter_of)
 NLL = Metric("nll", "NLL a token", ratio, high=math.inf, higher_is_better=False)  # of sums of nats and of tokens
+INFORMATION = Metric("information", "information", ratio, low=-math.inf, high=math.inf)  # nats from the source, tokens
+MISSING = Metric("missing", "missing from 100 BLEU", lambda sums: 100 - bleu(sums))  # of BLEU's statistics
 MEAN = Metric("mean", "mean", ratio, high=math.inf)
 RATE = Metric("rate", "rate", ratio, high=1.0)  # how many of how many
 

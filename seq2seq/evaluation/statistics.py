@@ -54,6 +54,16 @@ class Difference(Estimate):
 
 
 @dataclass(frozen=True)
+class Change(Estimate):
+    """How much a figure is larger on some sentences than on others, or how many times; and a test that it is not.
+
+    ``p`` is the p-value of the two-sided t-test that belongs to the interval.
+    """
+
+    p: float
+
+
+@dataclass(frozen=True)
 class Bucket:
     """Sentences with ``first`` to ``last`` words in the source."""
 
@@ -148,6 +158,11 @@ class _Spread:
         arm = self.error * math.sqrt(self.freedom) * math.tan(np.interp(0.95, below, angles))
         return Estimate(self.value, max(self.value - arm, low), min(self.value + arm, high), self.covers)
 
+    def change(self, reach: float) -> Change:
+        """The confidence interval, within ``reach`` of zero, and the p-value."""
+        found = self.estimate(-reach, reach)
+        return Change(found.value, found.low, found.high, found.covers, self.p_value())
+
     def p_value(self) -> float:
         """Of the two-sided t-test that the score is zero."""
         if self.error == 0:
@@ -184,6 +199,11 @@ def _variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[flo
         between.append(float((deviations[..., 0, :] ** 2).sum(-1).mean()) / pairs)
         alone -= float(deviations[..., 1:, :].var(-2).sum(-1).mean()) / pairs
     return max(alone, 0.0) * sentences / max(sentences - 1, 1), between
+
+
+def select(system: System, indices: Indices) -> list[SufficientStatistics]:
+    """A system's sufficient statistics of some of the sentences."""
+    return [statistics[indices] for statistics in system]
 
 
 def interval(system: System, metric: Metric, draws: int = DRAWS) -> Estimate:
@@ -258,13 +278,64 @@ def by_bucket(lengths: Sequence[int], edges: Sequence[int]) -> list[Bucket]:
     return buckets
 
 
-def growth(a: System, b: System, short: Indices, long: Indices, metric: Metric) -> Estimate:
+def growth(a: System, b: System, short: Indices, long: Indices, metric: Metric, draws: int = DRAWS) -> Change:
     """The difference ``a`` less ``b`` on long sentences less that on short ones (no sentence is both)."""
-    of_short = _bootstrap_scores([[each[short] for each in system] for system in (a, b)], metric, DRAWS)
-    of_long = _bootstrap_scores([[each[long] for each in system] for system in (a, b)], metric, DRAWS, seed=SEED + 1)
-    groups = [of_long[0][0] - of_short[0][0], of_short[1][0] - of_long[1][0]]
-    reach = 2 * (metric.high - metric.low)
-    return _Spread.of(groups, min(len(short), len(long))).estimate(-reach, reach)
+    return _changed([a, b], short, long, metric, draws).change(2 * (metric.high - metric.low))
+
+
+def change(system: System, short: Indices, long: Indices, metric: Metric, draws: int = DRAWS) -> Change:
+    """A system's score on long sentences less that on short ones (no sentence is both)."""
+    return _changed([system], short, long, metric, draws).change(metric.high - metric.low)
+
+
+def quotient(a: System, b: System, metric: Metric, draws: int = DRAWS) -> Estimate | None:
+    """The score of ``a`` divided by that of ``b``, paired over sentences, with its 95 % confidence interval.
+
+    Means over seeds and the interval are of the logarithm, so the value is a quotient of geometric means. None where a
+    score is not above zero, on the test or on a bootstrap sample: the quotient then means nothing.
+    """
+    one, other = (scores[0] for scores in _bootstrap_scores([a, b], _logarithm(metric), draws))
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return None
+    found = _Spread.of([one, -other], len(a[0])).estimate(-math.inf, math.inf)
+    return Estimate(math.exp(found.value), math.exp(found.low), _exponential(found.high), found.covers)
+
+
+def quotient_growth(
+    a: System, b: System, short: Indices, long: Indices, metric: Metric, draws: int = DRAWS
+) -> Change | None:
+    """How many times the ``quotient`` on long sentences is that on short ones; None where one of the two is None."""
+    found = _changed([a, b], short, long, _logarithm(metric), draws)
+    if not math.isfinite(found.error):
+        return None
+    log = found.change(math.inf)
+    return Change(math.exp(log.value), math.exp(log.low), _exponential(log.high), log.covers, log.p)
+
+
+def _changed(systems: Sequence[System], short: Indices, long: Indices, metric: Metric, draws: int) -> _Spread:
+    """The spread of a score, or of one system's less another's, on long sentences less that on short ones."""
+    here, there = (
+        _bootstrap_scores([select(system, indices) for system in systems], metric, draws, seed=seed)
+        for indices, seed in ((short, SEED), (long, SEED + 1))
+    )
+    groups = [sign * (after[0] - before[0]) for sign, before, after in zip((1, -1), here, there, strict=False)]
+    if not all(np.isfinite(group).all() for group in groups):
+        return _Spread(math.nan, math.nan, 1.0, _coverage(groups))
+    return _Spread.of(groups, min(len(short), len(long)))
+
+
+def _logarithm(metric: Metric) -> Metric:
+    """The logarithm of a metric, which is NaN where its score is not above zero."""
+
+    def score(sums: SufficientStatistics) -> Array:
+        scores = metric.score(sums)
+        return np.log(np.where(scores > 0, scores, math.nan))
+
+    return Metric(f"log_{metric.key}", f"log {metric.label}", score, low=-math.inf, high=math.inf)
+
+
+def _exponential(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
 
 
 def onset(a: System, b: System, lengths: Sequence[int], metric: Metric, margin: float = 2.0) -> Onset:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.analysis.measurements import Measurement, Record
+from seq2seq.analysis.nearness import nearness
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
 from seq2seq.data import files
@@ -24,7 +25,7 @@ from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, 
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.level import Level, trivial_translations
 from seq2seq.runs.loading import saved_split, split_of_source
-from seq2seq.runs.records import Summary
+from seq2seq.runs.records import Nearness, Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
@@ -114,6 +115,8 @@ class ReportData:
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     gold: str | None = None  # the Pharaoh file of the test pairs, where the user gave one
+    language_model: ModelRuns | None = None
+    nearness: Nearness | None = None  # of the test to the training text, where that is at hand
     _statistics: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)  # cache of ``system``
 
     @property
@@ -144,6 +147,25 @@ class ReportData:
             return np.array([self.tgt_unit.counts(side) for side in (hypotheses, self.references)], float).T
         assert isinstance(metric, TextMetric)
         return metric.statistics(hypotheses, self.references, self.config.data.language, self.src)
+
+    def information(self, group: ModelRuns) -> list[SufficientStatistics]:
+        """Nats that each of the group's runs takes from each source, and tokens of the reference (N, 2).
+
+        What the source adds to the reference's log-probability: the language model's NLL, the mean over its seeds, less
+        the run's. The language model is one fixed measure for all runs, without an uncertainty of its own.
+        """
+        if self.language_model is None:
+            raise ValueError("there is no language model")
+        without = np.mean([nll[:, 0] for nll in self.system(self.language_model, NLL)], axis=0)
+        return [np.stack([without - nll[:, 0], nll[:, 1]], axis=1) for nll in self.system(group, NLL)]
+
+    @cached_property
+    def near(self) -> NDArray[np.bool_]:
+        """Whether each test source (N,) is within a word of a training source; nowhere if that is not known."""
+        found = np.zeros(len(self.src), np.bool_)
+        if self.nearness is not None:
+            found[self.nearness["near"]] = True
+        return found
 
     def further(self, group: ModelRuns, metric: TextMetric, name: str) -> list[SufficientStatistics]:
         """``system`` for a further test set."""
@@ -259,13 +281,19 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
 
 
 def data_of_runs(
-    runs: Sequence[Run], title: str, edges: list[int] | None, corpus: bool = False, **more: Any
+    runs: Sequence[Run],
+    title: str,
+    edges: list[int] | None,
+    corpus: bool = False,
+    language_model: ModelRuns | None = None,
+    **more: Any,
 ) -> ReportData:
     """Read runs, which must be alike.
 
     Args:
         edges: upper ends of the buckets of source length (default: ``Unit.edges``).
         corpus: whether the files and the cache that the runs' configs name may be used.
+        language_model: runs of a model that sees no source, trained on the same targets.
         more: further fields of ``ReportData``.
 
     Raises:
@@ -282,8 +310,18 @@ def data_of_runs(
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
+    more |= {"language_model": language_model, "nearness": _nearness(groups, test[0], warnings) if corpus else None}
     edges = unit_of(test[0]).edges(edges)
     return ReportData(title, groups, *test, valid, edges, _further_tests(groups, warnings), **more)
+
+
+def _nearness(groups: Sequence[ModelRuns], src: Sequence[str], warnings: list[str]) -> Nearness | None:
+    """Which test sources are near the training text, which all runs share; a warning where it cannot be read."""
+    try:
+        return nearness(groups[0].runs[0], override(groups[0].configs[0], [], True), src)
+    except UserError as error:
+        warnings.append(f"which test sentences are near training sentences is not shown: {error}")
+        return None
 
 
 def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str, tuple[list[str], list[str]]]:
@@ -314,4 +352,5 @@ def data_of_study(outcome: Outcome) -> ReportData:
         warnings=outcome.warnings,
         commands=[shlex.join(["seq2seq", "compare", *study.given])],
         gold=study.options.gold,
+        language_model=ModelRuns("language model", [outcome.language_model]) if outcome.language_model else None,
     )

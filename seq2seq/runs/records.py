@@ -341,3 +341,12 @@ class Explored(TypedDict):
 
     sentences: list[ExploredSentence]
     maps: list[str]  # names
+
+
+class Nearness(TypedDict):
+    """``measurements/nearness.json``, of one run of a study."""
+
+    origin: str  # a hash of the test and the training text
+    near: list[int]  # indices of test sources that are at most one word away from a training source
+    read: int  # training pairs
+    cut: bool  # whether there are more

@@ -19,7 +19,9 @@ from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import (
     BLEU,
     CHRF,
+    INFORMATION,
     MEAN,
+    MISSING,
     RATE,
     TER,
     Metric,
@@ -28,7 +30,18 @@ from seq2seq.evaluation.metrics import (
     ratio,
     score,
 )
-from seq2seq.evaluation.statistics import by_bucket, difference, growth, holm, interval, onset
+from seq2seq.evaluation.statistics import (
+    by_bucket,
+    change,
+    difference,
+    growth,
+    holm,
+    interval,
+    onset,
+    quotient,
+    quotient_growth,
+    select,
+)
 
 WORDS = ["der", "die", "das", "Hund", "Katze", "Haus", "läuft", "alt,", "klein.", "und", "<b>", "&", "„ja“", "1.000"]
 THEIRS = {"BLEU": SacreBLEU, "chrF": SacreCHRF}
@@ -243,9 +256,11 @@ def means(generator: np.random.Generator, quality: SufficientStatistics) -> list
     return [np.stack([generator.gamma(30, q * words / 30), words], axis=1) for q in quality.T]
 
 
-def matches(generator: np.random.Generator, quality: SufficientStatistics) -> list[SufficientStatistics]:
+def matches(
+    generator: np.random.Generator, quality: SufficientStatistics, lengths: NDArray[np.int_] | None = None
+) -> list[SufficientStatistics]:
     """Something like BLEU: matches of n-grams that grow rarer with n, and outputs about as long as the reference."""
-    references = generator.integers(6, 40, len(quality))
+    references = generator.integers(6, 40, len(quality)) if lengths is None else lengths
     words = references + generator.integers(-2, 3, len(quality))
     ngrams = words[:, None] - np.arange(4)
     columns = [words[:, None], references[:, None]]
@@ -274,6 +289,78 @@ def test_intervals_cover_the_truth_as_often_as_they_say(make, metric: Metric, se
         found = interval(system, metric, draws=250)
         covered += found.low <= truth <= found.high
     assert found.covers == ("sentences and seeds" if seeds == 3 else "sentences")
+    assert covered / SIMULATED == pytest.approx(0.95, abs=0.02)
+
+
+STUDY = {(6, 10): 449, (41, 60): 126}
+"""Source lengths and sizes of the outermost buckets of a study's test of 1,000 sentences; from six words on there are
+4-grams. Growth looks at no other."""
+ENDS = np.arange(449), np.arange(449, 449 + 126)
+
+
+def study_lengths(generator: np.random.Generator, sizes: dict[tuple[int, int], int]) -> NDArray[np.int_]:
+    return np.concatenate([generator.integers(low, high + 1, size) for (low, high), size in sizes.items()])
+
+
+def translated(
+    generator: np.random.Generator, lengths: NDArray[np.int_], seeds: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> list[list[SufficientStatistics]]:
+    """A system that holds its quality and one that loses it with length; hard sentences are hard for both."""
+    hard, systems = generator.normal(0, 0.12, (len(lengths), 1)), []
+    for level, of_seeds in zip((np.full(len(lengths), 0.9), 0.35 + 0.55 * np.exp(-lengths / 12)), seeds, strict=True):
+        quality = level[:, None] + hard + of_seeds + generator.normal(0, 0.08, (len(lengths), len(of_seeds)))
+        systems.append(matches(generator, np.clip(quality, 0.02, 0.98), lengths))
+    return systems
+
+
+def informed(
+    generator: np.random.Generator, lengths: NDArray[np.int_], seeds: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> list[list[SufficientStatistics]]:
+    """Nats that two systems take from sources, with the tokens: the second takes the smaller share of long ones."""
+    there, systems = generator.gamma(8, lengths * 2.5 / 8)[:, None], []
+    for level, of_seeds in zip((np.full(len(lengths), 0.95), 0.3 + 0.5 * np.exp(-lengths / 20)), seeds, strict=True):
+        taken = there * (level[:, None] + of_seeds) + generator.normal(0, 2, (len(lengths), len(of_seeds)))
+        systems.append([np.stack([nats, lengths + 1.0], axis=1) for nats in taken.T])
+    return systems
+
+
+@pytest.mark.parametrize(
+    "between",
+    [pytest.param(0.004, id="seeds-alike", marks=pytest.mark.slow), pytest.param(0.02, id="seeds-apart")],
+)
+def test_intervals_of_growth_cover_the_truth_at_the_sizes_of_a_study(between: float) -> None:
+    """Three seeds. The truth: the mean over many seeds on very many sentences."""
+    generator = np.random.default_rng(11)
+    many = study_lengths(generator, dict.fromkeys(STUDY, 20_000))
+    quantiles = np.quantile(generator.normal(0, between, 20_000), (np.arange(21) + 0.5) / 21)
+    pairs = list(zip(*translated(generator, many, (quantiles, quantiles)), strict=True))
+    short, long = (
+        np.mean([BLEU.score(one[part].sum(0)) - BLEU.score(other[part].sum(0)) for one, other in pairs])
+        for part in (slice(20_000), slice(20_000, None))
+    )
+    covered = 0
+    for _ in range(SIMULATED):
+        seeds = generator.normal(0, between, 3), generator.normal(0, between, 3)
+        found = growth(*translated(generator, study_lengths(generator, STUDY), seeds), *ENDS, BLEU, draws=160)
+        covered += found.low <= long - short <= found.high
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+    assert found.covers == "sentences and seeds" and long - short > 10
+    assert covered / SIMULATED == pytest.approx(0.95, abs=0.02)
+
+
+def test_intervals_of_a_quotient_and_of_its_growth_cover_the_truth_at_the_sizes_of_a_study() -> None:
+    generator = np.random.default_rng(12)
+    many = study_lengths(generator, dict.fromkeys(STUDY, 100_000))
+    [a], [b] = informed(generator, many, (np.zeros(1), np.zeros(1)))
+    short, long = (float(b[n].sum(0)[0] / a[n].sum(0)[0]) for n in (slice(100_000), slice(100_000, None)))
+    covered = np.zeros(2)
+    for _ in range(SIMULATED):
+        seeds = generator.normal(0, 0.01, 3), generator.normal(0, 0.01, 3)
+        one, other = informed(generator, study_lengths(generator, STUDY), seeds)
+        on_long = quotient(select(other, ENDS[1]), select(one, ENDS[1]), INFORMATION, draws=160)
+        fallen = quotient_growth(other, one, *ENDS, INFORMATION, draws=160)
+        assert on_long is not None and fallen is not None and fallen.high < 1 and fallen.p < 0.05
+        covered += on_long.low <= long <= on_long.high, fallen.low <= long / short <= fallen.high
     assert covered / SIMULATED == pytest.approx(0.95, abs=0.02)
 
 
@@ -387,3 +474,41 @@ def test_growth_that_is_not_there_is_not_claimed() -> None:
         claimed += found.low > 0 or found.high < 0
     assert claimed <= 3
     assert found.high - found.value == pytest.approx(1.96 * math.sqrt(4 * 100 / half), rel=0.15)  # of four means
+
+
+def test_the_growth_of_one_system_alone_is_its_own_change() -> None:
+    short, long = np.arange(200), np.arange(400, 600)
+    system = [falling(lambda length: 100 - length), falling(lambda length: 90 - length)]
+    found = change(system, short, long, MEAN)
+    assert found.value == pytest.approx(np.mean(LENGTHS[:200]) - np.mean(LENGTHS[400:600]))
+    assert found.low < found.value < found.high < 0 and found.p < 0.001
+
+
+def test_a_quotient_by_hand_is_of_geometric_means() -> None:
+    found = quotient([constant(0.2), constant(0.8)], [constant(0.5)], MEAN)
+    assert found is not None and (found.value, found.low, found.high) == pytest.approx((0.8, 0.8, 0.8))
+    three = quotient([constant(rate) for rate in (0.2, 0.4, 0.8)], [constant(0.8)] * 3, MEAN)
+    assert three is not None and three.value == pytest.approx(0.5) and three.covers == "sentences and seeds"
+    arm = 4.303 * math.log(2) / math.sqrt(3)
+    assert (three.low, three.high) == pytest.approx((0.5 / math.exp(arm), 0.5 * math.exp(arm)), rel=1e-3)
+
+
+def test_a_quotient_of_what_is_not_above_zero_is_none() -> None:
+    perfect, other = (BLEU.statistics(lines, REFERENCES, "de") for lines in (REFERENCES, MIDDLING))
+    assert quotient([other], [perfect], MISSING) is None  # nothing is missing of 100
+    assert quotient_growth([other], [perfect], np.arange(40), np.arange(40, 80), MISSING) is None
+    behind = np.array([[-1.0, 5.0]] * 40)  # a model that the source only misleads
+    assert quotient([constant(0.5)], [behind], INFORMATION) is None
+    assert quotient([constant(0.5, 1)], [constant(0.5, 1)], MEAN) == quotient(
+        [constant(0.2, 1)], [constant(0.2, 1)], MEAN
+    )
+
+
+def test_the_growth_of_a_quotient_by_hand() -> None:
+    both = np.concatenate([constant(0.8), constant(0.2)])
+    found = quotient_growth(
+        [both] * 3, [np.concatenate([constant(0.8)] * 2)] * 3, np.arange(40), np.arange(40, 80), MEAN
+    )
+    assert found is not None and (found.value, found.p) == pytest.approx((0.25, 0.0), abs=1e-6)
+    same = quotient_growth([both], [both], np.arange(40), np.arange(40, 80), MEAN)
+    assert same is not None and (same.value, same.low, same.high, same.p) == pytest.approx((1, 1, 1, 1))

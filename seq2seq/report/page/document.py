@@ -92,7 +92,7 @@ class Explorer:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report: the answer in three sentences and one figure, then the sections and the explorer."""
+    """The whole report: the answer in a few sentences and one figure, then the sections and the explorer."""
 
     title: str
     answer: list[str]

@@ -16,14 +16,15 @@ from seq2seq.evaluation.statistics import (
     Onset,
     System,
     difference,
-    growth,
     holm,
     interval,
     onset,
+    select,
 )
 from seq2seq.report.data import LENGTH_RATIO, ModelRuns, ReportData, mean
 from seq2seq.report.level import shown
 from seq2seq.report.page.document import Figure, Row, Section, Table
+from seq2seq.report.sections.scales import Growth, Growths, chance
 from seq2seq.terminal.numbers import number
 
 MARGIN = 2.0  # a model is behind another if it has this much less BLEU
@@ -33,7 +34,7 @@ TESTED = ("difference", "low", "high", "p (bootstrap)", "p (randomisation)")
 
 def at(system: System, bucket: Bucket) -> list[SufficientStatistics]:
     """A system's sufficient statistics of the sentences of one bucket."""
-    return [counts[bucket.indices] for counts in system]
+    return select(system, bucket.indices)
 
 
 def mean_score(system: System, metric: Metric) -> float:
@@ -44,11 +45,6 @@ def mean_score(system: System, metric: Metric) -> float:
 def spread(name: str, estimate: Estimate) -> Row:
     """An estimate and the ends of its interval as columns of a row."""
     return {name: estimate.value, "low": estimate.low, "high": estimate.high}
-
-
-def chance(p: float) -> str:
-    """A p-value as text. It is never zero, since a finite number of resamples cannot show that."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _length(found: Onset, unit: Unit) -> str:
@@ -65,13 +61,17 @@ def behind_from(found: Onset, unit: Unit) -> str:
     return "from the shortest sentences on" if found.from_start else f"from {_length(found, unit)}"
 
 
-def _growing(grown: Estimate) -> str:
-    """A phrase for the direction in which the gap changes with length, and whether it may be chance."""
-    if grown.low > 0:
-        return f"grows by {shown(grown)}"
-    if grown.high < 0:
-        return f"shrinks by {number(-grown.value)} [{number(-grown.high)}, {number(-grown.low)}]"
-    return f"changes by {shown(grown)}, which may be chance"
+def _growing(grown: Growth) -> str:
+    """A phrase for the direction in which the gap in BLEU changes with length, and whether it may be chance."""
+    assert grown.change is not None and grown.p is not None
+    found = grown.change
+    p = f"p {chance(grown.p)}" if grown.p < 0.001 else f"p = {chance(grown.p)}"
+    text = f"grows by {shown(found)}"
+    if grown.verdict == "shrinks":
+        text = f"shrinks by {number(-found.value)} [{number(-found.high)}, {number(-found.low)}]"
+    elif grown.verdict == "may be chance":
+        text = f"changes by {shown(found)}, which may be chance"
+    return f"{text} (95 % interval over {found.covers}; {p} after Holm's correction)"
 
 
 def _sight(groups: Sequence[ModelRuns]) -> str:
@@ -117,17 +117,12 @@ class Quality:
         self.behind = {group.model: self._differences(group, BLEU) for group in data.others}
         sound = [n for n, bucket in enumerate(self.buckets) if not bucket.small]
         self.ends = (sound[0], sound[-1]) if len(sound) > 1 else None
-        self.growth: dict[str, Estimate] = {}
+        self.growths = Growths(data, self.buckets, sound)
         if self.ends is None:
             return
-        first, last = (self.buckets[n].indices for n in self.ends)
         lengths, base = data.lengths.tolist(), data.system(data.baseline, BLEU)
         systems = {group.model: data.system(group, BLEU) for group in data.others}
         self.onset = {name: onset(own, base, lengths, BLEU, MARGIN) for name, own in systems.items()}
-        # For a baseline that is behind from the start: the length from which on it is further behind.
-        margins = {name: found[self.ends[0]].value + MARGIN for name, found in self.behind.items()}
-        self.widening = {name: onset(own, base, lengths, BLEU, margins[name]) for name, own in systems.items()}
-        self.growth = {name: growth(own, base, first, last, BLEU) for name, own in systems.items()}
 
     def _by_length(self, metric: Metric) -> dict[str, list[Estimate]]:
         """Each model's score in each bucket."""
@@ -148,7 +143,7 @@ class Quality:
         return "sentences" if "sentences" in found else found[0]
 
     def answer(self) -> list[str]:
-        """What has not learned enough to be compared, if anything; then the result in three sentences."""
+        """What has not learned enough to be compared, if anything; then the result in a few sentences."""
         base, notice, compared = self.data.baseline, self.data.level.notice(), self.data.compared
         if not self.data.others:
             return [*notice, f"There are runs of {base.model} alone: nothing to compare it with."]
@@ -157,19 +152,20 @@ class Quality:
         if self.ends is None:
             few = f"The test has too few sentences of different lengths to say how {base.model} depends on them."
             return [*notice, few]
-        last = self.ends[1]
-        name = max((group.model for group in compared), key=lambda model: self.by_length[model][last].value)
-        grown = self.growth[name]
+        name = self.growths.named.model
+        grown = self.growths.of(name)
+        assert grown is not None
         by_vector = base.configs[0].model.sees == "vector"
         nature = ", which reads the source as one vector," if by_vector else ""
         slopes = " and ".join(self._slope(group.model) for group in compared)
         ends = [(self.buckets[n].name, self.by_length[base.model][n].value) for n in self.ends]
+        gap = f"The gap to {name} is {self._gap(name)}: with length it {_growing(grown)}."
         return [
             *notice,
             f"{base.model}{nature} goes from {number(ends[0][1])} BLEU on sources of {ends[0][0]} "
             f"{self.data.unit.name} to {number(ends[1][1])} on {ends[1][0]}; {self._behind_from(name)}.",
-            f"The gap to {name} is {self._gap(name)}: with length it {_growing(grown)} (95 % intervals over "
-            f"{grown.covers}).",
+            " ".join(filter(None, [gap, self.growths.where(name)])),
+            *filter(None, [self.growths.agreement(name)]),
             f"Over the same lengths {slopes}{_sight(compared)}.",
         ]
 
@@ -185,11 +181,7 @@ class Quality:
             return f"it does not fall {MARGIN:g} BLEU behind {name} for good at any length seen here"
         if not found.from_start:
             return f"it falls behind {name} from {_length(found, self.data.unit)}"
-        text = f"it is more than {MARGIN:g} BLEU behind {name} from the shortest sentences on"
-        wider = self.widening[name]
-        if wider.from_start or wider.length is None:
-            return text
-        return f"{text}, and the gap is wider than there from {_length(wider, self.data.unit)}"
+        return f"it is more than {MARGIN:g} BLEU behind {name} from the shortest sentences on"
 
     def _slope(self, model: str) -> str:
         assert self.ends is not None
@@ -288,12 +280,13 @@ class Quality:
         """Section 3: scores by source length, and the length from which on the baseline is behind."""
         small = [bucket.name for bucket in self.buckets if bucket.small]
         text = []
-        for group in self.data.compared if self.growth else ():
-            name, grown = group.model, self.growth[group.model]
-            zero = "includes zero" if grown.low <= 0 <= grown.high else "excludes zero"
+        for group in self.data.compared if self.ends else ():
+            name, grown = group.model, self.growths.of(group.model)
+            assert grown is not None and grown.change is not None
+            zero = "includes zero" if grown.change.low <= 0 <= grown.change.high else "excludes zero"
             text.append(
                 f"Against {name}, the gap is {self._gap(name)}; {self._behind_from(name)}. The difference of the two, "
-                f"{shown(grown)}, {zero}."
+                f"{shown(grown.change)}, {zero}."
             )
         if small:
             text.append(f"Too few sentences to speak: {', '.join(small)} {self.data.unit.name}.")
