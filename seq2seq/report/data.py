@@ -114,6 +114,7 @@ class ReportData:
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     gold: str | None = None  # the Pharaoh file of the test pairs, where the user gave one
+    language_model: ModelRuns | None = None  # of the target alone: what it predicts, no model takes from the source
     _statistics: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)  # cache of ``system``
 
     @property
@@ -259,13 +260,19 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
 
 
 def data_of_runs(
-    runs: Sequence[Run], title: str, edges: list[int] | None, corpus: bool = False, **more: Any
+    runs: Sequence[Run],
+    title: str,
+    edges: list[int] | None,
+    corpus: bool = False,
+    language_model: ModelRuns | None = None,
+    **more: Any,
 ) -> ReportData:
     """Read runs, which must be alike.
 
     Args:
         edges: upper ends of the buckets of source length (default: ``Unit.edges``).
         corpus: whether the files and the cache that the runs' configs name may be used.
+        language_model: runs of a language model of the target, trained and tested on the same text.
         more: further fields of ``ReportData``.
 
     Raises:
@@ -283,7 +290,8 @@ def data_of_runs(
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
     edges = unit_of(test[0]).edges(edges)
-    return ReportData(title, groups, *test, valid, edges, _further_tests(groups, warnings), **more)
+    tests = _further_tests(groups, warnings)
+    return ReportData(title, groups, *test, valid, edges, tests, language_model=language_model, **more)
 
 
 def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str, tuple[list[str], list[str]]]:
