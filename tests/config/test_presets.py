@@ -38,6 +38,12 @@ def test_the_three_models_of_a_size_match_in_parameters(size: str) -> None:
     assert max(totals.values()) <= 1.02 * min(totals.values()), totals
 
 
+@pytest.mark.parametrize("size", ["embedded", "multi30k"])
+def test_the_language_model_has_as_many_parameters_as_the_models_it_is_compared_with(size: str) -> None:
+    own, other = (parameters(composed(SIZES[size] + model)) for model in ("language_model", "transformer"))
+    assert abs(own / other - 1) < 0.02, (own, other)
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_trains_the_model_it_is_named_after(experiment: str) -> None:
     config = composed(experiment)
