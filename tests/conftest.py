@@ -15,6 +15,7 @@ from seq2seq.config.schema import (
     EOS,
     PAD,
     AttentionDecoderConfig,
+    ConstantEncoderConfig,
     FixedContextDecoderConfig,
     ModelConfig,
     RecurrentEncoderConfig,
@@ -40,6 +41,8 @@ READER = RecurrentEncoderConfig(width=6)
 FIXED = FixedContextDecoderConfig(width=10, context_width=9)
 ATTENTION = AttentionDecoderConfig(width=10, attention_width=7)
 SELF = TransformerEncoderConfig(width=E, heads=2, feed_forward=16)
+LAST = RecurrentEncoderConfig(width=10, layers=2, bidirectional=False, reverse_source=True)
+NOTHING = ConstantEncoderConfig(width=7)
 CROSS = TransformerDecoderConfig(width=E, heads=2, feed_forward=16)
 
 
@@ -77,6 +80,17 @@ TINY = {
     "hybrid": _model(SELF, ATTENTION),
     "transformer-fixed": _model(SELF, FIXED),
     "recurrent-transformer": _model(READER, CROSS),
+    "bahdanau-uniform": _model(READER, replace(ATTENTION, score="uniform")),
+    "bahdanau-slots": _model(replace(READER, slots=3), ATTENTION),
+    "transformer-slots": _model(replace(SELF, slots=2), CROSS),
+    "hybrid-one-slot": _model(replace(SELF, slots=1), ATTENTION),
+    "transformer-one-slot": _model(replace(SELF, slots=1), CROSS),
+    "final-states": _model(LAST, replace(FIXED, context="final_states", layers=2)),
+    "final-states-gru": _model(
+        replace(LAST, cell="gru", layers=1), replace(FIXED, context="final_states", cell="gru"), tie="none"
+    ),
+    "language-model": _model(NOTHING, CROSS),
+    "language-model-lstm": _model(NOTHING, FIXED, tie="output"),
 }
 
 Build = Callable[..., Seq2Seq]

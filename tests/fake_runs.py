@@ -46,6 +46,7 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
         fingerprint: dict[str, Any] | None = None,
         parameters: int = 1000,
         valid: Sequence[tuple[int, float]] = ((10, 5.0), (20, 9.0)),
+        nll: float = 2.0,
     ) -> Run:
         arguments = [f"experiment={model}", f"seed={seed}", f"name={name}", f"outputs={tmp_path}", *overrides]
         run = Run(tmp_path / name)
@@ -64,7 +65,7 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
             {
                 "step": step,
                 "valid/bleu": bleu,
-                "valid/nll": 2.0,
+                "valid/nll": nll,
                 "train/tokens": step * 1000,
                 "train/seconds": step / 10,
             }

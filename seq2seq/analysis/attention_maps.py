@@ -36,7 +36,7 @@ def measure(run: LoadedRun) -> Attention:
     pairs = run.encode_pairs([run.src[n] for n in numbers], [run.references[n] for n in numbers])
     links = None if run.gold is None else [run.gold[n] for n in numbers]
     positions = draw_positions(pairs)
-    looks = bool(run.config.model.decoder.attention_maps)
+    looks = bool(run.config.model.attention_maps)
     maps: AttentionMaps = {}
     masking: Masking = {"drawn": len(positions)}
     if looks:
@@ -51,7 +51,7 @@ def measure_maps(
     run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links] | None
 ) -> tuple[AttentionMaps, dict[Position, int]]:
     """Figures of every map, and the source word most attended at each position."""
-    names, sharpness = map_names(run.config.model.decoder.attention_maps), Sharpness()
+    names, sharpness = map_names(run.config.model.attention_maps), Sharpness()
     attended: dict[Position, int] = {}
     choices: dict[int, Tensor] = {}
     for n, attention in forced_attention(run.translator, pairs):

@@ -36,7 +36,7 @@ def measure(run: LoadedRun) -> Explored:
             index=n, src=source, reference=reference, words=words, nll=-total / size, chrf=chrf, attention=maps
         )
         sentences.append(sentence)
-    own = run.config.model.decoder.attention_maps
+    own = run.config.model.attention_maps
     names = ["attention"] if len(own) == 1 else [f"layer {layer}, head {head}" for layer, head in own]
     return {"sentences": sentences, "maps": names}
 

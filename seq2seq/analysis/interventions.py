@@ -56,7 +56,7 @@ def measure(run: LoadedRun) -> Interventions:
     options = run.search_options(beam=1)
     rows: list[Replaced] = []
     for name, override in INTERVENTIONS.items():
-        if override is None or run.config.model.decoder.attention_maps:
+        if override is None or run.config.model.attention_maps:
             with run.model.overridden_attention(override):
                 found = run.translator.translate([run.src[n] for n in chosen], options)
             rows.append({"attention": name, "hypotheses": [best[0].text for best in found]})

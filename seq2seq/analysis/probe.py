@@ -72,7 +72,7 @@ def measure(run: LoadedRun) -> Probe:
                 row[1] += hits[asked[word]]
     recall, chance = (int(hits.sum()) / max(int(sets[2].present.sum()), 1) for hits in (found, guessed))
     return {
-        "vector": "bottleneck" if run.config.model.decoder.sees == "vector" else "summary",
+        "vector": "bottleneck" if run.config.model.sees == "vector" else "summary",
         "units": sets[2].vectors.shape[1],
         "fitted_on": len(text),
         "asked": list(asked),

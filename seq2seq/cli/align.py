@@ -38,7 +38,7 @@ def validate(given: Arguments) -> Trained:
         raise UserError("--one-based says how --gold counts: give --gold FILE")
     if len(runs) != 1:
         raise UserError("an alignment comes from one model: give one run")
-    maps = config.model.decoder.attention_maps
+    maps = config.model.attention_maps
     if not maps:
         folder = runs[0][0].folder
         raise UserError(f"{folder}: there is nothing to align: this model sees the source through one vector")
@@ -72,7 +72,7 @@ def run(given: Arguments, valid: Trained) -> int:
             print(f"the {side} has no spaces between words: the alignment counts its characters", file=sys.stderr)
     src_words, tgt_words = ([each(line) for line in side] for each, side in zip(splits, (src, references), strict=True))
     gold = read_gold(gold_path, src_words, tgt_words, given.one_based) if gold_path else None
-    names = map_names(config.model.decoder.attention_maps)
+    names = map_names(config.model.attention_maps)
     number = min(given.map or 0, len(names) - 1)  # a single map is its own mean
     translator = load(runs, config).translator
     for notice in check_lengths(translator.subwords, src, references, config.decode):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Optional
 
 from seq2seq.config.option import option
 from seq2seq.errors import UserError
@@ -14,6 +14,17 @@ class EncoderConfig:
     """Base of the encoders' options."""
 
     type: str = "???"
+    slots: Optional[int] = option(
+        None,
+        "vectors that the decoder sees of the source, pooled by as many learned queries (default: every position)",
+        low=1,
+        high=1 << 16,
+    )
+
+    @property
+    def reads_source(self) -> bool:
+        """Whether the output depends on the source."""
+        return True
 
     @property
     def output_width(self) -> int:
@@ -25,23 +36,22 @@ class EncoderConfig:
 
 @dataclass
 class DecoderConfig:
-    """Base of the decoders' options. The properties describe a decoder to code that does not know its class."""
+    """Base of the decoders' options. What a decoder sees of the source depends on the encoder too: ``ModelConfig``."""
 
     type: str = "???"
 
-    @property
-    def vector_width(self) -> int:
-        """Units of the single vector through which the source reaches the decoder; 0 if it reads every position."""
+    def vector_width(self, memory_width: int) -> int:
+        """Units of the single vector that the decoder reads of an encoder of D units; 0 if it reads every state."""
         return 0
 
     @property
-    def sees(self) -> Literal["vector", "positions"]:
-        """Whether the decoder reads the source as a single vector, or as one state for each source position."""
-        return "vector" if self.vector_width else "positions"
+    def needs_final_states(self) -> bool:
+        """Whether each layer begins in the state in which the same layer of a recurrent encoder ends."""
+        return False
 
     @property
     def attention_maps(self) -> list[tuple[int, int]]:
-        """Layer and head, both counted from 1, of each attention map over source positions, in the model's order."""
+        """Layer and head, both counted from 1, of each attention map over the encoder's states."""
         return []
 
 
@@ -63,6 +73,24 @@ class RecurrentEncoderConfig(EncoderConfig):
 
 
 @dataclass
+class ConstantEncoderConfig(EncoderConfig):
+    """No encoder: one learned vector, the same for every source, so that the decoder is a language model."""
+
+    type: str = option("constant", "kind of encoder", choices=("constant",))
+    width: int = option(128, "units of the learned vector", low=1, high=1 << 16)
+
+    @property
+    def reads_source(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def output_width(self) -> int:
+        """The width of its vector."""
+        return self.width
+
+
+@dataclass
 class RecurrentDecoderConfig(DecoderConfig):
     """Options of both recurrent decoders, which differ only in the context that they read."""
 
@@ -73,20 +101,27 @@ class RecurrentDecoderConfig(DecoderConfig):
 
 @dataclass
 class FixedContextDecoderConfig(RecurrentDecoderConfig):
-    """Recurrent decoder that reads the source as a single vector (Cho et al. 2014)."""
+    """Recurrent decoder that reads the source as a single vector (Cho et al. 2014, Sutskever et al. 2014)."""
 
     type: str = option("fixed_context", "kind of decoder", choices=("fixed_context",))
     context: str = option(
         "every_step",
-        "steps that read the vector: all, or the first through its state",
-        choices=("every_step", "initial"),
+        "steps that read the vector: all, or the first through its state; final_states: the first state of each layer "
+        "is that in which the encoder's layer ends (Sutskever et al. 2014)",
+        choices=("every_step", "initial", "final_states"),
     )
-    context_width: int = option(256, "units of the fixed vector c = tanh(V h)", low=1, high=1 << 16)
+    context_width: int = option(
+        256, "units of the fixed vector c = tanh(V h), which final_states has not", low=1, high=1 << 16
+    )
 
     @property
-    def vector_width(self) -> int:
-        """Units of the fixed vector."""
-        return self.context_width
+    def needs_final_states(self) -> bool:
+        return self.context == "final_states"
+
+    def vector_width(self, memory_width: int) -> int:
+        """Units of the fixed vector, or of the states of all layers side by side, h and c."""
+        parts = 2 if self.cell == "lstm" else 1
+        return self.layers * self.width * parts if self.needs_final_states else self.context_width
 
 
 @dataclass
@@ -94,13 +129,21 @@ class AttentionDecoderConfig(RecurrentDecoderConfig):
     """Recurrent decoder with attention over every source position (Bahdanau et al. 2014)."""
 
     type: str = option("attention", "kind of decoder", choices=("attention",))
-    score: str = option("additive", "score function of a source position", choices=("additive", "dot", "general"))
+    score: str = option(
+        "additive",
+        "score function of a source position; uniform: every position weighs the same",
+        choices=("additive", "dot", "general", "uniform"),
+    )
     attention_width: int = option(128, "hidden units of the additive score function", low=1, high=1 << 16)
+
+    def vector_width(self, memory_width: int) -> int:
+        """With uniform weights, of the mean of the states and of the sentence vector, from which it starts."""
+        return 2 * memory_width if self.score == "uniform" else 0
 
     @property
     def attention_maps(self) -> list[tuple[int, int]]:
-        """A single map."""
-        return [(1, 1)]
+        """A single map; none with uniform weights, which say nothing."""
+        return [] if self.score == "uniform" else [(1, 1)]
 
 
 @dataclass
@@ -144,6 +187,7 @@ class TransformerDecoderConfig(TransformerOptions, DecoderConfig):
 ENCODERS: dict[str, type[EncoderConfig]] = {
     "recurrent": RecurrentEncoderConfig,
     "transformer": TransformerEncoderConfig,
+    "constant": ConstantEncoderConfig,
 }
 DECODERS: dict[str, type[DecoderConfig]] = {
     "fixed_context": FixedContextDecoderConfig,
@@ -166,3 +210,31 @@ class ModelConfig:
     dropout: float = option(0.0, "dropout probability", low=0, high=0.95)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+    @property
+    def sees(self) -> Literal["nothing", "vector", "slots", "positions"]:
+        """What the decoder knows of the source: nothing, one vector, several slots, or a state for each position."""
+        names: dict[int | None, Literal["nothing", "vector", "positions"]] = {
+            0: "nothing",
+            1: "vector",
+            None: "positions",
+        }
+        return names.get(self.vectors, "slots")
+
+    @property
+    def vectors(self) -> int | None:
+        """Number of vectors through which the source reaches the decoder; None: as many as there are positions."""
+        if not self.encoder.reads_source:
+            return 0
+        return 1 if self.decoder.vector_width(self.encoder.output_width) else self.encoder.slots
+
+    @property
+    def vector_width(self) -> int:
+        """Units of the single vector through which the source reaches the decoder; 0 unless ``sees`` is "vector"."""
+        width = self.encoder.output_width
+        return (self.decoder.vector_width(width) or width) if self.sees == "vector" else 0
+
+    @property
+    def attention_maps(self) -> list[tuple[int, int]]:
+        """Layer and head, both counted from 1, of each attention map over source positions, in the model's order."""
+        return self.decoder.attention_maps if self.encoder.reads_source else []

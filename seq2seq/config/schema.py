@@ -12,6 +12,7 @@ from typing import Any, Optional
 from seq2seq.config.architectures import DECODERS as DECODERS
 from seq2seq.config.architectures import ENCODERS as ENCODERS
 from seq2seq.config.architectures import AttentionDecoderConfig as AttentionDecoderConfig
+from seq2seq.config.architectures import ConstantEncoderConfig as ConstantEncoderConfig
 from seq2seq.config.architectures import DecoderConfig as DecoderConfig
 from seq2seq.config.architectures import EncoderConfig as EncoderConfig
 from seq2seq.config.architectures import FixedContextDecoderConfig as FixedContextDecoderConfig
@@ -148,12 +149,15 @@ class DataConfig(Codes):
         return {"train": self.train, "valid": self.valid, "test": self.test, **self.tests}[name]
 
 
+OPTIMIZERS = ("adamw", "muon")
+
+
 @dataclass
 class OptimizerConfig:
     """The optimiser and its learning rate."""
 
     name: str = option(
-        "adamw", "optimiser: AdamW, or Muon for hidden matrices and AdamW for the rest", choices=("adamw", "muon")
+        "adamw", "optimiser: AdamW, or Muon for hidden matrices and AdamW for the rest", choices=OPTIMIZERS
     )
     lr: float = option(1e-3, "peak learning rate", above=0)
     beta1: float = option(0.9, "decay of the first moment", low=0, high=0.9999)

@@ -18,6 +18,10 @@ from seq2seq.config.schema import (
     AttentionDecoderConfig,
     Config,
     DataConfig,
+    DecoderConfig,
+    EncoderConfig,
+    FixedContextDecoderConfig,
+    RecurrentEncoderConfig,
     SplitConfig,
     TrainerConfig,
     TransformerOptions,
@@ -41,10 +45,12 @@ def sections(node: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Fie
 
 def every_option() -> Iterator[tuple[str, Mapping[str, Any], Any, str]]:
     """Every option as (dotted key, metadata, default, type of the encoder or decoder that has it, else ``""``)."""
-    yield from ((key, f.metadata, value, "") for key, f, value in sections(Config()) if f.metadata)
+    general = {key: (f.metadata, value) for key, f, value in sections(Config()) if f.metadata}
+    yield from ((key, metadata, value, "") for key, (metadata, value) in general.items())
     for part, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
         for name, kind in kinds.items():
-            yield from ((key, f.metadata, value, name) for key, f, value in sections(kind(), f"model.{part}."))
+            own = ((key, f.metadata, value, name) for key, f, value in sections(kind(), f"model.{part}."))
+            yield from (option for option in own if option[0] not in general)
 
 
 def known_keys() -> list[str]:
@@ -120,6 +126,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     yield from _contradictions_of_data(config.data)
     model, trainer, decode, grammar = config.model, config.trainer, config.decode, config.data.grammar
     longest = config.data.filters.max_length
+    yield from _contradictions_of_states(model.encoder, model.decoder)
     for part, options in (("model.encoder", model.encoder), ("model.decoder", model.decoder)):
         if not isinstance(options, TransformerOptions):
             continue
@@ -151,6 +158,26 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"data.grammar.min_words={grammar.min_words} is above data.grammar.max_words={grammar.max_words}"
     if not decode.sample and decode.nbest > decode.beam:
         yield f"decode.nbest={decode.nbest} is above decode.beam={decode.beam}: raise the beam"
+
+
+def _contradictions_of_states(encoder: EncoderConfig, decoder: DecoderConfig) -> Iterator[str]:
+    """What an encoder gives that its decoder cannot read."""
+    if encoder.slots and not encoder.reads_source:
+        yield f"model.encoder.slots={encoder.slots} has no source to read: leave it out, or take another encoder"
+    if not (isinstance(decoder, FixedContextDecoderConfig) and decoder.needs_final_states):
+        return
+    needs = "model.decoder.context=final_states needs"
+    if not isinstance(encoder, RecurrentEncoderConfig):
+        yield f"{needs} a recurrent encoder, not model.encoder.type={encoder.type}: take another context"
+        return
+    for key in ("cell", "width", "layers"):
+        ours, theirs = getattr(decoder, key), getattr(encoder, key)
+        if ours != theirs:
+            yield f"{needs} model.encoder.{key}={ours}, which the decoder has, not {theirs}: make them equal"
+    if encoder.bidirectional:
+        yield f"{needs} an encoder in one direction: set model.encoder.bidirectional=false"
+    if encoder.slots:
+        yield f"{needs} the encoder's own states, not model.encoder.slots={encoder.slots}: leave one out"
 
 
 def check_compiled_on(trainer: TrainerConfig, device: str) -> None:

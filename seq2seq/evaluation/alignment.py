@@ -29,7 +29,7 @@ def map_names(maps: Sequence[tuple[int, int]]) -> list[MapName]:
     """Names of the M evaluated maps.
 
     Args:
-        maps: layer and head of each of the model's maps (``DecoderConfig.attention_maps``).
+        maps: layer and head of each of the model's maps (``ModelConfig.attention_maps``).
     """
     several = maps if len(maps) > 1 else ()
     return [MapName(map="mean"), *(MapName(map=f"layer {n} head {k}", layer=n, head=k) for n, k in several)]

@@ -17,6 +17,12 @@ from seq2seq.models.kernels.scan import Attended, attentive_scan
 from seq2seq.models.recurrent import Context
 
 
+def attentive_context(options: AttentionDecoderConfig, memory_width: int) -> Context:
+    """The context of a decoder with attention, by its score function."""
+    kind = UniformContext if options.score == "uniform" else AttentiveContext
+    return kind(options, memory_width)
+
+
 class AttentiveContext(Context, SourceAttention):
     """c_i = Σ_j α_ij h_j, where α_i is the softmax over the source of the energies e_ij (section 3.1)."""
 
@@ -68,3 +74,27 @@ class AttentiveContext(Context, SourceAttention):
         keys, padding = memory.precomputed
         weights = (recurrent, reading, self.query.weight, self.energy)
         return attentive_scan(gates, weights, (keys, memory.states, padding[:, 0]), state, cell)
+
+
+class UniformContext(Context):
+    """c_i = Σ_j h_j / S for every i: attention without a choice, which has no queries and no keys."""
+
+    changes = False
+
+    def __init__(self, options: AttentionDecoderConfig, memory_width: int) -> None:
+        super().__init__()
+        self.width = self.first_width = memory_width
+
+    def precompute(self, memory: Memory) -> Memory:
+        """Add the mean of the states (B, C), padding left out."""
+        share = memory.mask / memory.mask.sum(1, keepdim=True)
+        return memory._replace(precomputed=((memory.states * share[..., None]).sum(1),))
+
+    def first(self, memory: Memory) -> Tensor:
+        return memory.sentence_vector
+
+    def bottleneck(self, memory: Memory) -> Tensor:
+        return torch.cat([memory.precomputed[0], memory.sentence_vector], -1)
+
+    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
+        return memory.precomputed[0][:, None], None

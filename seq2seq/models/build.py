@@ -9,12 +9,14 @@ from torch import nn
 
 from seq2seq.config import architectures as options
 from seq2seq.errors import UserError
-from seq2seq.models.bahdanau import AttentiveContext
+from seq2seq.models.bahdanau import attentive_context
+from seq2seq.models.constant import ConstantEncoder
 from seq2seq.models.embedding import Embedding
 from seq2seq.models.interface import Decoder, Encoder, Seq2Seq
 from seq2seq.models.kernels.linear import Linear
-from seq2seq.models.lstm import FixedContext
+from seq2seq.models.lstm import fixed_context
 from seq2seq.models.recurrent import Context, RecurrentDecoder, RecurrentEncoder
+from seq2seq.models.slots import SlotEncoder
 from seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
 
 
@@ -39,7 +41,12 @@ def build(model: options.ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq
 
 def build_encoder(model: options.ModelConfig, embedding: Embedding) -> Encoder:
     """The encoder that ``model.encoder`` describes. Raises ``UserError`` for options without a builder."""
-    return builder_of(model.encoder, ENCODERS, "ENCODERS")(model.encoder, embedding, model.dropout)
+    encoder = builder_of(model.encoder, ENCODERS, "ENCODERS")(model.encoder, embedding, model.dropout)
+    if model.decoder.needs_final_states:
+        assert isinstance(encoder, RecurrentEncoder)  # by ``config.validation``
+        encoder.hands_over = True
+    slots = model.encoder.slots
+    return encoder if slots is None else SlotEncoder(encoder, slots, model.encoder.output_width)
 
 
 def build_decoder(model: options.ModelConfig, embedding: Embedding) -> Decoder:
@@ -69,12 +76,13 @@ def recurrent_decoder(context: Callable[[Any, int], Context]) -> Callable[[Any, 
 ENCODERS: dict[type[options.EncoderConfig], Callable[[Any, Embedding, float], Encoder]] = {
     options.RecurrentEncoderConfig: RecurrentEncoder,
     options.TransformerEncoderConfig: TransformerEncoder,
+    options.ConstantEncoderConfig: ConstantEncoder,
 }
 """From the class of an encoder's options to its builder: (options, source embedding, dropout)."""
 
 DECODERS: dict[type[options.DecoderConfig], Callable[[Any, Embedding, int, float], Decoder]] = {
-    options.FixedContextDecoderConfig: recurrent_decoder(FixedContext),
-    options.AttentionDecoderConfig: recurrent_decoder(AttentiveContext),
+    options.FixedContextDecoderConfig: recurrent_decoder(fixed_context),
+    options.AttentionDecoderConfig: recurrent_decoder(attentive_context),
     options.TransformerDecoderConfig: TransformerDecoder,
 }
 """From the class of a decoder's options to its builder: (options, target embedding, the encoder's width, dropout)."""

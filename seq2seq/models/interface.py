@@ -1,7 +1,8 @@
 """The interface of all architectures, through which training and search use them. Knows none of them.
 
 Shapes: B sentences, S source positions, T target positions, K hypotheses of a sentence, D units, H attention maps,
-V tokens of the vocabulary. Masks are True at real positions.
+V tokens of the vocabulary. Masks are True at real positions. The states of a memory are one for each source position,
+unless its encoder pools them into slots: to the decoder S is then the number of slots, and S' that of the positions.
 """
 
 from __future__ import annotations
@@ -30,13 +31,28 @@ class Memory(NamedTuple):
     mask: Tensor  # (B, S)
     sentence_vector: Tensor  # (B, D'): the whole sentence as one vector
     precomputed: tuple[Tensor, ...] = ()  # computed by the decoder once a sentence (keys, values, …), each (B, …)
+    pooling: tuple[Tensor, ...] = ()  # one (B, S, S'), the share of each position in each state, where states are slots
 
     def select(self, rows: Tensor) -> Memory:
         """The memory of the sentences ``rows`` (B',)."""
-        states, mask, vector, *precomputed = (
-            part.index_select(0, rows) for part in (self.states, self.mask, self.sentence_vector, *self.precomputed)
+        states, mask, vector = (part.index_select(0, rows) for part in (self.states, self.mask, self.sentence_vector))
+        precomputed, pooling = (
+            tuple(part.index_select(0, rows) for part in parts) for parts in (self.precomputed, self.pooling)
         )
-        return Memory(states, mask, vector, tuple(precomputed))
+        return Memory(states, mask, vector, precomputed, pooling)
+
+    def over_positions(self, weights: Tensor | None) -> Tensor | None:
+        """Attention weights over the states (B, …, S) as weights over source positions (B, …, S').
+
+        Of slots they are composed with the slots' own weights, by a matrix product. None where there are no weights,
+        and where the states know no source position (S' = 0).
+        """
+        if weights is None or not self.pooling:
+            return weights
+        [pooling] = self.pooling
+        if not pooling.shape[-1]:
+            return None
+        return (weights.flatten(1, -2).to(pooling.dtype) @ pooling).unflatten(1, weights.shape[1:-1])
 
 
 def reorder_state(state: State, rows: Tensor, hypotheses: Tensor | None = None) -> State:
@@ -98,7 +114,8 @@ class Decoder(nn.Module, ABC):
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
         """The single vector (B, C) of a precomputed memory that is all the decoder reads of the source, or None."""
-        return None
+        alone = memory.pooling and memory.pooling[0].shape[1] == 1 and memory.pooling[0].shape[2]
+        return memory.states[:, 0] if alone else None
 
     @abstractmethod
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:

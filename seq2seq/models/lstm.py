@@ -1,4 +1,7 @@
-"""The fixed context: a single vector of the whole sentence, whatever its length (Cho et al. 2014)."""
+"""The fixed context: a single vector of the whole sentence, whatever its length (Cho et al. 2014).
+
+Or the encoder's last states, in which the decoder's layers begin (Sutskever et al. 2014).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ from torch import Tensor, nn
 
 from seq2seq.config.schema import FixedContextDecoderConfig
 from seq2seq.models.interface import Memory
-from seq2seq.models.kernels.scan import Attended, lstm_scan
 from seq2seq.models.recurrent import Context
 
 
+def fixed_context(options: FixedContextDecoderConfig, vector_width: int) -> Context:
+    """The context of a decoder that reads a sentence vector of ``vector_width`` units."""
+    return FinalStates() if options.needs_final_states else FixedContext(options, vector_width)
+
+
 class FixedContext(Context):
-    """c = tanh(V h), read at every step (Cho et al. 2014) or only by the first state (Sutskever et al. 2014)."""
+    """c = tanh(V h), read at every step (Cho et al. 2014) or only by the first state."""
 
     changes = False
 
@@ -32,8 +39,18 @@ class FixedContext(Context):
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
         return memory.precomputed[0][:, None, : self.width], None
 
-    def scan(
-        self, gates: Tensor, reading: Tensor, recurrent: Tensor, state: Tensor, cell: Tensor, memory: Memory
-    ) -> Attended:
-        """The gates include the context's part already, because it is the same at every step."""
-        return Attended(lstm_scan(gates, recurrent, state, cell), None, None)
+
+class FinalStates(Context):
+    """No context but the first states: those in which the encoder's layers end (Sutskever et al. 2014, section 2)."""
+
+    changes = False
+    width = first_width = 0
+
+    def precompute(self, memory: Memory) -> Memory:
+        return memory
+
+    def first(self, memory: Memory) -> Tensor:
+        return memory.sentence_vector
+
+    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, None]:
+        return memory.sentence_vector[:, None, :0], None

@@ -18,7 +18,9 @@ from seq2seq.models.interface import Decoder, DecoderOutput, Encoder, Memory, St
 from seq2seq.models.kernels import is_plain
 from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import Linear, linear
-from seq2seq.models.kernels.scan import Attended
+from seq2seq.models.kernels.scan import Attended, lstm_scan
+
+HELD = 1e4  # added to gates that are to be 0 or 1 exactly
 
 
 def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
@@ -47,11 +49,34 @@ def reverse(x: Tensor, mask: Tensor) -> Tensor:
     return x.gather(1, index if x.dim() == 2 else index[..., None].expand(-1, -1, x.shape[2]))
 
 
+def lstm_to_the_end(layer: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The states (B, S, D) of an LSTM layer over ``x`` (B, S, I), and its cell (B, D) after each sequence's last input.
+
+    torch gives the cell after the padding alone. So a further input, 1 at padding, closes the input gate and opens the
+    forget gate there: the cell stays as it is.
+    """
+    weight, *others = matrices_of(layer)
+    width = len(weight) // 4
+    hold = weight.new_tensor([-HELD, HELD, 0, 0]).repeat_interleave(width)[:, None]
+    x = torch.cat([x, ~mask[..., None]], -1)
+    zeros = x.new_zeros(1, len(x), width)
+    read, _, cell = torch.lstm(
+        x, (zeros, zeros), [torch.cat([weight, hold], 1), *others], True, 1, 0.0, layer.training, False, True
+    )
+    return read, cell[0]
+
+
 class RecurrentEncoder(Encoder):
     """LSTM or GRU layers in both directions or one (Bahdanau et al. 2014, section 3.2).
 
     The backward direction is a second layer over reversed input, because packed sequences are slower on a CPU.
+
+    Attributes:
+        hands_over: whether the sentence vector is h and c of every layer in which its only direction ends, in the
+            order of a decoder's states, in place of h of the last layer.
     """
+
+    hands_over = False
 
     def __init__(self, options: RecurrentEncoderConfig, embedding: Embedding, dropout: float) -> None:
         super().__init__()
@@ -74,10 +99,16 @@ class RecurrentEncoder(Encoder):
         ends: list[Tensor] = []
         for layer in self.layers:
             x = self.dropout(x)
-            outputs, ends = [], []
+            outputs, ends = [], ends if self.hands_over else []
             for direction, backward in zip(layer.children(), backwards, strict=False):
-                read, _ = direction(reverse(x, src_mask) if backward else x)
-                ends.append(read.gather(1, last.expand(-1, 1, read.shape[2]))[:, 0])
+                given = reverse(x, src_mask) if backward else x
+                cells: list[Tensor] = []
+                if self.hands_over and isinstance(direction, nn.LSTM):
+                    read, cell = lstm_to_the_end(direction, given, src_mask)
+                    cells = [cell]
+                else:
+                    read, _ = direction(given)
+                ends += [read.gather(1, last.expand(-1, 1, read.shape[2]))[:, 0], *cells]
                 outputs.append(reverse(read, src_mask) if backward else read)
             x = torch.cat(outputs, -1)
         return Memory(x, src_mask, torch.cat(ends, -1))
@@ -93,7 +124,7 @@ class Context(nn.Module, ABC):
     """The part of an RNN decoder that reads the memory: one vector (B, C) of the source at each step."""
 
     width: int  # C
-    first_width: int  # C'
+    first_width: int  # C'; 0: ``first`` is the decoder's first state itself
     changes: bool  # whether the vector depends on the decoder's previous state
 
     @abstractmethod
@@ -102,10 +133,11 @@ class Context(nn.Module, ABC):
 
     @abstractmethod
     def first(self, memory: Memory) -> Tensor:
-        """The vector (B, C') from which the decoder's first state is computed.
+        """The vector (B, C') from which the decoder's first state is computed."""
 
-        Of a context that never changes, it is all that the decoder reads of the source.
-        """
+    def bottleneck(self, memory: Memory) -> Tensor:
+        """All that the decoder reads of the source (B, …), where the context never changes."""
+        return self.first(memory)
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
@@ -119,12 +151,14 @@ class Context(nn.Module, ABC):
     ) -> Attended | None:
         """All steps of one LSTM layer by a fused kernel; None where there is none, and the caller loops over steps.
 
+        The gates include the part of a context that never changes, so that its layer is like any other.
+
         Args:
             gates: (T, B, 4D), the part of the gates from embeddings, biases and a context that never changes.
             reading, recurrent: weights of the context (4D, C) and of the state (4D, D).
             state, cell: (B, D), before the first step.
         """
-        return None
+        return None if self.changes else Attended(lstm_scan(gates, recurrent, state, cell), None, None)
 
 
 class RecurrentDecoder(Decoder):
@@ -143,7 +177,8 @@ class RecurrentDecoder(Decoder):
         )
         self.parts = ("h", "c") if options.cell == "lstm" else ("h",)
         states = options.layers * len(self.parts)
-        self.first = Linear(context.first_width, width * states, output_parts=states)
+        given = context.first_width
+        self.first = Linear(given, width * states, output_parts=states) if given else None
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def precompute(self, memory: Memory) -> Memory:
@@ -162,10 +197,11 @@ class RecurrentDecoder(Decoder):
         return own, of_context
 
     def bottleneck(self, memory: Memory) -> Tensor | None:
-        return None if self.context.changes else self.context.first(memory)
+        return super().bottleneck(memory) if self.context.changes else self.context.bottleneck(memory)
 
     def init_state(self, memory: Memory) -> State:
-        first = torch.tanh(self.first(self.context.first(memory)))[:, None]
+        first = self.context.first(memory)[:, None]
+        first = first if self.first is None else torch.tanh(self.first(first))
         names = [f"{part}{n}" for n in range(len(self.layers)) for part in self.parts]
         state = dict(zip(names, first.chunk(len(names), -1), strict=True))
         # Cells are sums over all steps: in bf16 a small addition to a large cell would be rounded away.
@@ -184,7 +220,7 @@ class RecurrentDecoder(Decoder):
             gates = self._embedded_gates(embedded) + of_gates
         state = self._advance(gates, state)
         hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context, of_readout)
-        return Step(hidden, state, None if weights is None else weights[:, :, None])
+        return Step(hidden, state, memory.over_positions(None if weights is None else weights[:, :, None]))
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
         # What does not depend on the previous state is computed for all steps at once.
@@ -193,7 +229,7 @@ class RecurrentDecoder(Decoder):
         of_readout = None if self.context.changes else memory.precomputed[-1].transpose(0, 1)
         hidden = self._read_out(found.states, embedded, found.contexts, of_readout).transpose(0, 1)
         maps = found.weights.permute(1, 0, 2)[:, None] if attention and found.weights is not None else None
-        return DecoderOutput(hidden, maps)
+        return DecoderOutput(hidden, memory.over_positions(maps))
 
     def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:
         return {self: ("precompute", "_forward_steps")}
@@ -204,8 +240,8 @@ class RecurrentDecoder(Decoder):
         return fast or self._forward_loop(embedded, memory)
 
     def _forward_fused(self, embedded: Tensor, memory: Memory) -> Attended | None:
-        """A single LSTM layer, the usual case, by ``scan``; None for other decoders."""
-        if len(self.layers) > 1 or len(self.parts) == 1:
+        """LSTM layers by ``scan``: one, or several over a context that never changes; None for other decoders."""
+        if len(self.parts) == 1 or (len(self.layers) > 1 and self.context.changes):
             return None
         if embedded.is_cuda and not self.context.changes:  # cuDNN is faster
             return None
@@ -215,7 +251,13 @@ class RecurrentDecoder(Decoder):
         if not self.context.changes:
             gates = gates + memory.precomputed[-2].transpose(0, 1)
         state = self.init_state(memory)
-        return self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
+        found = self.context.scan(gates, reading, recurrent, state["h0"][:, 0], state["c0"][:, 0], memory)
+        for n, layer in enumerate([*self.layers][1:], start=1):
+            assert found is not None
+            weight, recurrent, bias, recurrent_bias = matrices_of(layer)
+            gates = F.linear(self.dropout(found.states), weight, bias + recurrent_bias)
+            found = Attended(lstm_scan(gates, recurrent, state[f"h{n}"][:, 0], state[f"c{n}"][:, 0]), None, None)
+        return found
 
     def _forward_cudnn(self, embedded: Tensor, memory: Memory) -> Attended | None:
         """Each torch layer over all steps in one call; None where the context changes from step to step."""

@@ -199,7 +199,7 @@ class TransformerDecoder(Decoder):
             key, value = memory.precomputed[2 * n : 2 * n + 2]
             x, weights = layer(x, causal, key, value, memory.mask, attention)
             maps += [] if weights is None else [weights]
-        return DecoderOutput(self.norm(x), torch.cat(maps, 1) if attention else None)
+        return DecoderOutput(self.norm(x), memory.over_positions(torch.cat(maps, 1) if attention else None))
 
     def init_state(self, memory: Memory) -> State:
         key = memory.precomputed[0]  # (B, H, S, W)
@@ -219,4 +219,4 @@ class TransformerDecoder(Decoder):
                 x, state[f"keys{n}"], state[f"values{n}"], place, key, value, memory.mask
             )
             maps += [] if weights is None else [weights]
-        return Step(self.norm(x), new, torch.cat(maps, 1).transpose(1, 2))
+        return Step(self.norm(x), new, memory.over_positions(torch.cat(maps, 1).transpose(1, 2)))

@@ -29,7 +29,7 @@ from seq2seq.runs.records import Nearness, Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
-from seq2seq.study.plan import Trial
+from seq2seq.study.plan import Setting, Trial
 
 LENGTH_RATIO = Metric("length_ratio", "output / reference", ratio, high=math.inf)
 """Words of a translation, or characters, for each of its reference."""
@@ -110,7 +110,7 @@ class ReportData:
     edges: list[int]  # upper ends of the buckets of source length, in ``unit``
     tests: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # further test sets, of all runs
     trials: list[Trial] = field(default_factory=list)
-    rates: dict[str, float | None] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)  # by model and variant, what the trials chose
     variants: list[tuple[VariantConfig, ModelRuns]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -280,6 +280,20 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     return groups
 
 
+def without_language_model(runs: Sequence[Run]) -> tuple[list[Run], ModelRuns | None]:
+    """The runs whose model reads the source, and those of a language model, which does not, if there are any.
+
+    Raises:
+        UserError: no run reads a source, or there are several language models; and as ``grouped`` does.
+    """
+    blind = [run for run in runs if run.load_config().model.sees == "nothing"]
+    groups = grouped(blind)
+    if len(groups) > 1 or len(blind) == len(runs):
+        named = ", ".join(str(run.folder) for run in blind)
+        raise UserError(f"models without a source: {named}: give one such model, and others to measure with it")
+    return [run for run in runs if run not in blind], groups[0] if groups else None
+
+
 def data_of_runs(
     runs: Sequence[Run],
     title: str,
@@ -340,14 +354,15 @@ def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str
 
 def data_of_study(outcome: Outcome) -> ReportData:
     """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
-    study = outcome.study
+    study, blind = outcome.study, outcome.language_model
     return data_of_runs(
         outcome.runs,
         f"Study {study.options.name}",
         study.options.buckets,
         corpus=True,
+        language_model=ModelRuns(study.options.language_model or "", [blind]) if blind else None,
         trials=study.tried(),
-        rates=outcome.rates,
+        settings=outcome.settings,
         variants=[(variant, ModelRuns(variant.name, [run])) for variant, run in outcome.variants],
         warnings=outcome.warnings,
         commands=[shlex.join(["seq2seq", "compare", *study.given])],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seq2seq.config.overrides import override
-from seq2seq.report.data import ReportData, data_of_runs, data_of_study
+from seq2seq.report.data import ReportData, data_of_runs, data_of_study, without_language_model
 from seq2seq.report.page.write import require_charts, write_page, write_tensorboard
 from seq2seq.report.sections.assembly import page_of
 from seq2seq.runs.run import find
@@ -52,16 +52,18 @@ def report(
     """
     require_charts()
     found = [find(path)[0] for path in runs]
-    found.sort(key=lambda run: run.load_config().model.decoder.sees == "positions")  # the baseline comes first
+    found.sort(key=lambda run: run.load_config().model.sees == "positions")  # the baseline comes first
     warnings = check_alike(found, anyway)
-    command = shlex.join(["seq2seq", "report", *given])
-    data = data_of_runs(found, title, edges, warnings=warnings, commands=[command], gold=gold, corpus=corpus)
+    found, blind = without_language_model(found)
+    more = {"warnings": warnings, "commands": [shlex.join(["seq2seq", "report", *given])], "gold": gold}
+    data = data_of_runs(found, title, edges, corpus, blind, **more)
     warnings += check_parameters(
         {group.model: group.parameters for group in data.groups}, StudyConfig.tolerance, anyway
     )
     check_gold(gold, len(data.src))
     configs = [override(run.load_config(), [], corpus) for run in found]
-    tasks = measuring_tasks(list(zip(found, configs, strict=True)), folder / "logs", gold, corpus)
+    first = blind.runs[0] if blind else None
+    tasks = measuring_tasks(list(zip(found, configs, strict=True)), folder / "logs", gold, corpus, first)
     failed = run_all(tasks, default_workers(data.config.device, 1), 1)
     warnings += [f"{label} failed: {why}" for label, why in failed.items()]
     write_report(data, folder)

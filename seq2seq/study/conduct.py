@@ -1,4 +1,4 @@
-"""A study from its plan to the last measurement: trials of learning rates, training runs and variants, measurements.
+"""A study from its plan to the last measurement: trials, training runs and variants, measurements.
 
 Knows the order of the steps and what each takes from the one before. ``tasks`` has their commands and ``runner`` starts
 the processes; what the figures mean is the report's matter.
@@ -17,10 +17,10 @@ from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.run import Run
-from seq2seq.study.fairness import check_alike, check_fingerprints, check_parameters
+from seq2seq.study.fairness import check_alike, check_fingerprints, check_of_other_text, check_parameters
 from seq2seq.study.launchers import at_a_time, run_through
 from seq2seq.study.options import VariantConfig
-from seq2seq.study.plan import Planned, Study
+from seq2seq.study.plan import OWN, Planned, Setting, Study
 from seq2seq.study.runner import Task, minutes, run_all
 from seq2seq.study.tasks import (
     MEASURING_SECONDS,
@@ -38,9 +38,10 @@ class Outcome:
     """Finished runs of a study, and why others failed."""
 
     study: Study
-    rates: dict[str, float | None]  # the learning rate of each model; None: its experiment's own
+    settings: dict[str, Setting]  # by model, variant with trials and language model
     runs: list[Run]  # by model, in the order of the study's ``models``
     variants: list[tuple[VariantConfig, Run]]
+    language_model: Run | None
     warnings: list[str]
     failed: dict[str, str]  # label of a task to the reason
 
@@ -53,25 +54,29 @@ def conduct(study: Study) -> Outcome:
         KeyboardInterrupt: the user stopped it, and every process has saved its state.
     """
     options = study.options
-    draft = study.runs(dict.fromkeys(options.models, options.rates[0] if options.rates else None))
+    draft = study.runs(study.draft)
     config = draft[0].config
     workers = options.workers or default_workers(config.device, options.threads)
     if study.launcher:
         workers = at_a_time(study.launcher, len(draft))
-    announce(study, draft, workers)
+    announce(study, workers)
     corpus = prepare(config.data)
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
-    failed = _run(study, [training_task(study, planned) for planned in study.trials], workers)
-    rates = study.rates()
-    for model, rate in rates.items():
-        if rate is not None:
-            print(f"{model}: learning rate {rate:g}", file=sys.stderr)
-    planned_runs = study.runs(rates, cost_of_a_token(study, parameters))
-    planned_variants = study.variants(rates)
-    tasks = [training_task(study, planned) for planned in [*planned_runs, *(run for _, run in planned_variants)]]
-    tasks += measuring_tasks([(one.run, one.config) for one in planned_runs], study.logs, options.gold, corpus=True)
+    failed = _try(study, workers)
+    settings = study.settings()
+    for name, setting in settings.items():
+        if setting != OWN:
+            print(f"{name}: {setting}", file=sys.stderr)
+    planned_runs = study.runs(settings, cost_of_a_token(study, parameters))
+    reference, planned_variants = study.language_model(settings), study.variants(settings)
+    aside = [*([reference] if reference else []), *(planned for _, planned in planned_variants)]
+    tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
+    tasks += measuring_tasks(
+        [(one.run, one.config) for one in planned_runs],
+        study.logs, options.gold, corpus=True, language_model=reference.run if reference else None,
+    )  # fmt: skip
     failed |= _run(study, tasks, workers)
     finished = [planned for planned in planned_runs if planned.finished]
     runs = [planned.run for planned in sorted(finished, key=lambda planned: options.models.index(planned.model))]
@@ -79,10 +84,26 @@ def conduct(study: Study) -> Outcome:
     if not runs:
         raise UserError(f"nothing to compare, no run came to an end: {'; '.join(failed.values())}")
     variants = [(variant, planned.run) for variant, planned in planned_variants if planned.finished]
+    language_model = reference.run if reference and reference.finished else None
     warnings += check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
     trials = [planned.run for planned in study.trials if planned.finished]
-    warnings += check_fingerprints([runs[0], *trials, *(run for _, run in variants)], options.anyway)
-    return Outcome(study, rates, runs, variants, warnings, failed)
+    others = [planned for planned in aside if planned.finished]
+    same = [planned.run for planned in others if planned.config.data == config.data]
+    warnings += check_fingerprints([runs[0], *trials, *same], options.anyway)
+    for planned in others:
+        if planned.run not in same:
+            warnings += check_of_other_text(runs[0], planned.run, options.anyway)
+    return Outcome(study, settings, runs, variants, language_model, warnings, failed)
+
+
+def _try(study: Study, workers: int) -> dict[str, str]:
+    """Run the trials, and further ones while the best of a subject lies at an end of its rates."""
+    failed = dict[str, str]()
+    known = 0
+    while len(trials := study.trials) > known and not failed:
+        known = len(trials)
+        failed = _run(study, [training_task(study, planned) for planned in trials], workers)
+    return failed
 
 
 def _run(study: Study, tasks: Sequence[Task], workers: int) -> dict[str, str]:
@@ -92,13 +113,16 @@ def _run(study: Study, tasks: Sequence[Task], workers: int) -> dict[str, str]:
     return run_all(tasks, workers, study.options.threads)
 
 
-def announce(study: Study, runs: Sequence[Planned], workers: int) -> None:
+def announce(study: Study, workers: int) -> None:
     """Print how many runs are needed, how many are finished, and an estimate of the time for the others."""
     options = study.options
-    variants = [planned for _, planned in study.variants(dict.fromkeys(options.models))]
+    runs, reference = study.runs(study.draft), study.language_model(study.draft)
+    variants = [planned for _, planned in study.variants(study.draft)]
     rows = []
     left = 0.0
-    for name, planned in (("trials of learning rates", study.trials), ("models × seeds", runs), ("variants", variants)):
+    parts = {"trials": study.trials, "models × seeds": runs}
+    parts |= {"language model": [reference] if reference else [], "variants": variants}
+    for name, planned in parts.items():
         if planned:
             seconds = sum(expected_seconds(study, one) for one in planned if not one.run.finished) / workers
             there = sum(one.run.finished for one in planned)

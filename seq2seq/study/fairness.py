@@ -52,6 +52,12 @@ def check_fingerprints(runs: Sequence[Run], anyway: bool) -> list[str]:
     return _refuse(unlike(runs, ("",)), anyway)  # every key begins with the empty prefix
 
 
+def check_of_other_text(first: Run, other: Run, anyway: bool) -> list[str]:
+    """``check_fingerprints`` for a variant that learns from other text: its test and its code must be the first's."""
+    entries = sorted(set(unlike_entries(first, other)) - {"data", "subwords"})
+    return _refuse([f"{other.folder} is not like {first.folder}: {'; '.join(entries)}"] if entries else [], anyway)
+
+
 def _refuse(reasons: list[str], anyway: bool) -> list[str]:
     if reasons and not anyway:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from seq2seq.config.option import option, several
+from seq2seq.config.schema import OPTIMIZERS
 from seq2seq.errors import UserError
 from seq2seq.evaluation.lengths import CHARACTERS, EDGES
 
@@ -19,6 +20,7 @@ SET_BY_THE_STUDY = {
     "model": ": it takes each of models in turn",
     "seed": ": it takes each of seeds in turn",
     "trainer.optimizer.lr": ": it takes what the trials choose; rates=[…] says which are tried, one is possible",
+    "trainer.optimizer.name": ": the trials choose; optimizers=[…] says which are tried, one is possible",
     "trainer.threads": ": give threads=N",
     "overwrite": ": delete the folder of what is to be trained anew",
 }
@@ -28,14 +30,22 @@ BUCKETS = f"{','.join(map(str, EDGES))} words, or {','.join(map(str, CHARACTERS.
 """Default upper ends of the buckets of source length, as the help tells them."""
 
 
+QUESTIONS = ("undertraining", "slots", "width", "optimizer", "cause")
+"""What a variant can ask."""
+
+
 @dataclass
 class VariantConfig:
     """A training run of one model with something changed, to find causes of a difference between models."""
 
     name: str = option("???", "name of the run's folder and in the page, e.g. lstm-reversed")
-    of: str = option("lstm", "the model it varies; it trains at that model's learning rate")
+    of: str = option("lstm", "the model it varies; it trains with that model's optimiser and learning rate")
     overrides: list[str] = several([], "what differs, as key=value")
-    question: str = option("cause", "which section shows it", choices=("undertraining", "width", "cause"))
+    question: str = option("cause", "which part of the page shows it", choices=QUESTIONS)
+    tuned: bool = option(False, "give it trials of its own, as the models have them")
+    optimizer: Optional[str] = option(
+        None, "train with this one of optimizers, at its best rate in the model's trials", choices=OPTIMIZERS
+    )
 
 
 @dataclass
@@ -50,10 +60,18 @@ class StudyConfig:
     experiment: str = option("{model}", "the experiment that each model is; {model} stands for its name")
     seeds: list[int] = several([1, 2, 3], "seeds of each model")
     overrides: list[str] = several([], "key=value for every run; {model} stands for the model's name")
-    rates: list[float] = several([], "learning rates that each model is tried with (none: the experiment's own)")
+    optimizers: list[str] = several(
+        [], "optimisers that each model is tried with (none: the experiment's own)", choices=OPTIMIZERS
+    )
+    rates: list[float] = several(
+        [], "learning rates that each model is tried with (none: the experiment's own); the best validation NLL wins"
+    )
+    widen: int = option(
+        3, "how many further rates, by factors of two, are tried while the best one lies at an end of rates", low=0
+    )
     trials: list[str] = several([], "key=value for the trials alone")
-    margin: float = option(
-        0.03, "share of the best trial's BLEU: the smallest rate that comes so near is taken", low=0, high=1
+    language_model: Optional[str] = option(
+        None, "an experiment without a source, which says what the others take from theirs; trained with one seed"
     )
     match: str = option(
         "parameters",
@@ -140,6 +158,7 @@ def check(study: StudyConfig) -> StudyConfig:
         within_limits(variant, "variants.")
     lists: dict[str, Sequence[object]]
     lists = {"models": study.models, "seeds": study.seeds, "buckets": study.buckets, "rates": study.rates}
+    lists |= {"optimizers": study.optimizers}
     for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{key}={values}: the same twice: leave one out")
@@ -147,6 +166,10 @@ def check(study: StudyConfig) -> StudyConfig:
         raise UserError("models and seeds must not be empty: a study needs at least one run")
     if study.buckets != sorted(study.buckets) or any(edge < 1 for edge in study.buckets):
         raise UserError(f"buckets={study.buckets}: give growing numbers, e.g. [10,20,30,40]")
+    for variant in study.variants:
+        if variant.optimizer and (variant.tuned or variant.optimizer not in study.optimizers):
+            told = "takes its optimizer from the model's trials: name it in optimizers, and leave tuned out"
+            raise UserError(f"variants: {variant.name} {told}")
     if study.match == "seconds" and not study.rates:
         raise UserError("match=seconds needs trials to measure the speed in: set rates, e.g. rates=[0.004]")
     return study

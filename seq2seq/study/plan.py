@@ -1,11 +1,13 @@
 """The plan of a study: its trials, training runs and variants as configs. Knows run folders; starts nothing, no torch.
 
-Trials choose each model's learning rate; then every model is trained with every seed; then come the variants.
+Trials choose each model's optimiser and learning rate; then every model is trained with every seed; then come the
+language model, which reads no source, and the variants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,12 +30,38 @@ def seconds_of(config: Config, pace: float = DEFAULT_PACE) -> float:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What trials choose: the optimiser and its peak learning rate. None: the experiment's own."""
+
+    optimizer: str | None = None
+    rate: float | None = None
+
+    def __str__(self) -> str:
+        parts = [self.optimizer, None if self.rate is None else f"{self.rate:g}"]
+        return " ".join(part for part in parts if part)
+
+
+OWN = Setting()
+"""The setting of an experiment as it is."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What has trials: a model, the language model, or a variant that is tuned anew."""
+
+    name: str
+    model: str  # for a variant, the model that it varies
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Planned:
     """A run of a study, finished or not: the arguments of ``seq2seq train`` and the config that they give."""
 
+    subject: str  # the name of a model or a variant
     model: str  # for a variant, the model that it varies
     seed: int
-    rate: float | None
+    setting: Setting
     arguments: tuple[str, ...]
     config: Config
 
@@ -63,13 +91,19 @@ class Planned:
 
 @dataclass(frozen=True)
 class Trial:
-    """Result of a short training at one learning rate, on the validation split."""
+    """Result of a short training with one optimiser and rate, on the validation split."""
 
-    model: str
+    subject: str  # the name of a model or a variant
+    optimizer: str | None
     rate: float
     tokens: int  # target tokens trained on
     bleu: float
-    nll: float  # nats a token
+    nll: float  # nats a token; infinite for a training that diverged
+
+    @property
+    def setting(self) -> Setting:
+        """What was tried."""
+        return Setting(self.optimizer, self.rate)
 
 
 class Study:
@@ -90,6 +124,7 @@ class Study:
         """
         self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
         self.launcher = launcher
+        self._known: dict[tuple[str, Setting], Planned] = {}  # trials
 
     @property
     def report(self) -> Path:
@@ -102,19 +137,56 @@ class Study:
         return Path(self.options.outputs) / self.options.folder / "logs"
 
     @cached_property
-    def trials(self) -> list[Planned]:
-        """One short run for each model and learning rate, so the same number for every model."""
+    def subjects(self) -> list[Subject]:
+        """All that has trials, so the same number for every one of them."""
+        options = self.options
+        models = [*options.models, *([options.language_model] if options.language_model else [])]
+        tuned = [variant for variant in options.variants if variant.tuned]
         return [
-            self._plan(model, f"trials/{model}-{rate:g}", 1, rate, self.options.trials)
-            for model in self.options.models
-            for rate in self.options.rates
+            *(Subject(model, model) for model in models),
+            *(Subject(variant.name, variant.of, tuple(variant.overrides)) for variant in tuned),
         ]
 
-    def runs(self, rates: dict[str, float | None], cost: dict[str, float] | None = None) -> list[Planned]:
+    @property
+    def trials(self) -> list[Planned]:
+        """One short run for each subject, optimiser and learning rate.
+
+        Where the best finished trial of a subject and an optimiser is at an end of the rates, the next rate beyond it
+        is planned as well, by factors of two and at most ``widen`` times. A single rate is the user's choice.
+        """
+        if not self.options.rates:
+            return []
+        optimizers: Sequence[str | None] = self.options.optimizers or [None]
+        return [
+            planned for subject in self.subjects for name in optimizers for planned in self._trials_of(subject, name)
+        ]
+
+    def _trials_of(self, subject: Subject, optimizer: str | None) -> list[Planned]:
+        rates = sorted(self.options.rates)
+        planned = {rate: self._trial(subject, Setting(optimizer, rate)) for rate in rates}
+        for _ in range(self.options.widen if len(rates) > 1 else 0):
+            results = [result for each in planned.values() if (result := _result(each))]
+            if len(results) < len(planned):
+                break
+            likeliest, rates = best(results).rate, sorted(planned)
+            beyond = rates[0] / 2 if likeliest == rates[0] else rates[-1] * 2 if likeliest == rates[-1] else None
+            if beyond is None:
+                break
+            planned[beyond] = self._trial(subject, Setting(optimizer, beyond))
+        return [planned[rate] for rate in sorted(planned)]
+
+    def _trial(self, subject: Subject, setting: Setting) -> Planned:
+        if (subject.name, setting) not in self._known:  # to compose a config takes a tenth of a second
+            name = f"trials/{'-'.join([subject.name, *str(setting).split()])}"
+            more = [*subject.overrides, *self.options.trials]
+            self._known[subject.name, setting] = self._plan(subject.name, subject.model, name, 1, setting, more)
+        return self._known[subject.name, setting]
+
+    def runs(self, settings: dict[str, Setting], cost: dict[str, float] | None = None) -> list[Planned]:
         """A run of each model with each seed.
 
         Args:
-            rates: the learning rate of each model.
+            settings: the optimiser and rate of each model.
             cost: cost of a target token in each model, where runs are to have equal cost rather than equal tokens:
                 the dearest model trains on ``trainer.max_tokens``, a cheaper one on more by the ratio of the costs.
         """
@@ -122,69 +194,109 @@ class Study:
         for seed in self.options.seeds:
             for model in self.options.models:
                 more = [] if cost is None else [self._equal_cost(model, cost)]
-                planned.append(self._plan(model, f"{model}/seed{seed}", seed, rates[model], more))
+                planned.append(self._plan(model, model, f"{model}/seed{seed}", seed, settings[model], more))
         return planned
 
-    def variants(self, rates: dict[str, float | None]) -> list[tuple[VariantConfig, Planned]]:
-        """Each variant with its run, which has the study's first seed."""
+    def language_model(self, settings: dict[str, Setting]) -> Planned | None:
+        """The run of the language model, with the study's first seed; None where the study has none."""
+        model, seed = self.options.language_model, self.options.seeds[0]
+        return self._plan(model, model, f"{model}/seed{seed}", seed, settings[model], []) if model else None
+
+    def variants(self, settings: dict[str, Setting]) -> list[tuple[VariantConfig, Planned]]:
+        """Each variant with its run, which has the study's first seed.
+
+        A variant that asks for an optimiser is left out where its model has that one anyway.
+        """
+        return list(self._variants(settings))
+
+    def _variants(self, settings: dict[str, Setting]) -> Iterator[tuple[VariantConfig, Planned]]:
         seed = self.options.seeds[0]
-        found = []
         for variant in self.options.variants:
             if variant.of not in self.options.models:
                 raise UserError(f"variants: {variant.name} is of {variant.of}, which is none of models")
-            name = f"{variant.name}/seed{seed}"
-            found.append((variant, self._plan(variant.of, name, seed, rates[variant.of], variant.overrides)))
-        return found
+            own, setting = settings[variant.of], settings.get(variant.name, settings[variant.of])
+            if variant.optimizer is None or setting != own:
+                name = f"{variant.name}/seed{seed}"
+                yield variant, self._plan(variant.name, variant.of, name, seed, setting, variant.overrides)
 
-    def _plan(self, model: str, name: str, seed: int, rate: float | None, more: Sequence[str]) -> Planned:
+    def _plan(self, subject: str, model: str, name: str, seed: int, setting: Setting, more: Sequence[str]) -> Planned:
         options = self.options
         arguments = [f"experiment={options.experiment}", *options.overrides]
-        arguments += [] if rate is None else [f"trainer.optimizer.lr={rate:g}"]
+        arguments += [] if setting.optimizer is None else [f"trainer.optimizer.name={setting.optimizer}"]
+        arguments += [] if setting.rate is None else [f"trainer.optimizer.lr={setting.rate:g}"]
         arguments += [*self.arguments, *more]
         arguments += [f"seed={seed}", f"name={options.folder}/{name}", f"outputs={options.outputs}"]
         arguments += [f"trainer.threads={options.threads}"]
         filled = [argument.replace("{model}", model) for argument in arguments]
         # Only the last argument for each key: Hydra refuses a group that is chosen twice.
         filled = list({argument.partition("=")[0]: argument for argument in filled}.values())
-        return Planned(model, seed, rate, tuple(filled), compose(filled))
+        return Planned(subject, model, seed, setting, tuple(filled), compose(filled))
 
     def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
-        first = self._plan(model, model, 1, None, []).config.trainer.max_tokens
+        first = self._plan(model, model, model, 1, OWN, []).config.trainer.max_tokens
         if first is None:
             raise UserError(f"match={self.options.match} shares out target tokens: set trainer.max_tokens")
         dearest = max(cost[name] for name in self.options.models)
         return f"trainer.max_tokens={round(first * dearest / cost[model])}"
 
-    def rates(self) -> dict[str, float | None]:
-        """Each model's learning rate: the smallest whose trial reaches the model's best BLEU less the share ``margin``.
+    @property
+    def draft(self) -> dict[str, Setting]:
+        """Settings as ``settings`` gives them, but before any trial."""
+        rate = self.options.rates[0] if self.options.rates else None
+        asking = [variant for variant in self.options.variants if variant.optimizer]
+        return {
+            **{subject.name: Setting(None, rate) for subject in self.subjects},
+            **{variant.name: Setting(variant.optimizer, rate) for variant in asking},
+        }
 
-        The smallest one because a short training favours higher rates than a long one. None without trials.
+    def settings(self) -> dict[str, Setting]:
+        """The optimiser and rate of the trial with the lowest validation NLL, which is the one rule for all.
+
+        By the names of subjects, and of variants that ask for one optimiser. Of equal trials it takes the smaller rate.
+        Without trials it is the experiment's own.
 
         Raises:
             UserError: a trial is not finished; the comparison would favour the models that had more trials.
         """
-        chosen: dict[str, float | None] = dict.fromkeys(self.options.models)
         if not self.options.rates:
-            return chosen
+            return {subject.name: OWN for subject in self.subjects}
         for planned in self.trials:
             if not planned.finished:
                 raise UserError(
-                    f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same number "
-                    "of trials: start the same command again, or leave the rate out of rates"
+                    f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same "
+                    "trials: start the same command again, or leave the rate out of rates, or say widen=0"
                 )
-        results = self.tried()
-        for model in chosen:
-            own = [trial for trial in results if trial.model == model]
-            enough = max(trial.bleu for trial in own) * (1 - self.options.margin)
-            chosen[model] = min(trial.rate for trial in own if trial.bleu >= enough)
+        tried = self.tried()
+        chosen = {}
+        for subject in self.subjects:
+            chosen[subject.name] = best([trial for trial in tried if trial.subject == subject.name]).setting
+        for variant in self.options.variants:
+            if variant.optimizer:
+                own = [trial for trial in tried if (trial.subject, trial.optimizer) == (variant.of, variant.optimizer)]
+                chosen[variant.name] = best(own).setting
         return chosen
 
     def tried(self) -> list[Trial]:
         """The results of the finished trials."""
-        results = []
-        for planned in self.trials:
-            if planned.finished and planned.rate is not None:
-                last = planned.run.points("valid/bleu")[-1]
-                tokens = planned.run.load_summary()["tokens"]
-                results.append(Trial(planned.model, planned.rate, tokens, last["valid/bleu"], last["valid/nll"]))
-        return results
+        return [result for planned in self.trials if (result := _result(planned))]
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The likeliest, and of equals the one with the smaller rate."""
+    return min(trials, key=lambda trial: (trial.nll, trial.rate))
+
+
+def _result(planned: Planned) -> Trial | None:
+    """The result of a trial; None if it is not finished."""
+    if not planned.finished or planned.setting.rate is None:
+        return None
+    last = planned.run.points("valid/bleu")[-1]
+    tokens, nll = planned.run.load_summary()["tokens"], float(last["valid/nll"])
+    return Trial(
+        planned.subject,
+        planned.setting.optimizer,
+        planned.setting.rate,
+        tokens,
+        last["valid/bleu"],
+        nll if math.isfinite(nll) else math.inf,
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seq2seq.analysis.measurements import missing
+from seq2seq.analysis.measurements import FORGETTING, MEASUREMENTS, missing
 from seq2seq.config.schema import Config
 from seq2seq.data import files
 from seq2seq.errors import UserError
@@ -31,36 +31,44 @@ def training_task(study: Study, planned: Planned) -> Task:
     )
 
 
-def measuring_tasks(runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None, corpus: bool) -> list[Task]:
+def measuring_tasks(
+    runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None, corpus: bool, language_model: Run | None = None
+) -> list[Task]:
     """A process for each run that makes its measurements; it waits until the run, which may be planned, is finished.
 
     The measurement of forgetting needs a word alignment of the test pairs: ``gold`` (a Pharaoh file), else the
     corpus's own, else the attention of the first run that has any, the same for all runs, by one task more. Without
     any of these nothing is measured on forgetting. ``corpus``: whether the files and the cache that the runs' configs
-    name may be used.
+    name may be used. Of a ``language_model``, which reads no source, forgetting alone is measured, to be subtracted.
     """
     tasks: list[Task] = []
     links = Path(gold) if gold else None
-    aligner = next((run for run, config in runs if config.model.decoder.sees == "positions"), None)
+    aligner = next((run for run, config in runs if config.model.sees == "positions"), None)
     if links is None and aligner is not None and runs[0][1].data.source != "grammar":
         links = logs / "alignment.pharaoh"
         command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
         log = logs / "aligning.log"
         tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
-    return tasks + [_measuring_task(run, logs, links, bool(gold), corpus) for run, _ in runs]
+    tasks += [_measuring_task(run, logs, links, bool(gold), corpus) for run, _ in runs]
+    if language_model is not None:
+        tasks.append(_measuring_task(language_model, logs, links, bool(gold), corpus, only=(FORGETTING.name,)))
+    return tasks
 
 
-def _measuring_task(run: Run, logs: Path, links: Path | None, gold: bool, corpus: bool) -> Task:
+def _measuring_task(
+    run: Run, logs: Path, links: Path | None, gold: bool, corpus: bool, only: Sequence[str] = tuple(MEASUREMENTS)
+) -> Task:
     def ready() -> bool:
         return run.finished and (links is None or links.exists())
 
     label = "/".join(run.folder.parts[-2:])
     command = ["seq2seq.analysis.measurements", str(run.folder)]
     command += ([] if links is None else ["--links", str(links)]) + ["--gold"] * gold + ["--corpus"] * corpus
+    command += ["--only", ",".join(only)] if len(only) < len(MEASUREMENTS) else []
     log = logs / f"measuring-{label.replace('/', '-')}.log"
 
     def done() -> bool:
-        return ready() and not missing(run, links, gold)
+        return ready() and not set(missing(run, links, gold)) & set(only)
 
     return Task(f"measuring {label}", command, log, MEASURING_SECONDS, done, ready)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import seq2seq
-from seq2seq.config.schema import PAD
+from seq2seq.config.schema import PAD, ModelConfig
 from seq2seq.models.interface import Memory, Seq2Seq, Step, reorder_state
 from seq2seq.models.loss import sequence_loss
 
@@ -65,9 +65,11 @@ def test_step_and_teacher_forcing_attend_alike(model: Seq2Seq, src: Tensor, tgt:
     close(maps, forced, **CLOSE)
 
 
-def test_only_the_fixed_context_has_no_attention(name: str, model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
-    fixed = name.startswith(("lstm", "gru")) or name == "transformer-fixed"
-    assert (model(src, tgt, attention=True).attention is None) == fixed
+def test_attention_is_given_by_the_models_whose_options_say_so(
+    name: str, model: Seq2Seq, src: Tensor, tgt: Tensor, tiny_models: dict[str, ModelConfig]
+) -> None:
+    maps = model(src, tgt, attention=True).attention
+    assert (0 if maps is None else maps.shape[1]) == len(tiny_models[name].attention_maps)
 
 
 def test_attention_is_kept_only_when_asked_for(model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
@@ -112,11 +114,14 @@ def test_interventions_nest(name: str, model: Seq2Seq, src: Tensor, tgt: Tensor)
     close(model(src, tgt).hidden, trained)
 
 
-def test_only_the_fixed_context_has_a_bottleneck(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
-    vector = model.decoder.bottleneck(model.encode(src))
-    assert (vector is None) == (model(src, shift(tgt), attention=True).attention is not None)
-    if vector is not None:
-        assert vector.shape[0] == len(src) and vector.dim() == 2
+def test_the_bottleneck_is_the_single_vector_that_is_seen(
+    name: str, model: Seq2Seq, src: Tensor, tiny_models: dict[str, ModelConfig]
+) -> None:
+    options, vector = tiny_models[name], model.decoder.bottleneck(model.encode(src))
+    if options.sees == "vector":
+        assert vector is not None and vector.shape == (len(src), options.vector_width)
+    else:
+        assert options.vector_width == 0 and (vector is None or options.sees == "nothing")
 
 
 def test_attention_rows_sum_to_one_and_are_zero_on_padding(model: Seq2Seq, src: Tensor, tgt: Tensor) -> None:
@@ -166,17 +171,30 @@ def test_no_position_sees_a_later_target(model: Seq2Seq, src: Tensor, tgt: Tenso
     close(model(src, changed).hidden[:, :3], model(src, shift(tgt)).hidden[:, :3], **CLOSE)
 
 
-def test_every_source_position_matters(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+def test_every_source_position_matters(
+    name: str, model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift, tiny_models: dict[str, ModelConfig]
+) -> None:
     hidden = model(src, shift(tgt)).hidden
+    if tiny_models[name].sees == "nothing":
+        assert torch.equal(model(src.flip(0), shift(tgt)).hidden, hidden)
+        return
     for position in range(5):
         changed = src.clone()
         changed[0, position] = 4 + (changed[0, position] - 3) % 16
         assert not torch.allclose(model(changed, shift(tgt)).hidden[0], hidden[0], atol=1e-6)
 
 
-def test_every_parameter_gets_a_gradient(model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift) -> None:
+CHOICE = re.compile(r"context\.(query|key|energy)|cross\.query")
+"""Parameters of a decoder's choice among the states, which has no consequence where there is but one."""
+
+
+def test_every_parameter_gets_a_gradient(
+    name: str, model: Seq2Seq, src: Tensor, tgt: Tensor, shift: Shift, tiny_models: dict[str, ModelConfig]
+) -> None:
     sequence_loss(model.train(), model(src, shift(tgt)).hidden, tgt, 0.1).loss.backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    if tiny_models[name].vectors in (0, 1):
+        without = [name for name in without if not CHOICE.search(name)]
     assert without == []
 
 
@@ -207,6 +225,8 @@ def test_memory_select_keeps_whole_sentences() -> None:
     assert torch.equal(memory.mask, states[rows][..., 0] > 0)
     assert torch.equal(memory.sentence_vector, states[rows][:, 0])
     assert torch.equal(memory.precomputed[0], states[rows][:, 1])
+    assert memory.pooling == ()
+    assert torch.equal(memory._replace(pooling=(states,)).select(torch.tensor([1])).pooling[0], states[1:2])
 
 
 def test_select_takes_sentences_and_forks_hypotheses() -> None:

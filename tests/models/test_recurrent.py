@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -19,9 +20,10 @@ from seq2seq.config.schema import (
     RecurrentEncoderConfig,
 )
 from seq2seq.models.bahdanau import AttentiveContext
-from seq2seq.models.build import build_decoder
+from seq2seq.models.build import build, build_decoder
 from seq2seq.models.embedding import Embedding
-from seq2seq.models.interface import Memory
+from seq2seq.models.interface import Memory, Seq2Seq
+from seq2seq.models.kernels import plain
 from seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder, gru_cell, lstm_cell, recurrent_layer, reverse
 
 CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}
@@ -99,6 +101,83 @@ def test_encoder_is_torchs_packed_network(
     final = last[0] if cell == "lstm" else last
     torch.testing.assert_close(memory.states[mask], expected[mask])
     torch.testing.assert_close(memory.sentence_vector, torch.cat(list(final[-directions:]), -1))
+
+
+@pytest.mark.parametrize("reverse_source", [False, True])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_final_states_are_those_of_torchs_packed_network(
+    cell: str, layers: int, reverse_source: bool, sentences: Callable[..., Tensor]
+) -> None:
+    """Every layer's h and c after its last real input, and each decoder layer begins there, with nothing else."""
+    torch.manual_seed(0)
+    reader = RecurrentEncoderConfig(
+        cell=cell, width=4, layers=layers, bidirectional=False, reverse_source=reverse_source
+    )
+    writer = FixedContextDecoderConfig(cell=cell, width=4, layers=layers, context="final_states")
+    model = build(ModelConfig(name="t", embedding=5, encoder=reader, decoder=writer), 20, 20)
+    assert isinstance(model.encoder, RecurrentEncoder)
+    lengths = [4, 7, 1, 6]
+    src = sentences(lengths)
+    read = model.encoder.embedding(reverse(src, src != PAD) if reverse_source else src)
+    packed = pack_padded_sequence(read, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    _, last = packed_reference(model.encoder, reader)(packed)
+    finals = {"h": last[0], "c": last[1]} if cell == "lstm" else {"h": last}
+
+    memory = model.encode(src)
+    state = model.decoder.init_state(memory)
+    assert state.keys() == {f"{part}{n}" for part in finals for n in range(layers)}
+    for name, found in state.items():
+        torch.testing.assert_close(found[:, 0], finals[name[0]][int(name[1:])])
+    torch.testing.assert_close(memory.sentence_vector, torch.cat([part[:, 0] for part in state.values()], -1))
+    assert model.decoder.bottleneck(memory) is memory.sentence_vector
+    assert not [name for name, _ in model.decoder.named_parameters() if name.startswith(("first", "context"))]
+
+
+def test_final_states_of_a_sentence_do_not_depend_on_its_batch(
+    build_tiny: Callable[..., Seq2Seq], sentences: Callable[..., Tensor]
+) -> None:
+    for name in ("final-states", "final-states-gru"):
+        model, lengths = build_tiny(name), [3, 30, 1, 11]
+        src = sentences(lengths)
+        together = model.encode(src).sentence_vector
+        for row, length, vector in zip(src, lengths, together, strict=True):
+            torch.testing.assert_close(model.encode(row[None, :length]).sentence_vector[0], vector)
+
+
+def test_layers_by_kernels_are_the_loop_over_steps(
+    build_tiny: Callable[..., Seq2Seq], sentences: Callable[..., Tensor]
+) -> None:
+    for name in ("final-states", "lstm-two-layers"):
+        gradients, hidden = [], []
+        for block in (plain, nullcontext):
+            model = build_tiny(name).train()
+            with block():
+                hidden.append(model(sentences([6, 3], seed=1), sentences([5, 4], seed=2)).hidden)
+                hidden[-1].square().sum().backward()
+            gradients.append([parameter.grad for parameter in model.parameters()])
+        torch.testing.assert_close(*hidden)
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_uniform_weights_are_attention_whose_scores_are_all_the_same(sentences: Callable[..., Tensor]) -> None:
+    """The decoder of additive attention with an energy of zero, without the parameters of the choice."""
+    attentive = recurrent_decoder(AttentionDecoderConfig(width=6, attention_width=3))
+    uniform = recurrent_decoder(AttentionDecoderConfig(width=6, score="uniform"))
+    shared = {name: w for name, w in attentive.state_dict().items() if not name.startswith("context.")}
+    uniform.load_state_dict(shared)
+    assert [name for name, _ in uniform.named_parameters() if name.startswith("context")] == []
+    with torch.no_grad():
+        attentive.get_parameter("context.energy").zero_()
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    read = Memory(torch.randn(2, 4, 6), mask, torch.randn(2, 6))
+    tgt_in = sentences([5, 3])
+    found = uniform(uniform.precompute(read), tgt_in, True)
+    assert found.attention is None
+    torch.testing.assert_close(found.hidden, attentive(attentive.precompute(read), tgt_in).hidden)
+    vector = uniform.bottleneck(uniform.precompute(read))
+    means = torch.stack([read.states[0].mean(0), read.states[1, :2].mean(0)])
+    torch.testing.assert_close(vector, torch.cat([means, read.sentence_vector], -1))
 
 
 def recurrent_decoder(decoder: Any) -> RecurrentDecoder:

@@ -69,7 +69,7 @@ def stamps(folder: Path) -> dict[str, int]:
 def test_it_says_what_it_will_run_and_what_came_out(place: Path) -> None:
     out = (place / "out").read_text()
     for text in (
-        "trials of learning rates",
+        "trials",
         "models × seeds",
         "variants",
         "about",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
-from seq2seq.study.fairness import check_alike, check_fingerprints, check_parameters, unlike
+from seq2seq.study.fairness import check_alike, check_fingerprints, check_of_other_text, check_parameters, unlike
 from seq2seq.study.options import study_of
-from seq2seq.study.plan import Planned, Study
+from seq2seq.study.plan import OWN, Planned, Setting, Study
 
 FakeRun = Callable[..., Run]
 
@@ -26,6 +27,9 @@ def trained(fake_run: FakeRun, planned: Planned, **changes: Any) -> None:
     fake_run(planned.label, **changes).save_config(planned.config)
     planned.run.folder.parent.mkdir(parents=True, exist_ok=True)
     (Path(planned.config.outputs) / planned.label).rename(planned.run.folder)
+
+
+MODELS = ("lstm", "bahdanau", "transformer")
 
 
 # ------------------------------------------------------------------------------------------------------- options
@@ -51,7 +55,10 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("seeds=[1,1]", "the same twice"),
         ("seeds=[one]", "could not be converted"),
         ("buckets=[20,10]", "give growing numbers"),
-        ("margin=-1", "too small"),
+        ("widen=-1", "too small"),
+        ("trainer.optimizer.name=muon", "optimizers=[…] says which are tried"),
+        ("optimizers=[sgd]", "choose one of adamw, muon"),
+        ("variants=[{name:a,optimizer:muon,tuned:true}]", "leave tuned out"),
         ("match=time", "choose one of parameters, seconds, flops"),
         ("seeds", "give key=value"),
     ],
@@ -68,19 +75,26 @@ def test_a_mistake_is_one_line(argument: str, said: str) -> None:
 def test_every_model_gets_the_same_trials_and_every_seed() -> None:
     planned = study("study=embedded", "models=[lstm,transformer]", "seeds=[1,2]")
     trials = planned.trials
-    assert [(t.model, t.rate) for t in trials] == [
-        (model, rate) for model in ("lstm", "transformer") for rate in (0.002, 0.004, 0.008)
+    subjects = ("lstm", "transformer", "language_model")
+    assert [(t.subject, t.setting.optimizer, t.setting.rate) for t in trials] == [
+        (model, optimizer, rate)
+        for model in subjects
+        for optimizer in ("adamw", "muon")
+        for rate in (0.002, 0.004, 0.008)
     ]
     assert len({str(t.config.trainer.max_tokens) for t in trials}) == 1
-    runs = planned.runs({"lstm": 0.004, "transformer": 0.008})
-    assert [(r.model, r.seed, r.config.trainer.optimizer.lr) for r in runs] == [
-        ("lstm", 1, 0.004), ("transformer", 1, 0.008), ("lstm", 2, 0.004), ("transformer", 2, 0.008),
+    assert {t.config.trainer.optimizer.warmup_steps for t in trials} == {None}, "a share of each training"
+    runs = planned.runs({"lstm": Setting("muon", 0.004), "transformer": Setting("adamw", 0.008)})
+    chosen = [(r.model, r.seed, r.config.trainer.optimizer.name, r.config.trainer.optimizer.lr) for r in runs]
+    assert chosen == [
+        ("lstm", 1, "muon", 0.004), ("transformer", 1, "adamw", 0.008),
+        ("lstm", 2, "muon", 0.004), ("transformer", 2, "adamw", 0.008),
     ]  # fmt: skip
     assert len({r.run.folder for r in [*trials, *runs]}) == len(trials) + len(runs)
 
 
 def test_runs_differ_in_model_seed_and_rate_alone() -> None:
-    runs = study("study=embedded").runs(dict.fromkeys(("lstm", "bahdanau", "transformer"), 0.004))
+    runs = study("study=embedded").runs(dict.fromkeys(MODELS, Setting("adamw", 0.004)))
     for run in runs[1:]:
         assert run.config.data == runs[0].config.data and run.config.decode == runs[0].config.decode
         assert run.config.trainer == runs[0].config.trainer
@@ -88,16 +102,16 @@ def test_runs_differ_in_model_seed_and_rate_alone() -> None:
 
 def test_the_users_options_reach_every_run_and_win() -> None:
     planned = study("study=smoke", "trainer.max_tokens=777", "data.take=9")
-    runs = planned.runs(dict.fromkeys(("lstm", "bahdanau", "transformer"), 0.004))
+    runs = planned.runs(dict.fromkeys(MODELS, Setting(None, 0.004)))
     assert {(r.config.trainer.max_tokens, r.config.data.take) for r in runs} == {(777, 9)}
 
 
 def test_variants_change_what_they_say_and_share_the_runs_of_the_embedded_study() -> None:
     causes, embedded = study("study=causes"), study("study=embedded")
-    rates = {"lstm": 0.004, "bahdanau": 0.008, "transformer": 0.008}
-    assert [r.run.folder for r in causes.runs(rates)] == [r.run.folder for r in embedded.runs(rates)]
-    by_name = {variant.name: planned.config for variant, planned in causes.variants(rates)}
-    plain = causes.runs(rates)[0].config
+    settings = causes.draft
+    assert [r.run.folder for r in causes.runs(settings)] == [r.run.folder for r in embedded.runs(settings)]
+    by_name = {variant.name: planned.config for variant, planned in causes.variants(settings)}
+    plain = causes.runs(settings)[0].config
     assert by_name["lstm-long"].trainer.max_tokens == 10 * (plain.trainer.max_tokens or 0)
     assert by_name["lstm-long"].model == plain.model
     assert by_name["hybrid"].model.name == "hybrid"
@@ -107,36 +121,99 @@ def test_variants_change_what_they_say_and_share_the_runs_of_the_embedded_study(
 
 def test_equal_cost_gives_the_cheaper_model_more_tokens() -> None:
     planned = study("study=embedded", "match=seconds", "models=[lstm,bahdanau]")
-    runs = planned.runs({"lstm": 0.004, "bahdanau": 0.004}, {"lstm": 1.0, "bahdanau": 2.5})
+    runs = planned.runs(dict.fromkeys(("lstm", "bahdanau"), OWN), {"lstm": 1.0, "bahdanau": 2.5})
     tokens = {run.model: run.config.trainer.max_tokens for run in runs}
     assert tokens == {"lstm": 6_250_000, "bahdanau": 2_500_000}
 
 
-# --------------------------------------------------------------------------------------------------------- rates
+# -------------------------------------------------------------------------------------------------------- trials
+
+
+def run_trials(fake_run: FakeRun, planned: Study, nll: Callable[[Setting], float]) -> list[tuple[str, str]]:
+    """Train, as if, every trial that is planned until no more are; the names of subjects and settings."""
+    while left := [trial for trial in planned.trials if not trial.finished]:
+        for trial in left:
+            trained(fake_run, trial, nll=nll(trial.setting))
+    return [(trial.subject, str(trial.setting)) for trial in planned.trials]
+
+
+def one_model(tmp_path: Path, *more: str) -> Study:
+    return study("study=embedded", "models=[lstm]", "language_model=null", f"outputs={tmp_path}", *more)
+
+
+def test_the_likeliest_of_both_optimisers_is_taken_whatever_its_bleu(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = one_model(tmp_path)
+    nll = {
+        "adamw 0.002": 3.0,
+        "adamw 0.004": 1.5,
+        "adamw 0.008": 2.0,
+        "muon 0.002": 1.9,
+        "muon 0.004": 1.4,
+        "muon 0.008": 9,
+    }
+    assert len(run_trials(fake_run, planned, lambda setting: nll[str(setting)])) == 6
+    assert planned.settings() == {"lstm": Setting("muon", 0.004)}
+    assert [trial.nll for trial in planned.tried()] == list(nll.values())
+
+
+def test_of_equally_likely_rates_the_smaller_is_taken(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = one_model(tmp_path, "optimizers=[adamw]", "widen=0")
+    run_trials(fake_run, planned, lambda setting: 1.0 if (setting.rate or 0) > 0.002 else 2.0)
+    assert planned.settings() == {"lstm": Setting("adamw", 0.004)}
 
 
 @pytest.mark.parametrize(
-    ("bleu", "chosen"),
-    [((5.1, 7.4, 6.8), 0.004), ((5.8, 5.9, 5.9), 0.002), ((1.0, 20.5, 20.9), 0.004), ((2.2, 2.9, 3.1), 0.008)],
+    ("target", "tried", "chosen"),
+    [
+        (0.03, [0.002, 0.004, 0.008, 0.016, 0.032, 0.064], 0.032),
+        (0.0006, [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008], 0.0005),
+        (1.0, [0.002, 0.004, 0.008, 0.016, 0.032, 0.064], 0.064),  # no further than `widen` times
+        (0.004, [0.002, 0.004, 0.008], 0.004),
+    ],
 )
-def test_the_smallest_rate_near_the_best_is_taken(
-    fake_run: FakeRun, tmp_path: Path, bleu: tuple[float, ...], chosen: float
+def test_rates_are_widened_until_the_best_is_not_at_their_end(
+    fake_run: FakeRun, tmp_path: Path, target: float, tried: list[float], chosen: float
 ) -> None:
-    planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
-    for trial, score in zip(planned.trials, bleu, strict=True):
-        trained(fake_run, trial, valid=[(10, 90.0), (20, score)])
-    assert planned.rates() == {"lstm": chosen}
-    assert [trial.bleu for trial in planned.tried()] == list(bleu)
+    planned = one_model(tmp_path, "optimizers=[muon]")
+    run_trials(fake_run, planned, lambda setting: abs(math.log((setting.rate or 1) / target)))
+    assert [trial.setting.rate for trial in planned.trials] == tried
+    assert planned.settings() == {"lstm": Setting("muon", chosen)}
+
+
+def test_a_single_rate_is_the_users_choice_and_a_diverged_trial_is_never_the_best(
+    fake_run: FakeRun, tmp_path: Path
+) -> None:
+    planned = one_model(tmp_path, "runs=one", "optimizers=[adamw]", "rates=[0.004]")
+    assert run_trials(fake_run, planned, lambda _: 1.0) == [("lstm", "adamw 0.004")]
+    planned = one_model(tmp_path, "optimizers=[adamw]")
+    run_trials(fake_run, planned, lambda setting: math.nan if setting.rate == 0.008 else setting.rate or 0)
+    assert planned.settings()["lstm"].rate == 0.00025
+
+
+def test_a_variant_has_its_models_setting_its_own_trials_or_one_optimisers_best(
+    fake_run: FakeRun, tmp_path: Path
+) -> None:
+    told = (
+        "variants=[{name:tuned,tuned:true,overrides:[model.dropout\\=0.1]},{name:plain},"
+        "{name:by-adamw,optimizer:adamw},{name:by-muon,optimizer:muon}]"
+    )
+    planned = one_model(tmp_path, told, "widen=0")
+    likely = {"muon 0.004": 1.0, "adamw 0.008": 1.5}
+    tried = run_trials(fake_run, planned, lambda setting: likely.get(str(setting), 2.0))
+    assert [name for name, _ in tried] == ["lstm"] * 6 + ["tuned"] * 6
+    assert {trial.config.model.dropout for trial in planned.trials if trial.subject == "tuned"} == {0.1}
+    settings = {variant.name: str(run.setting) for variant, run in planned.variants(planned.settings())}
+    assert settings == {"tuned": "muon 0.004", "plain": "muon 0.004", "by-adamw": "adamw 0.008"}, "lstm is by-muon"
 
 
 def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
-    planned = study("study=embedded", "models=[lstm]", f"outputs={tmp_path}")
+    planned = one_model(tmp_path, "widen=0")
     for trial in planned.trials[:-1]:
         trained(fake_run, trial)
-    with pytest.raises(UserError, match=r"trials/lstm-0\.008 did not come to an end .* same number"):
-        planned.rates()
+    with pytest.raises(UserError, match=r"trials/lstm-muon-0\.008 did not come to an end .* same trials"):
+        planned.settings()
     free = study("study=embedded", "rates=[]", f"outputs={tmp_path}")
-    assert free.rates() == dict.fromkeys(("lstm", "bahdanau", "transformer")) and free.trials == []
+    assert free.settings() == dict.fromkeys((*MODELS, "language_model"), OWN) and free.trials == []
 
 
 # ------------------------------------------------------------------------------------------------------ fairness
@@ -179,10 +256,18 @@ def test_a_variant_with_another_fingerprint_is_refused_or_marked(fake_run: FakeR
     assert len(check_fingerprints(runs, anyway=True)) == 1 and check_fingerprints(runs[:1], anyway=False) == []
 
 
+def test_a_variant_may_learn_from_other_text_but_has_the_same_test(fake_run: FakeRun) -> None:
+    first = fake_run("a")
+    assert check_of_other_text(first, fake_run("b", fingerprint={"data": "more", "subwords": "t"}), False) == []
+    with pytest.raises(UserError, match=r"c is not like .*a: references"):
+        check_of_other_text(first, fake_run("c", fingerprint={"data": "more", "references": "other"}), False)
+
+
 def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(
     fake_run: FakeRun, tmp_path: Path
 ) -> None:
-    [planned] = study("study=smoke", "models=[lstm]", "rates=[]", f"outputs={tmp_path}").runs({"lstm": None})
+    arguments = ["study=smoke", "models=[lstm]", "rates=[]", f"outputs={tmp_path}"]
+    [planned] = study(*arguments).runs({"lstm": OWN})
     assert not planned.finished
     fake_run(str(planned.run.folder.relative_to(tmp_path)))
     with pytest.raises(UserError, match=r"finished run with another config \(data.grammar.pairs: 100000 -> 20000"):

@@ -172,7 +172,7 @@ def width(data: ReportData) -> Found:
         return [], [], []
     rows: list[Row] = []
     for group in [first_seed(data.baseline), *swept]:
-        row = {"run": group.model, "units of the vector": group.configs[0].model.decoder.vector_width}
+        row = {"run": group.model, "units of the vector": group.configs[0].model.vector_width}
         rows += _by_bucket(data, row, data.system(group, BLEU), data.buckets)
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
@@ -204,7 +204,7 @@ def _by_bucket(data: ReportData, row: Row, system: System, buckets: list[Bucket]
 
 def variants(data: ReportData) -> Found:
     """Test BLEU by source length of the variants, beside the models themselves."""
-    changed = [group for variant, group in data.variants if variant.question != "width"]
+    changed = [group for variant, group in data.variants if variant.question not in ("width", "slots")]
     if not changed:
         return ["Width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
     rows: list[Row] = []
@@ -214,7 +214,9 @@ def variants(data: ReportData) -> Found:
         own = _by_bucket(data, {"run": group.model}, data.system(group, BLEU), data.buckets)
         rows += own
         tokens = group.summaries[0]["tokens"] / 1e6
-        body.append([group.model, group.parameters, tokens, len(group.runs), *(row["BLEU"] for row in own)])
+        optimizer = group.configs[0].trainer.optimizer
+        setting = f"{optimizer.name} {optimizer.lr:g}"
+        body.append([group.model, group.parameters, tokens, setting, *(row["BLEU"] for row in own)])
     figure = Figure(
         "variants", "One thing changed", "Test BLEU of runs with one thing changed, beside the models; one seed each.",
         rows, "heat", data.source_length, "BLEU", row="run",
@@ -224,7 +226,7 @@ def variants(data: ReportData) -> Found:
         "run",
         "parameters",
         "million target tokens",
-        "seeds",
+        "optimiser, rate",
         *(f"BLEU, {name} {data.unit.name}" for name in names),
     ]
     return [], [figure], [Table("variants", "Runs with one thing changed", columns, body)]

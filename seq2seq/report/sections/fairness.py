@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from seq2seq.report.data import ModelRuns, ReportData
-from seq2seq.report.page.document import Figure, Section, Table, table_of
+from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.runs.run import Run
 from seq2seq.study.options import StudyConfig
+from seq2seq.study.plan import Trial, best
 
 
 def fairness(data: ReportData) -> Section:
-    """The table of checks, the parameters by part, and every trial of a learning rate."""
+    """The table of checks, the parameters by part, and every trial."""
     checks = _checks(data.groups)
     counts = [group.parameters for group in data.groups]
     apart = max(counts) / min(counts) - 1
@@ -78,35 +79,55 @@ def _checks(groups: list[ModelRuns]) -> list[list[str]]:
 
 
 def _trials(data: ReportData) -> tuple[str, list[Figure], Table]:
-    """The choice of the learning rates in words, and every trial."""
-    rows = [{"model": t.model, "learning rate": t.rate, "BLEU": t.bleu, "NLL": t.nll} for t in data.trials]
-    figure = Figure(
-        "trials", "Every trial of a learning rate", "Validation BLEU (greedy) of a short training by its peak rate.",
-        rows, "lines", "learning rate", "BLEU", "model", y_title="validation BLEU", log_x=True,
-    )  # fmt: skip
-    columns = ["model", "learning rate", "target tokens", "validation BLEU", "validation NLL", ""]
-    cells = [
-        [t.model, f"{t.rate:g}", t.tokens, t.bleu, t.nll, "chosen" if data.rates.get(t.model) == t.rate else ""]
+    """The choice of optimisers and learning rates in words, and every trial."""
+    rows: list[Row] = [
+        {"subject": t.subject, "optimiser": t.optimizer or "its own", "learning rate": t.rate, "NLL": t.nll}
         for t in data.trials
     ]
-    return _about_trials(data), [figure], Table("trials", "Every trial", columns, cells)
+    figure = Figure(
+        "trials", "Every trial", "Validation NLL (nats a token) of a short training by its peak learning rate.",
+        rows, "lines", "learning rate", "NLL", "subject", facet="optimiser", y_title="validation NLL", log_x=True,
+    )  # fmt: skip
+    columns = ["", "optimiser", "learning rate", "target tokens", "validation BLEU", "validation NLL", "chosen"]
+    cells = [
+        [t.subject, t.optimizer or "its own", f"{t.rate:g}", t.tokens, t.bleu, t.nll, _verdict(data, t)]
+        for t in data.trials
+    ]
+    note = "best of its optimiser: the other one's best has a lower NLL."
+    return _about_trials(data), [figure], Table("trials", "Every trial", columns, cells, note=note)
+
+
+def _own(data: ReportData, trial: Trial) -> list[Trial]:
+    """The trials with the same subject and optimiser."""
+    return [t for t in data.trials if (t.subject, t.optimizer) == (trial.subject, trial.optimizer)]
+
+
+def _verdict(data: ReportData, trial: Trial) -> str:
+    """What became of a trial: chosen, the best of its optimiser, or neither."""
+    if data.settings.get(trial.subject) == trial.setting:
+        return "chosen"
+    return "best of its optimiser" if best(_own(data, trial)) == trial and _optimizers(data) > 1 else ""
+
+
+def _optimizers(data: ReportData) -> int:
+    return len({trial.optimizer for trial in data.trials})
 
 
 def _about_trials(data: ReportData) -> str:
-    chosen = ", ".join(f"{model} {rate:g}" for model, rate in data.rates.items() if rate is not None)
+    subjects = dict.fromkeys(trial.subject for trial in data.trials)
+    chosen = "; ".join(f"{name} {data.settings[name]}" for name in subjects if name in data.settings)
     tokens = max(trial.tokens for trial in data.trials)
-    rates = sorted({trial.rate for trial in data.trials})
-    edge = ", ".join(model for model, rate in data.rates.items() if rate == rates[-1])
+    edges = [
+        f"{trial.subject} ({trial.setting})"
+        for trial in data.trials
+        if trial == best(own := _own(data, trial)) and len(own) > 1 and trial.rate in (own[0].rate, own[-1].rate)
+    ]
+    both = "each optimiser and " if _optimizers(data) > 1 else ""
     said = (
-        f"Tuning: {len(rates)} learning rates for each model, {tokens:,} target tokens each, compared by BLEU on the "
-        "validation split; the smallest rate near the best one is chosen, since a short trial favours high rates. "
+        f"Tuning: a training of {tokens:,} target tokens for {both}each learning rate, with the schedule of the runs, "
+        "the same for every model. The one with the lowest validation NLL is chosen, of equals the smaller rate. "
         f"Chosen: {chosen}. Every trial is shown."
     )
-    if edge:
-        said += f" The largest rate tried was the best for {edge}: a larger one might be better."
-    for model, rate in data.rates.items():
-        own = [trial for trial in data.trials if trial.model == model]
-        likeliest = min(own, key=lambda trial: trial.nll, default=None)
-        if likeliest is not None and likeliest.rate != rate:
-            said += f" By likelihood, {model} would take {likeliest.rate:g}."
+    if edges:
+        said += f" The best of the rates tried is at their end for {', '.join(edges)}: one beyond might be better."
     return said

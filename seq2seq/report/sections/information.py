@@ -21,8 +21,8 @@ from seq2seq.report.sections.scales import SHARE, precise
 
 TITLE = "Information taken from the source"
 ABSENT = (
-    "There is no language model of the target beside these runs, so what the models take from the source is not "
-    "measured: a study with `language_model` trains one on the same targets."
+    "There is no language model of the target among the runs, so what the models take from the source is not measured: "
+    "a study with `language_model=…` trains one, and `seq2seq report` takes runs of one."
 )
 
 

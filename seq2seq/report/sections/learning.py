@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
 from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
 from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
-from seq2seq.report.sections.quality import behind_from, mean_score
-from seq2seq.terminal.numbers import number
+from seq2seq.report.sections.causes import first_seed
+from seq2seq.report.sections.quality import at, behind_from, mean_score
 
 
 def undertraining(data: ReportData) -> Section:
@@ -32,15 +33,28 @@ def undertraining(data: ReportData) -> Section:
         "lines", "million target tokens", "BLEU", "model", facet=data.source_length, y_title="validation BLEU",
         order=tuple(bucket.name for bucket in buckets), log_x=bool(long_ones),
     )  # fmt: skip
+    losses = {group.model: _losses(group) for group in [*data.groups, *long_ones]}
     table = Table(
-        "bleu-by-tokens", "Validation BLEU at the end of each training",
-        ["model", "million target tokens", *(f"{bucket.name} {data.unit.name}" for bucket in buckets if last)],
-        [[model, own[0]["million target tokens"], *(row["BLEU"] for row in own)] for model, own in last.items()],
+        "bleu-by-tokens", "The end of each training",
+        ["model", "million target tokens", "training NLL", "validation NLL",
+         *(f"BLEU, {bucket.name} {data.unit.name}" for bucket in buckets if last)],
+        [[model, own[0]["million target tokens"], *losses[model], *(row["BLEU"] for row in own)]
+         for model, own in last.items()],
+        note="NLL in nats a token; of training over its last stretch, dropout included. BLEU: validation, greedy. "
+        "A training NLL far below that of validation means that pairs are learned by heart.",
     )  # fmt: skip
-    sound = [n for n, bucket in enumerate(buckets) if not bucket.small]
-    longest = {model: own[sound[-1]] for model, own in last.items() if sound}
-    text = _left_of_the_gap(data, longest, long_ones)
-    return Section("undertraining", "Is it only undertrained?", text, [figure], [table])
+    tables = [table, *([_closed(data, long_ones)] if long_ones else [])]
+    text = _is_it(data, long_ones)
+    return Section("undertraining", "Is it only undertrained?", text, [figure], tables)
+
+
+def _losses(group: ModelRuns) -> list[float | None]:
+    """Training and validation NLL at the end, nats a token, the mean over a group's runs."""
+    ends = [[run.points(tag)[-1:] for run in group.runs] for tag in ("train/nll", "valid/nll")]
+    return [
+        mean(point[0][tag] for point in points) if all(points) else None
+        for tag, points in zip(("train/nll", "valid/nll"), ends, strict=True)
+    ]
 
 
 def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: list[Bucket]) -> list[Row]:
@@ -67,33 +81,55 @@ def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: l
     return rows
 
 
-def _left_of_the_gap(data: ReportData, longest: dict[str, Row], long_ones: list[ModelRuns]) -> list[str]:
-    """Sentences about the gap in the longest bucket at the end of the training, and after a long training."""
-    ends = {model: row for model, row in longest.items() if row["BLEU"] is not None}
-    base = ends.get(data.baseline.model)
-    others = [ends[group.model] for group in data.others if group.model in ends]
-    if base is None or not others:
-        return ["These runs kept no translations of their validations, or there is no other model to compare with."]
-    best = max(others, key=lambda row: row["BLEU"])
-    if not data.level.reached(base["model"], best["model"]):
-        return []
-    gap = best["BLEU"] - base["BLEU"]
-    text = [
-        f"A possible objection: {base['model']} only learns more slowly. After "
-        f"{_few(base['million target tokens'])} million target tokens it has {number(base['BLEU'])} BLEU on sentences "
-        f"of {base[data.source_length]} {data.unit.name}, and {best['model']}, after "
-        f"{_few(best['million target tokens'])} million, {number(best['BLEU'])} (validation, greedy)."
-    ]
-    for group in long_ones:
-        if own := ends.get(group.model):
-            times = own["million target tokens"] / max(base["million target tokens"], 1e-9)
-            text.append(
-                f"Trained on {times:.0f} times as many tokens, {group.model} reaches {number(own['BLEU'])} there: of "
-                f"the gap of {number(gap)} BLEU, {number(best['BLEU'] - own['BLEU'])} are left. "
-                f"{_long_onset(data, group)}"
+SHARE = "share closed"
+
+
+def _closed(data: ReportData, long_ones: list[ModelRuns]) -> Table:
+    """What a longer training closes of the baseline's gap to each other model, by source length, on the test."""
+    rows: list[list[Any]] = []
+    base = first_seed(data.baseline)
+    for bucket in data.buckets:
+        score = {
+            group.model: mean_score(at(data.system(group, BLEU), bucket), BLEU)
+            for group in [base, *data.others, *long_ones]
+        }
+        for group, other in product(long_ones, data.others):
+            gap, left = (score[other.model] - score[name] for name in (base.model, group.model))
+            share = (gap - left) / gap if gap > 0 else None
+            rows.append(
+                [group.model, other.model, bucket.name, score[base.model], score[group.model], gap, left, share]
             )
+    columns = ["training", "gap to", data.source_length, f"BLEU of {base.model}", "BLEU of the training"]
+    columns += ["gap", "left", SHARE]
+    note = "Test BLEU, beam search; the longer training and the baseline's first seed."
+    return Table("closed", "What a longer training closes of the gap", columns, rows, note)
+
+
+def _is_it(data: ReportData, long_ones: list[ModelRuns]) -> list[str]:
+    """The objection that the baseline only learns more slowly, and what a longer training says to it."""
+    base = data.baseline
+    others = [other for other in data.others if data.level.reached(base.model, other.model)]
+    if not others:
+        return []
+    text = [f"A possible objection: {base.model} only learns more slowly."]
     if not long_ones:
-        text.append("STUDY=causes shows how much of the gap a ten times longer training closes.")
+        return [*text, "STUDY=causes shows how much of the gap a ten times longer training on new pairs closes."]
+    table = _closed(data, long_ones)
+    shares = {tuple(row[:3]): row[table.columns.index(SHARE)] for row in table.rows}
+    sound = [bucket.name for bucket in data.buckets if not bucket.small]
+    for group in long_ones:
+        tokens = [each.summaries[0]["tokens"] for each in (group, base)]
+        closed = [
+            f"{shares[group.model, other.model, sound[0]]:.0%} of its gap to {other.model} on sources of {sound[0]} "
+            f"{data.unit.name} and {shares[group.model, other.model, sound[-1]]:.0%} on {sound[-1]}"
+            for other in others
+            if sound and None not in (shares[group.model, other.model, name] for name in (sound[0], sound[-1]))
+        ]
+        if closed:
+            text.append(
+                f"Trained on {tokens[0] / tokens[1]:.0f} times as many tokens, {group.model} closes "
+                f"{' and '.join(closed)} (test; {base.model}'s first seed). {_long_onset(data, group)}"
+            )
     return text
 
 
@@ -166,8 +202,3 @@ def _decode_figures(data: ReportData) -> list[Figure]:
             y_title="kilobytes",
         ),
     ]  # fmt: skip
-
-
-def _few(value: float) -> str:
-    """A number with one decimal, or of a small one the first digits."""
-    return f"{value:,.1f}" if value >= 0.1 else f"{value:.2g}"

@@ -76,7 +76,7 @@ def _growing(grown: Growth) -> str:
 
 def _sight(groups: Sequence[ModelRuns]) -> str:
     """A clause for the models that have attention over the source's positions; empty where none has."""
-    looking = [group.model for group in groups if group.configs[0].model.decoder.sees == "positions"]
+    looking = [group.model for group in groups if group.configs[0].model.sees == "positions"]
     if not looking:
         return ""
     named = " and ".join(looking) if len(looking) < len(groups) or len(looking) == 1 else "they"
@@ -155,7 +155,7 @@ class Quality:
         name = self.growths.named.model
         grown = self.growths.of(name)
         assert grown is not None
-        by_vector = base.configs[0].model.decoder.sees == "vector"
+        by_vector = base.configs[0].model.sees == "vector"
         nature = ", which reads the source as one vector," if by_vector else ""
         slopes = " and ".join(self._slope(group.model) for group in compared)
         ends = [(self.buckets[n].name, self.by_length[base.model][n].value) for n in self.ends]

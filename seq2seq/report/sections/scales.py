@@ -152,7 +152,7 @@ class Growths:
         The order of the study's ``models`` decides it, before there are scores.
         """
         compared = self.data.compared
-        attending = (group for group in compared if group.configs[0].model.decoder.sees == "positions")
+        attending = (group for group in compared if group.configs[0].model.sees == "positions")
         return next(attending, compared[0])
 
     @cached_property

@@ -1,0 +1,33 @@
+"""No encoder: the same learned vector for every source, so that any decoder over it is a language model of the target.
+
+Shapes as in ``interface``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config.schema import ConstantEncoderConfig
+from seq2seq.models.embedding import Embedding
+from seq2seq.models.interface import Encoder, Memory
+
+
+class ConstantEncoder(Encoder):
+    """A memory of one state, which is also the sentence vector; the source gives nothing but the number of sentences.
+
+    The loss then bounds from above what the target says of itself, H(y); a translation model's loss less than that is
+    the information that it takes from the source.
+    """
+
+    def __init__(self, options: ConstantEncoderConfig, embedding: Embedding, dropout: float) -> None:
+        """The embedding of the source is not used, and belongs to no module here."""
+        super().__init__()
+        self.vector = nn.Parameter(torch.randn(options.width))
+
+    def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
+        """``src`` (B, S') ids, of which none is read."""
+        vector = self.vector.expand(len(src), -1)
+        return Memory(
+            vector[:, None], src_mask.new_ones(len(src), 1), vector, pooling=(vector.new_zeros(len(src), 1, 0),)
+        )
