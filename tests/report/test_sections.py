@@ -130,7 +130,7 @@ def test_the_answer_says_that_the_gap_grows_with_length(data: ReportData) -> Non
     )
     assert "after Holm's correction" in answer[1]
     assert answer[0].endswith("it is more than 2 BLEU behind transformer from the shortest sentences on.")
-    assert answer[2].startswith("The scales do not agree on how the gap changes: in BLEU it grows; in nats a token")
+    assert answer[2].startswith("The scales do not agree on how the gap changes. In BLEU the gap grows; in nats a token")
     assert "transformer gains 0.0 BLEU (100.0 to 100.0)" in answer[3]
 
 

@@ -91,7 +91,7 @@ class Information:
         fall = change(self.tokens[base], sound[0].indices, last.indices, INFORMATION)
         between = f"from {before.name} to {last.name} {self.data.unit.name} it changes by {precise(rise, 1)}"
         if rise.low > 0:
-            slowly = "more slowly than the tokens do, " if fall.high < 0 else ""
+            slowly = "more slowly than the number of tokens, " if fall.high < 0 else ""
             return f"{between}, so it still rises, {slowly}and no fixed limit shows at these lengths."
         if rise.high < 0:
             return f"{between}, so the longest sentences give it less than shorter ones do."
