@@ -280,20 +280,6 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     return groups
 
 
-def without_language_model(runs: Sequence[Run]) -> tuple[list[Run], ModelRuns | None]:
-    """The runs whose model reads the source, and those of a language model, which does not, if there are any.
-
-    Raises:
-        UserError: no run reads a source, or there are several language models; and as ``grouped`` does.
-    """
-    blind = [run for run in runs if run.load_config().model.sees == "nothing"]
-    groups = grouped(blind)
-    if len(groups) > 1 or len(blind) == len(runs):
-        named = ", ".join(str(run.folder) for run in blind)
-        raise UserError(f"models without a source: {named}: give one such model, and others to measure with it")
-    return [run for run in runs if run not in blind], groups[0] if groups else None
-
-
 def data_of_runs(
     runs: Sequence[Run],
     title: str,
@@ -354,17 +340,17 @@ def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str
 
 def data_of_study(outcome: Outcome) -> ReportData:
     """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
-    study, blind = outcome.study, outcome.language_model
+    study = outcome.study
     return data_of_runs(
         outcome.runs,
         f"Study {study.options.name}",
         study.options.buckets,
         corpus=True,
-        language_model=ModelRuns(study.options.language_model or "", [blind]) if blind else None,
         trials=study.tried(),
         settings=outcome.settings,
         variants=[(variant, ModelRuns(variant.name, [run])) for variant, run in outcome.variants],
         warnings=outcome.warnings,
         commands=[shlex.join(["seq2seq", "compare", *study.given])],
         gold=study.options.gold,
+        language_model=ModelRuns("language model", [outcome.language_model]) if outcome.language_model else None,
     )

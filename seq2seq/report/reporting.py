@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seq2seq.config.overrides import override
-from seq2seq.report.data import ReportData, data_of_runs, data_of_study, without_language_model
+from seq2seq.errors import UserError
+from seq2seq.report.data import ModelRuns, ReportData, data_of_runs, data_of_study
 from seq2seq.report.page.write import require_charts, write_page, write_tensorboard
 from seq2seq.report.sections.assembly import page_of
 from seq2seq.runs.run import find
@@ -40,6 +41,8 @@ def report(
 ) -> int:
     """Write the page of finished runs after measuring what has not been measured; the exit code is 1 where that failed.
 
+    Runs of a model that reads no source are the language model that the others' likelihood is compared with.
+
     Args:
         edges: upper ends of the buckets of source length, in its unit (default: ``Unit.edges``).
         gold: Pharaoh file with the alignment of the test pairs.
@@ -52,18 +55,21 @@ def report(
     """
     require_charts()
     found = [find(path)[0] for path in runs]
+    sourceless = [run for run in found if run.load_config().model.sees == "nothing"]
+    found = [run for run in found if run not in sourceless]
+    if not found:
+        raise UserError(f"{sourceless[0].folder} reads no source: name runs of models that do beside it")
     found.sort(key=lambda run: run.load_config().model.sees == "positions")  # the baseline comes first
-    warnings = check_alike(found, anyway)
-    found, blind = without_language_model(found)
-    more = {"warnings": warnings, "commands": [shlex.join(["seq2seq", "report", *given])], "gold": gold}
-    data = data_of_runs(found, title, edges, corpus, blind, **more)
+    warnings = check_alike([*found, *sourceless], anyway)
+    language_model = ModelRuns("language model", sourceless) if sourceless else None
+    command = shlex.join(["seq2seq", "report", *given])
+    data = data_of_runs(found, title, edges, corpus, language_model, warnings=warnings, commands=[command], gold=gold)
     warnings += check_parameters(
         {group.model: group.parameters for group in data.groups}, StudyConfig.tolerance, anyway
     )
     check_gold(gold, len(data.src))
     configs = [override(run.load_config(), [], corpus) for run in found]
-    first = blind.runs[0] if blind else None
-    tasks = measuring_tasks(list(zip(found, configs, strict=True)), folder / "logs", gold, corpus, first)
+    tasks = measuring_tasks(list(zip(found, configs, strict=True)), folder / "logs", gold, corpus, sourceless)
     failed = run_all(tasks, default_workers(data.config.device, 1), 1)
     warnings += [f"{label} failed: {why}" for label, why in failed.items()]
     write_report(data, folder)

@@ -75,7 +75,7 @@ def conduct(study: Study) -> Outcome:
     tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
     tasks += measuring_tasks(
         [(one.run, one.config) for one in planned_runs],
-        study.logs, options.gold, corpus=True, language_model=reference.run if reference else None,
+        study.logs, options.gold, corpus=True, language_models=[reference.run] if reference else [],
     )  # fmt: skip
     failed |= _run(study, tasks, workers)
     finished = [planned for planned in planned_runs if planned.finished]

@@ -32,14 +32,14 @@ def training_task(study: Study, planned: Planned) -> Task:
 
 
 def measuring_tasks(
-    runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None, corpus: bool, language_model: Run | None = None
+    runs: Sequence[tuple[Run, Config]], logs: Path, gold: str | None, corpus: bool, language_models: Sequence[Run] = ()
 ) -> list[Task]:
     """A process for each run that makes its measurements; it waits until the run, which may be planned, is finished.
 
     The measurement of forgetting needs a word alignment of the test pairs: ``gold`` (a Pharaoh file), else the
     corpus's own, else the attention of the first run that has any, the same for all runs, by one task more. Without
     any of these nothing is measured on forgetting. ``corpus``: whether the files and the cache that the runs' configs
-    name may be used. Of a ``language_model``, which reads no source, forgetting alone is measured, to be subtracted.
+    name may be used. Of ``language_models``, which read no source, forgetting alone is measured, to be subtracted.
     """
     tasks: list[Task] = []
     links = Path(gold) if gold else None
@@ -50,9 +50,8 @@ def measuring_tasks(
         log = logs / "aligning.log"
         tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
     tasks += [_measuring_task(run, logs, links, bool(gold), corpus) for run, _ in runs]
-    if language_model is not None:
-        tasks.append(_measuring_task(language_model, logs, links, bool(gold), corpus, only=(FORGETTING.name,)))
-    return tasks
+    only = (FORGETTING.name,)
+    return tasks + [_measuring_task(run, logs, links, bool(gold), corpus, only) for run in language_models]
 
 
 def _measuring_task(

@@ -19,6 +19,7 @@ from seq2seq.report.page.explorer import pack_explorer
 from seq2seq.report.sections.assembly import page_of
 from seq2seq.report.sections.attention import attention, explorer
 from seq2seq.report.sections.causes import aligned_by, causes
+from seq2seq.report.sections.dose import dose
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
 from seq2seq.report.sections.quality import Quality
@@ -130,7 +131,7 @@ def test_the_answer_says_that_the_gap_grows_with_length(data: ReportData) -> Non
     )
     assert "after Holm's correction" in answer[1]
     assert answer[0].endswith("it is more than 2 BLEU behind transformer from the shortest sentences on.")
-    assert answer[2].startswith("The scales do not agree on how the gap changes. In BLEU the gap grows; in nats a token")
+    assert answer[2].startswith("The scales do not agree on how the gap changes. In BLEU the gap grows; in nats a ")
     assert "transformer gains 0.0 BLEU (100.0 to 100.0)" in answer[3]
 
 
@@ -439,6 +440,27 @@ def test_what_is_left_of_the_gap_after_a_long_run_is_said(data: ReportData, fake
     longest = data.buckets[-1].name
     assert "Trained on 10 times as many tokens, lstm-long closes" in section.text[1]
     assert f"100% on {longest}" in section.text[1] and "transformer at no length for good" in section.text[1]
+
+
+def test_the_response_to_the_number_of_vectors_is_shown_by_length(
+    data: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    assert dose(data).text == []
+    variants = []
+    for vectors, keep in ((4, 12), (1, 6)):
+        kept = [" ".join(line.split()[:keep]) for line in text[1]]
+        run = fake_run(f"slots-{vectors}", "transformer", 1, kept, f"model.encoder.slots={vectors}")
+        variant = VariantConfig(f"slots-{vectors}", "transformer", [], "slots")
+        variants.append((variant, ModelRuns(variant.name, [run])))
+    section = dose(replace(data, variants=variants))
+    found = {(row[1], row[2]): row[3] for row in table(section, "dose") if row[0] == "BLEU"}
+    names = [bucket.name for bucket in data.buckets]
+    assert list(found) == [(vectors, name) for vectors in ("1", "4", "all") for name in names]
+    assert found["1", names[0]] == found["all", names[-1]] == pytest.approx(100), "six words are enough for five"
+    assert found["1", names[-1]] < found["4", names[-1]] < 90
+    assert section.figures[0].order == ("1", "4", "all")
+    assert f"On sources of {names[-1]} words: {found['1', names[-1]]:.1f} with 1, " in section.text[-1]
+    assert "Against all, 1 costs" in section.text[-1]
 
 
 def test_interventions_and_forgetting_are_read_from_the_measurements(data: ReportData, text: Text) -> None:

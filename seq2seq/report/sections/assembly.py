@@ -10,6 +10,7 @@ from seq2seq.report.page.document import Page
 from seq2seq.report.sections.attention import attention, explorer
 from seq2seq.report.sections.behaviour import extrapolation, failing, search
 from seq2seq.report.sections.causes import causes
+from seq2seq.report.sections.dose import dose
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.information import information
 from seq2seq.report.sections.learning import cost, undertraining
@@ -27,8 +28,8 @@ def page_of(data: ReportData) -> Page:
         for run in group.runs
         if (lacking := [name for name, each in MEASUREMENTS.items() if not each.file(run).exists()])
     ]
-    sections = [quality.lengths(), quality.growths.section(), information(data, quality), nearness(data, quality)]
-    sections.append(quality.overall())
+    sections = [quality.lengths(), dose(data), quality.growths.section()]
+    sections += [information(data, quality), nearness(data, quality), quality.overall()]
     of_data = (fairness, undertraining, causes, attention, extrapolation, search, failing, cost, repetition)
     sections += [section(data) for section in of_data]
     sections = [replace(each, figures=[figure for figure in each.figures if figure.rows]) for each in sections]

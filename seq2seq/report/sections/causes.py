@@ -206,7 +206,7 @@ def variants(data: ReportData) -> Found:
     """Test BLEU by source length of the variants, beside the models themselves."""
     changed = [group for variant, group in data.variants if variant.question not in ("width", "slots")]
     if not changed:
-        return ["Width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
+        return ["Slots, width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
     rows: list[Row] = []
     body = []
     names = [bucket.name for bucket in data.buckets]
