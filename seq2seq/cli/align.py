@@ -40,8 +40,8 @@ def validate(given: Arguments) -> Trained:
         raise UserError("an alignment comes from one model: give one run")
     maps = config.model.attention_maps
     if not maps:
-        folder = runs[0][0].folder
-        raise UserError(f"{folder}: there is nothing to align: this model sees the source through one vector")
+        seen = "nothing of the source" if config.model.sees == "nothing" else "the source through one vector"
+        raise UserError(f"{runs[0][0].folder}: there is nothing to align: this model sees {seen}")
     if given.map is not None and not 1 <= given.map <= len(maps):
         raise UserError(f"--map {given.map}: the model has maps 1 to {len(maps)}")
     return runs, config

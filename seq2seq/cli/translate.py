@@ -111,7 +111,9 @@ def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, a
     if not attention:
         return f"{best.text}\n"
     if best.attention is None:
-        return f"{best.text}\n(no attention: this model sees the source through one fixed vector)\n"
+        nothing = loaded.config.model.sees == "nothing"
+        seen = "nothing of the source" if nothing else "the source through one fixed vector"
+        return f"{best.text}\n(no attention: this model sees {seen})\n"
     heads_averaged = best.attention.mean(1).tolist()  # (T, S)
     return f"{best.text}\n{attention_grid(heads_averaged, best.src_tokens, best.tgt_tokens)}"
 

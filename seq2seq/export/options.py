@@ -24,6 +24,7 @@ class Target:
         packages: Python packages that it needs, which ``extra`` installs.
         layers: the types of encoders and decoders that it can compute; None: all.
         refusal: why it takes no others.
+        slots: whether it can compute the slots of an encoder.
         card: whether a model card is written, which names the license.
         pushed: whether it goes to a repository of the hub in place of a new folder.
         suffix: of the file that is written; "": a folder.
@@ -35,6 +36,7 @@ class Target:
     extra: str = ""
     layers: frozenset[str] | None = None
     refusal: str = ""
+    slots: bool = False
     card: bool = False
     pushed: bool = False
     suffix: str = ""
@@ -60,8 +62,8 @@ TARGETS = {
         "Argos Translate runs CTranslate2, which has no recurrent layers (--to onnx takes all)",
         suffix=".argosmodel",
     ),
-    "folder": Target("to_folder", card=True),
-    "hub": Target("to_hub", card=True, pushed=True),
+    "folder": Target("to_folder", slots=True, card=True),
+    "hub": Target("to_hub", slots=True, card=True, pushed=True),
 }
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")  # of an owner or a repository on the hub
 QUANTIZATIONS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.quantizations))
@@ -107,6 +109,10 @@ def requested(given: argparse.Namespace) -> Request:
     config = run.load_config()
     if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
+    if config.model.encoder.slots and not target.slots:
+        raise UserError(
+            f"{run.folder} holds a model with slots, which --to {given.to} cannot compute (--to folder can)"
+        )
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / f"{name}{target.suffix}"
     if not target.pushed:

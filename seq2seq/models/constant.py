@@ -27,7 +27,6 @@ class ConstantEncoder(Encoder):
 
     def forward(self, src: Tensor, src_mask: Tensor) -> Memory:
         """``src`` (B, S') ids, of which none is read."""
-        vector = self.vector.expand(len(src), -1)
-        return Memory(
-            vector[:, None], src_mask.new_ones(len(src), 1), vector, pooling=(vector.new_zeros(len(src), 1, 0),)
-        )
+        sentences = src.shape[0]  # an exporter takes ``len(src)`` for a constant
+        vector, mask = self.vector.expand(sentences, -1), src_mask.new_ones(sentences, 1)
+        return Memory(vector[:, None], mask, vector, pooling=(vector.new_zeros(sentences, 1, 0),))

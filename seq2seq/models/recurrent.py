@@ -59,7 +59,7 @@ def lstm_to_the_end(layer: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, 
     width = len(weight) // 4
     hold = weight.new_tensor([-HELD, HELD, 0, 0]).repeat_interleave(width)[:, None]
     x = torch.cat([x, ~mask[..., None]], -1)
-    zeros = x.new_zeros(1, len(x), width)
+    zeros = x.new_zeros(1, x.shape[0], width)  # an exporter takes ``len(x)`` for a constant
     read, _, cell = torch.lstm(
         x, (zeros, zeros), [torch.cat([weight, hold], 1), *others], True, 1, 0.0, layer.training, False, True
     )

@@ -115,7 +115,7 @@ class ReportData:
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     gold: str | None = None  # the Pharaoh file of the test pairs, where the user gave one
-    language_model: ModelRuns | None = None
+    language_model: ModelRuns | None = None  # of the target alone: what it predicts, no model takes from the source
     nearness: Nearness | None = None  # of the test to the training text, where that is at hand
     _statistics: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)  # cache of ``system``
 
@@ -293,7 +293,7 @@ def data_of_runs(
     Args:
         edges: upper ends of the buckets of source length (default: ``Unit.edges``).
         corpus: whether the files and the cache that the runs' configs name may be used.
-        language_model: runs of a model that sees no source, trained on the same targets.
+        language_model: runs of a language model of the target, trained and tested on the same text.
         more: further fields of ``ReportData``.
 
     Raises:
@@ -310,9 +310,10 @@ def data_of_runs(
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
-    more |= {"language_model": language_model, "nearness": _nearness(groups, test[0], warnings) if corpus else None}
+    near = _nearness(groups, test[0], warnings) if corpus else None
     edges = unit_of(test[0]).edges(edges)
-    return ReportData(title, groups, *test, valid, edges, _further_tests(groups, warnings), **more)
+    tests = _further_tests(groups, warnings)
+    return ReportData(title, groups, *test, valid, edges, tests, language_model=language_model, nearness=near, **more)
 
 
 def _nearness(groups: Sequence[ModelRuns], src: Sequence[str], warnings: list[str]) -> Nearness | None:

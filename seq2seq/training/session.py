@@ -264,7 +264,12 @@ def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:
         "label_smoothing": config.trainer.label_smoothing,
         "parameters": parameters,
         "embedding": config.model.embedding,
-        **{f"{part}_{key}": options[key] for part, options in parts.items() for key in ("width", "layers")},
+        **{
+            f"{part}_{key}": options[key]
+            for part, options in parts.items()
+            for key in ("width", "layers")
+            if key in options
+        },
     }
 
 

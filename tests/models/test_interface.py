@@ -184,7 +184,7 @@ def test_every_source_position_matters(
         assert not torch.allclose(model(changed, shift(tgt)).hidden[0], hidden[0], atol=1e-6)
 
 
-CHOICE = re.compile(r"context\.(query|key|energy)|cross\.query")
+CHOICE = re.compile(r"context\.(query|key|energy)|cross\.query|around_cross\.norm")
 """Parameters of a decoder's choice among the states, which has no consequence where there is but one."""
 
 

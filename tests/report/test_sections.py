@@ -476,6 +476,34 @@ def test_interventions_and_forgetting_are_read_from_the_measurements(data: Repor
     assert cells == {("5", "first fifth"): pytest.approx(0.9), ("12–19", "last fifth"): pytest.approx(0.1)}
 
 
+def of_fifths(nats: tuple[float, float, float]) -> dict[str, Any]:
+    """Sums of 200 tokens by the first, middle and last fifth of sources of 5 and 15 words; other places have few."""
+    cells = [(length, place) for length in (5, 15) for place in (0, length // 2, length - 1)]
+    rows = [[n, place, 200, 200 * value, 100] for (n, place), value in zip(cells, (*nats, *nats), strict=True)]
+    return {"rows": [*rows, [15, None, 200, 1.0, 200]]}
+
+
+def test_what_a_language_model_knows_is_subtracted(data: ReportData, fake_run: FakeRun) -> None:
+    """By a model of the target alone the first word is hardest: what is taken from the source is least in the middle."""
+    blind = ModelRuns("language_model", [fake_run("language_model/1", "transformer", 1, data.references)])
+    measure(blind, "forgetting", of_fifths((5.0, 3.0, 2.0)))
+    measure(data.groups[1], "forgetting", of_fifths((1.0, 2.0, 0.5)))
+    section = causes(replace(data, language_model=blind))
+    assert {tuple(row[2:]) for row in table(section, "forgetting")} == {
+        ("first fifth", 0.5, 1.0, 4.0, 200 * 3),
+        ("third", 0.5, 2.0, 1.0, 200 * 3),
+        ("last fifth", 0.5, 0.5, 1.5, 200 * 3),
+    }
+    told = "transformer takes from the source, in nats a token aligned with the first, the middle and the last fifth: "
+    assert told + "4.00, 1.00 and 1.50 in sources of 5 words; 4.00, 1.00 and 1.50 in sources of" in " ".join(
+        section.text
+    )
+    figure = next(figure for figure in section.figures if figure.name == "forgetting")
+    assert figure.y == "information" and figure.title == "Information taken from the source"
+    without = " ".join(causes(data).text)
+    assert "50%, 50% and 50% in sources of 5 words" in without and "nats a token" not in without
+
+
 def test_runs_of_one_name_that_are_not_one_model_are_kept_apart(fake_run: FakeRun) -> None:
     runs = [fake_run("lstm/seed1"), fake_run("narrow/seed1", "lstm", 1, (), "model.decoder.context_width=8")]
     assert [group.model for group in grouped(runs)] == ["lstm", "narrow"]

@@ -73,44 +73,79 @@ def interventions(data: ReportData) -> Found:
 
 
 def forgetting(data: ReportData) -> Found:
-    """Teacher-forced token accuracy, by source length and by the position of the aligned source word."""
-    rows: list[Row] = []
-    names = _bucket_names(data)
-    for group in data.groups:
-        cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-        for found in group.measured(FORGETTING):
-            for length, place, *figures in found["rows"]:
-                if place is not None:
-                    fifth = min(int(place * len(FIFTHS) / max(length, 1)), len(FIFTHS) - 1)
-                    cell = cells[_bucket_of(length, data), fifth]
-                    cell[:] = [total + figure for total, figure in zip(cell, figures, strict=True)]
-        for (bucket, part), (tokens, nll, correct) in sorted(cells.items()):
-            where = {"model": group.model, data.source_length: names[bucket], "place in the source": FIFTHS[part]}
-            rows.append({**where, "accuracy": correct / tokens, "nats": nll / tokens, "tokens": int(tokens)})
+    """What is known of target tokens by source length and the position of the aligned source word.
+
+    With a language model of the target it is the information that a model takes from the source, the language model's
+    NLL less the model's: a token may be hard, or easy, at one end of a sentence without any source. Else it is accuracy.
+    """
+    rows = [row for group in data.groups for row in _by_fifth(data, group)]
+    names, informed = _bucket_names(data), data.language_model is not None
+    what, unit = ("information" if informed else "accuracy"), data.unit
+    gives = (
+        "Nats a target token that a model takes from the source: the NLL of a language model of the target less the "
+        "model's own, both teacher-forced"
+        if informed
+        else "Teacher-forced accuracy of target tokens"
+    )
     figure = Figure(
-        "forgetting", "Forgetting by position in the source",
-        f"Teacher-forced accuracy of target tokens, by the position of the aligned source {data.unit.one} and by "
-        "source length.",
-        rows, "heat", "place in the source", "accuracy", row=data.source_length, facet="model",
+        "forgetting", f"{'Information taken from' if informed else 'Forgetting by position in'} the source",
+        f"{gives}, by the position of the aligned source {unit.one} and by source length.",
+        rows, "heat", "place in the source", what, row=data.source_length, facet="model",
         order=(*FIFTHS, *names.values()),
     )  # fmt: skip
-    table = table_of("forgetting", "Token accuracy by position and length", rows, headings={"nats": "NLL a token"})
-    words = []
-    shown, unit = list(names.values()), data.unit.name
-    places = [(length, fifth) for length in (shown[0], shown[-1]) for fifth in (FIFTHS[0], FIFTHS[-1])]
-    for group in (group for group in data.groups if data.level.reached(group.model)):
-        mine = [row for row in rows if row["model"] == group.model]
-        own = {(row[data.source_length], row["place in the source"]): row for row in mine}
-        if all(place in own and own[place]["tokens"] >= ENOUGH for place in places):
-            share = [f"{own[place]['accuracy']:.0%}" for place in places]
-            words.append(
-                f"In sources of {shown[0]} {unit} {group.model} predicts {share[0]} of the tokens right that are "
-                f"aligned with the first fifth of the source, and {share[1]} of those aligned with the last; in "
-                f"sources of {shown[-1]} {unit}, {share[2]} and {share[3]}."
-            )
+    headings = {"nats": "NLL a token", "information": "nats a token from the source"}
+    title = f"{'Information' if informed else 'Token accuracy'} by position and length"
+    words = [
+        sentence
+        for group in data.groups
+        if data.level.reached(group.model) and (sentence := _middle(data, group.model, rows, what))
+    ]
     if words:
-        words.append(f"Tokens are aligned with source {unit} by {aligned_by(data)}.")
-    return words, [figure], [table]
+        words.append(f"Tokens are aligned with source {unit.name} by {aligned_by(data)}.")
+    return words, [figure], [table_of("forgetting", title, rows, headings=headings)]
+
+
+def _by_fifth(data: ReportData, group: ModelRuns) -> list[Row]:
+    """A row for each bucket and fifth of the source that has tokens."""
+    rows: list[Row] = []
+    names = _bucket_names(data)
+    without = {} if data.language_model is None else _sums_by_fifth(data, data.language_model)
+    for (bucket, part), (tokens, nll, correct) in sorted(_sums_by_fifth(data, group).items()):
+        row: Row = {"model": group.model, data.source_length: names[bucket], "place in the source": FIFTHS[part]}
+        row |= {"accuracy": correct / tokens, "nats": nll / tokens}
+        if data.language_model is not None:
+            blind = without.get((bucket, part))
+            row["information"] = None if blind is None else blind[1] / blind[0] - nll / tokens
+        rows.append({**row, "tokens": int(tokens)})
+    return rows
+
+
+def _sums_by_fifth(data: ReportData, group: ModelRuns) -> dict[tuple[int, int], list[float]]:
+    """By bucket and fifth: target tokens, their NLL, and correct argmaxes, summed over a model's runs."""
+    cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for found in group.measured(FORGETTING):
+        for length, place, *figures in found["rows"]:
+            if place is not None:
+                fifth = min(int(place * len(FIFTHS) / max(length, 1)), len(FIFTHS) - 1)
+                cell = cells[_bucket_of(length, data), fifth]
+                cell[:] = [total + figure for total, figure in zip(cell, figures, strict=True)]
+    return dict(cells)
+
+
+def _middle(data: ReportData, model: str, rows: list[Row], what: str) -> str:
+    """The middle fifth beside the first and the last, in the shortest and the longest sources; "" of too few tokens."""
+    shown, fifths = list(_bucket_names(data).values()), (FIFTHS[0], FIFTHS[len(FIFTHS) // 2], FIFTHS[-1])
+    own = {(row[data.source_length], row["place in the source"]): row for row in rows if row["model"] == model}
+    cells = [[own.get((length, fifth)) for fifth in fifths] for length in dict.fromkeys((shown[0], shown[-1]))]
+    if not all(cell and cell["tokens"] >= ENOUGH and cell[what] is not None for line in cells for cell in line):
+        return ""
+    told = []
+    for length, line in zip((shown[0], shown[-1]), cells, strict=False):
+        values = [cell[what] for cell in line if cell]
+        first, middle, last = (number(value, 2) if what == "information" else f"{value:.0%}" for value in values)
+        told.append(f"{first}, {middle} and {last} in sources of {length} {data.unit.name}")
+    gives = "takes from the source, in nats a token" if what == "information" else "predicts right, of the tokens"
+    return f"{model} {gives} aligned with the first, the middle and the last fifth: {'; '.join(told)}."
 
 
 def aligned_by(data: ReportData) -> str:
