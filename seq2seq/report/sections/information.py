@@ -45,10 +45,10 @@ class Information:
         seeds = len(self.data.language_model.runs)
         text = [
             "The reference's log-probability with the source, less that without it by a language model of the target "
-            f"({self.data.language_model.model}, {f'the mean over {seeds} seeds' if seeds > 1 else 'one seed'}), which "
-            "is one fixed measure for all models: intervals cover sentences and the models' seeds, not its own. It has "
-            "neither floor nor ceiling. A difference of two models' information is that of their likelihood, since the "
-            "language model cancels out; it is needed for the sum and for the share.",
+            f"({f'the mean over {seeds} seeds' if seeds > 1 else 'one seed'}), which is one fixed measure for all "
+            f"models: intervals cover {self.quality.covers}, but not what another language model would say. It has "
+            "neither floor nor ceiling. A difference of two models' information is that of their likelihood, since "
+            "the language model cancels out; it is needed for the sum and for the share.",
             *self._answer(),
         ]
         figures = [
@@ -56,7 +56,8 @@ class Information:
             self._figure("information-a-sentence", self.sentences, "sentence"),
             self._share_figure(),
         ]
-        return Section("information", TITLE, text, figures, [self._table(), self._share_table()])
+        tables = [each for each in (self._table(), self._share_table()) if each.rows]
+        return Section("information", TITLE, text, figures, tables)
 
     def _by_bucket(self, system: System, metric: Metric = INFORMATION) -> list[Estimate]:
         return [interval(at(system, bucket), metric) for bucket in self.buckets]
