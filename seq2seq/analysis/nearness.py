@@ -60,7 +60,7 @@ def near_any(src: Sequence[str], training: Iterable[str], unit: Unit) -> list[in
 
     Each source is kept as hashes of its words and of its words without each one; training lines are read once and not
     kept. A line without a word that is a source without the word at the same place differs in that word alone. Hashes
-    have 64 bits, so two patterns that differ are taken for one about once in 10¹² comparisons of a million lines.
+    have 64 bits: that one of a thousand sources is falsely near one of a million lines has a chance of about 10⁻⁸.
     """
     patterns: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     lengths: set[int] = set()

@@ -22,7 +22,8 @@ from seq2seq.report.sections.causes import aligned_by, causes
 from seq2seq.report.sections.dose import dose
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
-from seq2seq.report.sections.quality import Quality, chance
+from seq2seq.report.sections.quality import Quality
+from seq2seq.report.sections.scales import APART, LIKELIHOOD, SHARE, chance
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.run import Run
 from seq2seq.study.options import VariantConfig
@@ -120,14 +121,18 @@ def test_the_answer_says_that_the_gap_grows_with_length(data: ReportData) -> Non
     quality = Quality(data)
     assert [bucket.name for bucket in quality.buckets] == ["5", "6–11", "12–19"]
     gaps = [each.value for each in quality.behind["transformer"]]
-    assert gaps[0] < gaps[1] < gaps[2] and quality.growth["transformer"].low > 0
+    assert gaps[0] < gaps[1] < gaps[2]
+    grown = quality.growths.of("transformer")
+    assert grown is not None and grown.change is not None and grown.verdict == "grows" and grown.change.low > 0
     answer = quality.answer()
-    assert len(answer) == 3
+    assert len(answer) == 4
     assert (
         f"{gaps[1]:.1f} [" in answer[1] and f"{gaps[2]:.1f} [" in answer[1] and "with length it grows by" in answer[1]
     )
-    assert "from the shortest sentences on, and the gap is wider than there from" in answer[0]
-    assert "transformer gains 0.0 BLEU (100.0 to 100.0)" in answer[2]
+    assert "after Holm's correction" in answer[1]
+    assert answer[0].endswith("it is more than 2 BLEU behind transformer from the shortest sentences on.")
+    assert answer[2].startswith("The scales do not agree on how the gap changes. In BLEU the gap grows; in nats a ")
+    assert "transformer gains 0.0 BLEU (100.0 to 100.0)" in answer[3]
 
 
 def test_without_a_gap_no_gap_is_claimed(fake_run: FakeRun, text: Text) -> None:
@@ -135,7 +140,8 @@ def test_without_a_gap_no_gap_is_claimed(fake_run: FakeRun, text: Text) -> None:
     runs = [fake_run("a", "lstm", 1, references), fake_run("b", "transformer", 1, references)]
     data = ReportData("test", grouped(runs), src, references, (src, references), [5, 11])
     quality = Quality(data)
-    assert quality.growth["transformer"].low <= 0
+    grown = quality.growths.of("transformer")
+    assert grown is not None and grown.verdict == "may be chance"
     assert "does not fall 2 BLEU behind" in quality.answer()[0] and "may be chance" in quality.answer()[1]
     assert "fewer than three seeds" in quality.overall().text[0]
 
@@ -159,6 +165,113 @@ def test_small_buckets_are_named(data: ReportData) -> None:
     assert "Too few sentences to speak: 5 words." in quality.lengths().text and quality.ends == (1, 2)
     nothing = Quality(replace(data, edges=[18]))
     assert nothing.ends is None and "too few sentences" in nothing.answer()[0]
+
+
+def test_the_model_that_the_answer_names_is_fixed_by_the_order_and_not_by_the_score(
+    fake_run: FakeRun, text: Text
+) -> None:
+    src, references = text
+    some = [" ".join(line.split()[:-1]) for line in references]
+    runs = [fake_run("a", "lstm", 1, forgetful(references)), fake_run("b", "bahdanau", 1, some)]
+    runs.append(fake_run("c", "transformer", 1, references))
+    for order in (runs, [runs[0], runs[2], runs[1]]):
+        quality = Quality(ReportData("test", grouped(order), src, references, (src, references), [5, 11]))
+        assert quality.growths.named.model == quality.data.others[0].model
+        assert f"The gap to {quality.data.others[0].model} is" in quality.answer()[1]
+    assert len({each.p for each in quality.growths.found}) > 1
+    family = [each for each in quality.growths.found if each.change]
+    assert {each.group.model for each in family} == {"bahdanau", "transformer"}
+    uncorrected = [each.change.p for each in family if each.change]
+    assert all(each.p is not None and each.p >= p for each, p in zip(family, uncorrected, strict=True))
+
+
+def log_probabilities(group: ModelRuns, values: list[float]) -> None:
+    for run in group.runs:
+        (run.evaluation("test") / "log_probability.txt").write_text("".join(f"{value}\n" for value in values))
+
+
+@pytest.fixture
+def informed(data: ReportData, fake_run: FakeRun) -> ReportData:
+    """A language model at 4 nats a token; transformer takes 3 of them, lstm 2.4 on short sources and 1.2 on long."""
+    tokens = data.reference_tokens
+    blind = ModelRuns("blind", [fake_run(f"blind/{seed}", "transformer", seed) for seed in (1, 2)])
+    log_probabilities(blind, list(-4.0 * tokens))
+    log_probabilities(data.groups[1], list(-1.0 * tokens))
+    jitter = 0.02 * (data.lengths % 3) + 0.01 * (tokens % 5)
+    log_probabilities(data.groups[0], list(-tokens * ((data.lengths < 12) * 1.6 + (data.lengths >= 12) * 2.8 + jitter)))
+    return replace(data, language_model=blind)
+
+
+def test_information_is_what_the_source_adds_to_the_likelihood(informed: ReportData) -> None:
+    [information] = [section for section in page_of(informed).sections if section.name == "information"]
+    nats = {(row[0], row[1]): (row[3], row[6]) for row in table(information, "information")}
+    assert nats["transformer", "12–19"][0] == pytest.approx(3) and nats["blind (NLL)", "5"][0] == pytest.approx(4)
+    assert nats["lstm", "6–11"][0] == pytest.approx(2.4, abs=0.1)
+    assert nats["lstm", "12–19"][0] == pytest.approx(1.2, abs=0.1)
+    chosen = informed.buckets[-1].indices
+    mean = informed.reference_tokens[chosen].sum() / len(chosen)
+    assert nats["transformer", "12–19"][1] == pytest.approx(3 * mean)
+    shares = {row[1]: row[2] for row in table(information, "information-share")}
+    assert shares["12–19"] == pytest.approx(nats["lstm", "12–19"][0] / 3)
+    assert "Of what transformer takes, lstm takes 0.7" in information.text[-1]
+    assert "the mean over 2 seeds" in information.text[0] and "it changes by" in information.text[1]
+
+
+def test_scales_that_agree_are_said_to_agree(informed: ReportData) -> None:
+    quality = Quality(informed)
+    for scale in (LIKELIHOOD, SHARE):
+        found = quality.growths.of("transformer", scale)
+        assert found is not None and found.verdict == "grows"
+    share = quality.growths.of("transformer", SHARE)
+    assert share is not None and share.change is not None and share.change.value == pytest.approx(0.5, abs=0.05)
+    said = quality.answer()[2]
+    assert said.startswith("The other scales agree that the gap grows: in nats a token it goes from 0.6")
+    assert "lstm's share of the information that transformer takes from the source goes from 0.7" in said
+    assert "100 BLEU" not in said, "transformer misses nothing, so there is no ratio"
+    rows = {(row[1], row[2]): row[-1] for row in table(quality.growths.section(), "growth")}
+    assert rows["ratio of what is missing from 100 BLEU", "all"] == "not defined"
+
+
+def test_without_a_language_model_a_line_says_how_to_get_one(data: ReportData) -> None:
+    [information] = [section for section in page_of(data).sections if section.name == "information"]
+    assert len(information.text) == 1 and "language_model" in information.text[0] and not information.figures
+
+
+def test_where_the_growth_lies_and_that_the_floor_is_near_are_said(fake_run: FakeRun, text: Text) -> None:
+    src, references = text
+    worse = [line if len(line.split()) < 8 else " ".join(line.split()[:4]) for line in references]
+    runs = [fake_run("a", "lstm", 1, worse), fake_run("b", "transformer", 1, references)]
+    quality = Quality(ReportData("test", grouped(runs), src, references, (src, references), [7, 11, 15]))
+    said = quality.growths.where("transformer")
+    steps = table(quality.growths.section(), "growth-steps")
+    assert [row[1:3] for row in steps] == [["5–7", "8–11"], ["8–11", "12–15"], ["12–15", "16–19"]]
+    assert sum(row[-1] for row in steps) == pytest.approx(100)
+    assert "of this growth lies between 5–7 and 8–11 words." in said
+    assert "near the scale's floor" in said and said in quality.answer()[1]
+
+
+def test_near_sentences_and_others_are_shown_apart(data: ReportData) -> None:
+    near = [n for n, length in enumerate(data.lengths) if length == 5][:30]
+    found = replace(data, nearness={"origin": "", "near": near, "read": 1000, "cut": False}, edges=[9, 13])
+    page = page_of(found)
+    [section] = [section for section in page.sections if section.name == "nearness"]
+    assert "of 160 test sentences" in section.text[0] and "1,000" not in section.text[0]
+    counts = {(row[0], row[1]): (row[2], row[6]) for row in table(section, "nearness")}
+    assert counts["lstm", "5–9"] == (len(near), 60 - len(near)) and counts["lstm", "14–19"] == (0, 60)
+    assert [row[:3] for row in table(section, "nearness-by-length")] == [[5, 20, len(near)]]
+    whole, apart = (Quality(found).growths.of("transformer", sentences=each) for each in ("all", APART))
+    assert whole is not None and apart is not None and apart.change is not None
+    assert apart.verdict == "grows" and "the growth survives without them" in section.text[1]
+    alike = Quality(replace(data, nearness={"origin": "", "near": [], "read": 9, "cut": True}, edges=[9, 13]))
+    assert alike.growths.of("transformer", sentences=APART) is None
+    most = replace(found, nearness={"origin": "", "near": list(range(150)), "read": 9, "cut": True})
+    [section] = [section for section in page_of(most).sections if section.name == "nearness"]
+    assert "the first 9 pairs" in section.text[0] and "too few sentences of 5–9 words are left" in section.text[1]
+
+
+def test_without_the_training_text_a_line_says_so(data: ReportData) -> None:
+    [section] = [section for section in page_of(data).sections if section.name == "nearness"]
+    assert len(section.text) == 1 and "--corpus" in section.text[0] and not section.tables
 
 
 def test_a_p_value_is_never_zero() -> None:
@@ -403,7 +516,8 @@ def test_measurements_that_are_missing_are_named(data: ReportData) -> None:
 def test_a_page_is_made_with_what_is_there(data: ReportData) -> None:
     page = page_of(replace(data, warnings=["x is not like y"]))
     names = [section.name for section in page.sections]
-    assert names[:3] == ["lengths", "quality", "fairness"] and names[-1] == "repeat"
+    assert names[:6] == ["lengths", "scales", "information", "nearness", "quality", "fairness"]
+    assert names[-1] == "repeat"
     assert page.explorer is None and page.warnings[0] == "x is not like y" and page.colours == ("lstm", "transformer")
     figures = [figure for section in page.sections for figure in section.figures] + [page.figure]
     assert len({figure.name for figure in figures}) == len(figures)
@@ -481,7 +595,8 @@ def test_a_page_about_a_source_without_spaces_counts_characters(unspaced: Report
     assert unspaced.edges == [20, 40, 60, 80]
     assert [bucket.name for bucket in Quality(unspaced).buckets] == ["15–20", "21–40", "41–57"]
     assert page.figure.x == "source characters"
-    assert "on sources of 21–40 characters to" in page.answer[0] and "characters on (95 % interval" in page.answer[0]
+    assert "on sources of 21–40 characters to" in page.answer[0]
+    assert "% of this growth lies between" not in page.answer[1], "there are two buckets"
     figures = [page.figure, *(figure for section in page.sections for figure in section.figures)]
     columns = [column for section in page.sections for table in section.tables for column in table.columns]
     drawn = [on_page(figure, ("lstm", "transformer")) for figure in figures]

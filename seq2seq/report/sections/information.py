@@ -21,8 +21,8 @@ from seq2seq.report.sections.scales import SHARE, precise
 
 TITLE = "Information taken from the source"
 ABSENT = (
-    "There is no language model of the target beside these runs, so what the models take from the source is not "
-    "measured: a study with `language_model` trains one on the same targets."
+    "There is no language model of the target among the runs, so what the models take from the source is not measured: "
+    "a study with `language_model=…` trains one, and `seq2seq report` takes runs of one."
 )
 
 
@@ -45,10 +45,10 @@ class Information:
         seeds = len(self.data.language_model.runs)
         text = [
             "The reference's log-probability with the source, less that without it by a language model of the target "
-            f"({self.data.language_model.model}, {f'the mean over {seeds} seeds' if seeds > 1 else 'one seed'}), which "
-            "is one fixed measure for all models: intervals cover sentences and the models' seeds, not its own. It has "
-            "neither floor nor ceiling. A difference of two models' information is that of their likelihood, since the "
-            "language model cancels out; it is needed for the sum and for the share.",
+            f"({f'the mean over {seeds} seeds' if seeds > 1 else 'one seed'}), which is one fixed measure for all "
+            f"models: intervals cover {self.quality.covers}, but not what another language model would say. It has "
+            "neither floor nor ceiling. A difference of two models' information is that of their likelihood, since "
+            "the language model cancels out; it is needed for the sum and for the share.",
             *self._answer(),
         ]
         figures = [
@@ -56,7 +56,8 @@ class Information:
             self._figure("information-a-sentence", self.sentences, "sentence"),
             self._share_figure(),
         ]
-        return Section("information", TITLE, text, figures, [self._table(), self._share_table()])
+        tables = [each for each in (self._table(), self._share_table()) if each.rows]
+        return Section("information", TITLE, text, figures, tables)
 
     def _by_bucket(self, system: System, metric: Metric = INFORMATION) -> list[Estimate]:
         return [interval(at(system, bucket), metric) for bucket in self.buckets]
@@ -91,7 +92,7 @@ class Information:
         fall = change(self.tokens[base], sound[0].indices, last.indices, INFORMATION)
         between = f"from {before.name} to {last.name} {self.data.unit.name} it changes by {precise(rise, 1)}"
         if rise.low > 0:
-            slowly = "more slowly than the tokens do, " if fall.high < 0 else ""
+            slowly = "more slowly than the number of tokens, " if fall.high < 0 else ""
             return f"{between}, so it still rises, {slowly}and no fixed limit shows at these lengths."
         if rise.high < 0:
             return f"{between}, so the longest sentences give it less than shorter ones do."

@@ -6,6 +6,7 @@ which sentences are near; how that is found is the matter of ``analysis/nearness
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ ABSENT = (
     "Which test sentences have a training sentence within one word is not known, since the training text is not at "
     "hand: `seq2seq report … --corpus` reads it where the runs' configs name it."
 )
-SIDES = ("near the training text", "the others")
+SIDES = ("near", "others")
 
 
 def nearness(data: ReportData, quality: Quality) -> Section:
@@ -85,19 +86,16 @@ def _score(data: ReportData, group: ModelRuns, indices: Indices) -> Estimate | N
 
 def _figure(data: ReportData) -> Figure:
     rows: list[Row] = []
-    for group in data.groups:
-        for bucket in data.buckets:
-            for side, indices in zip(SIDES, _sides(data, bucket.indices), strict=True):
-                if found := _score(data, group, indices):
-                    place = {data.source_length: float(data.lengths[indices].mean())}
-                    row = {"test sentences": side, "model": group.model, "bucket": bucket.name, **place}
-                    rows.append({**row, **spread("BLEU", found)})
+    for bucket, group in product(data.buckets, data.groups):
+        for side, indices in zip(SIDES, _sides(data, bucket.indices), strict=True):
+            if found := _score(data, group, indices):
+                name = f"{bucket.name}, {side}" if data.near[bucket.indices].any() else bucket.name
+                rows.append({"model": group.model, "test sentences": name, **spread("BLEU", found)})
     return Figure(
         "bleu-by-nearness", "BLEU by source length, near the training text and not",
-        "Near: the source is in the training text, or one word away from a source there. Buckets as everywhere; points "
-        "stand at the mean length of their sentences.",
-        rows, "lines", data.source_length, "BLEU", "model", "low", "high", facet="test sentences", y_title="test BLEU",
-        order=SIDES,
+        "Near: the source is in the training text, or one word away from a source there. With 95 % intervals.", rows,
+        "bars", "test sentences", "BLEU", "model", "low", "high", x_title=data.source_length, y_title="test BLEU",
+        order=tuple(dict.fromkeys(row["test sentences"] for row in rows)),
     )  # fmt: skip
 
 
@@ -109,7 +107,7 @@ def _length_table(data: ReportData) -> Table:
         scores = [_score(data, group, side) for group in data.groups for side in (near, others)]
         count = len(near) + len(others)
         rows.append([int(length), count, len(near), 100 * len(near) / count, *(each and each.value for each in scores)])
-    models = [f"{group.model}, {side}" for group in data.groups for side in ("near", "others")]
+    models = [f"{group.model}, {side}" for group, side in product(data.groups, SIDES)]
     columns = [data.source_length, "sentences", "near", "% near", *models]
     note = f"BLEU, the mean over the seeds, where there are {SMALL} sentences."
     return Table("nearness-by-length", "Sentences of the same length, near and not", columns, rows, note)
@@ -124,6 +122,6 @@ def _bucket_table(data: ReportData) -> Table:
                 found = _score(data, group, indices)
                 row += [len(indices), *([found.value, found.low, found.high] if found else [None] * 3)]
             rows.append(row)
-    spreads = [f"{side}{end}" for side in ("near", "others") for end in (": sentences", " BLEU", " low", " high")]
+    spreads = [f"{side}{end}" for side in SIDES for end in (": sentences", " BLEU", " low", " high")]
     columns = ["model", data.source_length, *spreads]
     return Table("nearness", "BLEU by source length, near the training text and not", columns, rows)

@@ -202,8 +202,8 @@ class Growths:
             if points.verdict != "may be chance":
                 head = f"The other scales agree that the gap {points.verdict}"
             return f"{head}: {'; '.join(self._clause(each) for each in found)}."
-        said = "; ".join(f"{self._clause(each)} ({_says(each.verdict)})" for each in found)
-        return f"The scales do not agree on how the gap changes: in BLEU {_says(points.verdict)}; {said}."
+        said = "; ".join(f"{self._clause(each)}, so {_says(each.verdict)}" for each in found)
+        return f"The scales do not agree on how the gap changes. In BLEU {_says(points.verdict)}; {said}."
 
     def _clause(self, found: Growth) -> str:
         """From which figure to which the gap goes on a scale."""
@@ -215,7 +215,7 @@ class Growths:
                 2,
             )
         elif found.scale is LACK:
-            text, digits = f"{base} misses {{}} times as much of 100 BLEU as {other}, then {{}} times", 1
+            text, digits = f"what {base} misses of 100 BLEU is first {{}}, then {{}} times what {other} misses", 1
         else:
             text, digits = "in nats a token it goes from {} to {}", 2
         return text.format(*(number(each.value, digits) for each in (found.short, found.long)))
@@ -270,7 +270,7 @@ class Growths:
 
 def _says(verdict: Verdict) -> str:
     """What a scale says of the gap."""
-    return "its change may be chance" if verdict == "may be chance" else f"it {verdict}"
+    return "its change may be chance" if verdict == "may be chance" else f"the gap {verdict}"
 
 
 def chance(p: float) -> str:
