@@ -440,7 +440,7 @@ def test_a_probe_has_intervals_over_sentences_and_stands_beside_its_baseline(dat
     ]  # fmt: skip
     first, second = figure.rows[:2]
     assert first["recall"] == 0.5 and 0.3 < first["low"] < 0.4 and 0.6 < first["high"] < 0.7
-    assert second["recall"] == second["low"] == second["high"] == pytest.approx(0.1)
+    assert [second[key] for key in ("recall", "low", "high")] == pytest.approx([0.1] * 3)
     row = table(section, "probe")[0]
     assert row[:5] == ["lstm", "summary", 8, 0.5, 4] and row[-1] == pytest.approx(0.4)
 
