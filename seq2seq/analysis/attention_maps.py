@@ -19,7 +19,16 @@ from seq2seq.analysis.faithfulness import Position, aligned, attended_words, com
 from seq2seq.analysis.loaded_run import LoadedRun, draw
 from seq2seq.data import files
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.alignment import Gold, Links, agreements, map_names, most_attended, parse_links, word_maps
+from seq2seq.evaluation.alignment import (
+    STATES,
+    Gold,
+    Links,
+    agreements,
+    map_names,
+    most_attended,
+    parse_links,
+    word_maps,
+)
 from seq2seq.evaluation.words import Pair
 from seq2seq.runs.loading import gold_file
 from seq2seq.runs.records import Attention, AttentionMaps, ChosenMap, MapAgreement, MapName, MapSharpness, Masking
@@ -27,6 +36,7 @@ from seq2seq.runs.records import Attention, AttentionMaps, ChosenMap, MapAgreeme
 SENTENCES = 1_000  # of the test
 VALID_SENTENCES = 300  # on which the best map is chosen
 COVERED = 0.5  # a source word is covered that gets this share of the attention due to each word, or more
+BOUNDS: tuple[MapName, ...] = (MapName(map="the best single links"), MapName(map="the diagonal"))
 SharpnessKey = Literal["entropy", "entropy_share", "outside", "coverage", "spread"]
 
 
@@ -65,7 +75,24 @@ def measure_maps(
         words = [pair.tgt.words for pair in pairs]
         found["alignment"] = agreements([choices[n] for n in range(len(pairs))], words, gold, names)
         found["chosen"] = choose_map(run, names, found["alignment"])
+        found["bounds"] = bounds(pairs, links)
     return found, attended
+
+
+def bounds(pairs: Sequence[Pair], links: Sequence[Links]) -> list[MapAgreement]:
+    """The agreement of two alignments without a model, which have one link a target word as an argmax has: ``BOUNDS``.
+
+    The best has a gold link for each word that has any, so that no attention map can be better by its argmax.
+    """
+    choices = []
+    for pair, gold in zip(pairs, links, strict=True):
+        sources, targets = len(pair.src.words), len(pair.tgt.words)
+        best = [min((i for i, j in gold if j == target), default=0) for target in range(targets)]
+        diagonal = [int((target + 0.5) * sources / targets) for target in range(targets)]
+        choices.append(torch.tensor([best, diagonal]).expand(len(STATES), -1, -1))
+    words = [pair.tgt.words for pair in pairs]
+    rows = agreements(choices, words, [Gold(gold, gold) for gold in links], BOUNDS)
+    return rows[:: len(STATES)]  # the same in each state
 
 
 def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgreement]) -> ChosenMap | None:

@@ -1,9 +1,13 @@
-"""The measurement "probe": which source words a linear probe recovers from a sentence vector, and a control task.
+"""The measurement "probe": which source words a linear probe recovers from a sentence vector, and a baseline.
 
 For a sentence with k of the words in question the probe names the k words with the highest scores, so that recall
-equals precision and no threshold is needed. In the control task (after Hewitt and Liang 2019) each sentence has the
-words of another sentence of its length, so that only length and frequency can be learned; the difference in recall is
-the probe's selectivity. Knows vectors and words. Shapes: N sentences, C units of the vector, W words in question.
+equals precision and no threshold is needed. The baseline is the same probe for the words of another sentence of the
+same length: what can be known of length and frequency alone. (The control task of Hewitt and Liang 2019, a random label
+for each word type, would tell nothing here: the words themselves are asked for, and another order of them is no other
+task.)
+
+Vectors of several models compare at one width: one wider than ``NARROW`` is also probed after a random projection to
+that width, the same for all. Knows vectors and words. Shapes: N sentences, C units of the vector, W words in question.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seq2seq import grammar
-from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.analysis.loaded_run import SEED, LoadedRun
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.blank import is_blank
@@ -35,6 +39,7 @@ ASKED = 150  # the words most frequent in them,
 EVERYWHERE = 0.6  # without those that are in more than this share of them
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # ridge penalties, of which the best on the validation split is taken
 BINS = 5  # of a word's place in its sentence
+NARROW = 128  # units at which the vectors of all models can be compared
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Examples:
 
 
 def measure(run: LoadedRun) -> Probe:
-    """Fit the probe on training text and test it, on the test sentences and on the control task.
+    """Fit the probe on training text and test it on the test sentences, at both widths, beside the baseline.
 
     Raises:
         UserError: every training sentence is a test sentence too, or ``corpus_of`` raises it.
@@ -60,36 +65,55 @@ def measure(run: LoadedRun) -> Probe:
     unit = unit_of(run.src)
     asked = frequent(text, unit)
     sets = [examples(run.translator, lines, asked, unit) for lines in (text, run.valid[0], run.src)]
-    dealt = [deal(each) for each in sets]
+    narrow = [projected(each) for each in sets]
+    dealt = [deal(each) for each in narrow]
     found, guessed = answers(*sets), answers(*dealt)
+    same = narrow[2].vectors.shape == sets[2].vectors.shape
+    narrow_found = found if same else answers(*narrow)
+    words = max(int(sets[2].present.sum()), 1)
+    recall, narrow_recall, chance = (int(hits.sum()) / words for hits in (found, narrow_found, guessed))
+    return {
+        "vector": "bottleneck" if run.config.model.sees == "vector" else "summary",
+        "units": sets[2].vectors.shape[1],
+        "narrow_units": narrow[2].vectors.shape[1],
+        "fitted_on": len(text),
+        "asked": list(asked),
+        "recall": recall,
+        "narrow_recall": narrow_recall,
+        "baseline_recall": chance,
+        "rows": by_sentence(sets[2], found),
+        "narrow": by_sentence(narrow[2], narrow_found),
+        "baseline": by_sentence(dealt[2], guessed),
+        "places": by_place(run.src, unit, asked, found),
+    }
+
+
+def by_sentence(sentences: Examples, found: Tensor) -> list[list[int]]:
+    """Rows of the record, one a sentence; ``found`` (N, W): which words the probe has named."""
+    counts = sentences.present.sum(1).tolist(), found.sum(1).tolist()
+    return [[*row] for row in zip(sentences.lengths, *counts, strict=True)]
+
+
+def by_place(lines: Sequence[str], unit: Unit, asked: dict[str, int], found: Tensor) -> list[list[int]]:
+    """Words that occur once, summed by the length of the sentence and the part of it in which they stand."""
     places: dict[tuple[int, int], list[int]] = {}
-    for line, hits in zip(run.src, found.tolist(), strict=True):
+    for line, hits in zip(lines, found.tolist(), strict=True):
         words = normal(line, unit)
         for word, count in Counter(words).items():
             if word in asked and count == 1:
                 row = places.setdefault((len(words), words.index(word) * BINS // len(words)), [0, 0])
                 row[0] += 1
                 row[1] += hits[asked[word]]
-    recall, chance = (int(hits.sum()) / max(int(sets[2].present.sum()), 1) for hits in (found, guessed))
-    return {
-        "vector": "bottleneck" if run.config.model.sees == "vector" else "summary",
-        "units": sets[2].vectors.shape[1],
-        "fitted_on": len(text),
-        "asked": list(asked),
-        "recall": recall,
-        "control_recall": chance,
-        "selectivity": recall - chance,
-        "rows": by_length(sets[2], found),
-        "control": by_length(dealt[2], guessed),
-        "places": [[*key, *row] for key, row in sorted(places.items())],
-    }
+    return [[*key, *row] for key, row in sorted(places.items())]
 
 
-def by_length(sentences: Examples, found: Tensor) -> list[list[int]]:
-    """Rows of the record, summed over sentences of a length; ``found`` (N, W): which words the probe has named."""
-    lengths = torch.tensor(sentences.lengths)
-    sides = sentences.present, found
-    return [[n, *(int(side[lengths == n].sum()) for side in sides)] for n in sorted(set(sentences.lengths))]
+def projected(sentences: Examples) -> Examples:
+    """Vectors of more than ``NARROW`` units, multiplied by a Gaussian matrix of a fixed seed (C, ``NARROW``)."""
+    width = sentences.vectors.shape[1]
+    if width <= NARROW:
+        return sentences
+    matrix = torch.randn(width, NARROW, generator=torch.Generator().manual_seed(SEED)) / NARROW**0.5
+    return replace(sentences, vectors=sentences.vectors @ matrix)
 
 
 def normal(line: str, unit: Unit = WORDS) -> list[str]:
@@ -138,7 +162,7 @@ def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int]
 
 
 def deal(sentences: Examples) -> Examples:
-    """The control task: each sentence gets the words of another of its length, or of the next length if it is alone."""
+    """The baseline: each sentence gets the words of another of its length, or of the next length if it is alone."""
     rng = random.Random("control")
     order = sorted(range(len(sentences.lengths)), key=lambda n: (sentences.lengths[n], rng.random()))
     groups: list[list[int]] = [[]]

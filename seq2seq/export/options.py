@@ -24,7 +24,7 @@ class Target:
         packages: Python packages that it needs, which ``extra`` installs.
         layers: the types of encoders and decoders that it can compute; None: all.
         refusal: why it takes no others.
-        slots: whether it can compute the slots of an encoder.
+        slots: whether it takes a decoder that reads slots, or a constant, in place of a state for each position.
         card: whether a model card is written, which names the license.
         pushed: whether it goes to a repository of the hub in place of a new folder.
         suffix: of the file that is written; "": a folder.
@@ -107,12 +107,11 @@ def requested(given: argparse.Namespace) -> Request:
     if checkpoint == ONNX:
         raise UserError(f"{run.folder} was exported to ONNX: give the run that it was made from")
     config = run.load_config()
+    if (config.model.encoder.slots or config.model.sees == "nothing") and not target.slots:
+        read = f"model {config.model.name}, whose decoder reads slots, or nothing, in place of source positions"
+        raise UserError(f"{run.folder} holds the {read}: --to {given.to} cannot compute it (--to folder can)")
     if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
-    if config.model.encoder.slots and not target.slots:
-        raise UserError(
-            f"{run.folder} holds a model with slots, which --to {given.to} cannot compute (--to folder can)"
-        )
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / f"{name}{target.suffix}"
     if not target.pushed:

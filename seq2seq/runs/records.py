@@ -233,6 +233,7 @@ class AttentionMaps(TypedDict, total=False):
 
     maps: list[MapSharpness]
     alignment: list[MapAgreement]  # with a gold alignment of the test
+    bounds: list[MapAgreement]  # with it: of the best links, one a target word, and of the diagonal
     chosen: ChosenMap | None  # with that of the test; None without one of the validation split
 
 
@@ -252,17 +253,19 @@ class Forgetting(TypedDict):
 
 
 class Probe(TypedDict):
-    """``measurements/probe.json``; rows are [source words of the sentences, words asked for, words found]."""
+    """``measurements/probe.json``; rows, one a test sentence, are [its source words, words asked for, words found]."""
 
     vector: str  # "bottleneck" where all that the decoder knows of the source passes through it, else "summary"
     units: int
+    narrow_units: int  # at which models are compared: those of the vector, or of a random projection of it
     fitted_on: int  # sentences
     asked: list[str]
     recall: float
-    control_recall: float
-    selectivity: float
+    narrow_recall: float
+    baseline_recall: float  # of length and frequency alone, at the narrow width
     rows: list[list[int]]
-    control: list[list[int]]
+    narrow: list[list[int]]
+    baseline: list[list[int]]
     places: list[list[int]]  # [source words, fifth of the sentence, words asked for, found], of words that occur once
 
 

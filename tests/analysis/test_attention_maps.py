@@ -197,19 +197,30 @@ def test_even_attention_has_the_highest_entropy_and_covers_all() -> None:
         assert found["coverage"] == 1 and found["spread"] == pytest.approx(0, abs=1e-6)
 
 
+def test_no_argmax_is_better_than_the_best_single_links(tiny_subwords: Subwords) -> None:
+    """Three gold links of two target words, and a third word without any: 2 of 3 links hit, 2 of 3 are found."""
+    pairs = encode_pairs(tiny_subwords, ["the cat sees", "home"], ["die Katze sieht", "heim"], str.split)
+    best, diagonal = attention_maps.bounds(pairs, [{(2, 0), (0, 1), (1, 1)}, set()])
+    assert best["map"] == "the best single links" and best["precision"] == 2 / 4 and best["recall"] == 2 / 3
+    assert best["aer"] == pytest.approx(1 - 4 / 7)
+    assert diagonal["map"] == "the diagonal" and diagonal["recall"] == 1 / 3  # (1, 1)
+
+
 # ------------------------------------------------------------------------------------------------ random models
 
 
 def test_the_options_of_a_decoder_say_what_its_model_does(
     name: str, build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]
 ) -> None:
-    model, options = build_tiny(name), tiny_models[name].decoder
+    model, options = build_tiny(name), tiny_models[name]
     src, begin = torch.tensor([[5, 3]]), torch.tensor([[BOS]])
     with torch.inference_mode():
         vector, maps = model.decoder.bottleneck(model.encode(src)), model(src, begin, attention=True).attention
     assert len(options.attention_maps) == (0 if maps is None else maps.shape[1])
+    if options.sees == "nothing":
+        return
     assert options.vector_width == (0 if vector is None else vector.shape[1])
-    assert options.sees == ("positions" if vector is None else "vector")
+    assert (options.sees == "vector") == (vector is not None) == (options.vectors == 1)
 
 
 def test_forced_attention_is_that_of_one_pair_at_a_time(
@@ -223,7 +234,7 @@ def test_forced_attention_is_that_of_one_pair_at_a_time(
     model = build_tiny(name, vocab=320)
     translator = Translator([model], tiny_subwords, torch.device("cpu"))
     src, references = ([*side, "", "Zoë 👍"] for side in zip(*pairs[:6], strict=True))
-    if not tiny_models[name].decoder.attention_maps:
+    if not tiny_models[name].attention_maps:
         return
     for positions in (1, 64, 4_000):
         monkeypatch.setattr(batches, "SCORED_POSITIONS", positions)

@@ -12,7 +12,7 @@ import torch
 
 from seq2seq.analysis import probe
 from seq2seq.analysis.loaded_run import LoadedRun
-from seq2seq.analysis.probe import Examples, answers, by_length, deal, examples, frequent, named, normal, predict
+from seq2seq.analysis.probe import Examples, answers, by_sentence, deal, examples, frequent, named, normal, predict
 from seq2seq.config.schema import Config, DataConfig, GrammarConfig, ModelConfig, SplitConfig
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
@@ -66,7 +66,7 @@ def length_alone(lengths: list[int], present: torch.Tensor, seed: int) -> torch.
 def test_words_are_recovered_from_a_vector_that_holds_them() -> None:
     parts = sets(holding)
     assert share(parts) > 0.98
-    assert share([deal(part) for part in parts]) < 0.75  # the control task cannot be learned from them
+    assert share([deal(part) for part in parts]) < 0.75  # the baseline's words are not in them
 
 
 @pytest.mark.parametrize("encode", [noise, length_alone])
@@ -75,7 +75,7 @@ def test_nothing_is_selected_from_a_vector_that_does_not_hold_them(encode: Calla
     assert abs(share(parts) - share([deal(part) for part in parts])) < 0.06
 
 
-def test_the_control_deals_the_words_among_sentences_of_a_length() -> None:
+def test_the_baseline_deals_the_words_among_sentences_of_a_length() -> None:
     lengths = [3, 5, 3, 4, 5, 3, 9]
     names = torch.eye(7, dtype=torch.bool)  # each sentence has a word of its own
     dealt = deal(Examples(lengths, torch.arange(7.0)[:, None], names))
@@ -104,7 +104,7 @@ def test_as_many_words_are_named_as_the_sentence_has() -> None:
     present = torch.tensor([[1, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0]]).bool()
     found = named(scores, present)
     assert found.int().tolist() == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
-    assert by_length(Examples([5, 3, 3], scores, present), found) == [[3, 3, 2], [5, 2, 1]]
+    assert by_sentence(Examples([5, 3, 3], scores, present), found) == [[5, 2, 1], [3, 3, 2], [3, 0, 0]]
 
 
 def test_words_are_asked_for_by_frequency_but_not_those_that_are_everywhere() -> None:
@@ -156,12 +156,23 @@ def test_what_is_measured_adds_up(run: LoadedRun) -> None:
     found = probe.measure(run)
     assert found["vector"] == "bottleneck" and found["units"] == 9
     words = sum(len({word for word in line.split() if word in found["asked"]}) for line in run.src)
-    assert sum(row[1] for row in found["rows"]) == sum(row[1] for row in found["control"]) == words > 20
+    assert sum(row[1] for row in found["rows"]) == sum(row[1] for row in found["baseline"]) == words > 20
     assert sum(row[2] for row in found["rows"]) / words == pytest.approx(found["recall"])
-    assert found["selectivity"] == pytest.approx(found["recall"] - found["control_recall"])
+    assert [row[0] for row in found["rows"]] == [len(line.split()) for line in run.src]
+    assert found["narrow_units"] == 9 and found["narrow"] == found["rows"]  # no wider than what is compared
     assert all(0 <= place < 5 and hits <= count for _, place, count, hits in found["places"])
     assert sum(row[2] for row in found["places"]) <= words
     assert probe.measure(run) == found
+
+
+def test_wide_vectors_are_also_probed_at_a_width_that_all_have(run: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "NARROW", 3)
+    found = probe.measure(run)
+    assert (found["units"], found["narrow_units"]) == (9, 3)
+    assert found["narrow"] != found["rows"]
+    assert sum(row[2] for row in found["narrow"]) / sum(row[1] for row in found["narrow"]) == found["narrow_recall"]
+    one = probe.projected(Examples([1], torch.eye(9)[:1], torch.ones(1, 2)))
+    assert torch.equal(one.vectors, probe.projected(one).vectors) and one.vectors.shape == (1, 3)
 
 
 def test_a_model_without_a_bottleneck_is_probed_by_its_summary(

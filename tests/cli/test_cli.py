@@ -754,7 +754,10 @@ def test_help_tells_numbers_from_switches(capfd: Any) -> None:
         (["train", "trainer.optimizer.sch"], {"trainer.optimizer.schedule="}),
         (["train", "exp"], {"experiment="}),
         (["train", "trainer.metric="], {f"trainer.metric={m} " for m in ("bleu", "chrf", "nll")}),
-        (["train", "model.encoder.type="], {"model.encoder.type=recurrent ", "model.encoder.type=transformer "}),
+        (
+            ["train", "model.encoder.type="],
+            {f"model.encoder.type={t} " for t in ("constant", "recurrent", "transformer")},
+        ),
         (["evaluate", "RUN", "data.sp"], {"data.split="}),
         (["translate", "RUN", "decode.be"], {"decode.beam="}),
         (["translate", "RUN", "trainer.max"], set()),

@@ -119,6 +119,57 @@ def test_output_width(encoder: Any, width: int) -> None:
     assert encoder.output_width == width
 
 
+@pytest.mark.parametrize(
+    ("model", "sees", "vectors", "width"),
+    [
+        (["model=lstm"], "vector", 1, 256),
+        (["model=bahdanau"], "positions", None, 0),
+        (["model=bahdanau", "model.encoder.slots=1"], "vector", 1, 256),
+        (["model=transformer", "model.encoder.slots=1"], "vector", 1, 128),
+        (["model=transformer", "model.encoder.slots=16"], "slots", 16, 0),
+        (["model=lstm", "model.encoder.slots=4"], "vector", 1, 256),
+        (["model=bahdanau", "model.decoder.score=uniform"], "vector", 1, 512),
+        (["model=language_model"], "nothing", 0, 0),
+    ],
+)
+def test_options_say_what_the_decoder_sees(model: list[str], sees: str, vectors: int | None, width: int) -> None:
+    options = compose(model).model
+    assert (options.sees, options.vectors, options.vector_width) == (sees, vectors, width)
+    assert bool(options.attention_maps) == (
+        model[0] in ("model=bahdanau", "model=transformer") and "uniform" not in model[-1]
+    )
+
+
+FINAL = {
+    "model.decoder.context": "final_states",
+    "model.encoder.bidirectional": False,
+    "model.encoder.width": 256,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model.encoder.layers": 2}, "model.encoder.layers=1, which the decoder has, not 2"),
+        ({"model.encoder.width": 128}, "model.encoder.width=256, which the decoder has, not 128"),
+        ({"model.decoder.cell": "gru"}, "model.encoder.cell=gru, which the decoder has, not lstm"),
+        ({"model.encoder.bidirectional": True}, "an encoder in one direction: set model.encoder.bidirectional=false"),
+        ({"model.encoder.slots": 2}, "not model.encoder.slots=2: leave one out"),
+    ],
+)
+def test_final_states_need_an_encoder_like_the_decoder(changes: dict[str, Any], told: str) -> None:
+    assert from_plain(changed(FINAL, decoder="fixed_context"), "saved")
+    said = refusal({**FINAL, **changes}, decoder="fixed_context")
+    assert said.startswith("model.decoder.context=final_states needs") and told in said
+
+
+def test_final_states_need_a_recurrent_encoder_and_slots_a_source() -> None:
+    said = refusal({"model.decoder.context": "final_states"}, "transformer", "fixed_context")
+    assert "needs a recurrent encoder, not model.encoder.type=transformer" in said
+    assert "model.encoder.slots=3 has no source to read" in refusal({"model.encoder.slots": 3}, "constant")
+    assert "model.encoder.slots=0 is too small" in refusal({"model.encoder.slots": 0})
+
+
 # ------------------------------------------------------------------------------------------------- plain and typed
 
 

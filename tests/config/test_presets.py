@@ -18,6 +18,35 @@ from seq2seq.runs.run import run_of
 
 SIZES = {"embedded": "", "multi30k": "multi30k/", "iwslt": "iwslt14/", "wmt": "wmt14/"}
 MODELS = ("lstm", "bahdanau", "transformer")
+DEEP = ["model.decoder.context=final_states", "model.encoder.bidirectional=false", "model.encoder.reverse_source=true"]
+
+
+def deep(layers: int, width: int, *more: str) -> list[str]:
+    """Sutskever et al.'s model: encoder and decoder of equal layers, the source back to front."""
+    sizes = [f"model.{part}.{key}" for part in ("encoder", "decoder") for key in (f"layers={layers}", f"width={width}")]
+    return ["experiment=lstm", *DEEP, *sizes, *more]
+
+
+EQUAL = {
+    "lstm": ["experiment=lstm"],
+    "language-model": ["experiment=language_model"],
+    "deep-1": deep(1, 320),
+    "deep-2": deep(2, 200),
+    "deep-3": deep(3, 156),
+    "deep-4": deep(4, 136),
+    "width-64": ["experiment=lstm", "model.decoder.context_width=64", "model.decoder.width=360"],
+    "width-512": ["experiment=lstm", "model.embedding=64", "model.encoder.width=256", "model.decoder.width=96",
+                  "model.decoder.context_width=512"],
+    "width-1024": deep(4, 128, "model.embedding=160"),
+    "slots-1": ["experiment=bahdanau", "model.encoder.slots=1", "model.decoder.width=192"],
+    "slots-16": ["experiment=bahdanau", "model.encoder.slots=16", "model.decoder.width=192"],
+    "hybrid": ["experiment=hybrid", "model.encoder.feed_forward=704"],
+    "hybrid-slots-1": ["experiment=hybrid", "model.encoder.slots=1", "model.encoder.feed_forward=576"],
+    "transformer-slots-1": ["experiment=transformer", "model.encoder.slots=1", "model.encoder.feed_forward=672"],
+    "transformer-slots-16": ["experiment=transformer", "model.encoder.slots=16", "model.encoder.feed_forward=672"],
+    "uniform": ["experiment=bahdanau", "model.decoder.score=uniform", "model.decoder.width=272"],
+}  # fmt: skip
+"""Changed models of as many parameters as the presets of the embedded corpus, as docs/models.md lists them."""
 EXPERIMENTS = options_of("experiment")
 
 
@@ -42,6 +71,19 @@ def test_the_three_models_of_a_size_match_in_parameters(size: str) -> None:
 def test_the_language_model_has_as_many_parameters_as_the_models_it_is_compared_with(size: str) -> None:
     own, other = (parameters(composed(SIZES[size] + model)) for model in ("language_model", "transformer"))
     assert abs(own / other - 1) < 0.02, (own, other)
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_changed_models_have_as_many_parameters_as_the_presets(name: str) -> None:
+    assert parameters(compose(EQUAL[name])) == pytest.approx(1_460_000, rel=0.02)
+
+
+@pytest.mark.parametrize("width", [64, 512, 1024])
+def test_a_wider_vector_is_no_wider_than_what_the_encoder_gives(width: int) -> None:
+    """Else its rank would be less than its width."""
+    model = compose(EQUAL[f"width-{width}"]).model
+    assert model.vector_width == width
+    assert model.decoder.needs_final_states or width <= model.encoder.output_width
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -387,6 +387,25 @@ def test_masking_that_found_no_position_leaves_its_row_out(data: ReportData) -> 
     assert [table.name for table in section.tables] == ["sharpness"]
 
 
+def test_alignment_stands_beside_its_bounds(data: ReportData) -> None:
+    def agreeing(name: str, state: str, aer: float) -> dict[str, Any]:
+        shares = dict.fromkeys(("aer", "precision", "recall", "aer_words", "precision_words", "recall_words"), aer)
+        return {"map": name, "state": state, **shares}
+
+    none = {"drawn": 0, "attended": {"positions": 0}, "gold": {"positions": 0}}
+    measured = {"alignment": [agreeing("mean", state, 0.25) for state in ("before", "after")], "masking": none}
+    limits = [agreeing("the best single links", "before", 0.029), agreeing("the diagonal", "before", 0.566)]
+    measure(data.groups[1], "attention", {**ATTENDING, **measured, "bounds": limits})
+    section = attention(data)
+    assert "the AER is 0.029 for the best single links and 0.566 for the diagonal, by no model" in words_of(data)
+    assert [row[:4] for row in table(section, "aer")] == [
+        ["transformer", "mean", "before", 0.25],
+        ["transformer", "mean", "after", 0.25],
+        ["bound", "the best single links", "", 0.029],
+        ["bound", "the diagonal", "", 0.566],
+    ]
+
+
 # ------------------------------------------------------------------------------------------------------ fairness
 
 
@@ -484,7 +503,7 @@ def of_fifths(nats: tuple[float, float, float]) -> dict[str, Any]:
 
 
 def test_what_a_language_model_knows_is_subtracted(data: ReportData, fake_run: FakeRun) -> None:
-    """By a model of the target alone the first word is hardest: what is taken from the source is least in the middle."""
+    """Without a source the first word is hardest, so that least is taken from the source in the middle."""
     blind = ModelRuns("language_model", [fake_run("language_model/1", "transformer", 1, data.references)])
     measure(blind, "forgetting", of_fifths((5.0, 3.0, 2.0)))
     measure(data.groups[1], "forgetting", of_fifths((1.0, 2.0, 0.5)))
@@ -549,15 +568,37 @@ def test_the_explorer_counts_words_as_the_buckets_do(data: ReportData) -> None:
     assert packed["length"] == 8
 
 
-def test_a_control_task_has_a_tint_of_its_models_colour(data: ReportData) -> None:
+def probed(rows: list[list[int]]) -> dict[str, Any]:
+    """The record of a probe that finds the same at both widths, and in the baseline."""
+    record = {"vector": "summary", "units": 8, "narrow_units": 4, "fitted_on": 9, "asked": ["x"], "places": []}
+    shares = {"recall": 0.6, "narrow_recall": 0.5, "baseline_recall": 0.2}
+    return {**record, **shares, "rows": rows, "narrow": rows, "baseline": rows}
+
+
+def test_a_probe_has_intervals_over_sentences_and_stands_beside_its_baseline(data: ReportData) -> None:
+    for group in data.groups:
+        of_all = [[5, 10, 10 * (n % 2)] for n in range(40)]
+        chance = [[5, 10, 1]] * 40
+        measure(group, "probe", {**probed(of_all), "baseline": chance})
+    section = causes(data)
+    figure = next(figure for figure in section.figures if figure.name == "probe")
+    assert [row["vector"] for row in figure.rows] == [
+        "lstm", "lstm, baseline", "transformer", "transformer, baseline",
+    ]  # fmt: skip
+    first, second = figure.rows[:2]
+    assert first["recall"] == 0.5 and 0.3 < first["low"] < 0.4 and 0.6 < first["high"] < 0.7
+    assert [second[key] for key in ("recall", "low", "high")] == pytest.approx([0.1] * 3)
+    row = table(section, "probe")[0]
+    assert row[:5] == ["lstm", "summary", 8, 0.5, 4] and row[-1] == pytest.approx(0.4)
+
+
+def test_a_baseline_has_a_tint_of_its_models_colour(data: ReportData) -> None:
     for group in data.groups:
         rows = [[5, 10, 7], [12, 10, 4]]
-        record = {"vector": "summary", "units": 8, "fitted_on": 9, "asked": ["x"], "places": [], "selectivity": 0.4}
-        record |= {"recall": 0.6, "control_recall": 0.2, "rows": rows, "control": rows}
-        measure(group, "probe", record)
+        measure(group, "probe", probed(rows))
     figure = next(figure for figure in causes(data).figures if figure.name == "probe")
     keys = [(key.label, key.colour) for key in legend(figure, ("lstm", "transformer"))]
-    assert keys == [("lstm", "c0"), ("lstm, control", "t0"), ("transformer", "c1"), ("transformer, control", "t1")]
+    assert keys == [("lstm", "c0"), ("lstm, baseline", "t0"), ("transformer", "c1"), ("transformer, baseline", "t1")]
     [(_, spec)] = on_page(figure, ("lstm", "transformer")).panels
     outlined = spec["layer"][0]["encoding"]["stroke"]["scale"]  # a tint alone has too little contrast with the page
     assert outlined["range"] == ["var(--c0)", "var(--c0)", "var(--c1)", "var(--c1)"]
@@ -583,11 +624,10 @@ def test_a_page_about_a_source_without_spaces_counts_characters(unspaced: Report
     group = unspaced.groups[1]
     told = {"index": 0, "src": list(unspaced.src[0]), "reference": "x", "words": ["x"], "nll": 1.0, "chrf": 9.0}
     masked = {"positions": 9, "word": effect(-1.0), "random": effect(-0.001), "difference": effect(-1.0)}
-    probed = {"vector": "summary", "units": 8, "fitted_on": 9, "asked": ["x"], "places": [], "selectivity": 0.4}
     rows = [[15, 10, 7], [57, 10, 4]]
     for each in unspaced.groups:
         measure(each, "explorer", {"sentences": [{**told, "attention": []}], "maps": []})
-        measure(each, "probe", {**probed, "recall": 0.6, "control_recall": 0.2, "rows": rows, "control": rows})
+        measure(each, "probe", probed(rows))
         measure(each, "forgetting", {"rows": [[15, 0, 200, 1.0, 190], [57, 56, 200, 40.0, 20]]})
         beyond(each, unspaced.references, (unspaced.src, unspaced.references))
     measure(group, "attention", {**ATTENDING, "masking": {"drawn": 9, "attended": masked}})

@@ -162,3 +162,16 @@ def test_a_checkpoint_without_a_checksum_is_read(config: Config, monkeypatch: An
     )
     path = session.train(config).checkpoint("best")
     assert checkpoint.read(path)[0]
+
+
+@pytest.mark.parametrize("model", ["language-model", "hybrid-one-slot", "final-states", "bahdanau-uniform"])
+def test_a_model_that_sees_less_trains_and_is_tested_like_any_other(
+    model: str, toy_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = toy_config(model, max_steps=8, valid_every=4, lr=0.02, warmup_steps=0)
+    config.outputs = str(tmp_path / "outputs")
+    run = session.train(config)
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    nll = [line["train/nll"] for line in lines if "train/nll" in line]
+    assert nll[-1] < nll[0]
+    assert run.load_summary()["test"]["nll"] > 0

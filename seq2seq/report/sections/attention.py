@@ -29,11 +29,12 @@ def attention(data: ReportData) -> Section:
     tables = [
         table_of(
             "aer", "Alignment by attention",
-            [{"model": group.model, **row} for group, maps in aligned for row in maps],
+            [{"model": group.model, **row} for group, maps in aligned for row in maps] + _bounds(data),
             ["model", "map", "state", "aer_words", "precision_words", "recall_words", "aer"],
             {"aer_words": "AER", "precision_words": "precision", "recall_words": "recall",
              "aer": "AER with punctuation"},
-            "Means over the seeds; up to 1,000 test pairs.",
+            "Means over the seeds; up to 1,000 test pairs. Bounds: the best that one link a target word can reach, as "
+            "the argmax of attention gives, and the diagonal, which knows no words.",
         ),
         table_of(
             "sharpness", "Sharpness and coverage of attention",
@@ -51,6 +52,12 @@ def attention(data: ReportData) -> Section:
 
 Aligned = list[tuple[ModelRuns, list[Row]]]
 """Each model with attention and its alignment scores: a row for each map and state, the mean over the seeds."""
+
+
+def _bounds(data: ReportData) -> list[Row]:
+    """Rows of alignments without a model, the same for all runs; none without gold."""
+    found = (one["bounds"] for group in data.groups for one in group.measured(ATTENTION) if "bounds" in one)
+    return [{"model": "bound", **row, "state": ""} for row in next(found, [])]
 
 
 def _alignment_figure(data: ReportData, aligned: Aligned) -> Figure:
@@ -114,6 +121,8 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
             best = number(mean(one["aer_words"] for one in chosen), 2)
             text += f" (the mean of its maps; the map that is best on the validation split has {best} on the test)"
         words.append(f"{text}.")
+    if told := [f"{number(row['aer_words'], 3)} for {row['map']}" for row in _bounds(data)]:
+        words.append(f"With one link a target word, as here, the AER is {' and '.join(told)}, by no model.")
     rows = {(row["model"], row["masked"]): row["change"] for row in masked}
     unit = data.unit.one
     for group in data.groups:

@@ -9,8 +9,8 @@ import numpy as np
 
 from seq2seq.analysis.measurements import FORGETTING, INTERVENTIONS, PROBE
 from seq2seq.evaluation.metrics import BLEU, RATE
-from seq2seq.evaluation.statistics import Bucket, System, by_bucket, interval
-from seq2seq.report.data import ModelRuns, ReportData, mean
+from seq2seq.evaluation.statistics import Bucket, Estimate, System, by_bucket, interval
+from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
 from seq2seq.terminal.numbers import number
@@ -18,7 +18,7 @@ from seq2seq.terminal.numbers import number
 ENOUGH = 100  # a share of fewer target tokens is not put into words
 FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
 """Equal parts of a source sentence."""
-CONTROL = ", control"  # after the name of a model: its control task
+BASELINE = ", baseline"  # after the name of a model: what its probe knows of length and frequency alone
 
 
 def causes(data: ReportData) -> Section:
@@ -75,8 +75,9 @@ def interventions(data: ReportData) -> Found:
 def forgetting(data: ReportData) -> Found:
     """What is known of target tokens by source length and the position of the aligned source word.
 
-    With a language model of the target it is the information that a model takes from the source, the language model's
-    NLL less the model's: a token may be hard, or easy, at one end of a sentence without any source. Else it is accuracy.
+    Where there is a language model of the target it is the information that a model takes from the source, the
+    language model's NLL less the model's, since a token may be hard at one end of a sentence without any source. Else
+    it is accuracy.
     """
     rows = [row for group in data.groups for row in _by_fifth(data, group)]
     names, informed = _bucket_names(data), data.language_model is not None
@@ -165,7 +166,7 @@ def _bucket_names(data: ReportData) -> dict[int, str]:
 
 
 def probe(data: ReportData) -> Found:
-    """Recall of source words by a linear probe of the sentence vector, by source length, beside a control task."""
+    """Recall of source words by a linear probe of the sentence vector, by source length, beside a baseline."""
     rows: list[Row] = []
     body: list[list[Any]] = []
     names, unit = _bucket_names(data), data.unit.name
@@ -173,31 +174,42 @@ def probe(data: ReportData) -> Found:
         found = group.measured(PROBE)
         if not found:
             continue
-        tasks = {"": [one["rows"] for one in found], CONTROL: [one["control"] for one in found]}
+        tasks = {"": [one["narrow"] for one in found], BASELINE: [one["baseline"] for one in found]}
         for label, tables in tasks.items():
             for bucket, name in names.items():
                 system = [_recalled(table, bucket, data) for table in tables]
                 if all(counts.sum() for counts in system):
-                    value = mean_score(system, RATE)
-                    rows.append({"vector": group.model + label, data.source_length: name, "recall": value})
-        recall, control = mean(one["recall"] for one in found), mean(one["control_recall"] for one in found)
-        vector = f"{found[0]['vector']} of {found[0]['units']} units"
-        body.append([group.model, vector, recall, control, recall - control])
+                    row = {"vector": group.model + label, data.source_length: name}
+                    rows.append({**row, **spread("recall", interval(system, RATE))})
+        own, narrow, baseline = (
+            interval([_recalled(one[key], None, data) for one in found], RATE) for key in ("rows", "narrow", "baseline")
+        )
+        units = found[0]["units"], found[0]["narrow_units"]
+        figures = [own.value, units[1], *(cell for each in (narrow, baseline) for cell in _cells(each))]
+        body.append([group.model, found[0]["vector"], units[0], *figures, narrow.value - baseline.value])
     figure = Figure(
         "probe", f"{data.source_length.capitalize()} that a linear probe finds in the sentence vector",
-        f"Share of the source's frequent {unit} that a linear probe recovers from the sentence vector. Control: the "
-        f"same probe on the {unit} of another sentence of the same length, which only length and frequency can "
-        f"predict. A model with attention need not keep {unit} in its sentence vector.",
-        rows, "bars", data.source_length, "recall", "vector", order=tuple(names.values()), y_title=f"{unit} recovered",
-        tints={f"{group.model}{CONTROL}": group.model for group in data.groups},
+        f"Share of the source's frequent {unit} that a linear probe recovers from the sentence vector. Wide ones are "
+        f"projected at random to a width that all have. Baseline: the same probe on the {unit} of another sentence of "
+        f"the same length, which only length and frequency can predict. A model with attention need not keep {unit} in "
+        "its sentence vector. Lines: 95 % intervals.",
+        rows, "bars", data.source_length, "recall", "vector", "low", "high", order=tuple(names.values()),
+        y_title=f"{unit} recovered", tints={f"{group.model}{BASELINE}": group.model for group in data.groups},
     )  # fmt: skip
-    columns = ["model", "vector", "recall", "control", "selectivity"]
-    return [], [figure], [Table("probe", "Linear probe", columns, body, note="Selectivity: recall less control.")]
+    columns = ["model", "vector", "units", "recall", "compared at", "recall there", "95 % interval"]
+    columns += ["baseline", "baseline, 95 % interval", "beyond the baseline"]
+    note = "The baseline knows length and frequency alone; intervals cover test sentences, and seeds from three on."
+    return [], [figure], [Table("probe", "Linear probe", columns, body, note=note)]
 
 
-def _recalled(rows: list[list[int]], bucket: int, data: ReportData) -> Any:
-    inside = [[found, asked] for length, asked, found in rows if _bucket_of(length, data) == bucket]
+def _recalled(rows: list[list[int]], bucket: int | None, data: ReportData) -> Any:
+    """Words found and asked for in each sentence of a bucket, or of all (N, 2)."""
+    inside = [[found, asked] for length, asked, found in rows if bucket in (None, _bucket_of(length, data))]
     return np.array(inside, float).reshape(-1, 2)
+
+
+def _cells(estimate: Estimate) -> list[Any]:
+    return [estimate.value, f"{number(estimate.low, 3)}–{number(estimate.high, 3)}"]
 
 
 def width(data: ReportData) -> Found:
