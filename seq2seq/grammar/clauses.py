@@ -27,6 +27,7 @@ from seq2seq.grammar.planning import measure, plan_clause
 from seq2seq.grammar.predicates import Plan, VerbWords, verb_final, verb_words
 
 TRIES = 60
+HEAVY = 4  # German words of the objects, from which on they follow an adverb of manner
 SPEAKERS = Pool(("I", "we", "you"), (5, 3, 3))
 
 
@@ -143,7 +144,8 @@ def _parts(d: Discourse, plan: Plan, words: VerbWords, subject: NounPhrase, nega
 
     def slot(name: str, case: str) -> Slot:
         specific = (plan.negated or plan.specific) and d.lexicon.negates_any_object
-        attach = not plan.negated and not (d.lexicon.one_place and name != "place" and "place" in sizes)
+        placed = d.lexicon.one_place and name != "place" and "place" in sizes
+        attach = verb.options.get("attach", True) and not (plan.negated or placed)
         relative = last == name and not plan.closed
         return Slot(case, plan.depth, relative, attach, possessor=owner, specific=specific)
 
@@ -201,7 +203,7 @@ def _objects(
         receiver = noun_phrase(d, sizes["receiver"], persons, slot("receiver", "dat"))
         parts.receiver, parts.late_receiver = parts.add(receiver), receiver.indefinite
     where = slot("object", verb.prep[2] if verb.prep else verb.case)
-    where.attach = where.attach and not verb.prep and verb.options.get("attach", True)
+    where.attach = where.attach and not verb.prep
     where.singular, where.definite = verb.options.get("number") == "sg", bool(verb.options.get("definite"))
     if (verb.frame == "object" and verb.case == "acc") or (d.lexicon.negates_any_object and not plan.how.en):
         where.negation, where.specific = negation, where.specific and not negation
@@ -261,7 +263,8 @@ def _german(d: Discourse, plan: Plan, words: VerbWords, parts: Parts, subject: N
 def _middle(plan: Plan, parts: Parts) -> list[Word]:
     """Adverbs, objects, "nicht" and company, before place and goal.
 
-    What is indefinite stands late: "gibt dem Kind gern ein Buch", but "gibt das Buch gern einem Kind".
+    What is indefinite stands late: "gibt dem Kind gern ein Buch", but "gibt das Buch gern einem Kind". So does what has
+    more than `HEAVY` words: "sieht ruhig das Ufer des warmen Flusses an".
     """
     time, how = plan.when.de + plan.often.de, plan.how.de
     if parts.thing is not None and parts.thing.indefinite and plan.verb.prep is None:
@@ -269,6 +272,8 @@ def _middle(plan: Plan, parts: Parts) -> list[Word]:
     if parts.late_receiver:
         return time + parts.nouns + parts.nicht + how + parts.receiver + parts.company.de
     objects = parts.receiver + parts.nouns
+    if len(objects) > HEAVY and how:
+        return time + how + objects + parts.nicht + parts.company.de
     objects = objects + time if plan.late else time + objects
     return objects + parts.nicht + how + parts.company.de
 

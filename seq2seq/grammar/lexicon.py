@@ -48,6 +48,7 @@ class Lexicon:
         self.consistent_adjectives = "consistent_adjectives" in mends
         self.manner_first = "manner_first" in mends
         self.one_place = "one_place" in mends
+        self.one_adverb = "one_adverb" in mends
         self.splits_zu = "splits_zu" in mends
         self.shared = Demands(closed="closed_before_and" in mends)
         unused = self.rules.get("unused_modals", ["was able to"])

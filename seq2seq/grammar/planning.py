@@ -103,6 +103,8 @@ def _adverbials(d: Discourse, plan: Plan, rest: int) -> int:
     frames = ("object", "gift", "put") if d.lexicon.negates_any_object else ("object", "gift")
     settled = plan.negated and verb.frame in frames
     how = verb.how if verb.frame not in ("quality", "passive") and not settled else None
+    if plan.often.en and d.lexicon.one_adverb:
+        how = None
     adverb = ""
     if rest >= 1 and how is not None and rng.random() < (0.6 if tight else d.lexicon.share["how"]):
         adverb, german = how.draw(rng)
