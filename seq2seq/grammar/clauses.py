@@ -144,9 +144,9 @@ def _parts(d: Discourse, plan: Plan, words: VerbWords, subject: NounPhrase, nega
 
     def slot(name: str, case: str) -> Slot:
         specific = (plan.negated or plan.specific) and d.lexicon.negates_any_object
-        placed = d.lexicon.one_place and name != "place" and "place" in sizes
+        placed = d.lexicon.one_place and "place" in sizes
         attach = verb.options.get("attach", True) and not (plan.negated or placed)
-        relative = last == name and not plan.closed
+        relative = last == name and not plan.closed and not (d.lexicon.tail_beside_head and _parted(plan, name))
         return Slot(case, plan.depth, relative, attach, possessor=owner, specific=specific)
 
     if "object" in sizes:
@@ -187,6 +187,13 @@ def _last_of(plan: Plan) -> str:
     return ""
 
 
+def _parted(plan: Plan, name: str) -> bool:
+    """Whether another noun follows this part in German though not in English: "wartet im Park auf den Zug"."""
+    if name == "receiver":
+        return True
+    return name in ("place", "company") and (plan.verb.prep is not None or "goal" in plan.sizes)
+
+
 def _objects(
     d: Discourse, plan: Plan, words: VerbWords, parts: Parts, slot: Callable[[str, str], Slot], negation: int
 ) -> None:
@@ -201,9 +208,11 @@ def _objects(
     persons = d.lexicon.pool("person")
     if "receiver" in sizes and not verb.options.get("pp"):
         receiver = noun_phrase(d, sizes["receiver"], persons, slot("receiver", "dat"))
-        parts.receiver, parts.late_receiver = parts.add(receiver), receiver.indefinite
+        parts.receiver, parts.late_receiver = parts.add(receiver), receiver.indefinite and len(receiver.de) > 1
     where = slot("object", verb.prep[2] if verb.prep else verb.case)
     where.attach = where.attach and not verb.prep
+    if not verb.options.get("own", True):
+        where.possessor = None
     where.singular, where.definite = verb.options.get("number") == "sg", bool(verb.options.get("definite"))
     if (verb.frame == "object" and verb.case == "acc") or (d.lexicon.negates_any_object and not plan.how.en):
         where.negation, where.specific = negation, where.specific and not negation
@@ -212,7 +221,7 @@ def _objects(
     else:
         assert verb.nouns is not None
         thing = noun_phrase(d, sizes["object"], verb.nouns, where)
-    parts.thing = thing
+    parts.thing, thing.article = thing, thing.article and not verb.options.get("apart")
     if verb.prep:
         *lead, preposition = verb.prep[0].split() or [""]
         link = d.link() if preposition else words.link  # "remembers": "an" belongs to the verb
@@ -224,7 +233,8 @@ def _objects(
     parts.add(thing)
     if verb.options.get("pp"):
         receiver = noun_phrase(d, sizes["receiver"], persons, slot("receiver", "dat"))
-        parts.receiver, parts.late_receiver = parts.add(marked(d, "to", receiver)), receiver.indefinite
+        parts.receiver = parts.add(marked(d, "to", receiver))
+        parts.late_receiver = receiver.indefinite and len(receiver.de) > 1
 
 
 def ordered(d: Discourse, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> Sides:
@@ -244,7 +254,7 @@ def _german(d: Discourse, plan: Plan, words: VerbWords, parts: Parts, subject: N
         who, reflexive = reflexive + who, []  # "wenn sich der Mann freut"
     middle = reflexive + parts.pronouns
     if d.lexicon.manner_first:
-        middle += _middle(plan, parts)
+        middle += _middle(d, plan, parts)
     elif plan.verb.frame == "object" and parts.thing is not None and parts.thing.indefinite:
         middle += plan.when.de + plan.often.de + plan.how.de + parts.nouns + parts.nicht + parts.company.de
     else:
@@ -260,19 +270,20 @@ def _german(d: Discourse, plan: Plan, words: VerbWords, parts: Parts, subject: N
     return [*plan.front.de, words.finite, *who, *middle, *words.end, *parts.tail]
 
 
-def _middle(plan: Plan, parts: Parts) -> list[Word]:
+def _middle(d: Discourse, plan: Plan, parts: Parts) -> list[Word]:
     """Adverbs, objects, "nicht" and company, before place and goal.
 
     What is indefinite stands late: "gibt dem Kind gern ein Buch", but "gibt das Buch gern einem Kind". So does what has
     more than `HEAVY` words: "sieht ruhig das Ufer des warmen Flusses an".
     """
     time, how = plan.when.de + plan.often.de, plan.how.de
-    if parts.thing is not None and parts.thing.indefinite and plan.verb.prep is None:
+    early = bool(how) and how[0][0] not in d.lexicon.late_manner
+    if parts.thing is not None and parts.thing.indefinite and plan.verb.prep is None and (early or not how):
         return time + parts.receiver + how + parts.nouns + parts.nicht + parts.company.de
-    if parts.late_receiver:
+    if parts.late_receiver and not parts.tail:
         return time + parts.nouns + parts.nicht + how + parts.receiver + parts.company.de
     objects = parts.receiver + parts.nouns
-    if len(objects) > HEAVY and how:
+    if len(objects) > HEAVY and early:
         return time + how + objects + parts.nicht + parts.company.de
     objects = objects + time if plan.late else time + objects
     return objects + parts.nicht + how + parts.company.de
@@ -283,7 +294,7 @@ def _place(d: Discourse, plan: Plan, name: str, slot: Slot, kind: str) -> Sides:
     size, options = plan.sizes[name], plan.verb.options
     if name == "goal" and plan.home:
         return d.same("home", "nach Hause")
-    seats = ["furniture"] if plan.verb.frame == "put" else options.get("seats")
+    seats = options.get("seats", ["furniture"] if plan.verb.frame == "put" else None)
     if seats and (name == "goal" or kind != "person" or d.rng.random() < 0.75):
         choices = d.lexicon.words["upon"]
         choices = choices[:1] if options.get("on") else choices

@@ -58,6 +58,7 @@ class NounPhrase(Sides):
     indefinite: bool = False
     negated: bool = False  # holds "kein": the clause needs no "nicht"
     personal: bool = False  # a pronoun
+    owned: bool = False  # begins with "his" or "Anna's"
     described: tuple[str, ...] = ()  # the English words before the noun, and adjectives that were said of it since
 
     def silent(self) -> NounPhrase:

@@ -82,6 +82,7 @@ class Adjective:
     weight: float
     graded: bool = True  # can follow "very"
     mass: bool = True  # can describe a mass noun: not "big meat"
+    joined: bool = True  # can be joined to another by "and"
     but: frozenset[str] = frozenset()  # English nouns that it does not describe
 
 

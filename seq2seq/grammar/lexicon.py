@@ -50,7 +50,10 @@ class Lexicon:
         self.one_place = "one_place" in mends
         self.one_adverb = "one_adverb" in mends
         self.splits_zu = "splits_zu" in mends
-        self.shared = Demands(closed="closed_before_and" in mends)
+        self.one_owner = "one_owner" in mends
+        self.tail_beside_head = "tail_beside_head" in mends
+        self.like_with_like = "like_with_like" in mends
+        self.shared = Demands(affirmed="closed_before_and" in mends, closed="closed_before_and" in mends)
         unused = self.rules.get("unused_modals", ["was able to"])
         self.modals = {
             tense: [modal for modal in modals if modal.third not in unused]
@@ -63,6 +66,7 @@ class Lexicon:
         self.unmeant = frozenset(self.rules.get("unmeant", ()))
         self.share: dict[str, float] = self.rules["share"]
         self.words: dict[str, Any] = files["function_words"]
+        self.late_manner = frozenset(self.words.get("late_manner", ()))
         self.choices = {
             name: Pool(self.rules[name], self.rules[name].values())
             for name in ("subject", "time", "present", "past", "relative", "complex")
@@ -162,7 +166,8 @@ class Lexicon:
             places = entry.get("attr", True), entry.get("pred", True)
             adjective = Adjective(
                 entry["en"], de, stem or de, *places, frozenset(entry["of"]), self._weight(rank, "adjectives"),
-                entry.get("degree", True), entry.get("mass", True), frozenset(entry.get("but", ())),
+                entry.get("degree", True), entry.get("mass", True), entry.get("joined", True),
+                frozenset(entry.get("but", ())),
             )  # fmt: skip
             self.adjectives.append(adjective)
         self.opposites = {pair for one, other in self.rules["opposites"] for pair in ((one, other), (other, one))}

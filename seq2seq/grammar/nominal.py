@@ -58,7 +58,7 @@ def _coordination(d: Discourse, size: int, pool: Pool[Noun], slot: Slot, noun: N
     first = core_phrase(d, first_size, noun, plain)
     other = d.noun(pool)
     for _ in range(4):
-        if other.en != noun.en:
+        if other.en != noun.en and (other.kind == noun.kind or not d.lexicon.like_with_like):
             break
         other = d.noun(pool)
     else:
@@ -87,7 +87,7 @@ def _modified(d: Discourse, size: int, noun: Noun, slot: Slot, modifier: str) ->
     phrase = core_phrase(d, core_size, noun, slot)
     size -= core_size
     if modifier == "genitive":
-        if not phrase.article and phrase.person != "pl":
+        if not phrase.article and (phrase.person != "pl" or (phrase.owned and d.lexicon.one_owner)):
             raise NoFit
         return _with(phrase, marked(d, "of", noun_phrase(d, size - 1, d.lexicon.pool("person"), inner)))
     if modifier == "place":
@@ -189,6 +189,7 @@ def core_phrase(d: Discourse, size: int, noun: Noun, slot: Slot, choice: str = "
         article=choice == "the",
         indefinite=choice in ("a", "bare", "number", "quantifier"),
         negated=choice in ("a", "bare") and bool(slot.negation),
+        owned=choice in ("possessive", "name"),
         described=described,
     )  # fmt: skip
 
@@ -281,8 +282,11 @@ def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, n
         words = d.same(*(d.lexicon.degree if ending is None else d.lexicon.attributive_degree).draw(d.rng)) + words
     if size < 3:
         return words
+    if not first.joined:
+        raise NoFit
     for _ in range(1 if ending is None else 6):
         second = pool.draw(d.rng)
-        if second.en not in (first.en, *never) and (first.en, second.en) not in d.lexicon.opposites:
+        free = second.joined and second.en not in (first.en, *never)
+        if free and (first.en, second.en) not in d.lexicon.opposites:
             return words + d.same("and", "und") + both(second)
     raise NoFit

@@ -151,9 +151,15 @@ def _subordinate(d: Discourse, place: str, size: int, rest: int, order: str) -> 
         return d.fixed(replace(word, de=(habit,)) if habit else word)
 
     if place == "before":
-        before, after = own(), main("inverted")
+        before = own()
+        if "other" in word.options:
+            d.subject = d.object = None
+        after = main("inverted")
         return conjunction() + before + d.same(",", ",") + after
-    before, after = main(order), own()
+    before = main(order)
+    if "other" in word.options:
+        d.subject = d.object = None
+    after = own()
     return _comma(before, conjunction() + after)
 
 
