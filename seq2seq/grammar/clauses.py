@@ -157,7 +157,7 @@ def _parts(d: Discourse, plan: Plan, words: VerbWords, subject: NounPhrase, nega
         never = list(verb.options.get("never", ()))
         if d.lexicon.consistent_adjectives:
             never += [other for word in subject.described for other in d.lexicon.excluded.get(word, ())]
-        said_of_it = adjectives(d, sizes["quality"], subject.noun, None, never)
+        said_of_it = adjectives(d, sizes["quality"], subject.noun, None, never, plan.negated)
         subject.described += tuple(word for word, _ in said_of_it.en)
         parts.last = parts.add(said_of_it)
     elif "goal" in sizes:
@@ -194,6 +194,11 @@ def _parted(plan: Plan, name: str) -> bool:
     return name in ("place", "company") and (plan.verb.prep is not None or "goal" in plan.sizes)
 
 
+def _may_be_late(receiver: NounPhrase) -> bool:
+    """Whether it follows a definite object. A feminine one does not: "die Geschichte einer Frau" has a genitive."""
+    return receiver.indefinite and receiver.gender != "f" and len(receiver.de) > 1
+
+
 def _objects(
     d: Discourse, plan: Plan, words: VerbWords, parts: Parts, slot: Callable[[str, str], Slot], negation: int
 ) -> None:
@@ -208,7 +213,7 @@ def _objects(
     persons = d.lexicon.pool("person")
     if "receiver" in sizes and not verb.options.get("pp"):
         receiver = noun_phrase(d, sizes["receiver"], persons, slot("receiver", "dat"))
-        parts.receiver, parts.late_receiver = parts.add(receiver), receiver.indefinite and len(receiver.de) > 1
+        parts.receiver, parts.late_receiver = parts.add(receiver), _may_be_late(receiver)
     where = slot("object", verb.prep[2] if verb.prep else verb.case)
     where.attach = where.attach and not verb.prep
     if not verb.options.get("own", True):
@@ -234,7 +239,7 @@ def _objects(
     if verb.options.get("pp"):
         receiver = noun_phrase(d, sizes["receiver"], persons, slot("receiver", "dat"))
         parts.receiver = parts.add(marked(d, "to", receiver))
-        parts.late_receiver = receiver.indefinite and len(receiver.de) > 1
+        parts.late_receiver = _may_be_late(receiver)
 
 
 def ordered(d: Discourse, plan: Plan, words: VerbWords, parts: Parts, subject: NounPhrase) -> Sides:

@@ -48,9 +48,12 @@ ANY = Demands()
 
 
 def demands(entry: dict[str, Any], place: str) -> Demands:
-    """What an entry asks of its clause `place`, "main" or "clause": {main: [aspects], affirmed: [places]}."""
+    """What an entry asks of its clause `place`, "main" or "clause".
+
+    An entry has the aspects by place, {main: [deed]}, and the places that are affirmed and closed, {affirmed: [main]}.
+    """
     aspects = frozenset(entry[place]) if place in entry else None
-    return Demands(aspects, place in entry.get("affirmed", ()))
+    return Demands(aspects, place in entry.get("affirmed", ()), place in entry.get("closed", ()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,7 @@ class Lexicon:
         asked = self.rules.get("demands", {})
         self.purpose = [demands(asked.get("purpose", {}), place) for place in ("main", "clause")]
         self.complement = demands(asked.get("infinitive", {}), "clause")
+        self.whereabouts = demands(asked.get("where", {}), "clause")
         self.after_modal = demands(asked.get("modal", {}), "clause")
         self.unmeant = frozenset(self.rules.get("unmeant", ()))
         self.share: dict[str, float] = self.rules["share"]
@@ -81,6 +82,8 @@ class Lexicon:
         self._read_verbs(files["verbs"])
         self.frequency = self._zipf(self.words["frequency"])
         self.degree = self._zipf(self.words["degree"])
+        negated = self.words.get("negated_degree")
+        self.negated_degree = self._zipf([pair for pair in self.words["degree"] if not negated or pair[0] in negated])
         self.attributive_degree = self._zipf([pair for pair in self.words["degree"] if pair[0] != "too"])
         self.numbers = self._zipf(list(self.words["numbers"].items()))
         self.quantifiers = self._zipf(self.words["quantifiers"])
@@ -248,6 +251,8 @@ class Lexicon:
                 verbs = self.verbs[frame] if self.adjectives_of(noun, False) else []
             else:
                 verbs = [verb for verb in self.verbs[frame] if verb.by & kinds]
+            if noun is None:
+                verbs = [verb for verb in verbs if verb.options.get("speaker", True)]
             verbs = [verb for verb in verbs if aspects is None or verb.aspect in aspects]
             total = sum(verb.weight for verb in verbs)
             found += verbs

@@ -259,11 +259,13 @@ def _choice(d: Discourse, plural: bool, noun: Noun, slot: Slot, size: int) -> st
     return "the"
 
 
-def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, never: Sequence[str] = ()) -> Sides:
+def adjectives(
+    d: Discourse, size: int, noun: Noun | None, ending: str | None, never: Sequence[str] = (), negated: bool = False
+) -> Sides:
     """ "old", "very old", "old and tired", "very old and tired", with the German ending.
 
     Without `ending` (None) they come after "is", and `noun` is the subject (None: any person). `never`: English
-    adjectives that must not be drawn.
+    adjectives that must not be drawn. `negated`: after "is not".
     """
 
     def both(adjective: Adjective) -> Sides:
@@ -279,7 +281,8 @@ def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, n
     if size in (2, 4):
         if not first.graded:
             raise NoFit
-        words = d.same(*(d.lexicon.degree if ending is None else d.lexicon.attributive_degree).draw(d.rng)) + words
+        predicative = d.lexicon.negated_degree if negated else d.lexicon.degree
+        words = d.same(*(predicative if ending is None else d.lexicon.attributive_degree).draw(d.rng)) + words
     if size < 3:
         return words
     if not first.joined:

@@ -26,7 +26,7 @@ def relative(d: Discourse, head: NounPhrase, size: int, depth: int) -> Sides:
     if kind == "whose" and human and size >= 4:
         which, case, rest = "whose", "gen", _owned(d, size - 1, depth)
     elif kind == "place" and "in" in noun.ways and size >= 6:
-        which, case, rest = "which", "dat", clause(d, size - 2, "final", depth=depth, bare=True)
+        which, case, rest = "which", "dat", _where(d, size - 2, depth)
         preposition = d.same(*noun.ways["in"])
     elif verbs is not None:
         verb = verbs.draw(d.rng)
@@ -40,14 +40,20 @@ def relative(d: Discourse, head: NounPhrase, size: int, depth: int) -> Sides:
     return Sides([*preposition.en, (which, (link,)), *rest.en], tail=[COMMA, *preposition.de, german, *rest.de, COMMA])
 
 
+def _where(d: Discourse, size: int, depth: int) -> Sides:
+    """ "(in which) the man works"."""
+    return clause(d, size, "final", depth=depth, bare=True, demands=d.lexicon.whereabouts)
+
+
 def _owned(d: Discourse, size: int, depth: int) -> Sides:
     """ "(whose) dog sleeps": the adjectives after German "dessen", "deren" are strong."""
     owned = d.noun(d.lexicon.pool(*d.lexicon.whose))
     words = Sides()
     if size >= 4 and d.rng.random() < 0.4:
         words = adjectives(d, 1, owned, morphology.ADJECTIVE_ENDING["strong"]["nom"][owned.gender])
+    described = tuple(word for word, _ in words.en)
     words += d.same(owned.en, owned.de["noms"])
-    subject = NounPhrase([], [], "3s", owned.pronoun, owned.gender, owned)
+    subject = NounPhrase([], [], "3s", owned.pronoun, owned.gender, owned, described=described)
     return words + clause(d, size - len(words.en), "final", subject=subject, depth=depth, bare=True)
 
 
