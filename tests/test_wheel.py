@@ -57,7 +57,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_config_and_the_grammar(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"seq2seq/configs/{path.relative_to(CLONE / 'configs')}" for path in (CLONE / "configs").rglob("*.yaml")}
-    grammar = {f"seq2seq/lexicon/{path.name}" for path in (CLONE / "data/grammar").glob("*.yaml")}
+    lexicon = CLONE / "data/grammar"
+    grammar = {f"seq2seq/lexicon/{path.relative_to(lexicon)}" for path in lexicon.rglob("*.yaml")}
     source = {str(path.relative_to(CLONE)) for path in (CLONE / "seq2seq").rglob("*.py")}
     page = {str(path.relative_to(CLONE)) for path in (CLONE / "seq2seq/report/page").iterdir() if path.is_file()}
     assert configs

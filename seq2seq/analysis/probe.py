@@ -127,7 +127,8 @@ def fitting_text(run: LoadedRun) -> list[str]:
     if data.source == "grammar":
         rng = random.Random("probe")
         lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in run.src)
-        pairs = (grammar.sentence(rng, lengths[n % len(lengths)]) for n in range(FITTED))
+        version = data.grammar.version
+        pairs = (grammar.sentence(rng, lengths[n % len(lengths)], version) for n in range(FITTED))
         lines = [pair.src if data.codes[0] == "en" else pair.tgt for pair in pairs]
     else:
         lines = [src for src, _ in islice(corpus_of(run.config, "train").pairs("train"), FITTED)]

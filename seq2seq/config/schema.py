@@ -70,6 +70,7 @@ class GrammarConfig:
     min_words: int = option(3, "shortest English sentence, in words", low=3)
     max_words: int = option(60, "longest English sentence, in words", low=3)
     seed: int = option(1, "seed of the generator", low=0)
+    version: int = option(2, "version of the corpus; 1: that of figures published before the second", low=1, high=2)
 
 
 @dataclass

@@ -257,7 +257,9 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
             "set en and de, or another data.source"
         )
     options = asdict(data.grammar)
-    identity = hashlib.sha256(json.dumps([grammar.fingerprint(), options], sort_keys=True).encode()).hexdigest()
+    sizes = {name: value for name, value in options.items() if name != "version"}  # which the fingerprint tells
+    deciding = [grammar.fingerprint(data.grammar.version), sizes]
+    identity = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
     folder = Path(data.cache) / "embedded" / identity[:12]
     if not folder.is_dir():
         with one_at_a_time(folder, ADVICE):

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.entries import Noun, Phrase
+from seq2seq.grammar.entries import Noun, Phrase, Pool
 from seq2seq.grammar.lexicon import Lexicon
 
 Word = tuple[str, tuple[int, ...]]
 COMMA: Word = (",", ())
+DRAWS = 8  # of a word that is not to be there twice
 
 
 class NoFit(Exception):
@@ -25,6 +26,8 @@ class NoFit(Exception):
 
 def said(text: str, *links: int) -> list[Word]:
     """The words of a text, each with the same links."""
+    if " " not in text:
+        return [(text, links)] if text else []
     return [(word, links) for word in text.split()]
 
 
@@ -54,10 +57,13 @@ class NounPhrase(Sides):
     article: bool = False  # begins with "the", so that German may contract it with a preposition
     indefinite: bool = False
     negated: bool = False  # holds "kein": the clause needs no "nicht"
+    personal: bool = False  # a pronoun
+    owned: bool = False  # begins with "his" or "Anna's"
+    described: tuple[str, ...] = ()  # the English words before the noun, and adjectives that were said of it since
 
     def silent(self) -> NounPhrase:
         """The same without words: the subject of a verb that shares it."""
-        return NounPhrase([], [], self.person, self.pronoun, self.gender, self.noun)
+        return NounPhrase([], [], self.person, self.pronoun, self.gender, self.noun, described=self.described)
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class Slot:
     attach: bool = True  # may contain "in the garden"
     definite: bool = False
     singular: bool = False
+    specific: bool = False  # no indefinite and no quantified phrase, whose negation would be another one
     coordinate: bool = True
     possessor: NounPhrase | None = None
     negation: int = 0  # the link of "not", which "kein" takes over; 0: none
@@ -86,6 +93,9 @@ class Discourse:
     subject: NounPhrase | None = None  # the last one, which pronouns refer to
     object: NounPhrase | None = None
     last_verb: str | None = None  # no two consecutive clauses have the same verb
+    names: list[str] = field(default_factory=list)  # of the sentence
+    nouns: set[str] = field(default_factory=set)  # of the clause
+    habitual: bool = False  # a clause says how often, or that it was so every day
     links: int = 0
 
     def link(self) -> int:
@@ -121,7 +131,31 @@ class Discourse:
     def pronoun_for(self, phrase: NounPhrase, case: str) -> NounPhrase:
         """The pronoun for a noun phrase that was mentioned before."""
         words = self.same(*morphology.personal(phrase.pronoun, phrase.gender, case))
-        return NounPhrase(words.en, words.de, phrase.person, phrase.pronoun, phrase.gender, phrase.noun)
+        features = phrase.person, phrase.pronoun, phrase.gender, phrase.noun
+        return NounPhrase(words.en, words.de, *features, personal=True, described=phrase.described)
+
+    def name(self, sex: str) -> str:
+        """A name for "he" or "she" that nobody else in the sentence has. Raises NoFit if several draws find none."""
+        pool = self.lexicon.names[sex]
+        if not self.lexicon.distinct_nouns:
+            return pool.draw(self.rng)
+        for _ in range(DRAWS):
+            name = pool.draw(self.rng)
+            if name not in self.names:
+                self.names.append(name)
+                return name
+        raise NoFit
+
+    def noun(self, pool: Pool[Noun]) -> Noun:
+        """A noun that the clause does not have yet. Raises NoFit if several draws find none."""
+        if not self.lexicon.distinct_nouns:
+            return pool.draw(self.rng)
+        for _ in range(DRAWS):
+            noun = pool.draw(self.rng)
+            if noun.en not in self.nouns:
+                self.nouns.add(noun.en)
+                return noun
+        raise NoFit
 
     def referent(self) -> NounPhrase | None:
         """The antecedent of a pronoun as subject: the last subject, or the last object if that alone is "it"."""

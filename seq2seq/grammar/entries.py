@@ -35,6 +35,27 @@ class Pool(Generic[T]):
         return self.items[bisect.bisect_right(self.cumulative, rng.random() * self.total, 0, self.last)]
 
 
+@dataclass(frozen=True)
+class Demands:
+    """The verbs that a clause may have, by aspect (None: all), whether it must not be negated, and how it may end."""
+
+    aspects: frozenset[str] | None = None
+    affirmed: bool = False
+    closed: bool = False  # not in a relative clause, to which what follows could belong
+
+
+ANY = Demands()
+
+
+def demands(entry: dict[str, Any], place: str) -> Demands:
+    """What an entry asks of its clause `place`, "main" or "clause".
+
+    An entry has the aspects by place, {main: [deed]}, and the places that are affirmed and closed, {affirmed: [main]}.
+    """
+    aspects = frozenset(entry[place]) if place in entry else None
+    return Demands(aspects, place in entry.get("affirmed", ()), place in entry.get("closed", ()))
+
+
 @dataclass(frozen=True, eq=False)
 class Noun:
     """A noun with its forms in both languages."""
@@ -62,6 +83,10 @@ class Adjective:
     predicative: bool
     kinds: frozenset[str]
     weight: float
+    graded: bool = True  # can follow "very"
+    mass: bool = True  # can describe a mass noun: not "big meat"
+    joined: bool = True  # can be joined to another by "and"
+    but: frozenset[str] = frozenset()  # English nouns that it does not describe
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +116,25 @@ class Verb:
     when: bool = True
     company: bool = True
     conjunction: str = ""
+    aspect: str = "deed"
+    clause: Demands = ANY  # what a verb with "that" asks of the clause
+    companions: tuple[list[str], ...] = ()  # prepositions before a person in company: English, German, case
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A fixed phrase: the words of both sides and the links between them."""
+    """A fixed phrase: the words of both sides and the links between them.
+
+    Of a conjunction, `main` and `clause` are what it asks of the main clause and of its own.
+    """
 
     en: tuple[str, ...]
     de: tuple[str, ...]
     links: tuple[tuple[int, int], ...]
     tense: list[str] | None  # those that it goes with; None: any, but for a time not the perfect
     options: dict[str, Any] = field(repr=False, hash=False, compare=False)
+    main: Demands = ANY
+    clause: Demands = ANY
 
 
 def phrase(entry: dict[str, Any]) -> Phrase:
@@ -113,4 +146,4 @@ def phrase(entry: dict[str, Any]) -> Phrase:
         links = tuple((i, i) for i in range(len(en)))
     else:
         raise LexiconError(f"{entry['en']!r}: both sides differ in length, so it needs links")
-    return Phrase(en, de, links, entry.get("tense"), entry)
+    return Phrase(en, de, links, entry.get("tense"), entry, demands(entry, "main"), demands(entry, "clause"))

@@ -1,6 +1,8 @@
 """The lexicon: words with all their forms, and weighted pools of them, read from YAML and checked.
 
-Knows the files of `data/grammar` and the paradigms; knows nothing of sentences. Every form is computed at loading.
+Knows the files of `data/grammar`, a folder for each version of the corpus, and the paradigms; knows nothing of
+sentences. What sets the versions apart is in the files alone: those of version 1 lack the options that restrict its
+words, and `mends` in rules.yaml names the rules that version 1 does not have. Every form is computed at loading.
 Weights follow Zipf's law: 1 / (rank + offset) ** exponent within a class of words.
 """
 
@@ -17,12 +19,16 @@ from typing import Any, TypeVar
 import yaml
 
 from seq2seq.grammar import morphology
-from seq2seq.grammar.entries import Adjective, LexiconError, Noun, Pool, Verb, phrase
+from seq2seq.grammar.entries import Adjective, Demands, LexiconError, Noun, Pool, Verb, demands, phrase
 
+LATEST = 2  # version of the corpus
 FILES = ("nouns", "verbs", "adjectives", "function_words", "rules")
 VERB_OPTIONS = {name: name for name in ("up", "to", "case", "prep", "place", "when")} | {
-    "self": "reflexive", "en_pred": "predicate", "with": "company", "conj": "conjunction",
+    "self": "reflexive", "en_pred": "predicate", "with": "company", "conj": "conjunction", "aspect": "aspect",
 }  # fmt: skip
+# Kinds that "his" and "whose" go with, where nouns.yaml does not say.
+POSSESSED = ("animal", "thing", "clothing", "vehicle", "building", "food", "text", "instrument")
+WHOSE = ("animal", "vehicle", "building", "=sister", "=brother", "=father", "=daughter", "=son")
 T = TypeVar("T")
 Entry = TypeVar("Entry", Noun, Adjective, Verb)
 
@@ -36,15 +42,39 @@ class Lexicon:
 
     def __init__(self, files: dict[str, Any]) -> None:
         self.rules: dict[str, Any] = files["rules"]
+        mends = frozenset(self.rules.get("mends", ()))
+        self.distinct_nouns = "distinct_nouns" in mends
+        self.negates_any_object = "negates_any_object" in mends
+        self.consistent_adjectives = "consistent_adjectives" in mends
+        self.manner_first = "manner_first" in mends
+        self.one_place = "one_place" in mends
+        self.one_adverb = "one_adverb" in mends
+        self.splits_zu = "splits_zu" in mends
+        self.one_owner = "one_owner" in mends
+        self.tail_beside_head = "tail_beside_head" in mends
+        self.like_with_like = "like_with_like" in mends
+        self.shared = Demands(affirmed="closed_before_and" in mends, closed="closed_before_and" in mends)
+        unused = self.rules.get("unused_modals", ["was able to"])
+        self.modals = {
+            tense: [modal for modal in modals if modal.third not in unused]
+            for tense, modals in morphology.MODALS.items()
+        }
+        asked = self.rules.get("demands", {})
+        self.purpose = [demands(asked.get("purpose", {}), place) for place in ("main", "clause")]
+        self.complement = demands(asked.get("infinitive", {}), "clause")
+        self.whereabouts = demands(asked.get("where", {}), "clause")
+        self.after_modal = demands(asked.get("modal", {}), "clause")
+        self.unmeant = frozenset(self.rules.get("unmeant", ()))
         self.share: dict[str, float] = self.rules["share"]
         self.words: dict[str, Any] = files["function_words"]
+        self.late_manner = frozenset(self.words.get("late_manner", ()))
         self.choices = {
             name: Pool(self.rules[name], self.rules[name].values())
             for name in ("subject", "time", "present", "past", "relative", "complex")
         }
         self.pool: Callable[..., Pool[Noun]] = functools.cache(self._pool)
         self.adjectives_of: Callable[[Noun | None, bool], Pool[Adjective] | None] = functools.cache(self._adjectives_of)
-        self.verbs_of: Callable[[Noun | None], Pool[Verb]] = functools.cache(self._verbs_of)
+        self.verbs_of: Callable[..., Pool[Verb]] = functools.cache(self._verbs_of)
         self.verbs_taking: Callable[[Noun], Pool[Verb] | None] = functools.cache(self._verbs_taking)
         self._read_nouns(files["nouns"])
         self._read_adjectives(files["adjectives"])
@@ -52,6 +82,8 @@ class Lexicon:
         self._read_verbs(files["verbs"])
         self.frequency = self._zipf(self.words["frequency"])
         self.degree = self._zipf(self.words["degree"])
+        negated = self.words.get("negated_degree")
+        self.negated_degree = self._zipf([pair for pair in self.words["degree"] if not negated or pair[0] in negated])
         self.attributive_degree = self._zipf([pair for pair in self.words["degree"] if pair[0] != "too"])
         self.numbers = self._zipf(list(self.words["numbers"].items()))
         self.quantifiers = self._zipf(self.words["quantifiers"])
@@ -73,6 +105,8 @@ class Lexicon:
         self.manifold = frozenset(data.pop("manifold"))
         self.relational = frozenset(data.pop("relational"))
         self.owned: tuple[str, ...] = tuple(data.pop("owned"))
+        self.possessed = frozenset(data.pop("possessed", POSSESSED))
+        self.whose: tuple[str, ...] = tuple(data.pop("whose", WHOSE))
         self.bare = frozenset(data.pop("bare"))
         self.nouns: list[Noun] = []
         self.kinds: dict[str, list[Noun]] = {}
@@ -133,9 +167,16 @@ class Lexicon:
         for rank, entry in enumerate(data):
             de, _, stem = entry["de"].partition("/")
             places = entry.get("attr", True), entry.get("pred", True)
-            weight = self._weight(rank, "adjectives")
-            self.adjectives.append(Adjective(entry["en"], de, stem or de, *places, frozenset(entry["of"]), weight))
+            adjective = Adjective(
+                entry["en"], de, stem or de, *places, frozenset(entry["of"]), self._weight(rank, "adjectives"),
+                entry.get("degree", True), entry.get("mass", True), entry.get("joined", True),
+                frozenset(entry.get("but", ())),
+            )  # fmt: skip
+            self.adjectives.append(adjective)
         self.opposites = {pair for one, other in self.rules["opposites"] for pair in ((one, other), (other, one))}
+        self.excluded: dict[str, list[str]] = {entry["en"]: [entry["en"]] for entry in data}  # by an adjective
+        for one, other in sorted(self.opposites):
+            self.excluded.setdefault(one, []).append(other)
 
     def _adjectives_of(self, noun: Noun | None, attributive: bool) -> Pool[Adjective] | None:
         """The adjectives that can describe a noun (None: any person), before it (`attributive`) or after "is"."""
@@ -143,7 +184,9 @@ class Lexicon:
         found = [
             adjective
             for adjective in self.adjectives
-            if adjective.kinds & kinds and (adjective.attributive if attributive else adjective.predicative)
+            if adjective.kinds & kinds
+            and (adjective.attributive if attributive else adjective.predicative)
+            and (noun is None or not (noun.en in adjective.but or (noun.mass and not adjective.mass)))
         ]
         return _by_weight(found) if found else None
 
@@ -166,8 +209,12 @@ class Lexicon:
         if entry.get("manner", True):
             if "how" not in entry and frame not in ("quality", "that", "infinitive"):
                 raise LexiconError(f"{entry['en']!r} needs manner: false, or how: the adverbs that go with it")
-            how = self._zipf([self.manner[name] for name in entry.get("how", ["well"])])
+            how = self._zipf([self._manner(name) for name in entry.get("how", ["well"])])
         by = entry.get("by", ["person"])
+        usual = ("with", "without", *(["for"] if frame == "object" else []))
+        companions = tuple(each for each in self.words["company"] if each[0] in entry.get("company", usual))
+        if "only" in entry:
+            entry = entry | {"never": [each.en for each in self.adjectives if each.en not in entry["only"]]}
         around = [entry.get(name, "") for name in ("up", "to", "en_pred")] + entry.get("prep", [""])[:1]
         return Verb(
             frame=frame,
@@ -181,13 +228,21 @@ class Lexicon:
             lemmas=frozenset(noun.en for noun in nouns.items) if nouns else frozenset(),
             parts="part" in entry.get("of", []),
             how=how,
+            companions=companions,
+            clause=demands(entry, "clause"),
             size=1 + len(" ".join(around).split()) + bool(entry.get("pp")),
             options=entry,
-            **{name: entry[option] for option, name in VERB_OPTIONS.items() if option in entry},
+            **{name: entry[option] for option, name in VERB_OPTIONS.items() if option in entry}
+            | ({"aspect": "event"} if frame == "passive" else {}),
         )
 
-    def _verbs_of(self, noun: Noun | None) -> Pool[Verb]:
-        """The verbs that can have this subject (None: any person), weighted by the share of their frame."""
+    def _manner(self, name: str) -> tuple[str, str]:
+        """An adverb of manner; "quietly=ruhig" has a German word of its own with this verb."""
+        english, _, german = name.partition("=")
+        return (english, german) if german else self.manner[english]
+
+    def _verbs_of(self, noun: Noun | None, aspects: frozenset[str] | None = None) -> Pool[Verb]:
+        """The verbs, of these aspects, that can have this subject (None: any person), by the share of their frame."""
         kinds = {"person"} if noun is None else noun.kinds | {noun.en, f"={noun.en}"}
         found: list[Verb] = []
         weights: list[float] = []
@@ -196,6 +251,9 @@ class Lexicon:
                 verbs = self.verbs[frame] if self.adjectives_of(noun, False) else []
             else:
                 verbs = [verb for verb in self.verbs[frame] if verb.by & kinds]
+            if noun is None:
+                verbs = [verb for verb in verbs if verb.options.get("speaker", True)]
+            verbs = [verb for verb in verbs if aspects is None or verb.aspect in aspects]
             total = sum(verb.weight for verb in verbs)
             found += verbs
             weights += [weight * verb.weight / total for verb in verbs]
@@ -219,27 +277,28 @@ class Lexicon:
         for frame in sorted(self.verbs.keys() - {"that", "infinitive"}):
             for verb, other in itertools.combinations(self.verbs[frame], 2):
                 shared = verb.lemmas & other.lemmas
-                alike = english(verb) == english(other) and verb.by & other.by
+                alike = english(verb) == english(other) and bool(verb.by & other.by)
+                alike = alike and verb.de["infinitive"] != other.de["infinitive"]
                 if alike and (shared or not (verb.lemmas or other.lemmas)):
                     objects = sorted(shared or verb.by)
                     raise LexiconError(f"verb {verb.en['base']!r} ({frame}) has two German words for {objects}")
 
 
-def _texts() -> dict[str, str]:
-    root = importlib.resources.files("seq2seq.lexicon")
-    return {name: root.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}
+def _texts(version: int) -> dict[str, str]:
+    folder = importlib.resources.files("seq2seq.lexicon") / f"version{version}"
+    return {name: folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}
 
 
 @functools.cache
-def load() -> Lexicon:
-    """The lexicon of the package."""
+def load(version: int = LATEST) -> Lexicon:
+    """The lexicon of a version of the corpus."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Lexicon({name: yaml.load(text, Loader=loader) for name, text in _texts().items()})
+    return Lexicon({name: yaml.load(text, Loader=loader) for name, text in _texts(version).items()})
 
 
-def digest() -> str:
+def digest(version: int = LATEST) -> str:
     """A hash of the files that does not depend on the line ends of the platform."""
     hasher = hashlib.sha256()
-    for name, text in _texts().items():
+    for name, text in _texts(version).items():
         hasher.update(f"{name}\0{text.replace(chr(13), '')}\0".encode())
     return hasher.hexdigest()

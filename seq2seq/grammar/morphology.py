@@ -167,5 +167,6 @@ MODALS = {
         Modal("could", "could", "konnte", "konnten"),
         Modal("had to", "had to", "musste", "mussten", negatable=False),
         Modal("wanted to", "wanted to", "wollte", "wollten"),
+        Modal("was able to", "were able to", "konnte", "konnten"),  # "could" alone may be "könnte" as well
     ],
 }

@@ -14,13 +14,12 @@ from seq2seq.grammar.entries import Adjective, Noun, Pool
 
 MAX_DEPTH = 2  # of clauses inside noun phrases: deeper centre embedding is hard to read
 LOCATED = ("person", "animal", "thing", "machine", "building", "furniture", "plant")  # "the dog in the garden"
-HUMAN_OWNED = ("animal", "thing", "clothing", "vehicle", "building", "food", "text", "instrument")
 
 
 def noun_phrase(d: Discourse, size: int, pool: Pool[Noun], slot: Slot, noun: Noun | None = None) -> NounPhrase:
     """A noun phrase of exactly `size` English words, its noun drawn from the pool unless given."""
     if noun is None:
-        noun = pool.draw(d.rng)
+        noun = d.noun(pool)
     human = noun.kind == "person"
     if human and not slot.definite and (size == 1 or (size == 3 and d.rng.random() < 0.12 and slot.coordinate)):
         return _names(d, size, slot, noun)
@@ -38,14 +37,14 @@ def noun_phrase(d: Discourse, size: int, pool: Pool[Noun], slot: Slot, noun: Nou
 
 def _names(d: Discourse, size: int, slot: Slot, noun: Noun) -> NounPhrase:
     """ "Anna", "Anna and Peter"; now and then "children"."""
-    if size == 1 and not d.chance("name") and not slot.singular and not slot.negation:
+    if size == 1 and not d.chance("name") and not (slot.singular or slot.negation or slot.specific):
         return core_phrase(d, 1, noun, slot)
     sex, other = ("he", "she") if d.rng.random() < 0.5 else ("she", "he")
-    name = d.lexicon.names[sex].draw(d.rng)
+    name = d.name(sex)
     words = d.same(name, name)
     if size == 1:
         return NounPhrase(words.en, words.de, "3s", sex, "m" if sex == "he" else "f")
-    name = d.lexicon.names[other].draw(d.rng)
+    name = d.name(other)
     words += d.same("and", "und") + d.same(name, name)
     return NounPhrase(words.en, words.de, "pl", "they", "p")
 
@@ -53,16 +52,18 @@ def _names(d: Discourse, size: int, slot: Slot, noun: Noun) -> NounPhrase:
 def _coordination(d: Discourse, size: int, pool: Pool[Noun], slot: Slot, noun: Noun) -> NounPhrase:
     """Two noun phrases with "and"; the first has no modifier that the second could be read as part of."""
     first_size = 2 + (size > 5 and d.rng.random() < 0.5)
-    plain = Slot(slot.case, slot.depth, attach=False, coordinate=False, possessor=slot.possessor)
+    plain = Slot(
+        slot.case, slot.depth, attach=False, coordinate=False, possessor=slot.possessor, specific=slot.specific
+    )
     first = core_phrase(d, first_size, noun, plain)
-    other = pool.draw(d.rng)
+    other = d.noun(pool)
     for _ in range(4):
-        if other.en != noun.en:
+        if other.en != noun.en and (other.kind == noun.kind or not d.lexicon.like_with_like):
             break
-        other = pool.draw(d.rng)
+        other = d.noun(pool)
     else:
         raise NoFit
-    rest = Slot(slot.case, slot.depth, slot.relative, slot.attach, coordinate=False)
+    rest = Slot(slot.case, slot.depth, slot.relative, slot.attach, coordinate=False, specific=slot.specific)
     words = first + d.same("and", "und") + noun_phrase(d, size - first_size - 1, pool, rest, other)
     return NounPhrase(words.en, words.de, "pl", "they", "p", noun, indefinite=first.indefinite, tail=words.tail)
 
@@ -71,7 +72,7 @@ def _modifiers_of(d: Discourse, noun: Noun, size: int, slot: Slot) -> Pool[str] 
     """The modifiers that the noun can have with this many words, weighted; None if there are none."""
     lexicon = d.lexicon
     possible = {
-        "genitive": size >= 5 and (noun.kind in lexicon.owned or noun.en in lexicon.relational),
+        "genitive": size >= 5 and (not noun.kinds.isdisjoint(lexicon.owned) or noun.en in lexicon.relational),
         "place": size >= 5 and slot.attach and noun.kind in LOCATED,
         "relative": slot.relative and slot.depth < MAX_DEPTH and size <= 16,
     }
@@ -86,7 +87,7 @@ def _modified(d: Discourse, size: int, noun: Noun, slot: Slot, modifier: str) ->
     phrase = core_phrase(d, core_size, noun, slot)
     size -= core_size
     if modifier == "genitive":
-        if not phrase.article and phrase.person != "pl":
+        if not phrase.article and (phrase.person != "pl" or (phrase.owned and d.lexicon.one_owner)):
             raise NoFit
         return _with(phrase, marked(d, "of", noun_phrase(d, size - 1, d.lexicon.pool("person"), inner)))
     if modifier == "place":
@@ -137,12 +138,16 @@ def contracted(de: str, link: int, phrase: NounPhrase) -> list[Word]:
     return said(de, link) + phrase.de
 
 
-def place(d: Discourse, size: int, way: str, slot: Slot, kind: str) -> Sides:
-    """A place of exactly `size` words for a noun of this kind: "in" (rest), "to" (direction) or "from"."""
+def place(d: Discourse, size: int, way: str, slot: Slot, kind: str, kinds: Sequence[str] = ()) -> Sides:
+    """A place of exactly `size` words for a noun of this kind: "in" (rest), "to" (direction) or "from".
+
+    `kinds` are those of the place, if the verb asks for some.
+    """
     surroundings = d.lexicon.words["surroundings"]
-    pool = d.lexicon.pool(*surroundings.get(kind, surroundings["other"]))
+    pool = d.lexicon.pool(*(kinds or surroundings.get(kind, surroundings["other"])))
     slot.coordinate = False
-    if way == "in" and size >= 3 and d.rng.random() < 0.22:
+    slot.singular = slot.singular or ("plural_place" in d.lexicon.share and not d.chance("plural_place"))
+    if way == "in" and size >= 3 and not kinds and d.rng.random() < 0.22:
         choices = d.lexicon.words["beside"]
         en, de, slot.case = choices[d.below(len(choices))]
         left = size - len(en.split())
@@ -150,7 +155,7 @@ def place(d: Discourse, size: int, way: str, slot: Slot, kind: str) -> Sides:
             slot.definite = slot.case == "gen"
             pool = d.lexicon.pool(*(("place", "water") if en == "near" else ("building", "plant", "vehicle")))
             return governed(d, en, de, noun_phrase(d, left, pool, slot))
-    noun = pool.draw(d.rng)
+    noun = d.noun(pool)
     en, de = noun.ways.get(way, ("in", "in"))
     slot.case = "acc" if way == "to" and de != "zu" else "dat"
     slot.definite = False
@@ -161,7 +166,8 @@ def core_phrase(d: Discourse, size: int, noun: Noun, slot: Slot, choice: str = "
     """A noun with determiner and adjectives, `size` English words; `choice`: kind of determiner, drawn if empty."""
     plural = noun.en_plural is not None and not slot.singular and d.chance("plural")
     if size == 1:
-        if slot.definite or slot.case == "gen" or not (noun.mass or (noun.en_plural and not slot.singular)):
+        bare = not (slot.definite or slot.specific or slot.case == "gen")
+        if not bare or not (noun.mass or (noun.en_plural and not slot.singular)):
             raise NoFit
         plural = not noun.mass
         choice = "bare"
@@ -174,6 +180,7 @@ def core_phrase(d: Discourse, size: int, noun: Noun, slot: Slot, choice: str = "
         left -= 1
     if left:
         words += adjectives(d, left, noun, morphology.ADJECTIVE_ENDING[declension][slot.case][gender])
+    described = tuple(word for word, _ in words.en)
     words += d.same((noun.en_plural if plural else None) or noun.en, noun.de[slot.case + ("p" if plural else "s")])
     if choice == "a":
         words.en[0] = (morphology.article_a(words.en[1][0]), words.en[0][1])
@@ -182,6 +189,8 @@ def core_phrase(d: Discourse, size: int, noun: Noun, slot: Slot, choice: str = "
         article=choice == "the",
         indefinite=choice in ("a", "bare", "number", "quantifier"),
         negated=choice in ("a", "bare") and bool(slot.negation),
+        owned=choice in ("possessive", "name"),
+        described=described,
     )  # fmt: skip
 
 
@@ -195,7 +204,7 @@ def _determiner(d: Discourse, choice: str, plural: bool, gender: str, slot: Slot
         en, de = d.lexicon.numbers.draw(d.rng)
         declension = "strong"
     elif choice == "name":
-        name = d.lexicon.names["he" if d.rng.random() < 0.5 else "she"].draw(d.rng)
+        name = d.name("he" if d.rng.random() < 0.5 else "she")
         en, de, declension = name + "'s", name + "s", "strong"
     elif choice == "quantifier":
         en, stem, declension = d.lexicon.quantifiers.draw(d.rng)
@@ -220,16 +229,19 @@ def _choice(d: Discourse, plural: bool, noun: Noun, slot: Slot, size: int) -> st
     owner, indefinite = slot.possessor, d.lexicon.share["indefinite"]
     if d.rng.random() < d.lexicon.share["possessive"] and owner is not None:
         human = owner.noun is None or owner.noun.kind == "person"
-        if noun.kind in (HUMAN_OWNED if human else ("food",)) or (human and noun.en in d.lexicon.relational):
+        owned = not noun.kinds.isdisjoint(d.lexicon.possessed) if human else noun.kind == "food"
+        if owned or (human and noun.en in d.lexicon.relational):
             return "possessive"
     draw = d.rng.random()
     if slot.definite:
         return "the" if draw < 0.85 or noun.kind in ("sky", "span") or noun.en_plural is None else "this"
     if noun.mass:
-        bare = size > 2 and draw < 0.45 and d.lexicon.adjectives_of(noun, True) is not None
+        bare = size > 2 and not slot.specific and draw < 0.45 and d.lexicon.adjectives_of(noun, True) is not None
         return "bare" if bare else "the"
     if noun.en_plural is None or noun.kind == "sky":
         return "the"
+    if slot.specific:
+        return "the" if draw < 0.9 else "this"
     if draw < indefinite:
         if not plural:
             return "a"
@@ -240,18 +252,20 @@ def _choice(d: Discourse, plural: bool, noun: Noun, slot: Slot, size: int) -> st
         return "number" if draw < 0.24 else "quantifier"
     if draw < indefinite + 0.05:
         return "this"
-    if draw < indefinite + 0.09 and noun.kind in d.lexicon.owned and slot.case != "gen":
+    if draw < indefinite + 0.09 and not noun.kinds.isdisjoint(d.lexicon.owned) and slot.case != "gen":
         return "name"
     if draw < indefinite + 0.11 and not plural and not slot.negation and slot.case == "nom":
         return "every"
     return "the"
 
 
-def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, never: Sequence[str] = ()) -> Sides:
+def adjectives(
+    d: Discourse, size: int, noun: Noun | None, ending: str | None, never: Sequence[str] = (), negated: bool = False
+) -> Sides:
     """ "old", "very old", "old and tired", "very old and tired", with the German ending.
 
     Without `ending` (None) they come after "is", and `noun` is the subject (None: any person). `never`: English
-    adjectives that must not be drawn.
+    adjectives that must not be drawn. `negated`: after "is not".
     """
 
     def both(adjective: Adjective) -> Sides:
@@ -265,11 +279,17 @@ def adjectives(d: Discourse, size: int, noun: Noun | None, ending: str | None, n
         raise NoFit
     words = both(first)
     if size in (2, 4):
-        words = d.same(*(d.lexicon.degree if ending is None else d.lexicon.attributive_degree).draw(d.rng)) + words
+        if not first.graded:
+            raise NoFit
+        predicative = d.lexicon.negated_degree if negated else d.lexicon.degree
+        words = d.same(*(predicative if ending is None else d.lexicon.attributive_degree).draw(d.rng)) + words
     if size < 3:
         return words
+    if not first.joined:
+        raise NoFit
     for _ in range(1 if ending is None else 6):
         second = pool.draw(d.rng)
-        if second.en not in (first.en, *never) and (first.en, second.en) not in d.lexicon.opposites:
+        free = second.joined and second.en not in (first.en, *never)
+        if free and (first.en, second.en) not in d.lexicon.opposites:
             return words + d.same("and", "und") + both(second)
     raise NoFit

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from seq2seq.grammar import morphology
 from seq2seq.grammar.discourse import NOTHING, Discourse, NoFit, NounPhrase
-from seq2seq.grammar.entries import Noun, Verb
+from seq2seq.grammar.entries import ANY, Demands, Noun, Verb
 from seq2seq.grammar.predicates import SIMPLE, Plan, verb_size
 
 
-def plan_clause(d: Discourse, verb: Verb, order: str, tense: str | None, bare: bool, noun: Noun | None) -> Plan:
+def plan_clause(
+    d: Discourse, verb: Verb, order: str, tense: str | None, bare: bool, noun: Noun | None, demands: Demands = ANY
+) -> Plan:
     """Tense, negation and modal of a clause. Raises NoFit where they do not go with the verb."""
     composed = verb.frame in ("passive", "quality")
     if tense is None:
@@ -20,23 +22,26 @@ def plan_clause(d: Discourse, verb: Verb, order: str, tense: str | None, bare: b
             tense = d.time
         if composed and tense not in SIMPLE:
             tense = d.time
+        willed = d.lexicon.after_modal.aspects
+        if tense in morphology.MODALS and willed is not None and verb.aspect not in willed:
+            tense = d.time
     if (verb.frame == "passive" or verb.options.get("simple")) and tense not in SIMPLE:
         raise NoFit
     if order == "zu" and composed:
         raise NoFit
-    negated = order not in ("shared", "zu") and d.chance("negation")
-    plan = Plan(verb, tense, negated, order, bare=bare, noun=noun)
+    negated = not demands.affirmed and order not in ("shared", "zu") and d.chance("negation")
+    plan = Plan(verb, tense, negated, order, bare=bare, closed=demands.closed, noun=noun)
     if tense in morphology.MODALS:
-        plan.modal = d.below(len(morphology.MODALS[tense]))
+        plan.modal = d.below(len(d.lexicon.modals[tense]))
         if verb.by.isdisjoint(("person", "animal")) or (noun is not None and noun.kind not in ("person", "animal")):
             raise NoFit
-        plan.negated = negated and morphology.MODALS[tense][plan.modal].negatable
+        plan.negated = negated and d.lexicon.modals[tense][plan.modal].negatable
     return plan
 
 
 def measure(d: Discourse, plan: Plan, size: int) -> None:
     """Set the number of words of each part of the clause; they sum to `size`."""
-    rest = size - verb_size(plan) - (len(plan.subject.en) if plan.subject else 0)
+    rest = size - verb_size(d, plan) - (len(plan.subject.en) if plan.subject else 0)
     _least(d, plan)
     rest -= sum(plan.sizes.values())
     if rest < 0:
@@ -58,7 +63,7 @@ def _least(d: Discourse, plan: Plan) -> None:
     elif frame in ("put", "towards"):
         plan.home = frame == "towards" and d.rng.random() < 0.15 and not verb.options.get("from") and human
         sizes["goal"] = 1 if plan.home else 3
-    elif frame == "rest":
+    elif frame == "rest" or verb.options.get("needs_place"):
         sizes["place"] = 3
     elif frame == "quality":
         sizes["quality"] = 1
@@ -95,13 +100,17 @@ def _adverbials(d: Discourse, plan: Plan, rest: int) -> int:
     growing = not sizes.keys().isdisjoint(("subject", "receiver", "goal", "place"))
     tight = rest > 0 and not growing and ("object" not in sizes or plan.it is not None)
     rest = _times(d, plan, rest, tight)
-    settled = plan.negated and verb.frame in ("object", "gift")
+    frames = ("object", "gift", "put") if d.lexicon.negates_any_object else ("object", "gift")
+    settled = plan.negated and verb.frame in frames
     how = verb.how if verb.frame not in ("quality", "passive") and not settled else None
+    if plan.often.en and d.lexicon.one_adverb:
+        how = None
     adverb = ""
     if rest >= 1 and how is not None and rng.random() < (0.6 if tight else d.lexicon.share["how"]):
         adverb, german = how.draw(rng)
-        plan.how = d.same(adverb, german)
-        rest -= 1
+        if adverb not in d.lexicon.unmeant or not (plan.order == "zu" or plan.tense in morphology.MODALS):
+            plan.how = d.same(adverb, german)
+            rest -= 1
     accompanied = verb.company and "person" in verb.by and how is not None and adverb != "alone"
     if verb.frame == "passive":
         if rest >= 3 and d.chance("agent"):
@@ -125,7 +134,8 @@ def _times(d: Discourse, plan: Plan, rest: int, tight: bool) -> int:
         when = times[min(d.below(len(times)), d.below(len(times)))]
         tense_fits = plan.tense != "perfect" if when.tense is None else plan.tense in when.tense
         if len(when.en) <= rest and tense_fits and not (plan.negated and when.en[0] in ("every", "again")):
-            plan.when = d.fixed(when)
+            plan.when, plan.habitual = d.fixed(when), when.en[0] == "every"
+            plan.late = bool(when.options.get("late"))
             rest -= len(when.en)
     if rest >= 1 and plan.order == "main" and not plan.bare and d.chance("comment"):
         comment = d.lexicon.comments.draw(d.rng)
@@ -135,9 +145,10 @@ def _times(d: Discourse, plan: Plan, rest: int, tight: bool) -> int:
     timed = bool(plan.when.en)
     if timed and not plan.front.en and plan.order == "main" and d.chance("front"):
         plan.front, plan.when = plan.when, NOTHING
-    simple = plan.simple and not plan.negated
-    if rest >= 1 and simple and not timed and (plan.depth or not plan.bare) and d.chance("often"):
-        plan.often = d.same(*d.lexicon.frequency.draw(d.rng))
+    simple, may_repeat = plan.simple and not plan.negated, plan.verb.options.get("often", True)
+    if rest >= 1 and simple and not timed and (plan.depth or not plan.bare) and may_repeat and d.chance("often"):
+        en, de = d.lexicon.frequency.draw(d.rng)
+        plan.often, plan.habitual, plan.specific = d.same(en, de), True, en == "never"
         rest -= 1
     return rest
 

@@ -37,6 +37,8 @@ class Plan:
     noun: Noun | None = None  # of the subject
     depth: int = 0  # of relative clauses around this one
     bare: bool = False  # no time and no comment
+    closed: bool = False  # does not end in a relative clause
+    specific: bool = False  # its noun phrases are neither indefinite nor quantified, as "not" and "never" ask
     modal: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     when: Sides = NOTHING
@@ -45,6 +47,8 @@ class Plan:
     front: Sides = NOTHING  # a comment, or the time, at the head of the clause
     it: NounPhrase | None = None  # antecedent of the object, which is a pronoun
     home: bool = False  # the goal is "home"
+    late: bool = False  # a time that follows definite objects: "schließt die Tür wieder"
+    habitual: bool = False  # says how often, or "every day"
 
     @property
     def simple(self) -> bool:
@@ -52,7 +56,7 @@ class Plan:
         return self.tense in SIMPLE and self.verb.frame != "passive" and self.order != "zu"
 
 
-def verb_size(plan: Plan) -> int:
+def verb_size(d: Discourse, plan: Plan) -> int:
     """The number of English words of the verb, particles and prepositions included."""
     verb, tense = plan.verb, plan.tense
     size = verb.size
@@ -61,8 +65,8 @@ def verb_size(plan: Plan) -> int:
     if verb.frame == "passive" or tense in ("perfect", "pluperfect", "future"):
         return size + 1 + plan.negated
     if tense in morphology.MODALS:
-        words = morphology.MODALS[tense][plan.modal].third.split()
-        nots = 0 if words[0] == "can" else 2 if words[-1] == "to" else 1
+        words = d.lexicon.modals[tense][plan.modal].third.split()
+        nots = 0 if words[0] == "can" else 1 if words[0] == "was" else 2 if words[-1] == "to" else 1
         return size + len(words) + (nots if plan.negated else 0)
     if verb.en["base"] == "be":
         return size + plan.negated
@@ -77,12 +81,15 @@ def verb_words(d: Discourse, plan: Plan, person: str, negation: int) -> VerbWord
         return _simple(d, plan, person, nots, link)
     base = said(verb.en["base"], link)
     if plan.order == "zu":
-        return VerbWords(said("to", link), base, ("", ()), said(verb.de["zu"], link), link)
+        to = d.link() if d.lexicon.splits_zu else link
+        *zu, infinitive = verb.de["zu"].split()
+        end = [*said(" ".join(zu), to), (infinitive, (link,) if zu or to == link else (link, to))]
+        return VerbWords(said("to", to), base, ("", ()), end, link)
     aux = d.link()
     if verb.frame != "passive" and tense in ("future", *morphology.MODALS):
         helpers, finite = [("will", (aux,)), *nots], morphology.WERDEN["present" + person]
         if tense != "future":
-            modal = morphology.MODALS[tense][plan.modal]
+            modal = d.lexicon.modals[tense][plan.modal]
             finite = modal.plural if person == "pl" else modal.singular
             helpers = _modal(plan, modal.third if person == "3s" else modal.other, person, nots, aux, link)
         return VerbWords(helpers, base, (finite, (aux,)), said(verb.de["infinitive"], link), link)
@@ -116,6 +123,9 @@ def _simple(d: Discourse, plan: Plan, person: str, nots: list[Word], link: int) 
 def _modal(plan: Plan, words: str, person: str, nots: list[Word], aux: int, link: int) -> list[Word]:
     """The English modal, its "not" and its "to"."""
     word, *to = words.split()
+    if word in ("was", "were"):
+        be = morphology.ENGLISH_BE["past" + person]
+        return [(be, (aux,)), *nots, ("able", (aux,)), ("to", (link,))]
     if nots and word == "can":
         return [("cannot", (aux, *nots[0][1]))]
     if to and (nots or plan.order == "question"):

@@ -26,34 +26,41 @@ def relative(d: Discourse, head: NounPhrase, size: int, depth: int) -> Sides:
     if kind == "whose" and human and size >= 4:
         which, case, rest = "whose", "gen", _owned(d, size - 1, depth)
     elif kind == "place" and "in" in noun.ways and size >= 6:
-        which, case, rest = "which", "dat", clause(d, size - 2, "final", depth=depth, bare=True)
+        which, case, rest = "which", "dat", _where(d, size - 2, depth)
         preposition = d.same(*noun.ways["in"])
     elif verbs is not None:
         verb = verbs.draw(d.rng)
         which, case, rest = "whom" if human else "that", verb.case, _object_relative(d, verb, size - 1, depth)
     else:
         which, case = "who" if human else "that", "nom"
-        rest = clause(d, size - 1, "final", subject=head.silent(), depth=depth, bare=True)
+        subject = head.silent()
+        rest = clause(d, size - 1, "final", subject=subject, depth=depth, bare=True)
+        head.described = subject.described
     german = (morphology.RELATIVE[case][head.gender], (link,))
     return Sides([*preposition.en, (which, (link,)), *rest.en], tail=[COMMA, *preposition.de, german, *rest.de, COMMA])
 
 
+def _where(d: Discourse, size: int, depth: int) -> Sides:
+    """ "(in which) the man works"."""
+    return clause(d, size, "final", depth=depth, bare=True, demands=d.lexicon.whereabouts)
+
+
 def _owned(d: Discourse, size: int, depth: int) -> Sides:
     """ "(whose) dog sleeps": the adjectives after German "dessen", "deren" are strong."""
-    kinds = ("animal", "vehicle", "building", "=sister", "=brother", "=father", "=daughter", "=son")
-    owned = d.lexicon.pool(*kinds).draw(d.rng)
+    owned = d.noun(d.lexicon.pool(*d.lexicon.whose))
     words = Sides()
     if size >= 4 and d.rng.random() < 0.4:
         words = adjectives(d, 1, owned, morphology.ADJECTIVE_ENDING["strong"]["nom"][owned.gender])
+    described = tuple(word for word, _ in words.en)
     words += d.same(owned.en, owned.de["noms"])
-    subject = NounPhrase([], [], "3s", owned.pronoun, owned.gender, owned)
+    subject = NounPhrase([], [], "3s", owned.pronoun, owned.gender, owned, described=described)
     return words + clause(d, size - len(words.en), "final", subject=subject, depth=depth, bare=True)
 
 
 def _object_relative(d: Discourse, verb: Verb, size: int, depth: int) -> Sides:
     """ "(that) the woman buys": the verb decides the case of the German pronoun."""
     plan = Plan(verb, d.time, False, "final")
-    rest = size - verb_size(plan)
+    rest = size - verb_size(d, plan)
     if rest < 1 or verb.de["infinitive"] == d.last_verb:
         raise NoFit
     if verb.how is not None and rest > 1 and d.rng.random() < 0.25:
@@ -65,4 +72,4 @@ def _object_relative(d: Discourse, verb: Verb, size: int, depth: int) -> Sides:
     else:
         subject = noun_phrase(d, rest, d.lexicon.pool("person"), Slot("nom", depth))
     words = verb_words(d, plan, subject.person, 0)
-    return ordered(plan, words, Parts(objects=said(f"{verb.up} {verb.to}", words.link)), subject)
+    return ordered(d, plan, words, Parts(objects=said(f"{verb.up} {verb.to}", words.link)), subject)

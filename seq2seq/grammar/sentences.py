@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from seq2seq.grammar import lexicon
 from seq2seq.grammar.clauses import clause, write
 from seq2seq.grammar.discourse import COMMA, Discourse, NoFit, Sides, Word, said
+from seq2seq.grammar.entries import Phrase
 from seq2seq.grammar.predicates import Plan, verb_size
 from seq2seq.grammar.relatives import relative
 
@@ -35,12 +36,15 @@ def words(text: str) -> list[str]:
     return re.findall(r"[,.;:!?]|[^\s,.;:!?]+", text)
 
 
-def sentence(rng: random.Random, length: int) -> AlignedPair:
-    """A sentence of exactly `length` English words (3 or more; punctuation is glued to words and does not count)."""
+def sentence(rng: random.Random, length: int, version: int = lexicon.LATEST) -> AlignedPair:
+    """A sentence of exactly `length` English words (3 or more; punctuation is glued to words and does not count).
+
+    `version` is that of the corpus, whose lexicon and rules are taken.
+    """
     if length < 3:
         raise ValueError(f"a sentence has at least 3 words, not {length}")
     for _ in range(400):
-        d = Discourse(lexicon.load(), rng, relative)
+        d = Discourse(lexicon.load(version), rng, relative)
         d.time = d.choose("time")
         try:
             if length <= 12 and d.chance("question"):
@@ -69,12 +73,13 @@ def _text(d: Discourse, length: int) -> Sides:
 
 def _again(d: Discourse, size: int, order: str) -> Sides:
     """A complex after the first, tried several times, so that a failure does not discard the whole sentence."""
-    subject, thing = d.subject, d.object
+    subject, thing, names = d.subject, d.object, len(d.names)
     for _ in range(20):
         try:
             return _complex(d, size, order)
         except NoFit:
             d.subject, d.object = subject, thing
+            del d.names[names:]
     raise NoFit
 
 
@@ -105,7 +110,7 @@ def _complex(d: Discourse, size: int, order: str) -> Sides:
     return _subordinate(d, "after", cut, size - cut, order)
 
 
-def _subordinator(d: Discourse, place: str) -> tuple[Sides, str | None]:
+def _subordinator(d: Discourse, place: str) -> tuple[Phrase, str | None]:
     """A conjunction and the tense of its clause (None: any)."""
     choices = [each for each in d.lexicon.subordinators if place in each.options["place"]]
     while True:
@@ -119,7 +124,7 @@ def _subordinator(d: Discourse, place: str) -> tuple[Sides, str | None]:
         tense = d.time
     if d.time == "past" and "past" in chosen.options:
         chosen = replace(chosen, de=(chosen.options["past"],))
-    return d.fixed(chosen), tense
+    return chosen, tense
 
 
 def _subordinate(d: Discourse, place: str, size: int, rest: int, order: str) -> Sides:
@@ -130,12 +135,32 @@ def _subordinate(d: Discourse, place: str, size: int, rest: int, order: str) -> 
     word, tense = _subordinator(d, place)
     if rest - len(word.en) < 2:
         raise NoFit
-    once = word.de[0][0] == "als"  # "als" is about a single event, so no "every day"
+    d.habitual = False
+
+    def own() -> Sides:
+        once = (
+            word.de[0] == "als" or "bare" in word.options
+        )  # of a single event, so no "every day" in the clause itself
+        return clause(d, rest - len(word.en), "final", tense=tense, bare=once, demands=word.clause)
+
+    def main(order: str) -> Sides:
+        return clause(d, size, order, tense=d.time if tense else None, demands=word.main)
+
+    def conjunction() -> Sides:
+        habit = word.options.get("habit") if d.habitual and d.time == "past" else None  # "wenn" instead of "als"
+        return d.fixed(replace(word, de=(habit,)) if habit else word)
+
     if place == "before":
-        first = word + clause(d, rest - len(word.en), "final", tense=tense, bare=once)
-        return first + d.same(",", ",") + clause(d, size, "inverted", tense=d.time if tense else None)
-    main = clause(d, size, order, tense=d.time if tense else None)
-    return _comma(main, word + clause(d, rest - len(word.en), "final", tense=tense, bare=once))
+        before = own()
+        if "other" in word.options:
+            d.subject = d.object = None
+        after = main("inverted")
+        return conjunction() + before + d.same(",", ",") + after
+    before = main(order)
+    if "other" in word.options:
+        d.subject = d.object = None
+    after = own()
+    return _comma(before, conjunction() + after)
 
 
 def _comma(main: Sides, clause: Sides) -> Sides:
@@ -147,7 +172,8 @@ def _shared(d: Discourse, size: int, rest: int, order: str) -> Sides:
     """ "The man opens the door and goes into the house": one subject, two verbs."""
     if rest < 3:
         raise NoFit
-    return clause(d, size, order, tense=d.time) + d.same("and", "und") + clause(d, rest - 1, "shared")
+    first = clause(d, size, order, tense=d.time, demands=d.lexicon.shared)
+    return first + d.same("and", "und") + clause(d, rest - 1, "shared")
 
 
 def _content(d: Discourse, frame: str, size: int, order: str) -> Sides:
@@ -155,28 +181,31 @@ def _content(d: Discourse, frame: str, size: int, order: str) -> Sides:
     cut = 2 + d.below(4)
     verb = d.lexicon.matrix[frame].draw(d.rng)
     plan = Plan(verb, d.time, d.chance("negation"), order)
-    plan.sizes["subject"] = cut - verb_size(plan)
+    plan.sizes["subject"], d.nouns = cut - verb_size(d, plan), set()
     referent = d.referent()
     human = referent is not None and (referent.noun is None or referent.noun.kind == "person")
     if referent is not None and human and plan.sizes["subject"] == 1 and d.chance("pronoun"):
         plan.subject = d.pronoun_for(referent, "nom")
     elif plan.sizes["subject"] < 1:
         raise NoFit
-    plan.noun = d.lexicon.pool("person").draw(d.rng)
+    plan.noun = d.noun(d.lexicon.pool("person"))
     main = write(d, plan, cut)
     if frame == "infinitive":
-        return _comma(main, clause(d, size - cut, "zu"))
+        return _comma(main, clause(d, size - cut, "zu", demands=d.lexicon.complement))
     conjunction = d.same(verb.conjunction, "ob" if verb.conjunction == "whether" else "dass")
-    return _comma(main, conjunction + clause(d, size - cut - 1, "final"))
+    if verb.options.get("other"):  # nobody sees that he himself sleeps
+        d.subject = d.object = None
+    return _comma(main, conjunction + clause(d, size - cut - 1, "final", demands=verb.clause))
 
 
 def _purpose(d: Discourse, size: int, order: str) -> Sides:
     """ "Anna goes home in order to sleep"."""
     cut = 3 + d.below(size - 7)
-    main = clause(d, cut, order, tense=d.time)
+    of_main, of_clause = d.lexicon.purpose
+    main = clause(d, cut, order, tense=d.time, demands=of_main)
     if d.subject is None or (d.subject.noun is not None and d.subject.noun.kind != "person"):
         raise NoFit
-    return _comma(main, d.same("in order", "um") + clause(d, size - cut - 2, "zu"))
+    return _comma(main, d.same("in order", "um") + clause(d, size - cut - 2, "zu", demands=of_clause))
 
 
 def finish(sides: Sides, mark: str, link: int) -> AlignedPair:

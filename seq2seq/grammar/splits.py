@@ -14,7 +14,8 @@ import random
 from seq2seq.grammar import lexicon
 from seq2seq.grammar.sentences import AlignedPair, sentence
 
-GENERATOR = 1  # part of the fingerprint: raise it if the code makes other sentences from the same lexicon
+# By version of the corpus, part of the fingerprint: raise it if the code makes other sentences from the same lexicon.
+GENERATOR = {1: 1, 2: 1}
 PATIENCE = 40  # duplicates in a row after which a length counts as exhausted
 
 
@@ -29,7 +30,9 @@ def quotas(total: int, lengths: range) -> dict[int, int]:
     return counts
 
 
-def _split(name: str, total: int, lengths: range, seed: int, taken: set[str]) -> list[AlignedPair]:
+def _split(
+    name: str, total: int, lengths: range, seed: int, taken: set[str], version: int = lexicon.LATEST
+) -> list[AlignedPair]:
     """One split, without duplicates and without the sentences in `taken`.
 
     There are few sentences of three words: if a length is exhausted, the longer ones share what is missing, again in
@@ -42,7 +45,7 @@ def _split(name: str, total: int, lengths: range, seed: int, taken: set[str]) ->
         rng = random.Random(f"{seed}/{name}/{length}")
         missing, failures = wanted[length], 0
         while missing and failures < PATIENCE:
-            pair = sentence(rng, length)
+            pair = sentence(rng, length, version)
             if pair.src in own or pair.src in taken or pair.tgt in taken:
                 failures += 1
                 continue
@@ -60,24 +63,24 @@ def _split(name: str, total: int, lengths: range, seed: int, taken: set[str]) ->
 
 
 def corpus(
-    *, pairs: int, valid: int, test: int, min_words: int, max_words: int, seed: int
+    *, pairs: int, valid: int, test: int, min_words: int, max_words: int, seed: int, version: int = lexicon.LATEST
 ) -> dict[str, list[AlignedPair]]:
     """The splits "train" (`pairs` sentences), "valid" and "test", of `min_words` to `max_words` English words.
 
     No sentence of either language is in two splits, and no English sentence is twice in a split. If there are too few
     sentences even of the longest length, the split is smaller. Test and valid are made first, so that they do not
-    depend on the size of train.
+    depend on the size of train. `version` is 1 or 2: version 1 gives the sentences of published figures.
     """
     lengths = range(min_words, max_words + 1)
     taken: set[str] = set()
     splits: dict[str, list[AlignedPair]] = {}
     for name, total in (("test", test), ("valid", valid), ("train", pairs)):
-        splits[name] = _split(name, total, lengths, seed, taken)
+        splits[name] = _split(name, total, lengths, seed, taken, version)
         taken.update(text for pair in splits[name] for text in (pair.src, pair.tgt))
     return {name: splits[name] for name in ("train", "valid", "test")}
 
 
 @functools.cache
-def fingerprint() -> str:
-    """A hash of lexicon, rules and generator version, which names the folder of a generated corpus."""
-    return hashlib.sha256(f"{GENERATOR} {lexicon.digest()}".encode()).hexdigest()[:16]
+def fingerprint(version: int = lexicon.LATEST) -> str:
+    """A hash of a version's lexicon, rules and generator, which names the folder of a generated corpus."""
+    return hashlib.sha256(f"{GENERATOR[version]} {lexicon.digest(version)}".encode()).hexdigest()[:16]

@@ -187,6 +187,8 @@ class Run:
         check_plain(plain, str(self.config_file))
         if not isinstance(plain, dict):
             raise UserError(f"{self.config_file}: not a config")
+        if isinstance(data := plain.get("data"), dict) and isinstance(made := data.get("grammar"), dict):
+            made.setdefault("version", 1)  # runs that are older than the option have the first corpus
         try:
             config = from_plain(plain, str(self.config_file))
         except UserError as error:

@@ -500,12 +500,12 @@ class Grammar(ModuleType):
         self.generated = 0
         self.version = "1"
 
-    def fingerprint(self) -> str:
-        return self.version
+    def fingerprint(self, version: int) -> str:
+        return f"{self.version} {version}"
 
     def corpus(self, *, pairs: int, valid: int, test: int, **options: int) -> dict[str, list[Aligned]]:
         self.generated += 1
-        assert set(options) == {"min_words", "max_words", "seed"}
+        assert set(options) == {"min_words", "max_words", "seed", "version"}
         sizes = {"train": pairs, "valid": valid, "test": test}
         return {
             split: [
