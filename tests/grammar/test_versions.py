@@ -20,6 +20,7 @@ from seq2seq.grammar.predicates import Plan
 from seq2seq.grammar.relatives import relative
 from seq2seq.grammar.sentences import finish
 from seq2seq.runs.run import Run
+from tests.conftest import TINY
 
 SENTENCES = 6_000
 RELATIVE = r"\b(?:who|that|which|whom|whose)\b"
@@ -242,7 +243,7 @@ def test_no_content_word_is_in_a_large_share_of_the_sentences(samples: dict[int,
 
 def test_a_run_older_than_the_option_has_the_first_corpus(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    run.save_config(Config())
+    run.save_config(Config(model=TINY["lstm"]))
     plain = yaml.safe_load(run.config_file.read_text())
     assert run.load_config().data.grammar.version == plain["data"]["grammar"].pop("version") == 2
     run.config_file.write_text(yaml.safe_dump(plain))
