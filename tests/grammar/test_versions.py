@@ -6,9 +6,12 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
+from seq2seq.config.schema import Config
 from seq2seq.grammar import AlignedPair, sentence, words
 from seq2seq.grammar.clauses import write
 from seq2seq.grammar.discourse import Discourse, NounPhrase
@@ -16,6 +19,8 @@ from seq2seq.grammar.lexicon import load
 from seq2seq.grammar.predicates import Plan
 from seq2seq.grammar.relatives import relative
 from seq2seq.grammar.sentences import finish
+from seq2seq.runs.run import Run
+from tests.conftest import TINY
 
 SENTENCES = 6_000
 RELATIVE = r"\b(?:who|that|which|whom|whose)\b"
@@ -234,3 +239,12 @@ def test_no_content_word_is_in_a_large_share_of_the_sentences(samples: dict[int,
     longest = {version: [p for p in pairs if len(p.src.split()) >= 24] for version, pairs in samples.items()}
     assert most(samples[1]) > 0.4 and most(longest[1]) > 0.6
     assert most(samples[2]) < 0.2 and most(longest[2]) < 0.3
+
+
+def test_a_run_older_than_the_option_has_the_first_corpus(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save_config(Config(model=TINY["lstm"]))
+    plain = yaml.safe_load(run.config_file.read_text())
+    assert run.load_config().data.grammar.version == plain["data"]["grammar"].pop("version") == 2
+    run.config_file.write_text(yaml.safe_dump(plain))
+    assert run.load_config().data.grammar.version == 1
