@@ -264,13 +264,12 @@ def refused(capsys: Any, *arguments: str) -> str:
     return said[-1]
 
 
-@pytest.mark.parametrize("to", ["onnx", "ctranslate2", "argos"])
 @pytest.mark.parametrize("name", ["transformer-slots", "transformer-one-slot", "language-model"])
-def test_a_model_without_states_of_positions_is_refused_in_a_line(
-    name: str, to: str, make_run: MakeRun, capsys: Any
-) -> None:
-    said = refused(capsys, str(make_run(name).folder), "--to", to)
-    assert f"in place of source positions: --to {to} cannot compute it (--to folder can)" in said
+def test_a_model_without_states_of_positions_is_refused_in_a_line(name: str, make_run: MakeRun, capsys: Any) -> None:
+    run = make_run(name)
+    for to in ("onnx", "ctranslate2", "argos"):
+        said = refused(capsys, "export", str(run.folder), "--to", to)
+        assert f"in place of source positions: --to {to} cannot compute it (--to folder can)" in said
 
 
 def test_graphs_that_compute_something_else_are_not_kept(
