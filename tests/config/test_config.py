@@ -307,7 +307,7 @@ def test_a_value_outside_the_limits_is_refused(kind: str, key: str, value: Any, 
 
 def test_a_mistyped_choice_is_answered_with_the_nearest() -> None:
     message = refusal({"model.decoder.score": "additiv"})
-    assert message.endswith("choose one of additive, dot, general; did you mean additive?")
+    assert message.endswith("choose one of additive, dot, general, uniform; did you mean additive?")
 
 
 @pytest.mark.parametrize(
