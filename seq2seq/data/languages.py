@@ -80,7 +80,7 @@ IN_WORDS |= {"Lana": "Tai Tham script", "Talu": "Tai Lue script"}
 """What a message calls a script."""
 FREQUENT = {
     "en": "the of and to in is that was it for with as his on be at by this had are but from they not you have",
-    "de": "der die und das ist nicht ein eine zu den mit von dem auf sich im für war auch es dass sie ich wird",
+    "de": "der die und das ist nicht ein eine zu den mit von dem auf sich im für war auch es dass sie er als ich wird",
     "fr": "le la les et des est un une du dans que qui pour pas il elle sur ce avec au nous vous sont aux",
     "es": "el los las y es un una que del por con no para su lo como más pero está al se sus fue son",
     "it": "il di che è un una per non del della con si gli le sono dei al nel come più anche ha lo alla",

@@ -24,7 +24,7 @@ from seq2seq.data.languages import Language
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.doctor import fitting, signs
 from seq2seq.doctor.fitting import Fitting
-from seq2seq.doctor.line_languages import Identify, leans, other_language
+from seq2seq.doctor.line_languages import Identify, other_language, swapped
 from seq2seq.evaluation.lengths import WORDS, Unit, unit_of
 
 EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words; see ``edges``
@@ -163,14 +163,16 @@ def _kinds(
         yield "copy"
     else:
         codes = [code and Language.of(code).code for code in data.codes]
-        others = [
-            code and other_language(text, code, found, identify)
-            for text, code, found in zip((src, tgt), codes, words, strict=True)
-        ]
-        if any(others):
-            swapped = leans(words[0], codes[0], codes[1]) and leans(words[1], codes[1], codes[0])
-            yield "swapped" if swapped else "language"
-            split.others.update([] if swapped else [other for other in others if other])
+        if swapped(*words, (codes[0], codes[1])):
+            yield "swapped"
+        else:
+            others = [
+                code and other_language(text, code, found, identify)
+                for text, code, found in zip((src, tgt), codes, words, strict=True)
+            ]
+            if any(others):
+                yield "language"
+                split.others.update(other for other in others if other)
     if signs.numbers_disagree(src, tgt):
         yield "numbers"
     if signs.is_odd(src) or signs.is_odd(tgt):

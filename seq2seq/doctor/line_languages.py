@@ -61,10 +61,21 @@ def other_language(line: str, code: str, found: list[str], identify: Identify | 
     return None if identify is None or own else _identified(line, code, identify)
 
 
-def leans(found: list[str], code: str | None, other: str | None) -> bool:
-    """Whether a line has more frequent words of the language ``other`` than of ``code``."""
+def swapped(src: list[str], tgt: list[str], codes: tuple[str | None, str | None]) -> bool:
+    """Whether each side has more frequent words of the other's language than of its own, and both together several.
+
+    Args:
+        src, tgt: the words of the sides.
+        codes: the languages that they should have.
+    """
+    leanings = [_leaning(src, *codes), _leaning(tgt, *reversed(codes))]
+    return min(leanings) > 0 and sum(leanings) >= SEVERAL
+
+
+def _leaning(found: list[str], code: str | None, other: str | None) -> int:
+    """How many more different frequent words of the language ``other`` than of ``code`` a line has."""
     there = set(found)
-    return len(there & _frequent(other or "")) > len(there & _frequent(code or ""))
+    return len(there & _frequent(other or "")) - len(there & _frequent(code or ""))
 
 
 def _identified(line: str, code: str, identify: Identify) -> str | None:

@@ -750,7 +750,10 @@ def test_help_tells_numbers_from_switches(capfd: Any) -> None:
     ("words", "expected"),
     [
         (["tra"], {"train ", "translate "}),
-        (["train", "experiment=multi"], {f"experiment=multi30k/{m} " for m in ("bahdanau", "lstm", "transformer")}),
+        (
+            ["train", "experiment=multi"],
+            {f"experiment=multi30k/{m} " for m in ("bahdanau", "language_model", "lstm", "transformer")},
+        ),
         (["train", "trainer.optimizer.sch"], {"trainer.optimizer.schedule="}),
         (["train", "exp"], {"experiment="}),
         (["train", "trainer.metric="], {f"trainer.metric={m} " for m in ("bleu", "chrf", "nll")}),

@@ -132,7 +132,7 @@ def test_a_missing_line_shifts_what_follows(begin: int, clean: list[Pair]) -> No
     split = examined([(src, tgt) for (src, _), tgt in zip(clean[:1_200], targets, strict=True)], clean[1_200:])
     found = split.found["misaligned"]
     assert abs(found[0] - begin) <= 6
-    assert len(found) >= 0.8 * (1_200 - begin) and min(found) > begin - 6
+    assert len(found) >= 0.75 * (1_200 - begin) and min(found) > begin - 6
     [(shift, count)] = split.shifts.most_common(1)
     assert shift == -1
     assert count > 0.8 * len(found)
