@@ -219,13 +219,17 @@ def width(data: ReportData) -> Found:
         return [], [], []
     rows: list[Row] = []
     for group in [first_seed(data.baseline), *swept]:
-        row = {"run": group.model, "units of the vector": group.configs[0].model.vector_width}
+        row = {
+            "run": group.model,
+            "units of the vector": group.configs[0].model.vector_width,
+            "parameters": group.parameters,
+        }
         rows += _by_bucket(data, row, data.system(group, BLEU), data.buckets)
     rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
     figure = Figure(
         "width", "A wider vector",
-        "Test BLEU by the width of the fixed context, which also changes the number of parameters; one seed; a line "
-        "for each bucket of source length.",
+        "Test BLEU by the width of the fixed context; one seed; a line for each bucket of source length. What else "
+        "changed with the width is in the runs' configs; the table has the numbers of parameters.",
         rows, "lines", "units of the vector", "BLEU", data.source_length, y_title="test BLEU", log_x=True,
     )  # fmt: skip
     table = table_of("width", "Width of the fixed context", rows, headings={"units of the vector": "units"})

@@ -42,6 +42,12 @@ def dose(data: ReportData) -> Section:
     return Section("dose", title, _response(data, doses, of), figures, [table])
 
 
+def _more(doses: dict[str, ModelRuns]) -> str:
+    """How many more parameters the model with the most vectors has."""
+    *_, most, whole = doses.values()
+    return f"{most.parameters - whole.parameters:,} more"
+
+
 def _rows(data: ReportData, doses: dict[str, ModelRuns], metric: Metric) -> list[Row]:
     """A row for each dose and bucket."""
     return [
@@ -64,8 +70,9 @@ def _response(data: ReportData, doses: dict[str, ModelRuns], of: str) -> list[st
     fewest, most = next(iter(doses)), list(doses)[-1]
     ends = (sound[0], sound[-1])
     text = [
-        f"Nothing differs between these models but how many vectors of the source their decoder sees: {of}'s encoder "
-        "and decoder, with so many learned queries between them, trained alike."
+        f"{of}'s encoder and decoder with learned queries between them, trained alike: what differs is how many "
+        "vectors of the source the decoder sees. The queries and what reads the states for them come on top of the parameters "
+        f"of {of} itself ({EVERY}), {_more(doses)}, so a loss is not one of parameters."
     ]
     for bucket in ends:
         whole, least = (at(data.system(doses[name], BLEU), bucket) for name in (most, fewest))
