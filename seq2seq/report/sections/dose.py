@@ -71,8 +71,8 @@ def _response(data: ReportData, doses: dict[str, ModelRuns], of: str) -> list[st
     ends = (sound[0], sound[-1])
     text = [
         f"{of}'s encoder and decoder with learned queries between them, trained alike: what differs is how many "
-        "vectors of the source the decoder sees. The queries and what reads the states for them come on top of the parameters "
-        f"of {of} itself ({EVERY}), {_more(doses)}, so a loss is not one of parameters."
+        "vectors of the source the decoder sees. The queries and what reads the states for them come on top of the "
+        f"parameters of {of} itself ({EVERY}), {_more(doses)}, so a loss is not one of parameters."
     ]
     for bucket in ends:
         whole, least = (at(data.system(doses[name], BLEU), bucket) for name in (most, fewest))
