@@ -10,16 +10,16 @@ from seq2seq.report.sections.causes import first_seed
 from seq2seq.report.sections.quality import at, spread
 from seq2seq.terminal.numbers import number
 
+TITLE = "The dose: how much of the source may pass"
 EVERY = "all"  # states: one for each position
 VECTORS = "vectors of the source"
 
 
 def dose(data: ReportData) -> Section:
     """Test BLEU and what is taken from the source, by the number of vectors, with a line for each length."""
-    title = "The dose: how much of the source may pass"
     swept = data.variants_on("slots")
     if not swept:
-        return Section("dose", title)
+        return Section("dose", TITLE)
     [of] = {variant.of for variant, _ in data.variants if variant.question == "slots"}
     whole = first_seed(next(group for group in data.groups if group.model == of))
     doses = {str(group.configs[0].model.vectors or EVERY): group for group in [*swept, whole]}
@@ -27,19 +27,19 @@ def dose(data: ReportData) -> Section:
     rows = [row for metric in (BLEU, NLL) for row in _rows(data, doses, metric)]
     figures = [
         Figure(
-            name, caption.partition(",")[0],
-            f"{caption}, by the number of vectors that the decoder of {of} sees of the source; a line for each length "
-            "of the source. One seed; 95 % intervals over sentences.",
+            name, title, f"{what} on the test, by the number of vectors of the source that {of}'s decoder sees; a line "
+            "for each length of the source. One seed; 95 % intervals over sentences.",
             [row for row in rows if row["metric"] == metric.label],
-            "lines", VECTORS, "score", data.source_length, "low", "high", y_title=y_title, order=tuple(doses),
+            "lines", VECTORS, "score", data.source_length, "low", "high",
+            x_title=VECTORS, y_title=y_title, order=tuple(doses),
         )
-        for name, metric, caption, y_title in (
-            ("dose", BLEU, "BLEU by the number of vectors, on the test", "test BLEU"),
-            ("dose-nll", NLL, "Likelihood by the number of vectors, in nats a token on the test", "nats a token"),
+        for name, metric, title, what, y_title in (
+            ("dose", BLEU, "BLEU by the number of vectors", "BLEU", "test BLEU"),
+            ("dose-nll", NLL, "Likelihood by the number of vectors", "NLL of the references", "nats a token"),
         )
     ]  # fmt: skip
     table = table_of("dose", "The dose and its response", rows)
-    return Section("dose", title, _response(data, doses, of), figures, [table])
+    return Section("dose", TITLE, _response(data, doses, of), figures, [table])
 
 
 def _more(doses: dict[str, ModelRuns]) -> str:
