@@ -7,7 +7,7 @@ language model, which reads no source, and the variants.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,7 @@ class Study:
         self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
         self.launcher = launcher
         self._known: dict[tuple[str, Setting], Planned] = {}  # trials
+        self._results: dict[tuple[str, Setting], Trial] = {}  # of the finished ones
 
     @property
     def report(self) -> Path:
@@ -165,7 +166,7 @@ class Study:
         rates = sorted(self.options.rates)
         planned = {rate: self._trial(subject, Setting(optimizer, rate)) for rate in rates}
         for _ in range(self.options.widen if len(rates) > 1 else 0):
-            results = [result for each in planned.values() if (result := _result(each))]
+            results = [result for each in planned.values() if (result := self._result(each))]
             if len(results) < len(planned):
                 break
             likeliest, rates = best(results).rate, sorted(planned)
@@ -207,17 +208,17 @@ class Study:
 
         A variant that asks for an optimiser is left out where its model has that one anyway.
         """
-        return list(self._variants(settings))
-
-    def _variants(self, settings: dict[str, Setting]) -> Iterator[tuple[VariantConfig, Planned]]:
         seed = self.options.seeds[0]
+        found = []
         for variant in self.options.variants:
             if variant.of not in self.options.models:
                 raise UserError(f"variants: {variant.name} is of {variant.of}, which is none of models")
             own, setting = settings[variant.of], settings.get(variant.name, settings[variant.of])
             if variant.optimizer is None or setting != own:
                 name = f"{variant.name}/seed{seed}"
-                yield variant, self._plan(variant.name, variant.of, name, seed, setting, variant.overrides)
+                run = self._plan(variant.name, variant.of, name, seed, setting, variant.overrides)
+                found.append((variant, run))
+        return found
 
     def _plan(self, subject: str, model: str, name: str, seed: int, setting: Setting, more: Sequence[str]) -> Planned:
         options = self.options
@@ -276,27 +277,27 @@ class Study:
                 chosen[variant.name] = best(own).setting
         return chosen
 
+    def _result(self, planned: Planned) -> Trial | None:
+        """The result of a trial, which is read once; None if it is not finished."""
+        key = planned.subject, planned.setting
+        if key not in self._results and planned.finished and planned.setting.rate is not None:
+            last = planned.run.points("valid/bleu")[-1]
+            tokens, nll = planned.run.load_summary()["tokens"], float(last["valid/nll"])
+            self._results[key] = Trial(
+                planned.subject,
+                planned.setting.optimizer,
+                planned.setting.rate,
+                tokens,
+                last["valid/bleu"],
+                nll if math.isfinite(nll) else math.inf,
+            )
+        return self._results.get(key)
+
     def tried(self) -> list[Trial]:
         """The results of the finished trials."""
-        return [result for planned in self.trials if (result := _result(planned))]
+        return [result for planned in self.trials if (result := self._result(planned))]
 
 
 def best(trials: Sequence[Trial]) -> Trial:
     """The likeliest, and of equals the one with the smaller rate."""
     return min(trials, key=lambda trial: (trial.nll, trial.rate))
-
-
-def _result(planned: Planned) -> Trial | None:
-    """The result of a trial; None if it is not finished."""
-    if not planned.finished or planned.setting.rate is None:
-        return None
-    last = planned.run.points("valid/bleu")[-1]
-    tokens, nll = planned.run.load_summary()["tokens"], float(last["valid/nll"])
-    return Trial(
-        planned.subject,
-        planned.setting.optimizer,
-        planned.setting.rate,
-        tokens,
-        last["valid/bleu"],
-        nll if math.isfinite(nll) else math.inf,
-    )

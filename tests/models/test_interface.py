@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -20,16 +19,6 @@ Shift = Callable[[Tensor], Tensor]
 
 close = torch.testing.assert_close
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
-
-
-@pytest.fixture
-def src(sentences: Sentences) -> Tensor:
-    return sentences([6, 3, 5], seed=1)
-
-
-@pytest.fixture
-def tgt(sentences: Sentences) -> Tensor:
-    return sentences([4, 7, 2], seed=2)
 
 
 def steps(model: Seq2Seq, src: Tensor, tgt_in: Tensor) -> list[Step]:

@@ -34,16 +34,6 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def src(sentences: Sentences) -> Tensor:
-    return sentences([6, 3, 5], seed=1)
-
-
-@pytest.fixture
-def tgt(sentences: Sentences) -> Tensor:
-    return sentences([4, 7, 2], seed=2)
-
-
 def test_pooling_is_torchs_attention_of_the_queries(model: Seq2Seq, src: Tensor) -> None:
     pooled = slots_of(model)
     states, mask, *_ = pooled.encoder(src, src != PAD)

@@ -43,8 +43,9 @@ def undertraining(data: ReportData) -> Section:
         note="NLL in nats a token; of training over its last stretch, dropout included. BLEU: validation, greedy. "
         "A training NLL far below that of validation means that pairs are learned by heart.",
     )  # fmt: skip
-    tables = [table, *([_closed(data, long_ones)] if long_ones else [])]
-    text = _is_it(data, long_ones)
+    closed = _closed(data, long_ones)
+    tables = [table, *([closed] if closed.rows else [])]
+    text = _is_it(data, long_ones, closed)
     return Section("undertraining", "Is it only undertrained?", text, [figure], tables)
 
 
@@ -105,8 +106,11 @@ def _closed(data: ReportData, long_ones: list[ModelRuns]) -> Table:
     return Table("closed", "What a longer training closes of the gap", columns, rows, note)
 
 
-def _is_it(data: ReportData, long_ones: list[ModelRuns]) -> list[str]:
-    """The objection that the baseline only learns more slowly, and what a longer training says to it."""
+def _is_it(data: ReportData, long_ones: list[ModelRuns], closed: Table) -> list[str]:
+    """The objection that the baseline only learns more slowly, and what a longer training says to it.
+
+    ``closed``: the table of what the longer trainings close.
+    """
     base = data.baseline
     others = [other for other in data.others if data.level.reached(base.model, other.model)]
     if not others:
@@ -114,21 +118,20 @@ def _is_it(data: ReportData, long_ones: list[ModelRuns]) -> list[str]:
     text = [f"A possible objection: {base.model} only learns more slowly."]
     if not long_ones:
         return [*text, "STUDY=causes shows how much of the gap a ten times longer training on new pairs closes."]
-    table = _closed(data, long_ones)
-    shares = {tuple(row[:3]): row[table.columns.index(SHARE)] for row in table.rows}
+    shares = {tuple(row[:3]): row[closed.columns.index(SHARE)] for row in closed.rows}
     sound = [bucket.name for bucket in data.buckets if not bucket.small]
     for group in long_ones:
         tokens = [each.summaries[0]["tokens"] for each in (group, base)]
-        closed = [
+        said = [
             f"{shares[group.model, other.model, sound[0]]:.0%} of its gap to {other.model} on sources of {sound[0]} "
             f"{data.unit.name} and {shares[group.model, other.model, sound[-1]]:.0%} on {sound[-1]}"
             for other in others
             if sound and None not in (shares[group.model, other.model, name] for name in (sound[0], sound[-1]))
         ]
-        if closed:
+        if said:
             text.append(
                 f"Trained on {tokens[0] / tokens[1]:.0f} times as many tokens, {group.model} closes "
-                f"{' and '.join(closed)} (test; {base.model}'s first seed). {_long_onset(data, group)}"
+                f"{' and '.join(said)} (test; {base.model}'s first seed). {_long_onset(data, group)}"
             )
     return text
 
