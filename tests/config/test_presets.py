@@ -16,7 +16,7 @@ from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.run import run_of
 
-SIZES = {"embedded": "", "multi30k": "multi30k/", "iwslt": "iwslt14/", "wmt": "wmt14/"}
+SIZES = {"embedded": "", "quick": "quick/", "multi30k": "multi30k/", "iwslt": "iwslt14/", "wmt": "wmt14/"}
 MODELS = ("lstm", "bahdanau", "transformer")
 DEEP = ["model.decoder.context=final_states", "model.encoder.bidirectional=false", "model.encoder.reverse_source=true"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from scripts.faults import attention_after, last_state, mixed_batches, padding_in_loss, results, token_bleu
 from scripts.faults.__main__ import main, options_of
-from scripts.faults.plan import EVALUATIONS, ROWS, TRAININGS, Source, inside, rows_of, trainings_of
+from scripts.faults.plan import EVALUATIONS, HALF, NUMBERS, ROWS, TRAININGS, Source, inside, rows_of, trainings_of
 from scripts.faults.results import Runs
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import EOS, PAD
@@ -28,6 +29,7 @@ from seq2seq.models.recurrent import RecurrentEncoder
 from seq2seq.runs.run import Run
 from seq2seq.training import update
 
+ROOT = Path(__file__).parents[2]
 Build = Callable[..., Seq2Seq]
 Sentences = Callable[..., Tensor]
 
@@ -239,6 +241,15 @@ def test_every_row_has_trainings_and_every_fault_a_row() -> None:
     assert trainings_of(rows_of("56")) == {"bahdanau": ["cut", "greedy"]}
     assert trainings_of(rows_of("7")) == {"lstm-half": [], "lstm": []}
     assert Source("bahdanau") in {row.right for row in rows_of("4")}
+
+
+def test_the_page_has_the_table_the_files_and_the_flags() -> None:
+    page = (ROOT / "docs" / "seven-faults.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\d) \| ([^|]*) \|", page, re.MULTILINE)
+    assert told == [(row.fault, row.what) for row in ROWS]
+    assert re.findall(r"^## (\d)\.", page, re.MULTILINE) == [*NUMBERS]
+    flags = (*EVALUATIONS["cut"].options, *EVALUATIONS["greedy"].options, *HALF)
+    assert [flag for flag in flags if flag not in page] == []
 
 
 SMALL = ["data.grammar.pairs=300", "data.grammar.valid=20", "data.grammar.test=40", "data.subwords.vocab_size=200"]

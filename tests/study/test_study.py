@@ -106,6 +106,17 @@ def test_the_users_options_reach_every_run_and_win() -> None:
     assert {(r.config.trainer.max_tokens, r.config.data.take) for r in runs} == {(777, 9)}
 
 
+def test_the_quick_study_is_three_short_runs_of_models_that_match() -> None:
+    planned = study("study=quick")
+    assert (planned.trials, planned.options.seeds) == ([], [1])
+    runs = [each.config for each in planned.runs(planned.draft)]
+    assert [each.model.name for each in runs] == [*MODELS]
+    assert {(each.data.grammar.max_words, each.trainer.max_tokens, each.trainer.optimizer.name) for each in runs} == {
+        (20, 1_000_000, "adamw")
+    }
+    assert all(each.data == runs[0].data for each in runs)
+
+
 def test_variants_change_what_they_say_and_share_the_runs_of_the_embedded_study() -> None:
     causes, embedded = study("study=causes"), study("study=embedded")
     settings = causes.draft
