@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,11 @@ def trained() -> AbstractContextManager[None]:
 def translated() -> AbstractContextManager[None]:
     """Inside, sentences are translated in mixed batches."""
     return replaced(translator, "batched", in_their_order)
+
+
+def without_rounding() -> AbstractContextManager[None]:
+    """Inside, a batch that is translated is as long as its longest sentence, and not a multiple of four."""
+    return replaced(translator, "pad", partial(batches.pad, multiple=1))
 
 
 def translated_alone() -> AbstractContextManager[None]:

@@ -25,7 +25,7 @@ def evaluate_as(run: Run, name: str) -> None:
     assert texts is not None, "a finished run has its test's text"
     config = override(run.load_config(), [*evaluation.options])
     translator = loading.load([find(run.folder)], config).translator
-    with inside(() if evaluation.batches is None else (evaluation.batches,)):
+    with inside(evaluation.batches):
         evaluate(translator, *texts, config.data.language, config.decode).save(run.evaluation(name))
 
 

@@ -15,12 +15,25 @@ from torch import Tensor, nn
 
 from scripts.faults import attention_after, last_state, mixed_batches, padding_in_loss, results, token_bleu
 from scripts.faults.__main__ import main, options_of
-from scripts.faults.plan import EVALUATIONS, HALF, NUMBERS, ROWS, TRAININGS, Source, inside, rows_of, trainings_of
+from scripts.faults.plan import (
+    EVALUATIONS,
+    HALF,
+    NUMBERS,
+    ROWS,
+    TRAININGS,
+    Fault,
+    Source,
+    inside,
+    rows_of,
+    trainings_of,
+)
 from scripts.faults.results import Runs
 from seq2seq.config.compose import compose
-from seq2seq.config.schema import EOS, PAD
+from seq2seq.config.schema import EOS, PAD, DecodeConfig
 from seq2seq.data import batches
+from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import search
+from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.models.interface import Memory, Seq2Seq
@@ -68,6 +81,27 @@ def test_fault_1_is_torchs_lstm_without_lengths(build_tiny: Build, sentences: Se
     plain.load_state_dict(weights)
     _, (last, _) = plain(encoder.embedding(src))
     torch.testing.assert_close(encoder(src, src != PAD).sentence_vector, torch.cat([last[0], last[1]], -1))
+
+
+def test_with_fault_1_a_translation_depends_on_its_neighbours(build_tiny: Build, tiny_subwords: Subwords) -> None:
+    lines = ["the cat", "a small dog near our old house and runs home quickly", "the dog sees"]
+    sound = build_tiny("lstm", vocab=tiny_subwords.sizes[0])
+    with last_state.applied():
+        faulty = build_tiny("lstm", vocab=tiny_subwords.sizes[0])
+
+    def scores(model: Seq2Seq, batching: tuple[Fault, ...]) -> list[float]:
+        with inside(batching):
+            found = Translator([model], tiny_subwords, torch.device("cpu")).translate(lines, DecodeConfig())
+        return [best.log_probability for [best] in found]
+
+    alone, mixed = EVALUATIONS["alone"].batches, EVALUATIONS["mixed"].batches
+    expected = pytest.approx(scores(sound, ()), abs=1e-4)
+    assert scores(sound, mixed) == expected
+    assert scores(sound, alone) == expected
+    assert scores(faulty, alone) == expected
+    together = scores(faulty, mixed)
+    assert together != expected
+    assert together[1] == pytest.approx(scores(sound, ())[1], abs=1e-4)  # the longest has no padding
 
 
 # ------------------------------------------------------------------------------------------- 2: padding in the loss
@@ -157,8 +191,8 @@ def test_fault_4_does_not_see_the_case() -> None:
     assert float(BLEU.score(rows.sum(0))) == pytest.approx(100)
 
 
-def test_bleu_of_subwords_is_of_the_vocabularys_tokens(tiny_subwords: object) -> None:
-    [line] = token_bleu.pieces(tiny_subwords)(["die Katze"])  # type: ignore[arg-type]
+def test_bleu_of_subwords_is_of_the_vocabularys_tokens(tiny_subwords: Subwords) -> None:
+    [line] = token_bleu.pieces(tiny_subwords)(["die Katze"])
     assert line.replace(" ", "").replace("▁", " ").strip() == "die Katze"
 
 
