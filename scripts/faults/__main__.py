@@ -16,7 +16,7 @@ from scripts.faults import results
 from scripts.faults.plan import NUMBERS, TRAININGS, rows_of, trainings_of
 from seq2seq.config.compose import compose
 from seq2seq.errors import UserError
-from seq2seq.runs.run import Run, run_of
+from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.study.runner import Task, minutes, run_all
 from seq2seq.system.files import write_atomically, write_json
 from seq2seq.system.processes import usable_cores
@@ -36,10 +36,17 @@ def options_of(name: str, seed: int, given: Sequence[str]) -> list[str]:
 
 
 def task(name: str, evaluations: Sequence[str], seed: int, given: Sequence[str]) -> tuple[Task, Run]:
-    """The process that trains and evaluates, and the run that it makes."""
+    """The process that trains and evaluates, and the run that it makes.
+
+    Raises:
+        UserError: the run is finished, with other options.
+    """
     training, options = TRAININGS[name], options_of(name, seed, given)
     config = compose([f"experiment={training.experiment}", *options, *training.options])
     run = run_of(config)
+    if run.finished and (changed := differences(run.load_config(), config)):
+        advice = "give another outputs=…, or delete the folder to train it anew"
+        raise UserError(f"{run.folder} is finished, with other options ({'; '.join(changed[:3])}): {advice}")
     made = [run.summary_file, *(run.evaluation(each) / "scores.json" for each in evaluations)]
     seconds = training.pace * (config.trainer.max_tokens or 0) / 1e6 + OVERHEAD_SECONDS
     command = ["scripts.faults.worker", name, ",".join(evaluations), *options]
@@ -91,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(f"--seeds {given.seeds}: give different whole numbers, e.g. 1,2,3")
         found = measure(faults, [*map(int, seeds)], given.options)
         folder = Path(compose(given.options).outputs) / "faults"
-        write_json(folder / "faults.json", found)
+        settings = {"options": [*OPTIONS, *given.options], "seeds": [*map(int, seeds)]}
+        write_json(folder / "faults.json", {**settings, "rows": found})
         write_atomically(folder / "faults.md", results.markdown(found))
     except UserError as error:
         print(f"faults: error: {error}", file=sys.stderr)

@@ -299,17 +299,20 @@ def test_the_command_trains_evaluates_and_prints_the_table(tmp_path: Path, capsy
     assert "1 of 1 trainings to do" in printed
     assert "no beam" in printed
     found = json.loads((tmp_path / "outputs/faults/faults.json").read_text(encoding="utf-8"))
-    assert [each["fault"] for each in found] == ["4", "4", "5", "6"]
+    assert [each["fault"] for each in found["rows"]] == ["4", "4", "5", "6"]
+    assert found["seeds"] == [1] and "trainer.max_tokens=2000" in found["options"]
     assert (tmp_path / "outputs/faults/faults.md").read_text(encoding="utf-8").count("\n") == 6
     assert main(["--only", "4,5,6", "--seeds", "1", *small(tmp_path)]) == 0  # nothing is trained twice
     assert "trainings to do" not in capsys.readouterr().out
+    assert main(["--only", "4", "--seeds", "1", *small(tmp_path), "trainer.max_tokens=3000"]) == 2
+    assert "trainer.max_tokens: 2000 -> 3000" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_the_command_measures_every_fault(tmp_path: Path) -> None:
     assert main(["--seeds", "1", *small(tmp_path)]) == 0
     found = json.loads((tmp_path / "outputs/faults/faults.json").read_text(encoding="utf-8"))
-    assert [each["what"] for each in found] == [row.what for row in ROWS]
+    assert [each["what"] for each in found["rows"]] == [row.what for row in ROWS]
 
 
 @pytest.mark.parametrize(
