@@ -77,6 +77,10 @@ TINY = {
     "transformer-learned": _model(
         replace(SELF, positions="learned"), replace(CROSS, positions="learned", layers=1), tie="output"
     ),
+    **{
+        f"transformer-{kind}": _model(replace(SELF, positions=kind), replace(CROSS, positions=kind))
+        for kind in ("rotary", "alibi", "none")
+    },
     "hybrid": _model(SELF, ATTENTION),
     "transformer-fixed": _model(SELF, FIXED),
     "recurrent-transformer": _model(READER, CROSS),

@@ -27,6 +27,11 @@ class EncoderConfig:
         return True
 
     @property
+    def changes_self_attention(self) -> bool:
+        """Whether positions enter inside self-attention."""
+        return False
+
+    @property
     def output_width(self) -> int:
         """Units D of the encoder's output at a source position; each kind of encoder says its own."""
         raise UserError(
@@ -47,6 +52,11 @@ class DecoderConfig:
     @property
     def needs_final_states(self) -> bool:
         """Whether each layer begins in the state in which the same layer of a recurrent encoder ends."""
+        return False
+
+    @property
+    def changes_self_attention(self) -> bool:
+        """As of an encoder."""
         return False
 
     @property
@@ -156,8 +166,23 @@ class TransformerOptions:
     feed_forward: int = option(512, "units inside the feed-forward layer", low=1, high=1 << 18)
     activation: str = option("relu", "activation function of the feed-forward layer", choices=("relu", "gelu"))
     norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
-    positions: str = option("sinusoidal", "position encoding", choices=("sinusoidal", "learned"))
-    max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2, high=1 << 20)
+    positions: str = option(
+        "sinusoidal",
+        "position encoding: added to embeddings, or rotary (Su et al. 2021) or alibi (Press et al. 2022) in "
+        "self-attention, or none",
+        choices=("sinusoidal", "learned", "rotary", "alibi", "none"),
+    )
+    max_positions: int = option(
+        512,
+        "rows of the table of learned positions, in tokens; later positions share the last",
+        low=2,
+        high=1 << 20,
+    )
+
+    @property
+    def changes_self_attention(self) -> bool:
+        """Whether positions enter inside self-attention, not as a signal that is added to the embedding."""
+        return self.positions in ("rotary", "alibi")
 
 
 @dataclass

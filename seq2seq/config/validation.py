@@ -133,6 +133,9 @@ def _contradictions(config: Config) -> Iterator[str]:
         width, heads, positions = options.width, options.heads, options.max_positions
         if width % heads:
             yield f"{part}.heads={heads} does not divide {part}.width={width}: choose a number of heads that does"
+        elif options.positions == "rotary" and width // heads % 2:
+            units = f"{part}.heads={heads} gives a head {width // heads}"
+            yield f"{part}.positions=rotary turns pairs of units, and {units}: choose heads so that it is even"
         if options.positions == "learned" and positions < longest:
             short = f"{part}.max_positions={positions} is below data.filters.max_length={longest}"
             yield f"{short}: raise the one or lower the other"
