@@ -70,7 +70,11 @@ class RecurrentEncoderConfig(EncoderConfig):
     """Recurrent encoder, in both directions or one (Bahdanau et al. 2014, section 3.2)."""
 
     type: str = option("recurrent", "kind of encoder", choices=("recurrent",))
-    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
+    cell: str = option(
+        "lstm",
+        "recurrent cell; mingru, whose gates read no state (Feng et al. 2024), in the encoder alone",
+        choices=("lstm", "gru", "mingru"),
+    )
     width: int = option(128, "units a direction", low=1, high=1 << 16)
     layers: int = option(1, "layers", low=1, high=256)
     bidirectional: bool = option(True, "read in both directions")
