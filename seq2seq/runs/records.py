@@ -354,3 +354,12 @@ class Nearness(TypedDict):
     near: list[int]  # indices of test sources that are at most one word away from a training source
     read: int  # training pairs
     cut: bool  # whether there are more
+
+
+class Frequencies(TypedDict):
+    """``measurements/frequencies.json``, of one run of a study."""
+
+    origin: str  # a hash of the test and the training text
+    counts: dict[str, int]  # times that each word of the test references occurs in the training targets
+    read: int  # training pairs
+    cut: bool  # whether there are more
