@@ -267,3 +267,9 @@ class ModelConfig:
     def attention_maps(self) -> list[tuple[int, int]]:
         """Layer and head, both counted from 1, of each attention map over source positions, in the model's order."""
         return self.decoder.attention_maps if self.encoder.reads_source else []
+
+    @property
+    def guided_map(self) -> int:
+        """The index of the map that gold alignments train: the first of the last layer but one (Garg et al. 2019)."""
+        layers = [layer for layer, _ in self.attention_maps]
+        return layers.index(max(layers[-1] - 1, 1))
