@@ -65,6 +65,8 @@ TINY = {
     "lstm-one-direction": _model(replace(READER, bidirectional=False, reverse_source=True), FIXED, tie="none"),
     "lstm-two-layers": _model(replace(READER, layers=2), replace(FIXED, layers=2)),
     "gru": _model(replace(READER, cell="gru"), replace(FIXED, cell="gru")),
+    "mingru": _model(replace(READER, cell="mingru", layers=2), ATTENTION),
+    "mingru-vector": _model(replace(READER, cell="mingru", reverse_source=True), FIXED),
     "bahdanau": _model(READER, ATTENTION),
     "bahdanau-dot": _model(READER, replace(ATTENTION, score="dot", width=12)),
     "bahdanau-general": _model(READER, replace(ATTENTION, score="general")),
@@ -77,6 +79,10 @@ TINY = {
     "transformer-learned": _model(
         replace(SELF, positions="learned"), replace(CROSS, positions="learned", layers=1), tie="output"
     ),
+    **{
+        f"transformer-{kind}": _model(replace(SELF, positions=kind), replace(CROSS, positions=kind))
+        for kind in ("rotary", "alibi", "none")
+    },
     "hybrid": _model(SELF, ATTENTION),
     "transformer-fixed": _model(SELF, FIXED),
     "recurrent-transformer": _model(READER, CROSS),

@@ -1,6 +1,6 @@
 """The measurement "attention": do attention maps align words, how sharp are they, how much of the source do they cover?
 
-What happens when attended words are masked is asked in ``faithfulness``; its figures stand in the same record.
+What happens when attended words are hidden is asked in ``faithfulness``; its figures stand in the same record.
 Everything is under teacher forcing. Which sentences are looked at depends on the texts and on constants alone, so that
 all models of a study are asked the same. Shapes as in ``evaluation/alignment``: M maps, I target and J source words.
 """
@@ -41,19 +41,22 @@ SharpnessKey = Literal["entropy", "entropy_share", "outside", "coverage", "sprea
 
 
 def measure(run: LoadedRun) -> Attention:
-    """Measure the maps on the test, and the effects of masking source words."""
+    """Measure the maps on the test, and the effects of hiding source words."""
     numbers = draw(run.src, run.references, SENTENCES)
     pairs = run.encode_pairs([run.src[n] for n in numbers], [run.references[n] for n in numbers])
     links = None if run.gold is None else [run.gold[n] for n in numbers]
     positions = draw_positions(pairs)
     looks = bool(run.config.model.attention_maps)
     maps: AttentionMaps = {}
+    attended: dict[Position, int] = {}
     masking: Masking = {"drawn": len(positions)}
     if looks:
         maps, attended = measure_maps(run, pairs, positions, links)
         masking["attended"] = compare(run.translator, pairs, attended)
     if links is not None:
         masking["gold"] = compare(run.translator, pairs, aligned(pairs, positions, links))
+    if run.config.model.sees == "positions":
+        masking["zeroed"] = compare(run.translator, pairs, attended, zeroing=True)
     return {"attention": looks, "sentences": len(numbers), **maps, "masking": masking}
 
 

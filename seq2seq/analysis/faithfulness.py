@@ -1,7 +1,9 @@
-"""Faithfulness of attention: does masking the source word that is attended most change the prediction?
+"""Faithfulness of attention: does hiding the source word that is attended most change the prediction?
 
-A masked word's tokens become unknown (UNK). Its effect is compared with that of masking another word. Knows texts as
-token ids and words, and teacher forcing.
+A masked word's tokens become unknown (UNK), so that the encoder does not read it either. Value zeroing (Mohebbi et al.
+2023) hides it from the decoder's attention alone: the vectors that attention sums are zero at its tokens, and weights
+and the rest of the sentence stay. Either effect is compared with that of hiding another word. Knows texts as token ids
+and words, and teacher forcing.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from seq2seq.config.schema import PAD, UNK
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Links, most_attended, word_attention
 from seq2seq.evaluation.words import Pair, Words, is_punctuation
+from seq2seq.models.interface import AttentionOverride
 from seq2seq.runs.records import Effect, Masked
 
 POSITIONS = 500  # target tokens at which source words are masked
@@ -76,17 +79,26 @@ def control(side: Words, word: int, position: Position) -> int:
     return min(others, key=lambda other: abs(sizes[other] - sizes[word]))
 
 
-def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position, int]) -> Masked:
-    """Effects of masking the given word of each position, and of masking its control."""
+def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position, int], zeroing: bool = False) -> Masked:
+    """Effects of hiding the given word of each position, and of hiding its control.
+
+    Args:
+        zeroing: hide by value zeroing, in a model whose decoder attends to every position; else by masking.
+    """
     if not words:
         return {"positions": 0}
-    sources: list[list[int]] = []
+    sources, hidden = list[list[int]](), list[list[bool]]()
     for position, word in words.items():
         src_ids, _, src, _ = pairs[position.sentence]
-        for mask in (-1, word, control(src, word, position)):  # -1 masks nothing
-            sources.append([UNK if of == mask else token for token, of in zip(src_ids, src.of_token, strict=True)])
+        for hide in (-1, word, control(src, word, position)):  # -1 hides nothing
+            hidden.append([of == hide for of in src.of_token])
+            sources.append([UNK if gone else token for token, gone in zip(src_ids, hidden[-1], strict=True)])
     targets = [pairs[p.sentence].tgt_ids[: p.token + 1] for p in words for _ in range(3)]
-    log_probs, argmaxes = predict(translator, sources, targets)
+    if zeroing:
+        whole = [pairs[p.sentence].src_ids for p in words for _ in range(3)]
+        log_probs, argmaxes = predict(translator, whole, targets, hidden)
+    else:
+        log_probs, argmaxes = predict(translator, sources, targets)
     changes, effects = list[list[float]](), list[Effect]()
     for arm in (1, 2):
         changes.append([new - old for new, old in zip(log_probs[arm::3], log_probs[::3], strict=True)])
@@ -102,15 +114,32 @@ def _mean(values: Sequence[float]) -> Effect:
     return {"change": statistics.fmean(values), "standard_error": error}
 
 
+def without_values(zeroed: Sequence[Sequence[bool]], src: Tensor) -> AttentionOverride:
+    """Weights of 0 at some tokens of each of ``src`` (B, S), the others as they were: as if their values were zero."""
+    keep = torch.ones(src.shape)
+    for row, tokens in zip(keep, zeroed, strict=True):
+        row[: len(tokens)] = 1 - torch.tensor(tokens, dtype=row.dtype)
+    keep = keep.to(src.device)
+    return lambda weights, mask: weights * keep.view(mask.shape).to(weights.dtype)
+
+
 def predict(
-    translator: Translator, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    translator: Translator,
+    sources: Sequence[list[int]],
+    targets: Sequence[list[int]],
+    zeroed: Sequence[Sequence[bool]] | None = None,
 ) -> tuple[list[float], list[int]]:
-    """For the last token of each target: its log-probability after the tokens before it, and the argmax there."""
+    """For the last token of each target: its log-probability after the tokens before it, and the argmax there.
+
+    Args:
+        zeroed: for each source, the tokens whose values are zero in every attention of the decoder.
+    """
     [model] = translator.models
     log_probs, argmaxes = [0.0] * len(sources), [0] * len(sources)
     for rows, batch in translator.teacher_forcing_batches(sources, targets):
         last = (batch.tgt_out != PAD).sum(1, keepdim=True) - 1
-        with torch.inference_mode(), translator.autocast():
+        override = None if zeroed is None else without_values([zeroed[n] for n in rows], batch.src)
+        with torch.inference_mode(), translator.autocast(), model.overridden_attention(override):
             hidden = model(batch.src, batch.tgt_in).hidden
             hidden = hidden.gather(1, last[..., None].expand(-1, -1, hidden.shape[2])).squeeze(1)
             predicted = model.logits(hidden).float().log_softmax(-1)

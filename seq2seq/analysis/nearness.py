@@ -6,24 +6,16 @@ and where a run keeps what was measured; no model.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from itertools import count, islice
 
+from seq2seq.analysis.training_text import MOST, TrainingText, kept
 from seq2seq.config.schema import Config
-from seq2seq.errors import UserError
 from seq2seq.evaluation.lengths import Unit, unit_of
-from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.records import Nearness
 from seq2seq.runs.run import Run
-from seq2seq.system.files import to_json, write_atomically
-from seq2seq.system.typed_json import read_record
 
 VERSION = 1  # to be raised whenever the measurement changes, so that older records are made anew
-MOST = 1_000_000  # training pairs that are read: each takes some ten microseconds
 WHOLE = -1  # in place of the place of the word that is left out
 
 
@@ -39,20 +31,13 @@ def nearness(run: Run, config: Config, src: Sequence[str]) -> Nearness:
     Raises:
         UserError: the training text is not there, or may not be read.
     """
-    file = run.folder / "measurements" / "nearness.json"
-    identity = json.dumps([VERSION, MOST, run.load_fingerprint()["data"], src])
-    origin = hashlib.sha256(identity.encode()).hexdigest()
-    with suppress(UserError):
-        found = read_record(file, Nearness, "measurement", "remove it, and it is made again")
-        if found["origin"] == origin:
-            return found
-    training, counter = (pair[0] for pair in corpus_of(config, "train").pairs("train")), count()
-    counted = (line for line, _ in zip(islice(training, MOST), counter, strict=False))
-    near = near_any(src, counted, unit_of(src))
-    record = Nearness(origin=origin, near=near, read=next(counter), cut=next(training, None) is not None)
-    with suppress(UserError):  # a folder that is only read
-        write_atomically(file, f"{to_json(record, separators=(',', ':'))}\n")
-    return record
+
+    def measure(origin: str) -> Nearness:
+        text = TrainingText(config, 0, MOST)
+        near = near_any(src, text, unit_of(src))
+        return Nearness(origin=origin, near=near, read=text.read, cut=text.cut)
+
+    return kept(run, "nearness", Nearness, [VERSION, MOST, list(src)], measure)
 
 
 def near_any(src: Sequence[str], training: Iterable[str], unit: Unit) -> list[int]:

@@ -27,6 +27,11 @@ class EncoderConfig:
         return True
 
     @property
+    def changes_self_attention(self) -> bool:
+        """Whether positions enter inside self-attention."""
+        return False
+
+    @property
     def output_width(self) -> int:
         """Units D of the encoder's output at a source position; each kind of encoder says its own."""
         raise UserError(
@@ -50,6 +55,11 @@ class DecoderConfig:
         return False
 
     @property
+    def changes_self_attention(self) -> bool:
+        """As of an encoder."""
+        return False
+
+    @property
     def attention_maps(self) -> list[tuple[int, int]]:
         """Layer and head, both counted from 1, of each attention map over the encoder's states."""
         return []
@@ -60,7 +70,11 @@ class RecurrentEncoderConfig(EncoderConfig):
     """Recurrent encoder, in both directions or one (Bahdanau et al. 2014, section 3.2)."""
 
     type: str = option("recurrent", "kind of encoder", choices=("recurrent",))
-    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru"))
+    cell: str = option(
+        "lstm",
+        "recurrent cell; mingru, whose gates read no state (Feng et al. 2024), in the encoder alone",
+        choices=("lstm", "gru", "mingru"),
+    )
     width: int = option(128, "units a direction", low=1, high=1 << 16)
     layers: int = option(1, "layers", low=1, high=256)
     bidirectional: bool = option(True, "read in both directions")
@@ -156,8 +170,23 @@ class TransformerOptions:
     feed_forward: int = option(512, "units inside the feed-forward layer", low=1, high=1 << 18)
     activation: str = option("relu", "activation function of the feed-forward layer", choices=("relu", "gelu"))
     norm: str = option("pre", "layer norm before or after each sub-layer", choices=("pre", "post"))
-    positions: str = option("sinusoidal", "position encoding", choices=("sinusoidal", "learned"))
-    max_positions: int = option(512, "longest sentence with learned positions, in tokens", low=2, high=1 << 20)
+    positions: str = option(
+        "sinusoidal",
+        "position encoding: added to embeddings, or rotary (Su et al. 2021) or alibi (Press et al. 2022) in "
+        "self-attention, or none",
+        choices=("sinusoidal", "learned", "rotary", "alibi", "none"),
+    )
+    max_positions: int = option(
+        512,
+        "rows of the table of learned positions, in tokens; later positions share the last",
+        low=2,
+        high=1 << 20,
+    )
+
+    @property
+    def changes_self_attention(self) -> bool:
+        """Whether positions enter inside self-attention, not as a signal that is added to the embedding."""
+        return self.positions in ("rotary", "alibi")
 
 
 @dataclass
@@ -238,3 +267,9 @@ class ModelConfig:
     def attention_maps(self) -> list[tuple[int, int]]:
         """Layer and head, both counted from 1, of each attention map over source positions, in the model's order."""
         return self.decoder.attention_maps if self.encoder.reads_source else []
+
+    @property
+    def guided_map(self) -> int:
+        """The index of the map that gold alignments train: the first of the last layer but one (Garg et al. 2019)."""
+        layers = [layer for layer, _ in self.attention_maps]
+        return layers.index(max(layers[-1] - 1, 1))

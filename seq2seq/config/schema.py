@@ -195,6 +195,12 @@ class TrainerConfig:
     label_smoothing: float = option(
         0.0, "share of the target's probability spread over the vocabulary", low=0, high=0.9
     )
+    guided_attention: float = option(
+        0.0,
+        "weight of a second loss, which leads the attention of a target token to the source tokens that the gold "
+        "alignment of the training pairs links with it (0: off)",
+        low=0,
+    )
     precision: str = option(
         "auto", "number format of the matrix products (autocast)", choices=("auto", "fp32", "bf16", "fp16")
     )

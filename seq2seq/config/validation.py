@@ -133,6 +133,9 @@ def _contradictions(config: Config) -> Iterator[str]:
         width, heads, positions = options.width, options.heads, options.max_positions
         if width % heads:
             yield f"{part}.heads={heads} does not divide {part}.width={width}: choose a number of heads that does"
+        elif options.positions == "rotary" and width // heads % 2:
+            units = f"{part}.heads={heads} gives a head {width // heads}"
+            yield f"{part}.positions=rotary turns pairs of units, and {units}: choose heads so that it is even"
         if options.positions == "learned" and positions < longest:
             short = f"{part}.max_positions={positions} is below data.filters.max_length={longest}"
             yield f"{short}: raise the one or lower the other"
@@ -150,6 +153,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     if longest > trainer.batch_tokens:
         batch = f"a batch of trainer.batch_tokens={trainer.batch_tokens}: lower the one or raise the other"
         yield f"data.filters.max_length={longest} does not fit into {batch}"
+    if trainer.guided_attention:
+        yield from _contradictions_of_guidance(config)
     if trainer.shard and trainer.optimizer.name == "muon":
         yield "trainer.shard=true keeps no matrix whole, as trainer.optimizer.name=muon needs: change one of the two"
     if trainer.compile and trainer.shard:
@@ -178,6 +183,22 @@ def _contradictions_of_states(encoder: EncoderConfig, decoder: DecoderConfig) ->
         yield f"{needs} an encoder in one direction: set model.encoder.bidirectional=false"
     if encoder.slots:
         yield f"{needs} the encoder's own states, not model.encoder.slots={encoder.slots}: leave one out"
+
+
+def _contradictions_of_guidance(config: Config) -> Iterator[str]:
+    """What ``trainer.guided_attention`` cannot go with."""
+    data, key = config.data, "trainer.guided_attention"
+    if config.model.sees != "positions":
+        yield f"{key} trains attention over source positions, which model {config.model.name} has not: leave it out"
+    if data.source != "grammar":
+        needs = f"{key} needs gold alignments of the training pairs, which data.source={data.source} has not"
+        yield f"{needs}: leave it out, or train on the grammar"
+    if data.subwords.sampling:
+        yield f"{key} and data.subwords.sampling do not go together: links are of one segmentation"
+    if data.filters.drop:
+        yield f"{key} and data.filters.drop do not go together: alignments are by lines, which it leaves out"
+    if config.trainer.compile:
+        yield f"{key} and trainer.compile=true do not go together: leave one of them out"
 
 
 def check_compiled_on(trainer: TrainerConfig, device: str) -> None:

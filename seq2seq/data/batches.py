@@ -6,7 +6,7 @@ costs a new kernel, and every padded position costs as much as a real one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +34,25 @@ Rows = NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS, ``tgt_out`` (B, T) ending with EOS; int64, PAD behind."""
+    """``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS, ``tgt_out`` (B, T) ending with EOS; int64, PAD behind.
+
+    ``links`` (B, T, S), where attention is guided: of the source tokens that are linked with a token of ``tgt_out``
+    each has an equal share of 1; a token without links has zeros.
+    """
 
     src: Tensor
     tgt_in: Tensor
     tgt_out: Tensor
+    links: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
-        return Batch(*(part.to(device, non_blocking=True) for part in self))
+        return self.each(lambda part: part.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with each of its tensors changed."""
+        links = None if self.links is None else change(self.links)
+        return Batch(change(self.src), change(self.tgt_in), change(self.tgt_out), links)
 
     @property
     def tokens(self) -> int:
@@ -233,14 +243,27 @@ class BatchStream:
         if self.sampler:
             src, tgt = self.sampler.sample(self._texts(rows), [self.seed, shard, number])
             return collate(src, tgt, self.multiple)
-        return _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
+        batch = _batch(gather(self.split.src, rows, self.multiple), gather(self.split.tgt, rows, self.multiple))
+        if self.split.links is None:
+            return batch
+        return batch._replace(links=_shares(self.split.links, rows, batch.tgt_out.shape[1], batch.src.shape[1]))
 
 
 def share_of(batch: Batch, group: Group) -> Batch:
     """The rows of a batch that are this process's work; where none is left, one without a target, which weighs 0."""
     if group.rank < len(batch.src):
-        return Batch(*(part[group.rank :: group.world] for part in batch))
-    return Batch(batch.src[:1], batch.tgt_in[:1], torch.full_like(batch.tgt_out[:1], PAD))
+        return batch.each(lambda part: part[group.rank :: group.world])
+    links = None if batch.links is None else torch.zeros_like(batch.links[:1])
+    return Batch(batch.src[:1], batch.tgt_in[:1], torch.full_like(batch.tgt_out[:1], PAD), links)
+
+
+def _shares(links: RaggedArray, rows: Rows, targets: int, sources: int) -> Tensor:
+    """The ``links`` of a batch of ``rows``, padded to (B, ``targets``, ``sources``)."""
+    found = np.zeros((len(rows), targets, sources), np.float32)
+    for linked, row in zip(found, rows, strict=True):
+        places = links[int(row)].reshape(-1, 2)
+        linked[places[:, 0], places[:, 1]] = 1
+    return torch.from_numpy(found / np.maximum(found.sum(-1, keepdims=True), 1))
 
 
 def gather(ragged: RaggedArray, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:

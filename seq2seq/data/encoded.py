@@ -38,6 +38,8 @@ class Split:
     text: tuple[RaggedArray, RaggedArray] | None
     files: tuple[int, ...] = ()
     """The number of pairs of each training file, where files are weighted; they follow each other."""
+    links: RaggedArray | None = None
+    """Linked tokens of each pair, where attention is guided: the places of target and source, one after the other."""
 
     def __len__(self) -> int:
         return len(self.src)

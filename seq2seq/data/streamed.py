@@ -7,6 +7,7 @@ block begins, and the number of the batch in it. Knows ids and lengths; the stre
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,13 +29,24 @@ EMPTY = 100  # blocks in a row without a pair after which the stream is given up
 
 
 def batches_of(
-    data: DataConfig, corpus: Corpus, budget: int, seed: int, multiple: int, state: dict[str, int] | None = None
+    data: DataConfig,
+    corpus: Corpus,
+    budget: int,
+    seed: int,
+    multiple: int,
+    state: dict[str, int] | None = None,
+    links: RaggedArray | None = None,
 ) -> BatchStream:
-    """The batches of a training, from ``state`` on: of a prepared corpus, or of one that is streamed."""
+    """The batches of a training, from ``state`` on: of a prepared corpus, or of one that is streamed.
+
+    Args:
+        links: of the training pairs of a prepared corpus (``Split.links``).
+    """
     if data.is_streamed:
         return StreamedBatches(data, corpus.subwords, budget, seed, multiple, state)
     sampler = SubwordSampler(corpus.subwords, data.subwords) if data.subwords.sampling else None
-    return BatchStream(corpus.splits["train"], budget, seed, sampler, multiple, state, data.weights)
+    train = replace(corpus.splits["train"], links=links)
+    return BatchStream(train, budget, seed, sampler, multiple, state, data.weights)
 
 
 class StreamedBatches(BatchStream):

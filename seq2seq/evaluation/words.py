@@ -77,6 +77,17 @@ def is_punctuation(word: str) -> bool:
     return all(unicodedata.category(character)[0] == "P" for character in word)
 
 
+def bare_words(words: Sequence[str]) -> list[str]:
+    """Words without the punctuation around them; those that are nothing else are left out."""
+    stripped = (_bare(word) for word in words)
+    return [word for word in stripped if word]
+
+
+def _bare(word: str) -> str:
+    kept = [n for n, character in enumerate(word) if unicodedata.category(character)[0] != "P"]
+    return word[kept[0] : kept[-1] + 1] if kept else ""
+
+
 def words_of_tokens(tokens: Sequence[str], text: str, words: Sequence[str]) -> Words:
     """Assign each token to the word with which it shares most characters, the first of equals; spaces to none.
 

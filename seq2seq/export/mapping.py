@@ -59,7 +59,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _position_encodings(side: Any, positions: int) -> np.ndarray[Any, Any]:
-    """The position encodings of an encoder or decoder, learned or sinusoidal: (positions, D)."""
+    """The position encodings of an encoder or decoder, learned or sinusoidal, or zeros for none: (positions, D)."""
     places = torch.arange(positions)
     with torch.inference_mode():
         return _array(side.positions(torch.zeros(1, positions, side.positions.width), places)[0])

@@ -24,6 +24,7 @@ class Target:
         packages: Python packages that it needs, which ``extra`` installs.
         layers: the types of encoders and decoders that it can compute; None: all.
         refusal: why it takes no others.
+        refuses_changed_attention: whether it takes no positions inside self-attention, rotary or alibi.
         slots: whether it takes a decoder that reads slots, or a constant, in place of a state for each position.
         card: whether a model card is written, which names the license.
         pushed: whether it goes to a repository of the hub in place of a new folder.
@@ -36,6 +37,7 @@ class Target:
     extra: str = ""
     layers: frozenset[str] | None = None
     refusal: str = ""
+    refuses_changed_attention: bool = False
     slots: bool = False
     card: bool = False
     pushed: bool = False
@@ -51,6 +53,7 @@ TARGETS = {
         "export",
         frozenset({"transformer"}),
         "CTranslate2 has no recurrent layers; it takes transformer runs (--to onnx takes all)",
+        refuses_changed_attention=True,
     ),
     "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
     "argos": Target(
@@ -60,6 +63,7 @@ TARGETS = {
         "argos",
         frozenset({"transformer"}),
         "Argos Translate runs CTranslate2, which has no recurrent layers (--to onnx takes all)",
+        refuses_changed_attention=True,
         suffix=".argosmodel",
     ),
     "folder": Target("to_folder", slots=True, card=True),
@@ -112,6 +116,13 @@ def requested(given: argparse.Namespace) -> Request:
         raise UserError(f"{run.folder} holds the {read}: --to {given.to} cannot compute it (--to folder can)")
     if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
+    if target.refuses_changed_attention:
+        for part, kind in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
+            if kind.changes_self_attention:
+                raise UserError(
+                    f"{run.folder} has model.{part}.positions that enter self-attention (rotary, alibi), which "
+                    f"--to {given.to} cannot compute (--to onnx can)"
+                )
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / f"{name}{target.suffix}"
     if not target.pushed:

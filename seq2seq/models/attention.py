@@ -14,36 +14,51 @@ from torch.nn import functional as F
 from seq2seq.models.interface import SourceAttention
 from seq2seq.models.kernels.attention import attention
 from seq2seq.models.kernels.linear import Linear, trains_bf16
+from seq2seq.models.positions import distance_bias, rotate
 
 BLOCK = 8  # positions by which a cache grows, so that not every step copies it
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: bool = False
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    weights: bool = False,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """softmax(QKᵀ/√W)V (equation 1), and the softmax itself if ``weights`` asks for it.
+    """softmax(QKᵀ/√W + bias)V (equation 1), and the softmax itself if ``weights`` asks for it.
 
     Args:
         query: (…, T, W).
         key, value: (…, S, W).
         mask: broadcastable to (…, T, S), True where attention is allowed; None: everywhere.
+        bias: broadcastable to (…, T, S), added to the energies; it gets no gradient.
 
     Returns:
         (…, T, W) and (…, T, S) or None. Weights are zero where the mask is False; each row sums to one.
     """
     if mask is not None and not weights and trains_bf16(query):
-        return attention(query, key, value, mask), None
+        return attention(query, key, value, mask, bias), None
     query = query.to(key.dtype)
     if query.is_cuda and not weights:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask), None
+        added = mask if bias is None else _masked(bias, mask).to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=added), None
     # On a CPU two products are faster in bf16 than the fused kernel (8 times at 16 positions; also at 1,024).
     with torch.autocast(query.device.type, enabled=False):  # products in the keys' type
         energies = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
+        if bias is not None:
+            energies = energies + bias
         if mask is not None:
             energies = energies.masked_fill_(~mask, float("-inf"))
         # On short rows softmax in bf16 costs five times as much as in float32.
         probabilities = energies.softmax(-1, torch.promote_types(energies.dtype, torch.float32))
         return probabilities.to(value.dtype) @ value, probabilities if weights else None
+
+
+def _masked(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """The bias, and -inf where the mask forbids attention."""
+    return bias if mask is None else bias.masked_fill(~mask, float("-inf"))
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -82,30 +97,41 @@ def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of each position to the positions of its own sequence."""
+    """Multi-head attention of each position to the positions of its own sequence.
 
-    def __init__(self, width: int, heads: int) -> None:
+    ``positions`` "rotary" turns queries and keys (``rotate``), "alibi" adds ``distance_bias``; others do nothing here.
+    """
+
+    def __init__(self, width: int, heads: int, positions: str = "none") -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.rotary, self.alibi = heads, positions == "rotary", positions == "alibi"
         self.project = Linear(width, 3 * width, output_parts=3 * heads)  # queries, keys and values in one product
         self.out = Linear(width, width, input_parts=heads)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
         query, key, value = (split_heads(part, self.heads) for part in self._projections(x))
-        mixed, _ = scaled_dot_product_attention(query, key, value, mask)
+        places = torch.arange(x.shape[1], device=x.device)
+        if self.rotary:
+            query, key = rotate(query, places), rotate(key, places)
+        bias = distance_bias(places, places, self.heads) if self.alibi else None
+        mixed, _ = scaled_dot_product_attention(query, key, value, mask, bias=bias)
         out: Tensor = self.out(merge_heads(mixed))
         return out
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, place: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """One token: ``x`` (B, K, D) at ``place`` (see ``append``) and the caches (B, K, H, T, W), which grow."""
         query, key, value = (heads_apart(part, self.heads) for part in self._projections(x))
+        places = torch.arange(1 + (keys.shape[-2] if place is None else place), device=x.device)
+        if self.rotary:  # the cache holds keys that were turned
+            query, key = rotate(query, places[-1:]), rotate(key, places[-1:])
+        bias = distance_bias(places[-1:], places, self.heads) if self.alibi else None
         keys, read_keys = append(keys, key, place)
         values, read_values = append(values, value, place)
         query = query[..., None, :]
         if place is not None:  # fused kernels want four dimensions; exported, each ``flatten`` is four operators
             query, read_keys, read_values = (part.flatten(0, 1) for part in (query, read_keys, read_values))
-        mixed, _ = scaled_dot_product_attention(query, read_keys, read_values, None)
+        mixed, _ = scaled_dot_product_attention(query, read_keys, read_values, None, bias=bias)
         return self.out(mixed.reshape(x.shape[0], x.shape[1], -1)), keys, values
 
     def _projections(self, x: Tensor) -> tuple[Tensor, ...]:

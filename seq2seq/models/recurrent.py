@@ -19,12 +19,15 @@ from seq2seq.models.kernels import is_plain
 from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import Linear, linear
 from seq2seq.models.kernels.scan import Attended, lstm_scan
+from seq2seq.models.mingru import MinGRU
 
 HELD = 1e4  # added to gates that are to be 0 or 1 exactly
 
 
-def recurrent_layer(cell: str, inputs: int, width: int) -> nn.RNNBase:
-    """One layer in one direction. The forget bias is raised by 1, so that early gradients reach far back."""
+def recurrent_layer(cell: str, inputs: int, width: int) -> nn.Module:
+    """One layer in one direction. An LSTM's forget bias is raised by 1, so that early gradients reach far back."""
+    if cell == "mingru":
+        return MinGRU(inputs, width)
     layer = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](inputs, width, batch_first=True)
     if cell == "lstm":
         with torch.no_grad():
@@ -67,7 +70,7 @@ def lstm_to_the_end(layer: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, 
 
 
 class RecurrentEncoder(Encoder):
-    """LSTM or GRU layers in both directions or one (Bahdanau et al. 2014, section 3.2).
+    """LSTM, GRU or minGRU layers in both directions or one (Bahdanau et al. 2014, section 3.2).
 
     The backward direction is a second layer over reversed input, because packed sequences are slower on a CPU.
 

@@ -5,8 +5,6 @@ Shapes as in ``interface``; W = D / heads units of a head, L layers.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -17,33 +15,7 @@ from seq2seq.models.interface import Decoder, DecoderOutput, Encoder, Memory, St
 from seq2seq.models.kernels import is_plain
 from seq2seq.models.kernels.dropout import Dropout
 from seq2seq.models.kernels.linear import Linear
-
-
-def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Position signals (…) to (…, D), sines in the first half and cosines in the second (section 3.5)."""
-    half = width // 2
-    rates = torch.exp(torch.arange(half, device=positions.device) * -(math.log(10_000) / max(half - 1, 1)))
-    angles = positions[..., None].float() * rates
-    signals = torch.cat([angles.sin(), angles.cos()], -1)
-    return nn.functional.pad(signals, (0, 1)) if width % 2 else signals
-
-
-class Positions(nn.Module):
-    """Adds a signal of its position to each embedding."""
-
-    def __init__(self, options: TransformerOptions) -> None:
-        super().__init__()
-        self.width = options.width
-        self.learned = nn.Embedding(options.max_positions, options.width) if options.positions == "learned" else None
-        if self.learned is not None:
-            nn.init.normal_(self.learned.weight, std=0.02)
-
-    def forward(self, x: Tensor, places: Tensor) -> Tensor:
-        """``x`` (B, T, D) at the positions ``places`` (T), or (B, K, D) of hypotheses at the same position (1)."""
-        if self.learned is None:
-            return x + sinusoids(places, self.width)
-        # Positions beyond the table share its last row: worse output, but no crash on a user's long sentence.
-        return x + self.learned(places.clamp(max=self.learned.num_embeddings - 1))
+from seq2seq.models.positions import Positions
 
 
 class Residual(nn.Module):
@@ -86,7 +58,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, options: TransformerOptions, dropout: float) -> None:
         super().__init__()
-        self.attention = SelfAttention(options.width, options.heads)
+        self.attention = SelfAttention(options.width, options.heads, options.positions)
         self.around_attention = Residual(options, dropout)
         self.feed_forward, self.around_feed_forward = FeedForward(options, dropout), Residual(options, dropout)
 
@@ -101,7 +73,7 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, options: TransformerOptions, memory_width: int, dropout: float) -> None:
         super().__init__()
-        self.attention = SelfAttention(options.width, options.heads)
+        self.attention = SelfAttention(options.width, options.heads, options.positions)
         self.around_attention = Residual(options, dropout)
         self.cross = CrossAttention(options.width, options.heads, memory_width)
         self.around_cross = Residual(options, dropout)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.analysis.frequency import frequencies
 from seq2seq.analysis.measurements import Measurement, Record
 from seq2seq.analysis.nearness import nearness
 from seq2seq.config.overrides import override
@@ -25,7 +26,7 @@ from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, 
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.level import Level, trivial_translations
 from seq2seq.runs.loading import saved_split, split_of_source
-from seq2seq.runs.records import Nearness, Summary
+from seq2seq.runs.records import Frequencies, Nearness, Summary
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
@@ -117,6 +118,7 @@ class ReportData:
     gold: str | None = None  # the Pharaoh file of the test pairs, where the user gave one
     language_model: ModelRuns | None = None  # of the target alone: what it predicts, no model takes from the source
     nearness: Nearness | None = None  # of the test to the training text, where that is at hand
+    frequencies: Frequencies | None = None  # of the references' words in it
     _statistics: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)  # cache of ``system``
 
     @property
@@ -142,11 +144,18 @@ class ReportData:
     def _measured(self, metric: Metric, test: Path) -> SufficientStatistics:
         if metric is NLL:
             return np.stack([-self._log_probabilities(test / "log_probability.txt"), self.reference_tokens], 1)
-        hypotheses = self._beside_references(test / "hypotheses.txt")
+        hypotheses = self._hypotheses(test)
         if metric is LENGTH_RATIO:
             return np.array([self.tgt_unit.counts(side) for side in (hypotheses, self.references)], float).T
         assert isinstance(metric, TextMetric)
         return metric.statistics(hypotheses, self.references, self.config.data.language, self.src)
+
+    def hypotheses(self, group: ModelRuns) -> list[list[str]]:
+        """The test translations of each of the group's runs."""
+        return [self._hypotheses(run.evaluation("test")) for run in group.runs]
+
+    def _hypotheses(self, test: Path) -> list[str]:
+        return self._beside_references(test / "hypotheses.txt")
 
     def information(self, group: ModelRuns) -> list[SufficientStatistics]:
         """Nats that each of the group's runs takes from each source, and tokens of the reference (N, 2).
@@ -310,19 +319,28 @@ def data_of_runs(
     except UserError as error:  # the runs were trained on another machine
         valid = [], []
         warnings.append(f"the validation split is not here, so how BLEU grew is not shown: {error}")
-    near = _nearness(groups, test[0], warnings) if corpus else None
+    if corpus:
+        more |= _against_training(groups, *test, warnings)
     edges = unit_of(test[0]).edges(edges)
     tests = _further_tests(groups, warnings)
-    return ReportData(title, groups, *test, valid, edges, tests, language_model=language_model, nearness=near, **more)
+    return ReportData(title, groups, *test, valid, edges, tests, language_model=language_model, **more)
 
 
-def _nearness(groups: Sequence[ModelRuns], src: Sequence[str], warnings: list[str]) -> Nearness | None:
-    """Which test sources are near the training text, which all runs share; a warning where it cannot be read."""
+def _against_training(
+    groups: Sequence[ModelRuns], src: Sequence[str], references: Sequence[str], warnings: list[str]
+) -> dict[str, Nearness | Frequencies]:
+    """The fields that compare the test with the training text, which all runs share.
+
+    None of them, and a warning, where that cannot be read.
+    """
+    run, config = groups[0].runs[0], override(groups[0].configs[0], [], True)
     try:
-        return nearness(groups[0].runs[0], override(groups[0].configs[0], [], True), src)
+        return {"nearness": nearness(run, config, src), "frequencies": frequencies(run, config, references)}
     except UserError as error:
-        warnings.append(f"which test sentences are near training sentences is not shown: {error}")
-        return None
+        warnings.append(
+            f"which test sentences are near training sentences, and how rare words are, is not shown: {error}"
+        )
+        return {}
 
 
 def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str, tuple[list[str], list[str]]]:

@@ -24,6 +24,7 @@ AGAIN = "export the run again, or copy the folder again"
 DOMAINS = ("", "com.microsoft")  # of operators: ONNX's own and onnxruntime's
 OPERATORS = frozenset(
     [
+        "Abs",
         "Add",
         "Cast",
         "Clip",
@@ -49,6 +50,7 @@ OPERATORS = frozenset(
         "Neg",
         "Not",
         "Pad",
+        "Pow",
         "Range",
         "ReduceSum",
         "Relu",

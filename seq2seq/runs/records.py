@@ -203,7 +203,7 @@ class ChosenMap(MapAgreement):
 
 
 class Effect(TypedDict, total=False):
-    """Effect of masking a source word on the log-probability (nats) of the reference's token."""
+    """Effect of hiding a source word on the log-probability (nats) of the reference's token."""
 
     change: float  # mean
     standard_error: float | None  # None for a single position
@@ -211,12 +211,12 @@ class Effect(TypedDict, total=False):
 
 
 class Masked(TypedDict, total=False):
-    """Effects of masking a word; ``positions`` alone if there is none."""
+    """Effects of hiding a word; ``positions`` alone if there is none."""
 
     positions: int
-    log_probability: float  # mean, with nothing masked
+    log_probability: float  # mean, with nothing hidden
     word: Effect
-    random: Effect  # of masking another word
+    random: Effect  # of hiding another word
     difference: Effect  # of the first less the second
 
 
@@ -226,6 +226,7 @@ class Masking(TypedDict, total=False):
     drawn: int
     attended: Masked  # the word that this model attends to most; only with attention
     gold: Masked  # the word that the gold alignment links, the same for all models; only with gold
+    zeroed: Masked  # the values of the word attended to most; only where the decoder attends to every position
 
 
 class AttentionMaps(TypedDict, total=False):
@@ -351,5 +352,14 @@ class Nearness(TypedDict):
 
     origin: str  # a hash of the test and the training text
     near: list[int]  # indices of test sources that are at most one word away from a training source
+    read: int  # training pairs
+    cut: bool  # whether there are more
+
+
+class Frequencies(TypedDict):
+    """``measurements/frequencies.json``, of one run of a study."""
+
+    origin: str  # a hash of the test and the training text
+    counts: dict[str, int]  # times that each word of the test references occurs in the training targets
     read: int  # training pairs
     cut: bool  # whether there are more

@@ -34,8 +34,9 @@ from seq2seq.system.distributed import joined
 from seq2seq.system.processes import Group, Interrupted, Order
 from seq2seq.system.signals import STOPS, handling
 from seq2seq.training import initial
+from seq2seq.training.guidance import training_links
 from seq2seq.training.progress import RunningMetrics, TrainState
-from seq2seq.training.update import Updater
+from seq2seq.training.update import Updater, guided_map_of
 
 
 def gather_team(
@@ -147,7 +148,7 @@ class Follower:
                 )
         model = build(config.model, *corpus.subwords.sizes)
         initial.freeze(trainer.freeze, model)
-        self.updater = Updater(model, trainer, device, precision)
+        self.updater = Updater(model, trainer, device, precision, guided_map_of(config))
         self.state, self.metrics = TrainState.restore(order["state"]), RunningMetrics()
         self.batches = stream(config, corpus, order["place"]["multiple"], order["place"])
         self.subwords, self.device, self.begun = corpus.subwords, device, order
@@ -185,4 +186,5 @@ class Follower:
 
 def stream(config: Config, corpus: Corpus, multiple: int, place: dict[str, int] | None = None) -> BatchStream:
     """The batches of a training, from ``place`` on."""
-    return batches_of(config.data, corpus, config.trainer.batch_tokens, config.seed, multiple, place)
+    links = training_links(config, corpus) if config.trainer.guided_attention else None
+    return batches_of(config.data, corpus, config.trainer.batch_tokens, config.seed, multiple, place, links)

@@ -35,9 +35,9 @@ class Replica:
         elif group.world > 1:
             self.forward = nn.parallel.DistributedDataParallel(self.forward, gradient_as_bucket_view=True)
 
-    def __call__(self, src: Tensor, tgt_in: Tensor) -> DecoderOutput:
-        """Teacher forcing."""
-        output: DecoderOutput = self.forward(src, tgt_in)
+    def __call__(self, src: Tensor, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
+        """Teacher forcing; ``attention`` asks for the attention maps."""
+        output: DecoderOutput = self.forward(src, tgt_in, **({"attention": True} if attention else {}))
         return output
 
     @contextmanager

@@ -28,7 +28,7 @@ from seq2seq.training.limits import Pace
 from seq2seq.training.logging import RunLog
 from seq2seq.training.optimizer import learning_rate
 from seq2seq.training.progress import RunningMetrics, TrainState, progress, schedule_progress
-from seq2seq.training.update import Updater
+from seq2seq.training.update import Updater, guided_map_of
 from seq2seq.training.validation import Validation, validation_due
 
 PLACE = {"part": 0, "batch": 0, "multiple": MULTIPLE}
@@ -48,7 +48,7 @@ class Trainer:
         self.config, self.options, self.corpus = config, config.trainer, corpus
         self.run, self.device = run, device
         precision = choose_precision(self.options.precision, device)
-        self.updater, self.group = Updater(model, self.options, device, precision), group
+        self.updater, self.group = Updater(model, self.options, device, precision, guided_map_of(config)), group
         self.state, self.metrics = TrainState(), RunningMetrics()
         place = self._restore() if run.checkpoint("last").exists() else None
         self.batches = following.stream(config, corpus, multiple_for(device, precision), place)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from seq2seq.config.schema import TrainerConfig
+from seq2seq.config.schema import Config, TrainerConfig
 from seq2seq.data.batches import Batch
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.loss import sequence_loss
+from seq2seq.models.loss import attention_loss, sequence_loss
 from seq2seq.runs.checkpoint import Models
 from seq2seq.system.devices import autocast
 from seq2seq.system.processes import ALONE, Group
@@ -25,6 +26,11 @@ Moment = tuple[str, str, list[int]]
 """The name of a parameter, that of a part of the optimiser's state, and its shape."""
 
 
+def guided_map_of(config: Config) -> int | None:
+    """The index of the attention map that ``trainer.guided_attention`` trains; None where it is off."""
+    return config.model.guided_map if config.trainer.guided_attention else None
+
+
 class Updater:
     """A model with all that changes it: optimiser, gradient scaler, EMA.
 
@@ -33,8 +39,16 @@ class Updater:
         eval_model: weights that are evaluated and checkpointed: those of ``average``, else the model's.
     """
 
-    def __init__(self, model: Seq2Seq, options: TrainerConfig, device: torch.device, precision: torch.dtype) -> None:
-        self.model, self.options, self.device = model.to(device), options, device
+    def __init__(
+        self,
+        model: Seq2Seq,
+        options: TrainerConfig,
+        device: torch.device,
+        precision: torch.dtype,
+        guided_map: int | None = None,
+    ) -> None:
+        """``guided_map``: the index of the attention map that the links of batches train."""
+        self.model, self.options, self.device, self.guided_map = model.to(device), options, device, guided_map
         self.group, self.seed = ALONE, 0
         self.autocast = autocast(device, precision)
         # Under bf16 too: cuDNN's recurrent layers and their gradients are fp16 wherever autocast is on.
@@ -63,8 +77,7 @@ class Updater:
             batch = batch.to(self.device)
             with self.replica.synchronising(number == len(batches)):
                 with self.autocast():
-                    hidden = self.replica(batch.src, batch.tgt_in).hidden
-                    loss, nll = sequence_loss(self.model, hidden, batch.tgt_out, self.options.label_smoothing)
+                    loss, nll = self._losses(batch)
                 self.scaler.scale(loss / (tokens / self.group.world)).backward()  # the mean over processes follows
             losses.append((loss.detach(), nll))
         for loss, nll in self._summed(losses):
@@ -88,14 +101,24 @@ class Updater:
         metrics.positions += positions
         metrics.updates += 1
 
-    def _clip(self, most: float) -> torch.Tensor:
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of a batch and the NLL, summed over target tokens; the loss of attention is in the first."""
+        output = self.replica(batch.src, batch.tgt_in, attention=batch.links is not None)
+        loss, nll = sequence_loss(self.model, output.hidden, batch.tgt_out, self.options.label_smoothing)
+        if batch.links is not None:
+            assert output.attention is not None  # by ``config.validation``
+            guided = attention_loss(output.attention[:, self.guided_map or 0], batch.links)
+            loss = loss + self.options.guided_attention * guided
+        return loss, nll
+
+    def _clip(self, most: float) -> Tensor:
         """Scale the gradient so that its norm is ``most``, where it is longer; returns the norm before."""
         parameters = list(self.model.parameters())
         if self.replica.sharded:
             return clip([each.grad for each in parameters if each.grad is not None], most)
         return torch.nn.utils.clip_grad_norm_(parameters, most)
 
-    def _summed(self, losses: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[tuple[torch.Tensor, ...]]:
+    def _summed(self, losses: Sequence[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, ...]]:
         """Loss and NLL of each batch; of several processes, the sums over batches and processes."""
         if self.group.world == 1:
             return iter(losses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,22 @@ from torch import Tensor, nn
 from seq2seq.analysis import attention_maps, faithfulness
 from seq2seq.analysis.attention_maps import Sharpness, forced_attention, measure
 from seq2seq.analysis.loaded_run import LoadedRun
-from seq2seq.config.schema import BOS, PAD, UNK, Config, DataConfig, ModelConfig, TransformerDecoderConfig
+from seq2seq.config.schema import (
+    BOS,
+    PAD,
+    UNK,
+    Config,
+    DataConfig,
+    ModelConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import Links
 from seq2seq.evaluation.words import encode_pairs, words_of_tokens
-from seq2seq.models.interface import DecoderOutput, Seq2Seq
+from seq2seq.models.interface import AttentionOverride, DecoderOutput, Seq2Seq
 from seq2seq.runs.run import Run
 
 LINES = ["the cat sees a small dog .", "our old house", "home", "runs home quickly", "a dog , a cat"]
@@ -49,6 +59,9 @@ class Copier(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         return 10 * hidden
 
+    def overridden_attention(self, override: AttentionOverride | None) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 Tiny = Callable[[str], tuple[Seq2Seq, ModelConfig]]
 
@@ -61,7 +74,8 @@ def tiny(build_tiny: Callable[..., Seq2Seq], tiny_models: dict[str, ModelConfig]
 
 def copier(shift: int = 0, idle: int = 0) -> tuple[Copier, ModelConfig]:
     """A ``Copier`` and options that say how many maps it has."""
-    return Copier(320, shift, idle), ModelConfig("copier", decoder=TransformerDecoderConfig(layers=1 + idle, heads=1))
+    decoder = TransformerDecoderConfig(layers=1 + idle, heads=1)
+    return Copier(320, shift, idle), ModelConfig("copier", encoder=TransformerEncoderConfig(), decoder=decoder)
 
 
 def run_of(
@@ -301,7 +315,7 @@ def test_text_without_gold_has_no_alignment_figures(
     src, references, _ = text
     found = measure(run_of(*tiny("hybrid"), tiny_subwords, src, references, None, source="text"))
     assert found.keys() == {"attention", "sentences", "maps", "masking"}
-    assert found["masking"].keys() == {"drawn", "attended"}
+    assert found["masking"].keys() == {"drawn", "attended", "zeroed"}
     found = measure(run_of(*tiny("lstm"), tiny_subwords, src, references, None, source="text"))
     assert found == {"attention": False, "sentences": 12, "masking": {"drawn": found["masking"]["drawn"]}}
 
@@ -316,14 +330,14 @@ def test_all_models_are_asked_for_the_same_words(
     asked: list[Any] = []
     real = faithfulness.predict
 
-    def watched(translator: Translator, sources: Any, targets: Any) -> Any:
+    def watched(translator: Translator, sources: Any, targets: Any, *zeroed: Any) -> Any:
         asked.append((sources, targets))
-        return real(translator, sources, targets)
+        return real(translator, sources, targets, *zeroed)
 
     monkeypatch.setattr(faithfulness, "predict", watched)
     for name in ("lstm", "bahdanau", "transformer"):
         measure(run_of(*tiny(name), tiny_subwords, *text))
-    lstm, bahdanau, transformer = asked[0], asked[2], asked[4]  # attended comes before gold, where there is any
+    lstm, bahdanau, transformer = asked[0], asked[2], asked[5]  # with attention, first attended, then gold, then zeroed
     assert lstm == bahdanau == transformer
     for base, word, other in zip(lstm[0][::3], lstm[0][1::3], lstm[0][2::3], strict=True):
         changed = [[n for n, (a, b) in enumerate(zip(base, arm, strict=True)) if a != b] for arm in (word, other)]

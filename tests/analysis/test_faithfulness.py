@@ -9,7 +9,7 @@ import torch
 
 from seq2seq.analysis import faithfulness
 from seq2seq.analysis.faithfulness import Position, aligned, control, draw_positions, predict
-from seq2seq.config.schema import BOS
+from seq2seq.config.schema import BOS, ModelConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.words import Pair, Words
@@ -29,6 +29,36 @@ def test_predictions_are_those_of_one_sequence_at_a_time(
             alone = model.logits(hidden).log_softmax(-1)
         assert log == pytest.approx(alone[tgt[-1]].item(), abs=1e-4)
         assert best == int(alone.argmax())
+
+
+VALUES = ("bahdanau", "bahdanau-dot", "bahdanau-gru", "transformer", "transformer-rotary", "hybrid", "mingru")
+
+
+@pytest.mark.parametrize("seen", VALUES)
+def test_zeroed_values_are_those_of_a_memory_without_them(
+    seen: str, build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords, tiny_models: dict[str, ModelConfig]
+) -> None:
+    """The reference writes zeros into the values: a Transformer's projections, else the states that are summed."""
+    model = build_tiny(seen, vocab=320)
+    assert tiny_models[seen].sees == "positions"
+    sources, targets = [[5, 6, 7, 9, 3], [9, 8, 3]], [[20, 30], [21, 22, 23, 7]]
+    zeroed = [[False, True, True, False, False], [False, True, False]]
+    logs, likeliest = predict(Translator([model], tiny_subwords, torch.device("cpu")), sources, targets, zeroed)
+    for n in range(2):
+        with torch.inference_mode():
+            memory = model.encode(torch.tensor([sources[n]]))
+            values: tuple[torch.Tensor, ...] = memory.precomputed[1::2]
+            if len(tiny_models[seen].attention_maps) == 1:
+                values = (memory.states.clone(),)  # the keys are precomputed, or these states, which they must stay
+                memory = memory._replace(states=values[0])
+            for value in values:
+                value[..., torch.tensor(zeroed[n]), :] = 0
+            hidden = model.decoder(memory, torch.tensor([[BOS, *targets[n][:-1]]])).hidden[0, -1]
+            log_probs = model.logits(hidden).log_softmax(-1)
+        assert logs[n] == pytest.approx(log_probs[targets[n][-1]].item(), abs=1e-4)
+        assert likeliest[n] == int(log_probs.argmax())
+    unchanged, _ = predict(Translator([model], tiny_subwords, torch.device("cpu")), sources, targets)
+    assert all(abs(one - other) > 1e-4 for one, other in zip(logs, unchanged, strict=True))
 
 
 # ----------------------------------------------------------------------------------------------------- choices

@@ -198,6 +198,10 @@ def test_a_compiled_step_is_refused_where_the_device_that_is_found_is_no_gpu(
             ["model=transformer", "model.encoder.heads=3"],
             "model.encoder.heads=3 does not divide model.encoder.width=128",
         ),
+        (
+            ["model=transformer", "model.decoder.positions=rotary", "model.decoder.heads=128"],
+            "model.decoder.heads=128 gives a head 1: choose heads so that it is even",
+        ),
         (["experiment=lstn"], "unknown experiment lstn; did you mean lstm?"),
         (["data=text"], "say what to train: experiment=NAME, where NAME is one of bahdanau"),
         (["experiment="], "unknown experiment"),

@@ -44,6 +44,8 @@ EQUAL = {
     "hybrid-slots-1": ["experiment=hybrid", "model.encoder.slots=1", "model.encoder.feed_forward=576"],
     "transformer-slots-1": ["experiment=transformer", "model.encoder.slots=1", "model.encoder.feed_forward=672"],
     "transformer-slots-16": ["experiment=transformer", "model.encoder.slots=16", "model.encoder.feed_forward=672"],
+    **{f"{model}-mingru": [f"experiment={model}", "model.encoder.cell=mingru", "model.encoder.layers=3",
+                           "model.encoder.width=120"] for model in ("lstm", "bahdanau")},
     "uniform": ["experiment=bahdanau", "model.decoder.score=uniform", "model.decoder.width=272"],
 }  # fmt: skip
 """Changed models of as many parameters as the presets of the embedded corpus, as docs/models.md lists them."""

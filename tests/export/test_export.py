@@ -174,8 +174,9 @@ def test_every_kind_of_transformer_gives_our_log_probabilities(
         model_of(replace(READER, layers=3, heads=3, norm="post"), replace(WRITER, layers=1, activation="gelu")),
         model_of(replace(READER, positions="learned"), replace(WRITER, feed_forward=7, norm="post")),
         replace(model_of(replace(READER, width=9, heads=3), replace(WRITER, width=9, heads=1)), embedding=9),
+        model_of(replace(READER, positions="none"), replace(WRITER, positions="none")),
     ],
-    ids=["depths", "mixed", "odd width"],
+    ids=["depths", "mixed", "odd width", "no positions"],
 )
 def test_the_two_sides_need_not_be_alike(
     model: ModelConfig, make_run: MakeRun, tmp_path: Path, pairs: list[tuple[str, str]]
@@ -400,6 +401,13 @@ def test_real_processes_refuse_in_a_line(make_run: MakeRun, tmp_path: Path) -> N
 def test_a_hybrid_is_refused(make_run: MakeRun, capfd: Any) -> None:
     run = make_run(model_of(decoder=AttentionDecoderConfig(width=10)))
     assert "no recurrent layers" in refused(capfd, str(run.folder), "--to", "ctranslate2")
+
+
+@pytest.mark.parametrize("kind", ["rotary", "alibi"])
+@pytest.mark.parametrize("to", ["ctranslate2", "argos"])
+def test_positions_inside_self_attention_are_refused(kind: str, to: str, make_run: MakeRun, capfd: Any) -> None:
+    run = make_run(model_of(decoder=replace(WRITER, positions=kind)))
+    assert "model.decoder.positions" in refused(capfd, str(run.folder), "--to", to)
 
 
 def test_whatever_stands_at_the_place_stays(make_run: MakeRun, tmp_path: Path, capfd: Any) -> None:

@@ -15,7 +15,8 @@ from seq2seq.models import kernels
 from seq2seq.models.interface import Memory, Seq2Seq, State, Step
 
 RECURRENT = ["lstm", "gru", "bahdanau", "bahdanau-gru"]
-NAMES = [*RECURRENT, "transformer", "transformer-learned", "hybrid", "recurrent-transformer"]
+NAMES = [*RECURRENT, "mingru", "transformer", "transformer-learned", "hybrid", "recurrent-transformer"]
+NAMES += ["transformer-rotary", "transformer-alibi"]
 TOKENS = 12  # length of a search
 
 

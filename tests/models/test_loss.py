@@ -16,7 +16,7 @@ from seq2seq.config.schema import PAD
 from seq2seq.models import kernels
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels import cross_entropy
-from seq2seq.models.loss import sequence_loss
+from seq2seq.models.loss import attention_loss, sequence_loss
 
 
 @pytest.fixture
@@ -200,3 +200,39 @@ def test_softmax_that_overwrites_its_logits_is_softmax(shape: tuple[int, int], t
     logits = 5 * torch.randn(shape).to(type_)
     expected = logits.softmax(-1)
     assert torch.equal(cross_entropy._softmax_(logits, type_), expected)
+
+
+def test_the_loss_of_attention_is_the_cross_entropy_of_linked_tokens() -> None:
+    torch.manual_seed(0)
+    attention = torch.rand(2, 3, 4).softmax(-1)
+    links = torch.zeros(2, 3, 4)
+    links[0, 0, 2], links[0, 2, [1, 3]], links[1, 1, 0] = 1, 0.5, 1
+    logs = attention.log()
+    expected = -(logs[0, 0, 2] + (logs[0, 2, 1] + logs[0, 2, 3]) / 2 + logs[1, 1, 0])
+    torch.testing.assert_close(attention_loss(attention, links), expected)
+    nowhere = torch.zeros(1, 1, 2, requires_grad=True)  # a weight that underflowed
+    loss = attention_loss(nowhere, torch.ones(1, 1, 2))
+    loss.backward()
+    assert loss.isfinite() and nowhere.grad is not None and not nowhere.grad.any()
+
+
+@pytest.mark.parametrize(
+    "name", ["bahdanau", "bahdanau-general", "transformer", "transformer-alibi", "hybrid", "mingru"]
+)
+def test_the_loss_of_attention_has_the_gradients_of_plain_operations(
+    name: str, build_tiny: Callable[..., Seq2Seq], src: Tensor, tgt: Tensor, shift: Callable[[Tensor], Tensor]
+) -> None:
+    """The fused scan gives the gradient of the weights that it returns."""
+    model = build_tiny(name).train()
+    links = torch.rand(tgt.shape[0], tgt.shape[1], src.shape[1])
+
+    def gradients() -> list[Tensor]:
+        attention = model(src, shift(tgt), attention=True).attention
+        loss = attention_loss(attention[:, 0], links)
+        return list(torch.autograd.grad(loss, [*model.parameters()], allow_unused=True, materialize_grads=True))
+
+    fast = gradients()
+    with kernels.plain():
+        plain = gradients()
+    assert sum(bool(gradient.any()) for gradient in fast) > len(fast) // 2
+    torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-5)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import nn
 
-from seq2seq.config.schema import TransformerDecoderConfig, TransformerEncoderConfig, TransformerOptions
+from seq2seq.config.schema import TransformerDecoderConfig, TransformerEncoderConfig
 from seq2seq.models.attention import CrossAttention, SelfAttention
-from seq2seq.models.transformer import DecoderLayer, EncoderLayer, Positions, sinusoids
+from seq2seq.models.transformer import DecoderLayer, EncoderLayer
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False]])
 VARIANTS = [("pre", "relu"), ("post", "relu"), ("pre", "gelu"), ("post", "gelu")]
@@ -77,24 +75,3 @@ def test_decoder_layer_is_torchs(norm: str, activation: str) -> None:
     expected = reference(x, memory, tgt_mask=~causal, memory_key_padding_mask=~MASK)
     y, _ = layer(x, causal, *layer.precompute(memory), MASK, weights=False)
     torch.testing.assert_close(y, expected)
-
-
-def test_sinusoids_are_sines_then_cosines_of_falling_rates() -> None:
-    signal = sinusoids(torch.arange(7), 6)
-    for place in range(7):
-        rates = [10_000 ** (-n / 2) for n in range(3)]
-        expected = [f(place * rate) for f in (math.sin, math.cos) for rate in rates]
-        assert signal[place].tolist() == pytest.approx(expected, abs=1e-6)
-
-
-def test_sinusoids_of_an_odd_width_end_with_zero() -> None:
-    signal = sinusoids(torch.arange(3), 5)
-    assert signal.shape == (3, 5)
-    assert torch.equal(signal[:, 4], torch.zeros(3))
-
-
-def test_learned_positions_repeat_the_last_beyond_the_table() -> None:
-    positions = Positions(TransformerOptions(width=4, positions="learned", max_positions=3))
-    places = positions(torch.zeros(1, 6, 4), torch.arange(6))[0]
-    assert torch.equal(places[3:], places[2].expand(3, 4))
-    assert not torch.equal(places[1], places[2])

@@ -93,6 +93,19 @@ def test_scores_are_sacrebleus_and_every_seed_is_a_point(data: ReportData, text:
     assert len(points) == 2 * 2 * 3
 
 
+def test_what_a_difference_means_to_a_person_is_said_of_real_text_alone(
+    data: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    section = Quality(data).overall()
+    assert "is not known" in section.text[1] and len(table(section, "pairs")[0]) == 7
+    options = ["data=text", "data.train.src=a", "data.train.tgt=b"]
+    runs = [fake_run(f"{name}/1", f"text/{name}", 1, lines, *options)
+            for name, lines in (("lstm", forgetful(text[1])), ("transformer", text[1]))]  # fmt: skip
+    real = Quality(ReportData("test", grouped(runs), *text, text, [5, 11])).overall()
+    assert "59 % (BLEU) and 58 % (chrF) for unrelated" in real.text[1] and "Kocmi et al. 2024" in real.text[1]
+    assert [row[-1] for row in table(real, "pairs")] == ["above 85 %", "above 90 %"]
+
+
 def test_further_test_sets_have_a_table_each_if_all_runs_were_tested_on_their_text(fake_run: FakeRun) -> None:
     texts = {"news": (["dog", "cat moon"], ["Hund da .", "Katze Mond da ."]), "talks": (["key"], ["Schlüssel"])}
     found = {"lstm": ["Hund da", "Katze da ."], "transformer": texts["news"][1]}
@@ -274,6 +287,26 @@ def test_without_the_training_text_a_line_says_so(data: ReportData) -> None:
     assert len(section.text) == 1 and "--corpus" in section.text[0] and not section.tables
 
 
+def test_words_are_found_by_their_frequency_in_training(data: ReportData) -> None:
+    rare, middle = {"Hund", "Katze"}, {"Kind", "Mann", "Haus"}
+    words = sorted({word for line in data.references for word in line.split()})
+    counts = {word: 0 if word in rare else 10 if word in middle else 40_000 for word in words}
+    found = replace(data, frequencies={"origin": "", "counts": counts, "read": 900, "cut": True})
+    [section] = [section for section in page_of(found).sections if section.name == "frequency"]
+    rows = {(row[0], row[1]): row[2:] for row in table(section, "frequency")}
+    assert list(rows)[:3] == [("lstm", "0"), ("lstm", "1–10"), ("lstm", "more")]
+    all_words = [(n, word) for line in data.references for n, word in enumerate(line.split())]
+    for bucket, own in (("0", rare), ("1–10", middle), ("more", {*words} - rare - middle)):
+        total = sum(word in own for _, word in all_words)
+        assert rows["transformer", bucket] == [total, 1.0, 1.0, 1.0]
+        count, share, low, high = rows["lstm", bucket]
+        at_least = sum(word in own and n < 6 for n, word in all_words) / total  # the six that it keeps
+        assert count == total and share == pytest.approx(at_least) and low < share < high
+    assert f"{rows['lstm', '0'][0]:,} (" in section.text[0] and "the first 900 training pairs" in section.text[0]
+    assert section.text[1].startswith("lstm finds ") and "of the words that training never has" in section.text[1]
+    assert not [section for section in page_of(data).sections if section.name == "frequency"], "without the text"
+
+
 def test_a_p_value_is_never_zero() -> None:
     assert [chance(p) for p in (0.0, 0.0009, 0.04)] == ["< 0.001", "< 0.001", "0.040"]
 
@@ -385,6 +418,21 @@ def test_masking_that_found_no_position_leaves_its_row_out(data: ReportData) -> 
     measure(data.groups[1], "attention", {**ATTENDING, "maps": maps, "masking": none})
     section = attention(data)
     assert [table.name for table in section.tables] == ["sharpness"]
+
+
+def test_value_zeroing_stands_beside_hiding(data: ReportData) -> None:
+    hidden = {"positions": 9, "word": effect(-1.0), "random": effect(-0.25), "difference": effect(-0.75)}
+    zeroed = {"positions": 9, "word": effect(-0.5), "random": effect(-0.125), "difference": effect(-0.375)}
+    measured = {"drawn": 9, "attended": hidden, "zeroed": zeroed}
+    measure(data.groups[1], "attention", {**ATTENDING, "masking": measured})
+    section = attention(data)
+    assert {row[1]: row[2] for row in table(section, "masking")} == {
+        "the word most attended": -1.0,
+        "a random word beside the word most attended": -0.25,
+        "the values of the word most attended": -0.5,
+        "the values of a random word": -0.125,
+    }
+    assert "that costs 0.50, at another word 0.12." in section.text[1]
 
 
 def test_alignment_stands_beside_its_bounds(data: ReportData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,19 @@ def test_variants_change_what_they_say_and_share_the_runs_of_the_embedded_study(
     assert by_name["hybrid"].model.name == "hybrid"
     assert by_name["lstm-reversed"].trainer == plain.trainer and by_name["lstm-reversed"].model != plain.model
     assert causes.report != embedded.report
+
+
+def test_positions_are_models_of_their_own_that_differ_in_nothing_else() -> None:
+    planned = study("study=positions")
+    runs = planned.runs(dict.fromkeys(planned.options.models, Setting("adamw", 0.004)))[:5]
+    assert [run.config.model.name for run in runs] == [f"transformer-{kind}" for kind in planned.options.models]
+    for run in runs:
+        options = dataclasses.asdict(run.config.model)
+        assert options.pop("name") == f"transformer-{options['encoder'].pop('positions')}"
+        assert run.model == options["decoder"].pop("positions")
+        plain = dataclasses.asdict(runs[0].config.model)
+        del plain["name"], plain["encoder"]["positions"], plain["decoder"]["positions"]
+        assert options == plain
 
 
 def test_equal_cost_gives_the_cheaper_model_more_tokens() -> None:

@@ -15,18 +15,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """softmax(QKᵀ/√W)V in bf16: queries (B, H, T, W), keys and values (B, H, S, W) to (B, H, T, W).
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(QKᵀ/√W + bias)V in bf16: queries (B, H, T, W), keys and values (B, H, S, W) to (B, H, T, W).
 
     Args:
         mask: broadcastable to (B, H, T, S), True where attention is allowed.
+        bias: broadcastable to (B, H, T, S), in float32; it gets no gradient.
     """
-    y: Tensor = _Attention.apply(query, key, value, mask)  # type: ignore[no-untyped-call]
+    y: Tensor = _Attention.apply(query, key, value, mask, bias)  # type: ignore[no-untyped-call]
     return y
 
 
 class _Attention(torch.autograd.Function):
-    """With E = QKᵀ/√W + M, where M is 0 where attention is allowed, else -inf, P = softmax(E), Y = PV:
+    """With E = QKᵀ/√W + M, where M is the bias, or 0, where attention is allowed, else -inf, P = softmax(E), Y = PV:
 
     dV = Pᵀ dY                          dP = dY Vᵀ
     dE_ts = P_ts (dP_ts - Σ_r P_tr dP_tr)
@@ -34,11 +35,11 @@ class _Attention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor | None) -> Tensor:
         low = torch.bfloat16
         queries, keys, values = (x.to(low).reshape(-1, *x.shape[2:]) for x in (query, key, value))
         with torch.autocast(query.device.type, enabled=False):
-            padding = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+            padding = (torch.zeros(mask.shape) if bias is None else bias).masked_fill(~mask, float("-inf"))
             products = torch.bmm(queries, keys.transpose(1, 2)).view(*query.shape[:3], -1)
             energies = torch.add(padding, products, alpha=1 / math.sqrt(query.shape[-1]))
             weights = energies.softmax(-1).flatten(0, 1)
@@ -58,4 +59,4 @@ class _Attention(torch.autograd.Function):
         of_energies = of_energies.div_(math.sqrt(queries.shape[-1])).to(low)
         of_queries = torch.bmm(of_energies, keys)
         of_keys = torch.bmm(of_energies.transpose(1, 2), queries)
-        return *(x.view(*sizes, *x.shape[1:]) for x in (of_queries, of_keys, of_values)), None
+        return *(x.view(*sizes, *x.shape[1:]) for x in (of_queries, of_keys, of_values)), None, None

@@ -176,7 +176,7 @@ class _AttentiveScan(torch.autograd.Function):
     The backward runs from the last step to the first, da_t as in ``Cells``:
 
         [dh_{t-1}, dr_t] = da_t [W R]       dr_t also gets the gradient of the returned context
-        dα_tj = dr_t·m_j
+        dα_tj = dr_t·m_j + the gradient of the returned weights
         de_tj = α_tj (dα_tj - Σ_k α_tk dα_tk)
         du_tj = 4 de_tj v ⊙ z_tj(1 - z_tj)  of the inside u = Q h + k, because tanh'(u) = 4z(1 - z)
         dh_{t-1} also gets dq_t Q, where dq_t = Σ_j du_tj, and the gradient of the returned h_{t-1}
@@ -213,15 +213,17 @@ class _AttentiveScan(torch.autograd.Function):
                 inputs[t + 1, :, :width] = cells.forward(t, inputs[t], into)
         ctx.cells = cells
         ctx.save_for_backward(both, query, energy, memory, inputs, squashed, weights)
-        ctx.mark_non_differentiable(weights)
+        ctx.set_materialize_grads(False)  # the weights seldom have a gradient
         return inputs[1:, :, :width], inputs[:-1, :, width:], weights
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_states: Tensor, of_contexts: Tensor, _: Tensor) -> Gradients:
+    def backward(ctx: Any, of_states: Tensor | None, of_contexts: Tensor | None, given: Tensor | None) -> Gradients:
         both, query, energy, memory, inputs, squashed, weights = ctx.saved_tensors
         cells, low = ctx.cells, inputs.dtype
-        steps, sentences, width = of_states.shape
+        steps, sentences, width = len(inputs) - 1, inputs.shape[1], both.shape[1] - memory.shape[2]
+        of_states = inputs.new_zeros(steps, sentences, width) if of_states is None else of_states
+        of_contexts = inputs.new_zeros(steps, sentences, memory.shape[2]) if of_contexts is None else of_contexts
         low_query = query.to(low)
         gates, queries = torch.empty_like(cells.gates), inputs.new_empty(steps, sentences, len(query))
         contexts, energies = torch.empty_like(inputs[:-1, :, width:]), torch.empty_like(weights)
@@ -234,6 +236,8 @@ class _AttentiveScan(torch.autograd.Function):
             before = gates[t] @ both
             torch.add(before[:, width:], of_contexts[t], out=contexts[t])
             of_weights = torch.bmm(memory, contexts[t][:, :, None]).squeeze(-1).to(cell.dtype)
+            if given is not None:
+                of_weights += given[t]
             attention = weights[t].to(cell.dtype)
             of_weights -= (attention * of_weights).sum(-1, keepdim=True)
             energies[t] = attention * of_weights

@@ -12,6 +12,7 @@ from seq2seq.report.sections.behaviour import extrapolation, failing, search
 from seq2seq.report.sections.causes import causes
 from seq2seq.report.sections.dose import dose
 from seq2seq.report.sections.fairness import fairness
+from seq2seq.report.sections.frequency import frequency
 from seq2seq.report.sections.information import information
 from seq2seq.report.sections.learning import cost, undertraining
 from seq2seq.report.sections.nearness import nearness
@@ -30,7 +31,7 @@ def page_of(data: ReportData) -> Page:
     ]
     sections = [quality.lengths(), dose(data), quality.growths.section()]
     sections += [information(data, quality), nearness(data, quality), quality.overall()]
-    of_data = (fairness, undertraining, causes, attention, extrapolation, search, failing, cost, repetition)
+    of_data = (fairness, undertraining, causes, attention, frequency, extrapolation, search, failing, cost, repetition)
     sections += [section(data) for section in of_data]
     sections = [replace(each, figures=[figure for figure in each.figures if figure.rows]) for each in sections]
     return Page(

@@ -1,4 +1,4 @@
-"""The section on attention, and the explorer: alignment, sharpness, and the effect of masking attended words."""
+"""The section on attention, and the explorer: alignment, sharpness, and the effect of hiding attended words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def attention(data: ReportData) -> Section:
         "masking", f"The effect of hiding one source {one}",
         f"Change of the log-probability (nats) of the reference's next token when the tokens of one source {one} "
         f"become unknown: the {one} with the most attention, or the {one} aligned by gold, against a random {one} "
-        "beside it.",
+        "beside it. Values: value zeroing (Mohebbi et al. 2023) takes away what the decoder's attention reads at the "
+        f"{one}, while the encoder still reads it.",
         masked, "bars", "model", "change", "masked", y_title="change in nats",
     )  # fmt: skip
     tables = [
@@ -84,15 +85,21 @@ def _masked(data: ReportData) -> list[Row]:
         ways = {
             f"the {unit} most attended": [one["attended"] for one in found if "word" in one.get("attended", {})],
             f"the {unit} aligned by gold": [one["gold"] for one in found if "word" in one.get("gold", {})],
+            _values(unit): [one["zeroed"] for one in found if "word" in one.get("zeroed", {})],
         }
         for label, own in ways.items():
-            other = f"a random {unit} beside {label}"
+            other = f"a random {unit} beside {label}" if label != _values(unit) else f"the values of a random {unit}"
             arms = {label: [one["word"] for one in own], other: [one["random"] for one in own]} if own else {}
             for name, arm in arms.items():
                 row = {"model": group.model, "masked": name, "change": mean(one["change"] for one in arm)}
                 changes = mean(one["prediction_changes"] for one in arm)
                 rows.append({**row, "prediction changes": changes, "positions": own[0]["positions"]})
     return rows
+
+
+def _values(unit: str) -> str:
+    """The name of value zeroing at the word that is attended to most."""
+    return f"the values of the {unit} most attended"
 
 
 def _apart(group: ModelRuns) -> bool:
@@ -132,6 +139,12 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
             words.append(
                 f"Hiding the {unit} that {group.model} looks at most costs {number(-hidden, 2)} nats, another "
                 f"{number(-other, 2)}{_judged(data, group)}."
+            )
+        hidden, other = (rows.get((group.model, label)) for label in (_values(unit), f"the values of a random {unit}"))
+        if hidden is not None and other is not None:
+            words.append(
+                f"Where {group.model}'s encoder reads it and attention alone gets nothing there (its values are zero), "
+                f"that costs {number(-hidden, 2)}, at another {unit} {number(-other, 2)}."
             )
     if not words:
         words.append("No model here has attention, or it was not measured.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from seq2seq.evaluation.lengths import Unit
 from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics, TextMetric
+from seq2seq.evaluation.people import ITERATED, PAIRS, UNRELATED, people_agree
 from seq2seq.evaluation.statistics import (
     Bucket,
     Difference,
@@ -238,7 +239,8 @@ class Quality:
             f"Means over the seeds, with 95 % intervals that cover {self.covers}; each seed is a point. "
             f"{'' if 'seeds' in self.covers else few}Differences are paired over sentences: by bootstrap, which covers "
             "what the intervals cover, and by approximate randomisation, which speaks of these trained models alone; "
-            "p-values are corrected for the number of comparisons (Holm)."
+            "p-values are corrected for the number of comparisons (Holm).",
+            *([self._meaning()] if self.data.others else []),
         ]
         figure = Figure(
             "quality", "Quality, seed by seed", "Means with 95 % intervals; every seed is a point.", rows,
@@ -269,12 +271,40 @@ class Quality:
         rows: list[list[Any]] = []
         for metric in USUAL:
             systems = {group.model: self.data.system(group, metric) for group in self.data.groups}
-            pairs = combinations(systems, 2)
-            rows += _tested(
-                {(f"{b} − {a}", metric.label): difference(systems[b], systems[a], metric) for a, b in pairs}
-            )
-        columns = ["pair", "metric", *TESTED]
+            found: dict[tuple[str | int, ...], Difference] = {
+                (f"{b} − {a}", metric.label): difference(systems[b], systems[a], metric)
+                for a, b in combinations(systems, 2)
+            }
+            people = [people_agree(metric, each.value) for each in found.values()]
+            rows += [
+                [*row, *([each] if self._judged else [])] for row, each in zip(_tested(found), people, strict=True)
+            ]
+        columns = ["pair", "metric", *TESTED, *(["people agree"] if self._judged else [])]
         return Table("pairs", "Differences", columns, rows, note="p-values after Holm's correction within each metric.")
+
+    @property
+    def _judged(self) -> bool:
+        """Whether people's judgements of other texts may say anything of these: not of the grammar's."""
+        return self.data.config.data.source != "grammar"
+
+    def _meaning(self) -> str:
+        """What a difference means to a person, as it was published, and what that does not say."""
+        if not self._judged:
+            return (
+                "What such a difference means to a person is not known: published thresholds are of judgements of real "
+                "text, and nobody judges sentences of a grammar by taste."
+            )
+        unrelated, iterated = (
+            " and ".join(f"{shares[metric.key]:.0f} % ({metric.label})" for metric in USUAL)
+            for shares in (UNRELATED, ITERATED)
+        )
+        return (
+            f"“People agree” is no test of these models. Of {PAIRS:,} pairs of systems that people judged, it is the "
+            "share in which they, too, preferred the one with the higher score, by the size of the difference on the "
+            f"whole test (Kocmi et al. 2024, a fitted curve; 50 % is a coin's). Over all sizes it was {unrelated} for "
+            f"unrelated systems, as different architectures are, and {iterated} for versions of one system; languages "
+            "and texts were others. A low p-value says that a difference is there, not that anybody would notice it."
+        )
 
     def lengths(self) -> Section:
         """Section 3: scores by source length, and the length from which on the baseline is behind."""

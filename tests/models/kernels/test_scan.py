@@ -65,12 +65,13 @@ def test_gradients_of_the_lstm_scan_are_those_of_finite_differences(inputs: dict
 def test_gradients_of_the_attentive_scan_are_those_of_finite_differences(inputs: dict[str, Tensor]) -> None:
     names = [name for name in inputs if name != "padding"]
 
-    def scan(*given: Tensor) -> tuple[Tensor, Tensor]:
+    def scan(*given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = dict(zip(names, given, strict=True))
         weights = (x["recurrent"], x["reading"], x["query"], x["energy"])
         memory = (x["keys"], x["memory"], inputs["padding"])
         found = attentive_scan(x["gates"], weights, memory, x["state"], x["cell"])
-        return found.states, found.contexts
+        assert found.contexts is not None and found.weights is not None
+        return found.states, found.contexts, found.weights
 
     assert torch.autograd.gradcheck(scan, [inputs[name] for name in names])
 
