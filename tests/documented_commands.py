@@ -102,6 +102,9 @@ def simple_commands(text: str) -> Iterator[tuple[str, str]]:
             n = text.find("\n", n)
             n = len(text) if n < 0 else n
             continue
+        if sign == "\\" and quote != "'":
+            n += 2
+            continue
         if quote:
             quote = "" if sign == quote else quote
         elif sign in "'\"":

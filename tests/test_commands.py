@@ -33,8 +33,10 @@ MODELS = ("lstm", "bahdanau", "transformer")
 CORPUS = ["data.grammar.pairs=300", "data.grammar.valid=5", "data.grammar.test=12", "data.grammar.max_words=12"]
 SMALL = ["trainer.max_steps=2", "trainer.valid_every=2", "trainer.samples=0", "trainer.batch_tokens=300"]
 SMALL += ["trainer.threads=1", "trainer.precision=fp32", "data.filters.max_length=100", "device=cpu"]
+SIZES = ["model.embedding=16", "model.encoder.width=16", "model.decoder.width=16"]
 SUBWORDS = ["data.subwords.vocab_size=330"]
 FEW = 12  # lines of a text
+HELD_OUT = "data.holdout=2"
 FURTHER = ("studies/embedded/bahdanau/seed1", "multi30k/transformer/seed1")
 """Runs that pages name beside those of the embedded corpus."""
 OWN_FILE = re.compile(r"^```yaml\n# ([\w.-]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -57,17 +59,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("installed", "bin/seq2seq", "bin/python", "bin/torchrun", "bin/tensorboard"):
         (folder / ".venv" / name).touch(mode=0o755)
     for model in MODELS:
-        more = [f"outputs={folder}/outputs", f"data.cache={folder}/data", f"experiment={model}", "model.embedding=16"]
-        widths = {"transformer": "model.encoder.width=16 model.decoder.width=16 model.encoder.feed_forward=16"}
-        seq2seq.train(
-            [
-                *more,
-                *widths.get(model, "model.encoder.width=16 model.decoder.width=16").split(),
-                *CORPUS,
-                *SMALL,
-                *SUBWORDS,
-            ]
-        )
+        places = [f"outputs={folder}/outputs", f"data.cache={folder}/data"]
+        seq2seq.train([f"experiment={model}", *places, *SIZES, *CORPUS, *SMALL, *SUBWORDS])
     for run in FURTHER:
         source = folder / "outputs/embedded" / run.split("/")[-2] / "seed1"
         shutil.copytree(source, folder / "outputs" / run)
@@ -137,7 +130,7 @@ def check_verb(arguments: list[str]) -> None:
         verb.validate(given)
     elif given.multirun:
         launcher, of_runs = take_launcher(given.arguments)
-        plan(combinations(of_runs), launcher, config_of, lambda config: config)
+        plan(combinations([*of_runs, "outputs=elsewhere"]), launcher, config_of, lambda config: config)
     else:
         config_of(given.arguments)
 
@@ -167,8 +160,9 @@ def to_run(slow: bool) -> list[object]:
 def made_small(arguments: list[str]) -> list[str]:
     """Further options for a training, with which it takes seconds and is in nobody's way."""
     begins = any(argument.startswith("init=") for argument in arguments)
-    corpus = CORPUS if config_of(arguments).data.source == "grammar" else ["data.holdout=2"]
-    return [*SMALL, *corpus, *([] if begins else SUBWORDS), "name=documented", "overwrite=true", "decode.beam=1"]
+    corpus = CORPUS if config_of(arguments).data.source == "grammar" else [HELD_OUT]
+    new = [] if begins else [*SIZES, *SUBWORDS]
+    return [*SMALL, *corpus, *new, "name=documented", "overwrite=true", "decode.beam=1"]
 
 
 def run(command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +179,10 @@ def run(command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _, name, *arguments in commands:
         if name == "train" and "--help" not in arguments:
             arguments += made_small(arguments)
+        if name == "report":
+            arguments.append("--anyway")  # models as small as these have different numbers of parameters
+        if name == "doctor" and arguments:
+            arguments.append(HELD_OUT)
         if name == "export":
             target = arguments[arguments.index("--to") + 1]
             for earlier in (place / arguments[0] / "export").glob(f"{target}*"):
