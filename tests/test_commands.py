@@ -45,7 +45,7 @@ FREE = {"echo", "source"}
 """Commands of the shell that are neither run nor marked."""
 FOREIGN = FREE | {"cat", "comet", "argos", "du", "git", "hf", "pip", "pytest", "python3", "srun", "tail", "trackio"}
 RUNS = {*VERBS} - {"compare", "serve"}  # verbs that are run; the others have to be marked
-LONG = {"onnx", "argos", "ctranslate2"}  # exports that compare many translations
+LONG = {"onnx", "argos", "ctranslate2", "report"}  # exports compare many translations, and a page asks every run much
 
 
 @pytest.fixture(scope="module")
