@@ -1,7 +1,7 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate compare faults exercises bench speedrun scale tensorboard test test-slow lint clean
+.PHONY: help train evaluate translate compare faults exercises bench speedrun scale tensorboard docs test test-slow lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ help: ## this list
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,argos,onnx,zst,langid,sweep]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,report,export,argos,onnx,zst,langid,sweep]'
 	@touch $@
 
 # Several processes share the cores: each computes with its part of the threads.
@@ -75,6 +75,10 @@ scale: $(VENV)/installed ## what processes and large corpora cost; SCALE=quick: 
 
 tensorboard: $(VENV)/installed ## the curves of all runs in the browser
 	@$(BIN)/tensorboard --logdir $(OUTPUTS) $(ARGS)
+
+docs: $(VENV)/installed ## the pages of docs/ as a site, build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml $(ARGS)
+	@echo 'build/site/index.html'
 
 test: $(VENV)/installed ## the test suite
 	@$(PYTEST) $(ARGS)
