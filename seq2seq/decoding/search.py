@@ -203,7 +203,9 @@ def collect_finished(
     token_log_probs: Sequence[list[float] | None] = [None] * len(ended)
     if "totals" in history:  # (…, t + 1), of each prefix from the empty one on
         token_log_probs = torch.cat([history["totals"][rows, parents], scores[:, None]], 1).diff().tolist()
-    for b, ids, total, attention, each in zip(rows.tolist(), ended, scores.tolist(), maps, token_log_probs, strict=True):
+    for b, ids, total, attention, each in zip(
+        rows.tolist(), ended, scores.tolist(), maps, token_log_probs, strict=True
+    ):
         finished[sentences[b]].append(Hypothesis(ids, total, total / penalty, attention, each))
 
 
