@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from seq2seq.cli.arguments import RUNS, TRANSLATION, Arguments, Parser, runs_and_options
 from seq2seq.cli.help import reference
@@ -15,6 +16,7 @@ from seq2seq.serve.limits import LONGEST_INPUT, MODELS, Limits
 
 ABOUT = f"""Serve up to {MODELS} trained runs side by side: a page to try them in a browser, and
 an API (docs/serving.md). Each run is a model of its own, not an ensemble."""
+PACKAGES = ("starlette", "uvicorn")  # of the extra
 HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9a-fA-F:.]+\]")
 
 BOUNDS = {
@@ -52,7 +54,7 @@ def parser() -> Parser:
 
 
 def validate(given: Arguments) -> Serving:
-    """The runs, each with its config, and the limits. Raises ``UserError``."""
+    """The runs, each with its config, and the limits. Raises ``UserError``, also without the extra ``serve``."""
     from seq2seq.config.overrides import override
 
     runs, options = runs_and_options(given)
@@ -70,6 +72,9 @@ def validate(given: Arguments) -> Serving:
     configs = [override(run.load_config(), options) for run, _ in runs]
     if not any(option.partition("=")[0] == "decode.max_input" for option in options):
         configs = [_shortened(config) for config in configs]
+    lacking = [package for package in PACKAGES if find_spec(package) is None]
+    if lacking:
+        raise UserError(f"{lacking[0]} is not installed: pip install 'seq2seq-trainer[serve]'")
     return Serving(runs, configs, given.host, given.port, given.allow_host, replace(Limits(), **bounds))
 
 
@@ -79,19 +84,9 @@ def _shortened(config: Config) -> Config:
 
 
 def run(given: Arguments, valid: Serving) -> int:
-    """Serve until a signal; then 0.
-
-    Raises:
-        UserError: a package of the extra ``serve`` is not installed, or the address is taken.
-    """
-    try:
-        from seq2seq.serve.server import bound, serve
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("seq2seq"):
-            raise
-        missing = f"serve needs {error.name}, which is not installed"
-        raise UserError(f"{missing}: pip install 'seq2seq-trainer[serve]'") from error
+    """Serve until a signal; then 0. Raises ``UserError``: the address is taken, or a run cannot be loaded."""
     from seq2seq.serve.served import open_models
+    from seq2seq.serve.server import bound, serve
 
     with bound(valid.host, valid.port) as place:  # before the models are loaded, which takes seconds
         models = open_models(valid.runs, valid.configs)

@@ -200,12 +200,10 @@ def collect_finished(
     maps = history["attention"][rows, parents].unbind() if "attention" in history else [None] * len(ended)
     penalty = length_penalty(history["tokens"].shape[2], options)  # BOS stands in for EOS
     scores = candidates.scores[rows, places]
-    token_log_probs: Sequence[list[float] | None] = [None] * len(ended)
+    steps: Sequence[list[float] | None] = [None] * len(ended)
     if "totals" in history:  # (…, t + 1), of each prefix from the empty one on
-        token_log_probs = torch.cat([history["totals"][rows, parents], scores[:, None]], 1).diff().tolist()
-    for b, ids, total, attention, each in zip(
-        rows.tolist(), ended, scores.tolist(), maps, token_log_probs, strict=True
-    ):
+        steps = torch.cat([history["totals"][rows, parents], scores[:, None]], 1).diff().tolist()
+    for b, ids, total, attention, each in zip(rows.tolist(), ended, scores.tolist(), maps, steps, strict=True):
         finished[sentences[b]].append(Hypothesis(ids, total, total / penalty, attention, each))
 
 

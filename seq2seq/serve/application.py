@@ -40,10 +40,8 @@ class Service:
     def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
         self.models, self.limits = models, limits
         self.names = [model.name for model in models]
-        self.described = {
-            "models": [model.described() for model in models],
-            "limits": {name: asdict(limits)[name] for name in TOLD},
-        }
+        told = {name: asdict(limits)[name] for name in TOLD}
+        self.described = {"models": [model.described() for model in models], "limits": told}
         self.assets = assets(self.described)
         budget = min(model.options.batch_tokens for model in models)
         self.batcher = Batcher(self._work, limits.queue, budget, prepacked_weights)
@@ -109,11 +107,11 @@ class Service:
         keys = [Key(number, asked.wanted) for number in asked.models]
         sizes = [self._size(key, asked) for key in keys]
         tasks: list[asyncio.Future[Answers]] = []
-        gone = asyncio.ensure_future(_gone(request))
+        gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(request))
         try:
             for key, size in zip(keys, sizes, strict=True):
                 tasks.append(self.batcher.submit(key, asked.texts, size))
-            answers = asyncio.gather(*tasks)
+            answers: asyncio.Future[Any] = asyncio.gather(*tasks)
             await asyncio.wait({answers, gone}, timeout=self.limits.answering, return_when=asyncio.FIRST_COMPLETED)
             if answers.cancelled():
                 raise Refusal(503, "the server is stopping", 5)
@@ -144,7 +142,7 @@ def application(service: Service, hosts: Sequence[str]) -> SecurityHeaders:
         service.batcher.start()
         yield
         service.batcher.stop()
-        await anyio.to_thread.run_sync(service.batcher.join, limits.ending)
+        await anyio.to_thread.run_sync(service.batcher.join, service.limits.ending)
 
     paths = [f"/{name}" for name in service.assets]
     routes = [

@@ -140,7 +140,7 @@ class Batcher:
                 return
 
     def _outcomes(self, batch: Sequence[Task]) -> list[Answers | Exception]:
-        """The answers to each task. If the work fails, each task is tried alone, so that it fails for its own faults."""
+        """The answers to each task. If the work fails, each task is tried alone: it fails for its own faults."""
         texts = [text for task in batch for text in task.texts]
         try:
             answers = iter(self.work(batch[0].key, texts))

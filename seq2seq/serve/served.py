@@ -94,9 +94,9 @@ class ServedModel:
         beam, nbest = wanted.beam or self.options.beam, max(wanted.alternatives, 1)
         if nbest > beam and not self.options.sample:
             raise Refusal(400, f'"alternatives" is {nbest}, but the beam of {self.name} is {beam} wide')
-        batch_tokens = min(
-            self.options.batch_tokens, ATTENTION_TOKENS if wanted.attention else self.options.batch_tokens
-        )
+        batch_tokens = self.options.batch_tokens
+        if wanted.attention:
+            batch_tokens = min(batch_tokens, ATTENTION_TOKENS)
         return replace(self.options, beam=beam, nbest=nbest, batch_tokens=batch_tokens)
 
     def answers(self, texts: Sequence[str], wanted: Wanted) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ class ServedModel:
 
 
 def with_mean(attention: Tensor, names: Sequence[str]) -> tuple[Tensor, list[str]]:
-    """Attention (T, H, S) with the mean of its maps as the first of them, and the names; a single map is its own mean."""
+    """Attention (T, H, S) with the mean of its maps in front, and the names; a single map is its own mean."""
     if len(names) == 1:
         return attention, [MEAN]
     return torch.cat([attention.mean(1, keepdim=True), attention], 1), [MEAN, *names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -64,6 +65,17 @@ def serve(
         others: further names by which requests may call this server.
     """
     service = Service(models, limits)
+    server_of(service, place, host, others).run([place])
+    service.batcher.stop()
+    if not service.batcher.join(1):  # torch still computes what nobody waits for; Python could not end around it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def server_of(service: Service, place: socket.socket, host: str, others: Sequence[str]) -> Server:
+    """The server, which does not run yet. Arguments as those of ``serve``."""
+    limits = service.limits
     hosts = [*LOCAL, *([] if host in ANY else [written(host)]), *others]
     config = Config(
         application(service, hosts),
@@ -77,16 +89,11 @@ def serve(
         proxy_headers=False,
         server_header=False,
         limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=int(limits.reading),
+        timeout_keep_alive=math.ceil(limits.reading),
         timeout_graceful_shutdown=limits.ending,
     )
-    names = ", ".join(service.names)
-    _Server(config, f"{names}: http://{written(host)}:{place.getsockname()[1]}/ (Ctrl+C ends)").run([place])
-    service.batcher.stop()
-    if not service.batcher.join(1):  # torch still computes what nobody waits for; Python could not end around it
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    where = f"http://{written(host)}:{place.getsockname()[1]}/"
+    return _Server(config, f"{', '.join(service.names)}: {where} (Ctrl+C ends)")
 
 
 class _Server(Server):
