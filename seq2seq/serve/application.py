@@ -63,7 +63,7 @@ class Service:
         batcher = self.batcher
         state = {
             "status": "ok" if batcher.works else "stopped",
-            "waiting": len(batcher.waiting),
+            "waiting": batcher.length,
             "most_waiting": batcher.most_waiting,
             "answered": batcher.answered,
             "batches": batcher.batches,
@@ -142,7 +142,7 @@ def application(service: Service, hosts: Sequence[str]) -> SecurityHeaders:
         service.batcher.start()
         yield
         service.batcher.stop()
-        await anyio.to_thread.run_sync(service.batcher.join, service.limits.ending)
+        await anyio.to_thread.run_sync(service.batcher.join, 1.0)
 
     paths = [f"/{name}" for name in service.assets]
     routes = [

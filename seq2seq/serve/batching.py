@@ -70,14 +70,21 @@ class Batcher:
         """Whether the thread is there."""
         return self._thread.is_alive()
 
+    @property
+    def length(self) -> int:
+        """Tasks that wait, without those that nobody waits for any more."""
+        return sum(not task.future.cancelled() for task in self.waiting)
+
     def submit(self, key: Hashable, texts: Sequence[str], tokens: int) -> asyncio.Future[Answers]:
         """Put a task into the queue; the future will have the answers, or the exception of the work.
 
         Raises:
-            Refusal: 429, the queue is full; with the seconds after which there should be room.
+            Refusal: 429, the queue is full; with the seconds after which there should be room. 503 after ``stop``.
         """
         future: asyncio.Future[Answers] = self._loop.create_future()
         with self._changed:
+            if self._stopped:
+                raise Refusal(503, "the server is stopping", 5)
             self._drop_cancelled()
             if len(self.waiting) >= self.queue:
                 raise Refusal(429, "too many requests wait: try again later", self._seconds_to_wait())

@@ -72,11 +72,12 @@ def _models(given: dict[str, Any], names: Sequence[str]) -> tuple[int, ...]:
     models = given.get("models")
     if models is None:
         return tuple(range(len(names)))
-    if not isinstance(models, list) or not models or len(set(map(str, models))) < len(models):
+    listed = isinstance(models, list) and models and all(isinstance(name, str) for name in models)
+    if not listed or len(set(models)) < len(models):
         raise Refusal(400, '"models" is a list of names, each once')
     for name in models:
         if name not in names:
-            raise Refusal(400, one_line(f"no model {str(name)[:80]}: there are {', '.join(names)}"))
+            raise Refusal(400, one_line(f"no model {name[:80]}: there are {', '.join(names)}"))
     return tuple(names.index(name) for name in models)
 
 

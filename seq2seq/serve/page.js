@@ -104,7 +104,7 @@
       maps: attention ? attention.maps.slice(1) : [],
       chosen: chosen.get(name),
       weights: attention && ((map, t) => (attention.weights[map + 1] ?? attention.weights[0])[t]),
-      blind: BLIND[model.sees],
+      blind: BLIND[model.sees] ?? "There is nothing to look at.",
     });
     const items = best.alternatives.map((each) =>
       make("li", {}, make("span", { dir: "auto", textContent: each.text || "(nothing)" }),

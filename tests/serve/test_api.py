@@ -105,7 +105,7 @@ REFUSED: list[tuple[bytes, int, str]] = [
     (b'{"text": "a", "models": []}', 400, "each once"),
     (b'{"text": "a", "models": ["lstm", "lstm"]}', 400, "each once"),
     (b'{"text": "a", "models": ["gru"]}', 400, "no model gru: there are lstm, bahdanau, transformer"),
-    (b'{"text": "a", "models": [["lstm"]]}', 400, "no model"),
+    (b'{"text": "a", "models": [["lstm"]]}', 400, "each once"),
     (b'{"texts": ["a", "a", "a", "a", "a", "a"]}', 413, "at most 5"),
     (b'{"text": "' + b"a " * 151 + b'"}', 413, "at most 300"),
     (b'{"text": "' + b"\\u65e5" * 80 + b'"}', 413, "more than 60 tokens"),

@@ -50,7 +50,7 @@ def test_every_curl_is_answered(running: Any) -> None:
     with running() as server:
         for command in (each for each in COMMANDS if each.startswith("curl")):
             words = shlex.split(command.replace("localhost:8000", f"localhost:{server.port}"))
-            done = subprocess.run([*words, "--fail"], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([*words, "--fail"], capture_output=True, text=True, timeout=120)
             assert done.returncode == 0, (command, done.stderr)
             assert json.loads(done.stdout)
 
@@ -59,6 +59,6 @@ def test_the_python_of_the_page_runs(running: Any) -> None:
     [program] = [block for kind, block in BLOCKS if kind == "python"]
     with running() as server:
         program = program.replace("localhost:8000", f"localhost:{server.port}")
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^\w+", done.stdout, flags=re.MULTILINE)[:1] == ["lstm"]
