@@ -111,13 +111,10 @@ class Service:
         try:
             for key, size in zip(keys, sizes, strict=True):
                 tasks.append(self.batcher.submit(key, asked.texts, size))
-            answers: asyncio.Future[Any] = asyncio.gather(*tasks)
+            answers: asyncio.Future[Any] = asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.wait({answers, gone}, timeout=self.limits.answering, return_when=asyncio.FIRST_COMPLETED)
-            if answers.cancelled():
-                raise Refusal(503, "the server is stopping", 5)
             if answers.done():
-                return list(answers.result())
-            answers.cancel()
+                return [_unless_failed(outcome) for outcome in answers.result()]
             if gone.done():
                 raise ClientDisconnect
             raise Refusal(503, "there was no answer in time: try again later", 5)
@@ -154,6 +151,14 @@ def application(service: Service, hosts: Sequence[str]) -> SecurityHeaders:
     guard = Middleware(TrustedHostMiddleware, list(hosts), www_redirect=False)
     handlers: Any = {Refusal: _refused, HTTPException: _no_such, Exception: _failed}
     return SecurityHeaders(Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan))
+
+
+def _unless_failed(outcome: Answers | BaseException) -> Answers:
+    if isinstance(outcome, asyncio.CancelledError):
+        raise Refusal(503, "the server is stopping", 5)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 async def _gone(request: Request) -> None:

@@ -55,6 +55,7 @@ class Batcher:
         self.work, self.queue, self.budget, self.around = work, queue, budget, around
         self.waiting: list[Task] = []
         self.most_waiting, self.answered, self.batches = 0, 0, 0  # since the start
+        self._batch: list[Task] = []  # that is computed now
         self._changed = threading.Condition()
         self._stopped = False
         self._seconds_per_token = 0.001  # of late
@@ -94,10 +95,10 @@ class Batcher:
         return future
 
     def stop(self) -> None:
-        """Let the thread end after the batch that it is at; what still waits is cancelled."""
+        """Let the thread end after the batch that it is at; all futures that have no answer yet are cancelled."""
         with self._changed:
             self._stopped = True
-            for task in self.waiting:
+            for task in (*self._batch, *self.waiting):
                 task.future.cancel()
             self._changed.notify()
 
@@ -110,6 +111,7 @@ class Batcher:
     def _run(self) -> None:
         with self.around():
             while batch := self._next():
+                self._batch = batch
                 began = time.monotonic()
                 outcomes = self._outcomes(batch)
                 taken = (time.monotonic() - began) / max(sum(task.tokens for task in batch), 1)

@@ -90,22 +90,28 @@ def server_of(service: Service, place: socket.socket, host: str, others: Sequenc
         server_header=False,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=math.ceil(limits.reading),
-        timeout_graceful_shutdown=limits.ending,
+        timeout_graceful_shutdown=limits.ending + 2,
     )
     where = f"http://{written(host)}:{place.getsockname()[1]}/"
-    return _Server(config, f"{', '.join(service.names)}: {where} (Ctrl+C ends)")
+    return _Server(config, service, f"{', '.join(service.names)}: {where} (Ctrl+C ends)")
 
 
 class _Server(Server):
     """Says where it is once it answers, and leaves signals to ``system.signals``."""
 
-    def __init__(self, config: Config, greeting: str) -> None:
+    def __init__(self, config: Config, service: Service, greeting: str) -> None:
         super().__init__(config)
-        self.greeting = greeting
+        self.service, self.greeting = service, greeting
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         print(self.greeting, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it; but what has no answer after ``limits.ending`` seconds is answered 503, not cut off."""
+        late = asyncio.get_running_loop().call_later(self.service.limits.ending, self.service.batcher.stop)
+        await super().shutdown(sockets)
+        late.cancel()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

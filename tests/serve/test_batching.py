@@ -131,14 +131,15 @@ def test_a_task_fails_for_its_own_faults_alone() -> None:
     conducted(work, play)
 
 
-def test_a_stop_finishes_the_batch_and_cancels_the_rest() -> None:
+def test_a_stop_cancels_what_has_no_answer_and_takes_nothing_more() -> None:
     work = Slow()
 
     async def play(batcher: Batcher) -> None:
         first, waiting = await begun(work, batcher), batcher.submit("a", ["a"], 1)
         batcher.stop()
-        work.may.set()
-        assert await first == ["FIRST"] and waiting.cancelled()
+        assert first.cancelled() and waiting.cancelled()
+        with pytest.raises(Refusal, match="stopping"):
+            batcher.submit("a", ["a"], 1)
 
     conducted(work, play)
     assert len(work.batches) == 1
