@@ -54,7 +54,7 @@ def served(runs: list[Run]) -> Any:
     from seq2seq.config.overrides import override
     from seq2seq.serve.served import open_models
 
-    configs = [override(run.load_config(), ["device=cpu", "decode.max_input=60"]) for run in runs]
+    configs = [override(run.load_config(), ["device=cpu", "decode.max_input=150"]) for run in runs]
     return open_models([(run, "best") for run in runs], configs)
 
 

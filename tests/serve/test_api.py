@@ -22,7 +22,7 @@ def test_the_models_and_the_limits_are_told(client: Any, runs: list[Run], pairs:
     assert [model["name"] for model in told["models"]] == [run.folder.name for run in runs]
     assert [model["sees"] for model in told["models"]] == ["vector", "positions", "positions"]
     assert [len(model["maps"]) for model in told["models"]] == [0, 1, 4]
-    assert told["models"][0]["beam"] == 3 and told["models"][0]["longest"] == 60
+    assert told["models"][0]["beam"] == 3 and told["models"][0]["longest"] == 150
     assert set(told["models"][0]["examples"]) <= {src for src, _ in pairs} and told["models"][0]["examples"]
     assert told["limits"] == {"texts": 5, "characters": 300, "tokens": 200, "body": 5000, "beam": 16, "queue": 40}
 
@@ -108,7 +108,7 @@ REFUSED: list[tuple[bytes, int, str]] = [
     (b'{"text": "a", "models": [["lstm"]]}', 400, "each once"),
     (b'{"texts": ["a", "a", "a", "a", "a", "a"]}', 413, "at most 5"),
     (b'{"text": "' + b"a " * 151 + b'"}', 413, "at most 300"),
-    (b'{"text": "' + b"\\u65e5" * 80 + b'"}', 413, "more than 60 tokens"),
+    (b'{"text": "' + b"\\u65e5" * 80 + b'"}', 413, "more than 150 tokens"),
     (b'{"texts": ["' + b'","'.join([b"q" * 50] * 5) + b'"]}', 413, "at most 200"),
     (LARGE, 413, "more than 5,000 bytes"),
 ]
