@@ -112,6 +112,12 @@ async def watch(url: str, pid: int, memory: list[float], queues: list[int]) -> N
         await asyncio.sleep(1)
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident(pid: int) -> float:
     """MB that a process holds in memory."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -160,36 +166,37 @@ def main() -> int:
     if test is None:
         sys.exit(f"{given.run} has not saved its test split")
     server, url = started(given.run, given.options, given.queue)
-    began = time.monotonic()
+    began, before = time.monotonic(), processor_seconds(server.pid)
     load = Load(test[0], given.texts, began + given.seconds)
     try:
         memory, queues = asyncio.run(measure(url, server.pid, load, given.clients))
-        seconds = time.monotonic() - began - 1.1
+        spent = time.monotonic() - began - 1.1, processor_seconds(server.pid) - before
     finally:
         server.send_signal(signal.SIGTERM)
         code = server.wait(60)
-    return report(given, load, seconds, memory, queues, code)
+    return report(given, load, spent, memory, queues, code)
 
 
 def report(
-    given: argparse.Namespace, load: Load, seconds: float, memory: list[float], queues: list[int], code: int
+    given: argparse.Namespace, load: Load, spent: tuple[float, float], memory: list[float], queues: list[int], code: int
 ) -> int:
     """Translate the same lines by the run itself, print both, and judge."""
     found = [find(Path(given.run))]
     model = loading.load(found, override(found[0][0].load_config(), given.options))
     lines = [line for line, _ in load.found]
-    began = time.monotonic()
+    began = time.monotonic(), time.process_time()
     expected = [best.text for best, *_ in model.translator.translate(lines, model.config.decode)]
-    alone = len(lines) / (time.monotonic() - began)
-    speed = len(lines) / seconds
+    alone = time.monotonic() - began[0], time.process_time() - began[1]
     different = sum(text != served for text, (_, served) in zip(expected, load.found, strict=True))
     times = sorted(load.seconds) or [0.0]
     late = times[int(0.95 * (len(times) - 1))]
     steady = flat(memory)
     told = "flat" if steady else "growing"
-    print(f"{given.clients} clients, {seconds:.1f} s: {len(times):,} answers of {load.requests:,} requests")
+    print(f"{given.clients} clients, {spent[0]:.1f} s: {len(times):,} answers of {load.requests:,} requests")
     print(f"lost {len(load.lost)} {load.lost[:3]}, refused for a while {dict(load.refused)}, server's exit code {code}")
-    print(f"lines a second: {speed:.1f} served, {alone:.1f} by translate: {speed / alone:.2f} of it")
+    for clock, served, own in zip(("", "processor "), spent, alone, strict=True):
+        speeds = f"{len(lines) / served:.1f} served, {len(lines) / own:.1f} by translate"
+        print(f"lines a {clock}second: {speeds}: {own / served:.2f} of it")
     print(f"texts that differ from translate's: {different} of {len(lines):,}")
     print(f"seconds of an answer: median {statistics.median(times):.3f}, 95 % below {late:.3f}")
     print(f"queue: at most {max(queues)} of {given.queue}")

@@ -2,7 +2,8 @@
 
 The event loop puts tasks into a queue of limited length, and one thread, which alone uses the models, takes them out:
 the oldest and those behind it that have the same key, up to a budget of tokens. While it computes, others gather. A
-task that comes alone waits ``QUIET`` seconds for company, no longer.
+task that comes alone waits ``QUIET`` seconds for company, no longer. Clients whose batch has been answered often ask
+again, one after the other: then the next batch waits until they are there, for a small share of the last one's time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from seq2seq.serve.limits import Refusal
 
 QUIET = 0.003  # seconds without a new task after which a batch begins
 LONGEST = 0.05  # seconds that it waits at most, however many come
+SHARES = 0.02, 0.1  # of the seconds of a batch of several tasks, which both may be where the next follows at once
+IDLE = 0.1  # seconds without a task after which the last batch says nothing any more
 Answers = Sequence[Any]
 Work = Callable[[Hashable, Sequence[str]], Answers]
 """From a key and texts to an answer for each text."""
@@ -56,6 +59,7 @@ class Batcher:
         self.waiting: list[Task] = []
         self.most_waiting, self.answered, self.batches = 0, 0, 0  # since the start
         self._batch: list[Task] = []  # that is computed now
+        self._taken = 0.0  # seconds of the last batch, if it was one of several tasks and another follows at once
         self._changed = threading.Condition()
         self._stopped = False
         self._seconds_per_token = 0.001  # of late
@@ -114,8 +118,10 @@ class Batcher:
                 self._batch = batch
                 began = time.monotonic()
                 outcomes = self._outcomes(batch)
-                taken = (time.monotonic() - began) / max(sum(task.tokens for task in batch), 1)
-                self._seconds_per_token = 0.7 * self._seconds_per_token + 0.3 * taken
+                taken = time.monotonic() - began
+                of_a_token = taken / max(sum(task.tokens for task in batch), 1)
+                self._seconds_per_token = 0.7 * self._seconds_per_token + 0.3 * of_a_token
+                self._taken = taken if len(batch) > 1 else 0.0
                 self.answered, self.batches = self.answered + len(batch), self.batches + 1
                 with suppress(RuntimeError):  # the loop has been closed: nobody waits
                     self._loop.call_soon_threadsafe(_deliver, batch, outcomes)
@@ -124,8 +130,11 @@ class Batcher:
         """Take the next batch; empty at the end."""
         with self._changed:
             while True:
+                began = time.monotonic()
                 while not self.waiting and not self._stopped:
                     self._changed.wait()
+                if time.monotonic() - began > IDLE:
+                    self._taken = 0.0
                 self._gather()
                 if self._stopped:
                     return []
@@ -142,10 +151,13 @@ class Batcher:
             return batch
 
     def _gather(self) -> None:
-        """Wait until nothing new has come for ``QUIET`` seconds, or there is a whole batch."""
-        end = time.monotonic() + LONGEST
+        """Wait until nothing new has come for a moment, or there is a whole batch."""
+        quiet, longest = (
+            max(least, share * self._taken) for least, share in zip((QUIET, LONGEST), SHARES, strict=True)
+        )
+        end = time.monotonic() + longest
         while not self._stopped and time.monotonic() < end:
-            if sum(task.tokens for task in self.waiting) >= self.budget or not self._changed.wait(QUIET):
+            if sum(task.tokens for task in self.waiting) >= self.budget or not self._changed.wait(quiet):
                 return
 
     def _outcomes(self, batch: Sequence[Task]) -> list[Answers | Exception]:
