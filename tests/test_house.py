@@ -29,6 +29,7 @@ STOREYS = [
     {"export", "analysis", "doctor"},
     {"study"},
     {"report"},
+    {"serve"},
     {"cli"},
 ]
 """The rooms from the ground up. A room uses rooms below it, never one beside or above."""
@@ -43,6 +44,7 @@ LIGHT = (
     "study/options.py",
     "study/sweep.py",
     "export/options.py",
+    "serve/limits.py",
     *DOORS,
 )
 HEAVY = {"torch", "datasets", "numpy", "sentencepiece", "sacrebleu", "tensorboard", "matplotlib", "safetensors"}

@@ -52,14 +52,19 @@ def runs_and_config(given: Arguments) -> Trained:
     """
     if "src" in given and bool(given.src) != bool(given.ref):
         raise UserError("--src and --ref belong together: give both, or neither for the run's own split")
+    from seq2seq.config.overrides import override
+
+    runs, options = runs_and_options(given)
+    return runs, override(runs[0][0].load_config(), options, "corpus" in given and given.corpus)
+
+
+def runs_and_options(given: Arguments) -> tuple[list[tuple[Run, str]], list[str]]:
+    """The runs among ``arguments``, each with a checkpoint's name, and the options. Raises ``UserError``: no run."""
     options = [argument for argument in given.arguments if "=" in argument and not is_there(argument)]
     paths = [argument for argument in given.arguments if argument not in options]
     if not paths:
         raise UserError("give a run folder or a checkpoint, e.g. outputs/embedded/transformer/seed1")
-    runs = [find(Path(path)) for path in paths]
-    from seq2seq.config.overrides import override
-
-    return runs, override(runs[0][0].load_config(), options, "corpus" in given and given.corpus)
+    return [find(Path(path)) for path in paths], options
 
 
 def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:

@@ -53,7 +53,7 @@ function __seq2seq_complete
 end
 complete -c seq2seq -a '(__seq2seq_complete)'"""
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
-TAKES_OPTIONS = ("train", "compare", "evaluate", "translate", "align")  # key=value
+TAKES_OPTIONS = ("train", "compare", "evaluate", "translate", "serve", "align")  # key=value
 VALUES = {"--to": TARGETS, "--quantization": QUANTIZATIONS}  # of flags
 
 

@@ -16,6 +16,7 @@ VERBS = {
     "train": ("experiment=NAME [key=value …]", "train, test, print the scores"),
     "evaluate": ("RUN [key=value …]", "score a split or new files"),
     "translate": ("RUN [key=value …]", "translate a file or what you type"),
+    "serve": ("RUN [RUN RUN] [key=value …]", "a page to try up to three models, and an API"),
     "compare": ("study=NAME [key=value …]", "train models side by side and explain the difference in a page"),
     "runs": ("[FOLDER …]", "a table of all runs: scores, cost, what differs"),
     "report": ("RUN RUN …", "that page from any runs"),

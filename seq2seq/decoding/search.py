@@ -31,6 +31,7 @@ class Hypothesis:
     log_probability: float  # of the tokens and EOS, in nats
     score: float  # the log-probability divided by the length penalty
     attention: Tensor | None = None  # (t + 1, H, S), the last row for EOS; where asked for and the model has any
+    token_log_probs: list[float] | None = None  # of the t tokens and EOS, in nats; where asked for
 
 
 def length_penalty(length: int, options: DecodeConfig) -> float:
@@ -53,7 +54,11 @@ class Candidates(NamedTuple):
 
 @torch.no_grad()  # not inference_mode, in which autocast does not cache converted weights
 def search(
-    models: Sequence[Seq2Seq], src: Tensor, options: DecodeConfig, attention: bool = False
+    models: Sequence[Seq2Seq],
+    src: Tensor,
+    options: DecodeConfig,
+    attention: bool = False,
+    probabilities: bool = False,
 ) -> list[list[Hypothesis]]:
     """Translate ``src`` (B, S) ids: for each sentence its ``options.nbest`` hypotheses, the best first.
 
@@ -61,6 +66,10 @@ def search(
     in the batch, with scores of -inf, until several can leave it together.
     Where no hypothesis can end (because of the options, or because the model gives NaN), the result is an empty
     hypothesis of score -inf. Sampling draws from torch's global generator.
+
+    Args:
+        attention: whether hypotheses keep the attention weights of their steps.
+        probabilities: whether they keep the log-probability of each token.
     """
     sentences = list(range(len(src)))  # the number of each sentence of the batch
     limits = ((src != PAD).sum(1) * options.max_ratio + options.max_extra).long().clamp_(min=options.min_length)
@@ -72,9 +81,7 @@ def search(
     while sentences:
         tokens = history["tokens"]
         log_probs, weights = ensemble.step(tokens[:, :, -1])
-        if attention and weights is not None:
-            past = history.get("attention", weights.new_zeros(*weights.shape[:2], 0, *weights.shape[2:]))
-            history["attention"] = torch.cat([past, weights[:, :, None]], 2)
+        append(history, attention=weights if attention else None, totals=scores if probabilities else None)
         constrain(log_probs, tokens, limits, options)
         candidates = (sample_step if options.sample else beam_step)(scores, log_probs, width, options)
         collect_finished(candidates, history, sentences, finished, options)
@@ -95,6 +102,14 @@ def search(
         scores = candidates.scores[rows]
     nothing = Hypothesis([], float("-inf"), float("-inf"))
     return [sorted(found, key=lambda h: -h.score)[: options.nbest] or [nothing] for found in finished]
+
+
+def append(history: State, **steps: Tensor | None) -> None:
+    """Append one step, (B, K, …), to each history that is kept of the hypotheses, (B, K, t, …), in place."""
+    for name, step in steps.items():
+        if step is not None:
+            step = step[:, :, None]
+            history[name] = torch.cat([history.get(name, step[:, :, :0]), step], 2)
 
 
 def constrain(log_probs: Tensor, tokens: Tensor, limits: Tensor, options: DecodeConfig) -> None:
@@ -184,9 +199,12 @@ def collect_finished(
     ended: list[list[int]] = history["tokens"][rows, parents, 1:].tolist()
     maps = history["attention"][rows, parents].unbind() if "attention" in history else [None] * len(ended)
     penalty = length_penalty(history["tokens"].shape[2], options)  # BOS stands in for EOS
-    totals = candidates.scores[rows, places].tolist()
-    for b, ids, total, attention in zip(rows.tolist(), ended, totals, maps, strict=True):
-        finished[sentences[b]].append(Hypothesis(ids, total, total / penalty, attention))
+    scores = candidates.scores[rows, places]
+    steps: Sequence[list[float] | None] = [None] * len(ended)
+    if "totals" in history:  # (…, t + 1), of each prefix from the empty one on
+        steps = torch.cat([history["totals"][rows, parents], scores[:, None]], 1).diff().tolist()
+    for b, ids, total, attention, each in zip(rows.tolist(), ended, scores.tolist(), maps, steps, strict=True):
+        finished[sentences[b]].append(Hypothesis(ids, total, total / penalty, attention, each))
 
 
 def prune(candidates: Candidates, width: int, sampled: bool) -> Candidates:

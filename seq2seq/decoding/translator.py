@@ -30,6 +30,7 @@ class Translation:
     tgt_tokens: list[str]  # T, EOS last
     attention: Tensor | None  # (T, H, S): for each target token, the weights of the step that predicted it
     too_long: bool = False  # whether the source is longer than ``max_input``, so that not all of it was read
+    token_log_probs: list[float] | None = None  # (T,) in nats, where they were asked for
 
 
 class Translator:
@@ -53,6 +54,7 @@ class Translator:
         options: DecodeConfig,
         attention: bool = False,
         done: Callable[[int], None] = lambda count: None,
+        probabilities: bool = False,
     ) -> list[list[Translation]]:
         """The n-best translations of each line, in the order of the lines; an empty line gives an empty text.
 
@@ -63,6 +65,7 @@ class Translator:
         Args:
             attention: whether to keep attention weights.
             done: called after each batch with the number of lines in it (batches are of similar lengths).
+            probabilities: whether to keep the log-probability of each token.
         """
         encoded = self.subwords.encode_src(lines, options.max_input)
         too_long = set(self.subwords.too_long(0, lines, options.max_input))
@@ -76,7 +79,7 @@ class Translator:
                 batch = [todo[row] for row in rows]
                 src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
                 with self.autocast():
-                    found = search(self.models, src, options, attention)
+                    found = search(self.models, src, options, attention, probabilities)
                 texts = iter(self.subwords.decode_tgt([h.ids for hypotheses in found for h in hypotheses]))
                 for n, hypotheses in zip(batch, found, strict=True):
                     results[n] = [self._translation(next(texts), encoded[n], h, n in too_long) for h in hypotheses]
@@ -115,4 +118,5 @@ class Translator:
             # A copy: a view would keep the maps of the whole batch.
             attention=None if maps is None else maps[..., : len(src)].to("cpu", torch.float32, copy=True),
             too_long=too_long,
+            token_log_probs=hypothesis.token_log_probs,
         )

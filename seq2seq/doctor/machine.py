@@ -20,6 +20,7 @@ from seq2seq.system.devices import choose_device, choose_precision, multiplies_b
 NEEDED = ("torch", "numpy", "sentencepiece", "datasets", "sacrebleu", "hydra-core", "tensorboard", "safetensors")
 OPTIONAL = {
     "report": ("altair", "vl-convert-python", "jinja2"),
+    "serve": ("starlette", "uvicorn"),
     "export": ("ctranslate2",),
     "onnx": ("onnx", "onnxruntime"),
     "langid": ("py3langid",),

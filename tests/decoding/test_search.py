@@ -115,6 +115,20 @@ def test_log_probabilities_are_those_of_forced_scoring(model: Seq2Seq, src: Tens
             assert h.log_probability == pytest.approx(forced_score([model], row, h.ids), abs=1e-4)
 
 
+@pytest.mark.parametrize("sample", [False, True])
+@torch.inference_mode()
+def test_log_probabilities_of_tokens_are_those_of_teacher_forcing(sample: bool, model: Seq2Seq, src: Tensor) -> None:
+    options = DecodeConfig(beam=3, nbest=3, max_ratio=1.0, max_extra=2, sample=sample)
+    found = search([model], src, options, probabilities=True)
+    for row, hypotheses in zip(src, found, strict=True):
+        for h in hypotheses:
+            log_probs = teacher_forced_log_probs([model], one(row), torch.tensor([[BOS, *h.ids]]))[0]
+            expected = log_probs[range(len(h.ids) + 1), [*h.ids, EOS]].tolist()
+            assert h.token_log_probs == pytest.approx(expected, abs=1e-4)
+            assert sum(h.token_log_probs or []) == pytest.approx(h.log_probability, abs=1e-5)
+    assert search([model], src, options)[0][0].token_log_probs is None
+
+
 @torch.inference_mode()
 def test_attention_that_survives_the_beam_is_that_of_teacher_forcing(model: Seq2Seq, src: Tensor) -> None:
     found = search([model], src, DecodeConfig(beam=3, nbest=3, max_ratio=1.0, max_extra=2), attention=True)

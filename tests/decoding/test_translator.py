@@ -97,6 +97,14 @@ def test_attention_has_a_row_a_piece_and_a_column_a_source_piece(
         assert t.attention.untyped_storage().nbytes() == 4 * t.attention.numel(), "the whole batch's maps stay"
 
 
+def test_each_token_has_a_log_probability_where_it_is_asked_for(make: Callable[..., Translator]) -> None:
+    for found in make("lstm").translate(LINES, OPTIONS, probabilities=True):
+        for t in (t for t in found if t.tgt_tokens):
+            assert t.token_log_probs is not None and len(t.token_log_probs) == len(t.tgt_tokens)
+            assert sum(t.token_log_probs) == pytest.approx(t.log_probability, abs=1e-5)
+    assert make("lstm").translate(LINES, OPTIONS)[0][0].token_log_probs is None
+
+
 def test_attention_is_none_where_nothing_is_attended_to_or_asked_for(make: Callable[..., Translator]) -> None:
     assert all(t.attention is None for t in itertools.chain(*make("lstm").translate(LINES, OPTIONS, attention=True)))
     assert all(t.attention is None for t in itertools.chain(*make("bahdanau").translate(LINES, OPTIONS)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -12,14 +11,16 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from seq2seq.report.page import charts, theme
 from seq2seq.report.page.document import Page, Section
 from seq2seq.report.page.formatting import format_cell, format_rows, plain, script_json
+from seq2seq.report.page.resources import resource
 
 
 def as_html(page: Page, explorer: dict[str, Any] | None) -> str:
     """The page with styles, scripts and data inside it. ``explorer``: as ``pack_explorer`` returns it."""
     drawn = {figure.name: charts.on_page(figure, page.colours) for figure in page.figures}
-    scripts = [charts.runtime(), _resource("page.js"), *([_resource("explorer.js")] if explorer else [])]
+    own = ("theme.js", "page.js", *(("attention.js", "explorer.js") if explorer else ()))
+    scripts = [charts.runtime(), *map(resource, own)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.loader = FunctionLoader(_resource)
+    environment.loader = FunctionLoader(resource)
     environment.filters.update(format_rows=format_rows, format_cell=format_cell, script_json=script_json)
     environment.globals.update(plain=plain)
     return environment.get_template("page.html.jinja").render(
@@ -29,7 +30,7 @@ def as_html(page: Page, explorer: dict[str, Any] | None) -> str:
         specs={name: [spec for _, spec in chart.panels] for name, chart in drawn.items()},
         explorer=explorer,
         theme=theme,
-        style=_resource("page.css"),
+        style=theme.stylesheet() + resource("page.css"),
         scripts=scripts,
         # The page's content security policy runs scripts with these hashes alone.
         hashes=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
@@ -43,7 +44,3 @@ def _sections(page: Page) -> list[Section | None]:
         names = [section.name for section in page.sections]
         sections.insert(names.index(page.explorer.after) + 1 if page.explorer.after else len(names), None)
     return sections
-
-
-def _resource(name: str) -> str:
-    return (files("seq2seq.report.page") / name).read_text(encoding="utf-8")

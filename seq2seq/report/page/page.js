@@ -1,4 +1,4 @@
-// Charts, sortable tables, the theme's button and printing. Knows nothing of what the numbers mean.
+// Charts, sortable tables and printing. Knows nothing of what the numbers mean.
 "use strict";
 
 async function drawCharts() {
@@ -31,13 +31,6 @@ function sortOnClick(button) {
   });
 }
 
-function toggleTheme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-}
-
-document.getElementById("theme-button").addEventListener("click", toggleTheme);
 document.querySelectorAll("th button").forEach(sortOnClick);
 // On paper all numbers are open, but for the figures with very many (their CSV has them).
 addEventListener("beforeprint", () => {

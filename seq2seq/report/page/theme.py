@@ -61,6 +61,20 @@ SHAPES = (  # SVG paths between -1 and 1: circle, square, triangle, diamond, dow
 )
 
 
+def stylesheet() -> str:
+    """The colours as CSS variables: light or dark as the reader's system is, or as the button says; light on paper."""
+    light, dark = (
+        f"{''.join(f'--{name}:{colour};' for name, colour in colours.items())}color-scheme:{scheme}"
+        for colours, scheme in ((LIGHT, "light"), (DARK, "dark"))
+    )
+    return f""":root{{{light}}}
+@media (prefers-color-scheme:dark){{:root{{{dark}}}}}
+:root[data-theme=light]{{{light}}}
+:root[data-theme=dark]{{{dark}}}
+@media print{{:root:root{{{light}}}}}
+"""
+
+
 def vega_config(theme: dict[str, str]) -> dict[str, Any]:
     """Vega-Lite's config for all charts: fonts, axes, legends."""
     text = {"labelFont": FONT, "titleFont": FONT}

@@ -1,0 +1,182 @@
+"""The page and the API as an ASGI application. Knows HTTP; the models are behind a queue, see ``batching``.
+
+Nothing is read from disk for a request: the page, its styles and its scripts are texts in memory, made at the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from seq2seq.errors import complaint
+from seq2seq.models.kernels.linear import prepacked_weights
+from seq2seq.serve.batching import Answers, Batcher
+from seq2seq.serve.limits import Limits, Refusal
+from seq2seq.serve.messages import Asked, read
+from seq2seq.serve.page import assets
+from seq2seq.serve.protection import SecurityHeaders
+from seq2seq.serve.served import Key, ServedModel
+
+TOLD = ("texts", "characters", "tokens", "body", "beam", "queue")  # limits that a client can keep to
+CLIENT_GONE = 499  # nobody reads the status of such an answer
+
+
+class Service:
+    """The endpoints, with the models and their queue."""
+
+    def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
+        self.models, self.limits = models, limits
+        self.names = [model.name for model in models]
+        told = {name: asdict(limits)[name] for name in TOLD}
+        self.described = {"models": [model.described() for model in models], "limits": told}
+        self.assets = assets(self.described)
+        budget = min(model.options.batch_tokens for model in models)
+        self.batcher = Batcher(self._work, limits.queue, budget, prepacked_weights)
+
+    def _work(self, key: Any, texts: Sequence[str]) -> list[dict[str, Any]]:
+        return self.models[key.model].answers(texts, key.wanted)
+
+    async def asset(self, request: Request) -> Response:
+        """The page, or a part of it."""
+        kind, content = self.assets[request.scope["path"].removeprefix("/")]
+        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+
+    async def list_models(self, request: Request) -> Response:
+        """The models and the limits."""
+        return JSONResponse(self.described)
+
+    async def health(self, request: Request) -> Response:
+        """200 while there is a thread that works, else 503; and how much waits."""
+        batcher = self.batcher
+        state = {
+            "status": "ok" if batcher.works else "stopped",
+            "waiting": batcher.length,
+            "most_waiting": batcher.most_waiting,
+            "answered": batcher.answered,
+            "batches": batcher.batches,
+        }
+        return JSONResponse(state, 200 if batcher.works else 503)
+
+    async def translate(self, request: Request) -> Response:
+        """Translate by each of the models that are asked."""
+        began = time.monotonic()
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "the content-type must be application/json")  # no form of another site can send it
+        try:
+            asked = read(await self._body(request), self.names, self.limits)
+            found = await self._answers(request, asked)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        models = [
+            {"model": self.names[number], "translations": answers}
+            for number, answers in zip(asked.models, found, strict=True)
+        ]
+        return JSONResponse({"models": models, "seconds": round(time.monotonic() - began, 4)})
+
+    async def _body(self, request: Request) -> bytes:
+        limit, body = self.limits.body, bytearray()
+        too_large = Refusal(413, f"a body of more than {limit:,} bytes")
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared[:20]) > limit:
+            raise too_large
+        try:
+            with anyio.fail_after(self.limits.sending):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > limit:
+                        raise too_large
+        except TimeoutError as error:
+            raise Refusal(408, "the request was not sent in time") from error
+        return bytes(body)
+
+    async def _answers(self, request: Request, asked: Asked) -> list[Answers]:
+        """The answers of each model. If the client goes, or waits too long, its tasks leave the queue."""
+        keys = [Key(number, asked.wanted) for number in asked.models]
+        sizes = [self._size(key, asked) for key in keys]
+        tasks: list[asyncio.Future[Answers]] = []
+        gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(request))
+        try:
+            for key, size in zip(keys, sizes, strict=True):
+                tasks.append(self.batcher.submit(key, asked.texts, size))
+            answers: asyncio.Future[Any] = asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait({answers, gone}, timeout=self.limits.answering, return_when=asyncio.FIRST_COMPLETED)
+            if answers.done():
+                return [_unless_failed(outcome) for outcome in answers.result()]
+            if gone.done():
+                raise ClientDisconnect
+            raise Refusal(503, "there was no answer in time: try again later", 5)
+        finally:
+            for task in (gone, *tasks):
+                task.cancel()
+
+    def _size(self, key: Key, asked: Asked) -> int:
+        model = self.models[key.model]
+        model.search_options(key.wanted)
+        tokens = model.tokens_of(asked.texts)
+        if tokens > self.limits.tokens:
+            raise Refusal(413, f"texts of {tokens:,} tokens: at most {self.limits.tokens:,} in a request")
+        return tokens
+
+
+def application(service: Service, hosts: Sequence[str]) -> SecurityHeaders:
+    """The application, which answers requests for these ``hosts`` alone (the names without a port)."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        service.batcher.start()
+        yield
+        service.batcher.stop()
+        await anyio.to_thread.run_sync(service.batcher.join, 1.0)
+
+    paths = [f"/{name}" for name in service.assets]
+    routes = [
+        *(Route(path, service.asset, methods=["GET"]) for path in paths),
+        Route("/api/models", service.list_models, methods=["GET"]),
+        Route("/api/translate", service.translate, methods=["POST"]),
+        Route("/health", service.health, methods=["GET"]),
+    ]
+    guard = Middleware(TrustedHostMiddleware, list(hosts), www_redirect=False)
+    handlers: Any = {Refusal: _refused, HTTPException: _no_such, Exception: _failed}
+    return SecurityHeaders(Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan))
+
+
+def _unless_failed(outcome: Answers | BaseException) -> Answers:
+    if isinstance(outcome, asyncio.CancelledError):
+        raise Refusal(503, "the server is stopping", 5)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refused(request: Request, error: Refusal) -> Response:
+    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    if error.status == 408:
+        headers["connection"] = "close"
+    return JSONResponse({"error": str(error)}, error.status, headers)
+
+
+async def _no_such(request: Request, error: HTTPException) -> Response:
+    return JSONResponse({"error": error.detail}, error.status_code, dict(error.headers or {}))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": complaint(error) or "a fault of the server, see its terminal"}, 500)
