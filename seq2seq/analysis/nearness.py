@@ -14,8 +14,8 @@ from contextlib import suppress
 from itertools import count, islice
 
 from seq2seq.config.schema import Config
+from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import Unit, unit_of
 from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.records import Nearness
 from seq2seq.runs.run import Run
