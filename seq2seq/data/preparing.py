@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters, jobs, parts, subwords
@@ -26,6 +26,7 @@ from seq2seq.errors import UserError
 from seq2seq.system.files import write_atomically, write_json
 from seq2seq.terminal.progress import progress
 
+Item = TypeVar("Item")
 CHUNK = 10_000  # pairs encoded at once
 PART = 10  # chunks between two lines of the journal
 WORTH = 50_000  # pairs for which further processes are started
@@ -86,6 +87,11 @@ class Tally:
 def dtype_of(vocabularies: Subwords) -> str:
     """The type of the ids on disk."""
     return "uint16" if max(vocabularies.sizes) <= 1 << 16 else "int32"
+
+
+def keeps_text(data: DataConfig) -> bool:
+    """Whether the text of training pairs is needed after they are encoded."""
+    return data.subwords.sampling > 0 or data.joins_training
 
 
 def size_of(source: TextCorpus, data: DataConfig) -> int:
@@ -247,7 +253,7 @@ def _write_train(source: TextCorpus, data: DataConfig, folder: Path, vocabularie
     """Encode the training split, which is filtered and compared with the held-out pairs."""
     dtype, size, dropped = dtype_of(vocabularies), size_of(source, data), Counter[str]()
     journal = Journal(folder)
-    writer = _Writer(folder, "train", dtype, data.subwords.sampling > 0, journal)
+    writer = _Writer(folder, "train", dtype, keeps_text(data), journal)
     held = _HeldOut(source)
     begun, sent = journal.last["chunks"], deque[tuple[int, list[Pair]]]()
 
@@ -297,7 +303,7 @@ class _HeldOut:
         self.keys = {"valid": Counter[int](), "test": Counter[int]()}
         self.sources = set[str]()
         for split, keys in self.keys.items():
-            for pair in source.pairs(split):
+            for pair in source.unjoined(split):
                 keys[filters.key(pair)] += 1
                 self.sources.add(pair[0].strip())
 
@@ -321,8 +327,8 @@ def _chunks_of(source: TextCorpus, data: DataConfig, dropped: Counter[str]) -> I
         yield from ((number, chunk) for chunk in chunks(left, CHUNK))
 
 
-def chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
-    """Lists of ``size`` consecutive pairs; the last list may be shorter."""
-    iterator = iter(pairs)
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of ``size`` consecutive items; the last list may be shorter."""
+    iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
