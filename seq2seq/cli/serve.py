@@ -19,13 +19,6 @@ an API (docs/serving.md). Each run is a model of its own, not an ensemble."""
 PACKAGES = ("starlette", "uvicorn")  # of the extra
 HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9a-fA-F:.]+\]")
 
-BOUNDS = {
-    "max-characters": ("characters", "longest text, in characters"),
-    "max-texts": ("texts", "most texts of a request"),
-    "queue": ("queue", "most requests that wait, each once for each of its models"),
-}
-"""Flags of limits: the field of ``Limits``, and what it means."""
-
 
 @dataclass(frozen=True)
 class Serving:
@@ -47,10 +40,17 @@ def parser() -> Parser:
     taken.add_argument("--port", type=int, default=8000, metavar="N", help="(default: 8000); 0: any free one")
     names = "a name by which browsers call this server; also several times"
     taken.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=names)
-    for name, (key, about) in BOUNDS.items():
-        default = f"{about} (default: {vars(Limits())[key]})"
-        taken.add_argument(f"--{name}", dest=key, type=int, default=vars(Limits())[key], metavar="N", help=default)
+    for flag, (value, about) in BOUNDS.items():
+        taken.add_argument(flag, type=int, default=value, metavar="N", help=f"{about} (default: {value})")
     return taken
+
+
+BOUNDS = {
+    "--max-characters": (Limits.characters, "longest text, in characters"),
+    "--max-texts": (Limits.texts, "most texts of a request"),
+    "--queue": (Limits.queue, "most requests that wait, each once for each of its models"),
+}
+"""Flags of limits, with their defaults and what they mean."""
 
 
 def validate(given: Arguments) -> Serving:
@@ -65,17 +65,17 @@ def validate(given: Arguments) -> Serving:
     for name in given.allow_host:
         if not HOST.fullmatch(name):
             raise UserError(f"--allow-host {name}: give a name without a port, such as translate.example.org")
-    bounds = {key: vars(given)[key] for key, _ in BOUNDS.values()}
-    for name, (key, _) in BOUNDS.items():
-        if not 1 <= bounds[key] <= 1_000_000:
-            raise UserError(f"--{name} {bounds[key]}: give 1 to 1000000")
+    limits = Limits(characters=given.max_characters, texts=given.max_texts, queue=given.queue)
+    for flag, value in zip(BOUNDS, (limits.characters, limits.texts, limits.queue), strict=True):
+        if not 1 <= value <= 1_000_000:
+            raise UserError(f"{flag} {value}: give 1 to 1000000")
     configs = [override(run.load_config(), options) for run, _ in runs]
     if not any(option.partition("=")[0] == "decode.max_input" for option in options):
         configs = [_shortened(config) for config in configs]
     lacking = [package for package in PACKAGES if find_spec(package) is None]
     if lacking:
         raise UserError(f"{lacking[0]} is not installed: pip install 'seq2seq-trainer[serve]'")
-    return Serving(runs, configs, given.host, given.port, given.allow_host, replace(Limits(), **bounds))
+    return Serving(runs, configs, given.host, given.port, given.allow_host, limits)
 
 
 def _shortened(config: Config) -> Config:
