@@ -30,7 +30,7 @@ def excerpts() -> Iterator[tuple[str, str, str]]:
             yield page.name, file, lines
 
 
-@pytest.mark.parametrize(("page", "file", "lines"), excerpts())
+@pytest.mark.parametrize(("page", "file", "lines"), [*excerpts()])
 def test_an_excerpt_is_in_its_file(page: str, file: str, lines: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     indented = (textwrap.indent(textwrap.dedent(lines), " " * columns) for columns in range(0, 20, 4))
