@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from scripts.faults.plan import Row, Source
 from scripts.faults.token_bleu import pieces, statistics, words
+from seq2seq.data.lengths import EDGES, unit_of
 from seq2seq.data.subwords import Subwords
-from seq2seq.evaluation.lengths import EDGES, unit_of
 from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
 from seq2seq.evaluation.statistics import Difference, by_bucket, difference, interval, select
 from seq2seq.runs.loading import saved_split

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import BOS, EOS, DecodeConfig
+from seq2seq.data.lengths import unit_of
 from seq2seq.decoding.search import search
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.lengths import unit_of
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import prepacked_weights
 from seq2seq.runs.records import Cost, LengthCost

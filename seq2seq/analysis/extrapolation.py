@@ -34,7 +34,8 @@ def generated(run: LoadedRun) -> list[TranslatedSet]:
     sets: list[TranslatedSet] = []
     for first in range(data.grammar.max_words + 1, data.grammar.max_words + 3 * SPAN, SPAN):
         rng = random.Random(f"extrapolation/{first}")
-        pairs = [grammar.sentence(rng, first + n % SPAN, data.grammar.version) for n in range(SENTENCES)]
+        kind = data.grammar.version, data.grammar.exponent
+        pairs = [grammar.sentence(rng, first + n % SPAN, *kind) for n in range(SENTENCES)]
         english, german = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
         src, references = (english, german) if data.codes[0] == "en" else (german, english)
         name = f"{first}–{first + SPAN - 1} words"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.data.lengths import unit_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import token_log_probs
-from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.words import splitter
 from seq2seq.runs.records import Forgetting
 

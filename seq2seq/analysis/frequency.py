@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seq2seq.analysis.training_text import MOST, TrainingText, kept
 from seq2seq.config.schema import Config
-from seq2seq.evaluation.lengths import Unit, unit_of
+from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.evaluation.words import bare_words
 from seq2seq.runs.records import Frequencies
 from seq2seq.runs.run import Run

@@ -16,10 +16,10 @@ from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data import files
 from seq2seq.data.blank import is_blank
+from seq2seq.data.lengths import unit_of
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignment import Links, parse_links, read_gold
-from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.words import Pair, encode_pairs, splitter
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.loading import gold_file, load, saved_split, split_of_source

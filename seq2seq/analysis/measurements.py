@@ -28,8 +28,8 @@ from seq2seq.analysis import (
     search_errors,
 )
 from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.data.lengths import CHARACTERS, unit_of
 from seq2seq.errors import ANSWERED, UserError, complaint
-from seq2seq.evaluation.lengths import CHARACTERS, unit_of
 from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import to_json, write_atomically

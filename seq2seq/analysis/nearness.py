@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from seq2seq.analysis.training_text import MOST, TrainingText, kept
 from seq2seq.config.schema import Config
-from seq2seq.evaluation.lengths import Unit, unit_of
+from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.runs.records import Nearness
 from seq2seq.runs.run import Run
 

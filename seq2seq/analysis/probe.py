@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -24,16 +24,18 @@ from torch import Tensor
 
 from seq2seq import grammar
 from seq2seq.analysis.loaded_run import SEED, LoadedRun
-from seq2seq.config.schema import DecodeConfig
+from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.batches import batched, pad
 from seq2seq.data.blank import is_blank
+from seq2seq.data.joining import joined_pairs
+from seq2seq.data.lengths import WORDS, Unit, unit_of
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import WORDS, Unit, unit_of
 from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.records import Probe
 
-FITTED = 4_000  # sentences that the probe is fitted on
+FITTED = 4_000  # sentences that the probe is fitted on,
+MOST = 10 * FITTED  # joined from at most so many
 AROUND = regex.compile(r"^[^\w\p{M}]+|[^\w\p{M}]+$")  # punctuation around a word; vowel signs are part of it
 ASKED = 150  # the words most frequent in them,
 EVERYWHERE = 0.6  # without those that are in more than this share of them
@@ -127,12 +129,18 @@ def fitting_text(run: LoadedRun) -> list[str]:
     if data.source == "grammar":
         rng = random.Random("probe")
         lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in run.src)
-        version = data.grammar.version
-        pairs = (grammar.sentence(rng, lengths[n % len(lengths)], version) for n in range(FITTED))
+        kind = data.grammar.version, data.grammar.exponent
+        pairs = (grammar.sentence(rng, lengths[n % len(lengths)], *kind) for n in range(FITTED))
         lines = [pair.src if data.codes[0] == "en" else pair.tgt for pair in pairs]
     else:
-        lines = [src for src, _ in islice(corpus_of(run.config, "train").pairs("train"), FITTED)]
+        lines = [src for src, _ in islice(_as_trained(run.config), FITTED)]
     return [line for line in lines if not is_blank(line) and line not in test]
+
+
+def _as_trained(config: Config) -> Iterator[tuple[str, str]]:
+    """The training pairs, joined where the training has joined them, if not to the same ones."""
+    pairs = corpus_of(config, "train").pairs("train")
+    return joined_pairs(islice(pairs, MOST), config.data.join or 0, "probe") if config.data.joins_training else pairs
 
 
 def frequent(lines: Sequence[str], unit: Unit = WORDS) -> dict[str, int]:

@@ -54,9 +54,9 @@ def run(given: Arguments, valid: Trained) -> int:
         UserError: files that do not fit.
     """
     from seq2seq.analysis.attention_maps import most_attended_words
+    from seq2seq.data.lengths import CHARACTERS, WORDS, unit_of
     from seq2seq.evaluation.alignment import agreements, links_of, map_names, read_gold
     from seq2seq.evaluation.evaluate import check_lengths
-    from seq2seq.evaluation.lengths import CHARACTERS, WORDS, unit_of
     from seq2seq.evaluation.words import encode_pairs, splitter
     from seq2seq.runs.loading import load
     from seq2seq.terminal.progress import progress

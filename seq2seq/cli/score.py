@@ -82,8 +82,8 @@ def validate(given: Arguments) -> Asked:
 def run(given: Arguments, asked: Asked) -> int:
     """Score, compare, print. Raises ``UserError``: a file is missing, not UTF-8, or has another number of lines."""
     from seq2seq.data.files import all_lines
+    from seq2seq.data.lengths import unit_of
     from seq2seq.evaluation.languages import form_notices, read_language, word_notices
-    from seq2seq.evaluation.lengths import unit_of
     from seq2seq.evaluation.metrics import USUAL, tokenizer_notices
     from seq2seq.evaluation.scoring import Scored, System, score_systems
 

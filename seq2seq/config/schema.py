@@ -70,6 +70,9 @@ class GrammarConfig:
     min_words: int = option(3, "shortest English sentence, in words", low=3)
     max_words: int = option(60, "longest English sentence, in words", low=3)
     seed: int = option(1, "seed of the generator", low=0)
+    exponent: Optional[float] = option(
+        None, "exponent of Zipf's law of the words of a class, 0: all are as frequent (default: 1.5)", low=0, high=4
+    )
     version: int = option(2, "version of the corpus; 1: that of figures published before the second", low=1, high=2)
 
 
@@ -126,6 +129,12 @@ class DataConfig(Codes):
     reverse: bool = option(False, "train the other direction: sides, columns and codes change places, name gets both")
     holdout: int = option(1_000, "pairs held out of train for each of valid and test that is not given", low=1)
     take: Optional[int] = option(None, "use at most so many training pairs", low=1)
+    join: Optional[int] = option(
+        None,
+        "join neighbouring pairs of train, valid and test to at most so many source words (without spaces: characters)",
+        low=2,
+    )
+    join_training: bool = option(True, "with join: join the training pairs too, not those of valid and test alone")
     weights: list[float] = several(
         [], "times that the pairs of each training file are seen in an epoch: [1,3]", above=0, high=1_000
     )
@@ -140,6 +149,11 @@ class DataConfig(Codes):
     def is_streamed(self) -> bool:
         """Whether training pairs are read from the hub while training goes on."""
         return self.source == "hub" and self.hub.streaming
+
+    @property
+    def joins_training(self) -> bool:
+        """Whether neighbouring training pairs are joined."""
+        return self.join is not None and self.join_training
 
     def key_of_split(self, name: str) -> str:
         """The key below which the options of a split, or of a further test set, stand."""

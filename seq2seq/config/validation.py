@@ -211,6 +211,8 @@ def _contradictions_of_data(data: DataConfig) -> Iterator[str]:
     for name in data.tests:
         if not re.fullmatch(r"\w+", name) or name in ("train", "valid", "test"):
             yield f"data.tests.{name}: no name for a test set: take letters, digits and _, but not train, valid, test"
+    if data.join is not None:
+        yield from _contradictions_of_joins(data, data.join)
     if data.weights and data.take:
         yield "data.weights and data.take do not go together: leave data.take out, and lower a weight"
     symbols = data.subwords.keep
@@ -221,6 +223,17 @@ def _contradictions_of_data(data: DataConfig) -> Iterator[str]:
             yield f"data.subwords.keep has {symbol}, which is a subword of SentencePiece's own: choose another"
     if len({unicodedata.normalize("NFC", symbol) for symbol in symbols}) < len(symbols):
         yield f"data.subwords.keep={symbols} has one symbol twice: leave one out"
+
+
+def _contradictions_of_joins(data: DataConfig, most: int) -> Iterator[str]:
+    """What ``data.join`` does not go together with."""
+    if data.is_streamed:
+        yield f"data.join={most} needs whole splits: leave data.hub.streaming out"
+    if data.source == "grammar":
+        yield f"data.join={most}: the embedded corpus has sentences of every length: set data.grammar.max_words"
+    if data.joins_training and most >= data.filters.max_length:
+        short = f"data.join={most} words, each a token or more, do not fit into data.filters.max_length"
+        yield f"{short}={data.filters.max_length}: raise the one or lower the other"
 
 
 def to_plain(config: Config) -> dict[str, Any]:

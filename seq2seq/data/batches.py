@@ -1,11 +1,12 @@
 """Batches of padded ids, planned by length under a budget of positions. Knows ids and lengths; no model.
 
-Text is needed for subword sampling alone. Lengths and batch sizes may be rounded to a multiple: in bf16 every new shape
-costs a new kernel, and every padded position costs as much as a real one.
+Text is needed for subword sampling and for joined pairs alone. Lengths and batch sizes may be rounded to a multiple: in
+bf16 every new shape costs a new kernel, and every padded position costs as much as a real one.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from seq2seq.config.schema import BOS, PAD
 from seq2seq.data.encoded import Split
+from seq2seq.data.joining import ABSENT, Join, Rows, ids_of, joined_text, lengths_of, stacked
 from seq2seq.data.ragged import RaggedArray
-from seq2seq.data.sampling import SubwordSampler
+from seq2seq.data.sampling import Segmenter, SubwordSampler
 from seq2seq.system.processes import ALONE, Group
 
 MULTIPLE = 4
@@ -28,9 +30,10 @@ BLOCK_SIZE = 1 << 10
 """Neighbouring pairs that stay in one shard, so that a shard is read from few places of the file."""
 SCORED_POSITIONS = 4_000
 """Padded positions of a batch that is scored under teacher forcing but not trained on."""
+JOINING = 1
+"""Sets the draws of joined lengths apart from all other draws of a block."""
 QUADRATIC = 512
 """Tokens of a sentence beyond which attention, whose memory is quadratic in the length, needs most of the memory."""
-Rows = NDArray[np.int64]
 
 
 class Batch(NamedTuple):
@@ -143,10 +146,11 @@ class BatchStream:
         split: Split,
         budget: int,
         seed: int,
-        sampler: SubwordSampler | None = None,
+        sampler: SubwordSampler | Segmenter | None = None,
         multiple: int = MULTIPLE,
         state: dict[str, int] | None = None,
         weights: Sequence[float] = (),
+        join: Join | None = None,
     ) -> None:
         """Begin, or go on at ``state``.
 
@@ -155,9 +159,10 @@ class BatchStream:
             sampler: segments each batch anew, within the budget on average.
             weights: times that the pairs of each of the split's ``files`` are seen in an epoch (default: once); of the
                 fraction behind the point another random part in each epoch.
+            join: how neighbouring pairs are joined, anew in each epoch; each pair is as often in one as it is seen.
         """
         self.split, self.budget, self.seed = split, budget, seed
-        self.sampler = sampler
+        self.sampler, self.join = sampler, join
         if sampler:
             self.budget = max(int(budget / self._growth(sampler)), 1)
         place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})
@@ -166,7 +171,7 @@ class BatchStream:
         self.shards = -(-len(self.blocks) // (SHARD_SIZE // BLOCK_SIZE))
         self.planned = self.shard(self.shard_number)
 
-    def _growth(self, sampler: SubwordSampler) -> float:
+    def _growth(self, sampler: SubwordSampler | Segmenter) -> float:
         """How much longer the sampled segmentation is than the plain one, by which batches are planned."""
         rows = np.linspace(0, len(self.split) - 1, min(len(self.split), 1_000)).astype(np.int64)
         sampled = [sum(map(len, ids)) for ids in sampler.sample(self._texts(rows), [self.seed])]
@@ -174,8 +179,14 @@ class BatchStream:
         return max(1.0, *(long / short for long, short in zip(sampled, plain, strict=True)))
 
     def _texts(self, rows: Rows) -> list[list[str]]:
-        """The lines of the source and of the target."""
-        return [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
+        """The lines of the source and of the target, those of joined rows as one."""
+        if self.join is None or rows.ndim == 1:
+            return [[self.split.line(side, int(row)) for row in rows] for side in (0, 1)]
+        parts = [row[row != ABSENT] for row in rows]
+        return [
+            [joined_text([self.split.line(side, int(row)) for row in each], unit) for each in parts]
+            for side, unit in enumerate(self.join.units)
+        ]
 
     def __iter__(self) -> BatchStream:
         return self
@@ -216,9 +227,9 @@ class BatchStream:
         return (self.shard_number + self.batch_number / max(len(self.planned), 1)) / self.shards
 
     def shard(self, number: int) -> list[Rows]:
-        """The rows of each batch of a shard; ``number`` counts on through the epochs."""
+        """The rows of each batch of a shard, (B,) or joined (B, P); ``number`` counts on through the epochs."""
         rows = self._rows(*divmod(number, self.shards))
-        lengths = np.stack([side.lengths_of(rows) for side in (self.split.src, self.split.tgt)], 1)
+        lengths = np.stack([lengths_of(side, rows) for side in (self.split.src, self.split.tgt)], 1)
         return [rows[batch] for batch in plan(lengths, self.budget, self.seed, number, self.multiple)]
 
     def _rows(self, epoch: int, shard: int) -> Rows:
@@ -227,7 +238,18 @@ class BatchStream:
         if self.shards > 1:
             dealt = np.random.default_rng([self.seed, epoch, self.shards]).permutation(len(self.blocks))
             mine = dealt[shard * (SHARD_SIZE // BLOCK_SIZE) : (shard + 1) * (SHARD_SIZE // BLOCK_SIZE)]
-        return np.concatenate([self._rows_of(self.blocks[block], epoch) for block in mine])
+        found = [self._rows_of(self.blocks[block], epoch) for block in mine]
+        if self.join is None:
+            return np.concatenate(found)
+        joined = (self._joined(rows, epoch, int(block)) for block, rows in zip(mine, found, strict=True))
+        return stacked(list(itertools.chain.from_iterable(joined)))
+
+    def _joined(self, rows: Rows, epoch: int, block: int) -> list[Rows]:
+        """The rows of each joined pair of a block, a function of seed, epoch and block alone."""
+        assert self.join is not None
+        src = [self.split.line(0, int(row)) for row in rows]
+        tokens = np.stack([side.lengths_of(rows) for side in (self.split.src, self.split.tgt)], 1)
+        return self.join.rows(rows, src, tokens, [self.seed, epoch, block, JOINING])
 
     def _rows_of(self, block: Block, epoch: int) -> Rows:
         """The rows of a block in an epoch: all, or a random part that is ``share`` of them on average."""
@@ -267,12 +289,12 @@ def _shares(links: RaggedArray, rows: Rows, targets: int, sources: int) -> Tenso
 
 
 def gather(ragged: RaggedArray, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:
-    """(B, L) ids of ``rows``, PAD behind, L a multiple of ``multiple``."""
-    starts, lengths = ragged.offsets[rows], ragged.lengths_of(rows)
-    places = np.arange(int(round_up(lengths.max(), multiple)))
-    inside = places < lengths[:, None]
-    index = np.where(inside, starts[:, None] + places, 0)
-    return np.where(inside, ragged.values[index], PAD).astype(np.int64)
+    """(B, L) ids of ``rows``, (B,) or joined (B, P), PAD behind, L a multiple of ``multiple``."""
+    lengths = lengths_of(ragged, rows)
+    inside = np.arange(int(round_up(lengths.max(), multiple))) < lengths[:, None]
+    found = np.full(inside.shape, PAD, np.int64)
+    found[inside] = ids_of(ragged, rows)
+    return found
 
 
 def pad(sequences: list[list[int]], multiple: int = MULTIPLE) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import preparing
-from seq2seq.data.preparing import SIDES, Counts, dtype_of
+from seq2seq.data.preparing import SIDES, Counts, dtype_of, keeps_text
 from seq2seq.data.ragged import RaggedArray, all_below
 from seq2seq.data.remembered import remembered
 from seq2seq.data.sources import ADVICE, SPLITS, open_source
@@ -31,7 +31,7 @@ VERSION = 2  # of the files' layout; part of the folder's name
 
 @dataclass(frozen=True)
 class Split:
-    """One split: ids of both sides, and their text unless it is a training split that is encoded only once."""
+    """One split: ids of both sides, and their text unless it is a training split that has no more need of it."""
 
     src: RaggedArray
     tgt: RaggedArray
@@ -106,8 +106,8 @@ def _name(data: DataConfig, fingerprint: str, taken: Subwords | None) -> str:
     """The name of the folder: a hash of all that decides what is in it."""
     options: dict[str, Any] = {"filters": asdict(data.filters), "subwords": asdict(data.subwords), "version": VERSION}
     del options["filters"]["drop"]  # the fingerprint tells which pairs are left out
-    # The probability of subword sampling changes nothing on disk; whether there is sampling decides if text is kept.
-    options["subwords"]["sampling"] = data.subwords.sampling > 0
+    # The probability of subword sampling changes nothing on disk; what decides is whether text is kept.
+    options["subwords"]["sampling"] = keeps_text(data)
     del options["subwords"]["from_run"]
     if not data.subwords.keep:
         del options["subwords"]["keep"]  # as in corpora that were prepared before there was such an option

@@ -88,6 +88,11 @@ def dtype_of(vocabularies: Subwords) -> str:
     return "uint16" if max(vocabularies.sizes) <= 1 << 16 else "int32"
 
 
+def keeps_text(data: DataConfig) -> bool:
+    """Whether the text of training pairs is needed after they are encoded."""
+    return data.subwords.sampling > 0 or data.joins_training
+
+
 def size_of(source: TextCorpus, data: DataConfig) -> int:
     """The number of training pairs before any is dropped."""
     return min(sum(part.size for part in source.parts("train")), data.take or 1 << 62)
@@ -247,7 +252,7 @@ def _write_train(source: TextCorpus, data: DataConfig, folder: Path, vocabularie
     """Encode the training split, which is filtered and compared with the held-out pairs."""
     dtype, size, dropped = dtype_of(vocabularies), size_of(source, data), Counter[str]()
     journal = Journal(folder)
-    writer = _Writer(folder, "train", dtype, data.subwords.sampling > 0, journal)
+    writer = _Writer(folder, "train", dtype, keeps_text(data), journal)
     held = _HeldOut(source)
     begun, sent = journal.last["chunks"], deque[tuple[int, list[Pair]]]()
 
@@ -297,7 +302,7 @@ class _HeldOut:
         self.keys = {"valid": Counter[int](), "test": Counter[int]()}
         self.sources = set[str]()
         for split, keys in self.keys.items():
-            for pair in source.pairs(split):
+            for pair in source.unjoined(split):
                 keys[filters.key(pair)] += 1
                 self.sources.add(pair[0].strip())
 

@@ -57,6 +57,17 @@ class SubwordSampler:
         return (vocabulary.spell(part) if part in self.kept else segment(part) for part in parts)
 
 
+class Segmenter:
+    """Segments both sides of a batch as SentencePiece does, where their text is not that of single lines on disk."""
+
+    def __init__(self, subwords: Subwords) -> None:
+        self.subwords = subwords
+
+    def sample(self, texts: Sequence[Sequence[str]], seed: Sequence[int]) -> list[list[list[int]]]:
+        """As that of ``SubwordSampler``, but nothing is left to chance."""
+        return [self.subwords.encode_src(texts[0]), self.subwords.encode_tgt(texts[1])]
+
+
 def words(line: str) -> list[str]:
     """The words of a line, each with the sign of the space before it; the first word has that sign too."""
     return [SPACE + word for word in normalise(line).replace(" ", SPACE).split(SPACE)] if line else []

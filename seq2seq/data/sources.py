@@ -19,6 +19,7 @@ from typing import Any
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import bilingual, dropping, files, hub, hub_stream
 from seq2seq.data.files import Pair, Part
+from seq2seq.data.joining import joined_pairs
 from seq2seq.data.remembered import remembered
 from seq2seq.data.streams import Member, Place
 from seq2seq.errors import UserError
@@ -79,15 +80,25 @@ class TextCorpus:
         if data.weights and "train" in parts:
             _check_weights(data.weights, parts["train"])
         self._parts = parts
-        self._take = data.take
+        self._take, self._join = data.take, data.join
         self._alignments = alignments or {}
         self._held = _hold_out(parts["train"], missing, data.holdout) if missing else {}
         told = {split: part.identity for split, part in parts.items()}
-        whole = [told, data.take, data.holdout if missing else None]
+        whole: list[Any] = [told, data.take, data.holdout if missing else None]
+        whole += [] if data.join is None else ["join", data.join, data.join_training]
         self._fingerprint = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
     def pairs(self, split: str) -> Iterator[Pair]:
-        """The pairs of a split, in order; each call starts at the first."""
+        """The pairs of a split, in order; each call starts at the first.
+
+        Where ``data.join`` is set, those of validation and test are joined, always alike; training pairs are joined in
+        the stream of batches, and further test sets are not.
+        """
+        found = self.unjoined(split)
+        return found if self._join is None or split not in SPLITS[1:] else joined_pairs(found, self._join, split)
+
+    def unjoined(self, split: str) -> Iterator[Pair]:
+        """The pairs of a split as the files have them."""
         if split in self._held:
             held = self._held[split]
             found = (pair for index, pair in enumerate(self._parts["train"].pairs()) if index in held)
@@ -258,6 +269,8 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
         )
     options = asdict(data.grammar)
     sizes = {name: value for name, value in options.items() if name != "version"}  # which the fingerprint tells
+    if data.grammar.exponent is None:
+        del sizes["exponent"]  # as in corpora that were generated before there was such an option
     deciding = [grammar.fingerprint(data.grammar.version), sizes]
     identity = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
     folder = Path(data.cache) / "embedded" / identity[:12]

@@ -13,14 +13,16 @@ import numpy as np
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import filters
-from seq2seq.data.batches import BatchStream, Rows, plan
+from seq2seq.data.batches import BatchStream, plan
 from seq2seq.data.encoded import Corpus, Split
 from seq2seq.data.encoding import ChunkEncoder
 from seq2seq.data.files import Pair
 from seq2seq.data.hub_stream import PairStream, open_rows
+from seq2seq.data.joining import Join, Rows
+from seq2seq.data.lengths import unit_of
 from seq2seq.data.preparing import dtype_of
 from seq2seq.data.ragged import RaggedArray
-from seq2seq.data.sampling import SubwordSampler
+from seq2seq.data.sampling import Segmenter, SubwordSampler
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 
@@ -44,9 +46,22 @@ def batches_of(
     """
     if data.is_streamed:
         return StreamedBatches(data, corpus.subwords, budget, seed, multiple, state)
-    sampler = SubwordSampler(corpus.subwords, data.subwords) if data.subwords.sampling else None
+    join = join_of(data, corpus)
+    sampler: SubwordSampler | Segmenter | None = None
+    if data.subwords.sampling:
+        sampler = SubwordSampler(corpus.subwords, data.subwords)
+    elif join and not join.by_ids:
+        sampler = Segmenter(corpus.subwords)
     train = replace(corpus.splits["train"], links=links)
-    return BatchStream(train, budget, seed, sampler, multiple, state, data.weights)
+    return BatchStream(train, budget, seed, sampler, multiple, state, data.weights, join)
+
+
+def join_of(data: DataConfig, corpus: Corpus) -> Join | None:
+    """How training pairs are joined; the unit of each side is that of its validation text."""
+    if data.join is None or not data.joins_training:
+        return None
+    src, tgt = (unit_of(corpus.splits["valid"].lines(side)) for side in (0, 1))
+    return Join(data.join, data.filters.max_length, (src, tgt))
 
 
 class StreamedBatches(BatchStream):
@@ -64,7 +79,7 @@ class StreamedBatches(BatchStream):
         """Begin, or go on at ``state``. ``budget``: padded positions of a batch."""
         self.stream, self.data = PairStream(open_rows(data, ("train",))["train"]), data
         self.encoder = ChunkEncoder(subwords.models, dtype_of(subwords), data.filters)
-        self.budget, self.seed, self.sampler = budget, seed, None
+        self.budget, self.seed, self.sampler, self.join = budget, seed, None, None
         place = {"part": 0, "batch": 0, "multiple": multiple} | (state or {})
         self.shard_number, self.batch_number, self.multiple = place["part"], place["batch"], place["multiple"]
         if state:

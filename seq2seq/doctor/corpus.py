@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -21,11 +21,11 @@ from seq2seq.config.schema import DataConfig
 from seq2seq.data.blank import is_blank
 from seq2seq.data.files import Pair
 from seq2seq.data.languages import Language
+from seq2seq.data.lengths import WORDS, Unit, unit_of
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.doctor import fitting, signs
 from seq2seq.doctor.fitting import Fitting
 from seq2seq.doctor.line_languages import Identify, other_language, swapped
-from seq2seq.evaluation.lengths import WORDS, Unit, unit_of
 
 EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words; see ``edges``
 TOLD_BY = 1_000  # pairs by which the unit of lengths is decided
@@ -72,6 +72,7 @@ def examine(
     data: DataConfig, identify: Identify | None, say: Callable[[str], object] = lambda line: None
 ) -> Examination:
     """Examine training, validation and test, and the further test sets. Raises ``UserError`` as ``open_source``."""
+    data = replace(data, join=None)  # findings are numbered by the lines of the files
     source = open_source(data)
     say(f"examining {sum(part.size for part in source.parts('train')):,} training pairs")
     known = learn(source)

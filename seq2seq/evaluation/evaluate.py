@@ -16,11 +16,11 @@ from typing import Any
 from torch import nn
 
 from seq2seq.config.schema import DecodeConfig
+from seq2seq.data.lengths import WORDS, unit_of
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import WORDS, unit_of
 from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, check_scored_lengths, score
 from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json

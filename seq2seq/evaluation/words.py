@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from seq2seq import grammar
 from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.data.lengths import unit_of
 from seq2seq.data.subwords import Subwords, normalise
-from seq2seq.evaluation.lengths import unit_of
 
 UNKNOWN, MARKS = "<unk>", ("<pad>", "<s>", "</s>")
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")

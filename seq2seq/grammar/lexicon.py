@@ -294,10 +294,13 @@ def _texts(version: int) -> dict[str, str]:
 
 
 @functools.cache
-def load(version: int = LATEST) -> Lexicon:
-    """The lexicon of a version of the corpus."""
+def load(version: int = LATEST, exponent: float | None = None) -> Lexicon:
+    """The lexicon of a version of the corpus; ``exponent``: of Zipf's law, in place of that of its rules."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Lexicon({name: yaml.load(text, Loader=loader) for name, text in _texts(version).items()})
+    files = {name: yaml.load(text, Loader=loader) for name, text in _texts(version).items()}
+    if exponent is not None:
+        files["rules"]["exponent"] = exponent
+    return Lexicon(files)
 
 
 def digest(version: int = LATEST) -> str:

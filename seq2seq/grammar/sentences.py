@@ -36,15 +36,18 @@ def words(text: str) -> list[str]:
     return re.findall(r"[,.;:!?]|[^\s,.;:!?]+", text)
 
 
-def sentence(rng: random.Random, length: int, version: int = lexicon.LATEST) -> AlignedPair:
+def sentence(
+    rng: random.Random, length: int, version: int = lexicon.LATEST, exponent: float | None = None
+) -> AlignedPair:
     """A sentence of exactly `length` English words (3 or more; punctuation is glued to words and does not count).
 
-    `version` is that of the corpus, whose lexicon and rules are taken.
+    `version` is that of the corpus, whose lexicon and rules are taken; `exponent` is that of its word frequencies, None
+    for the rules' own.
     """
     if length < 3:
         raise ValueError(f"a sentence has at least 3 words, not {length}")
     for _ in range(400):
-        d = Discourse(lexicon.load(version), rng, relative)
+        d = Discourse(lexicon.load(version, exponent), rng, relative)
         d.time = d.choose("time")
         try:
             if length <= 12 and d.chance("question"):

@@ -31,7 +31,13 @@ def quotas(total: int, lengths: range) -> dict[int, int]:
 
 
 def _split(
-    name: str, total: int, lengths: range, seed: int, taken: set[str], version: int = lexicon.LATEST
+    name: str,
+    total: int,
+    lengths: range,
+    seed: int,
+    taken: set[str],
+    version: int = lexicon.LATEST,
+    exponent: float | None = None,
 ) -> list[AlignedPair]:
     """One split, without duplicates and without the sentences in `taken`.
 
@@ -45,7 +51,7 @@ def _split(
         rng = random.Random(f"{seed}/{name}/{length}")
         missing, failures = wanted[length], 0
         while missing and failures < PATIENCE:
-            pair = sentence(rng, length, version)
+            pair = sentence(rng, length, version, exponent)
             if pair.src in own or pair.src in taken or pair.tgt in taken:
                 failures += 1
                 continue
@@ -63,19 +69,28 @@ def _split(
 
 
 def corpus(
-    *, pairs: int, valid: int, test: int, min_words: int, max_words: int, seed: int, version: int = lexicon.LATEST
+    *,
+    pairs: int,
+    valid: int,
+    test: int,
+    min_words: int,
+    max_words: int,
+    seed: int,
+    version: int = lexicon.LATEST,
+    exponent: float | None = None,
 ) -> dict[str, list[AlignedPair]]:
     """The splits "train" (`pairs` sentences), "valid" and "test", of `min_words` to `max_words` English words.
 
     No sentence of either language is in two splits, and no English sentence is twice in a split. If there are too few
     sentences even of the longest length, the split is smaller. Test and valid are made first, so that they do not
     depend on the size of train. `version` is 1 or 2: version 1 gives the sentences of published figures.
+    `exponent` is that of Zipf's law (None: the rules' own): 0 makes all words of a class equally frequent.
     """
     lengths = range(min_words, max_words + 1)
     taken: set[str] = set()
     splits: dict[str, list[AlignedPair]] = {}
     for name, total in (("test", test), ("valid", valid), ("train", pairs)):
-        splits[name] = _split(name, total, lengths, seed, taken, version)
+        splits[name] = _split(name, total, lengths, seed, taken, version, exponent)
         taken.update(text for pair in splits[name] for text in (pair.src, pair.tgt))
     return {name: splits[name] for name in ("train", "valid", "test")}
 

@@ -19,9 +19,9 @@ from seq2seq.analysis.nearness import nearness
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
 from seq2seq.data import files
+from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import Unit, unit_of
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
 from seq2seq.report.level import Level, trivial_translations

@@ -17,8 +17,8 @@ from seq2seq.analysis.explorer import rounded_attention
 from seq2seq.analysis.loaded_run import SEED, evenly
 from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.blank import is_blank
+from seq2seq.data.lengths import unit_of
 from seq2seq.decoding.translator import Translation
-from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.words import splitter
 from seq2seq.runs.loading import TrainedModel, load, saved_split
 from seq2seq.runs.run import Run

@@ -12,8 +12,8 @@ from typing import Any, Optional
 
 from seq2seq.config.option import option, several
 from seq2seq.config.schema import OPTIMIZERS
+from seq2seq.data.lengths import CHARACTERS, EDGES
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import CHARACTERS, EDGES
 
 SET_BY_THE_STUDY = {
     "experiment": ": it takes each of models in turn",

@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import Config, DataConfig
 from seq2seq.config.validation import check_compiled_on
 from seq2seq.data.encoded import Corpus, Split, prepare
+from seq2seq.data.lengths import unit_of
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, figures_by_length
 from seq2seq.evaluation.languages import form_notices, read_language, word_notices
-from seq2seq.evaluation.lengths import unit_of
 from seq2seq.evaluation.metrics import USUAL, tokenizer_notices
 from seq2seq.evaluation.placeholders import print_placeholders
 from seq2seq.models.build import build, parameters_by_part
@@ -297,6 +297,8 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
     train = corpus.counts["train"]
     if config.data.is_streamed:
         tables.say("train is streamed: these are its first pairs, which subwords are learned from")
+    if config.data.join is not None:
+        tables.say(_told_of_joins(config.data))
     if files := train.get("files"):
         weighted = enumerate(zip(files, config.data.weights, strict=True), start=1)
         weights = [(f"{number}", f"{pairs:,}", f"{weight:g}") for number, (pairs, weight) in weighted]
@@ -309,6 +311,12 @@ def print_corpus(config: Config, corpus: Corpus) -> None:
             f"warning: {train['test_in_train']:,} test pairs and {train['valid_in_train']:,} validation pairs occur "
             f"in train ({train['overlap']:,} training pairs): their scores flatter the model"
         )
+
+
+def _told_of_joins(data: DataConfig) -> str:
+    """What is joined, which the counts of the training split do not show."""
+    what = "training pairs anew in each epoch, and " if data.joins_training else ""
+    return f"neighbouring pairs are joined, to at most {data.join}: {what}those of validation and test once and for all"
 
 
 def print_parameters(name: str, counts: dict[str, int], frozen: int = 0) -> None:

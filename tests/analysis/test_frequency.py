@@ -10,8 +10,8 @@ from seq2seq.analysis import frequency as module
 from seq2seq.analysis.frequency import BUCKETS, EDGES, found_words, frequencies
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config
+from seq2seq.data.lengths import CHARACTERS, WORDS
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import CHARACTERS, WORDS
 from seq2seq.evaluation.words import bare_words
 from seq2seq.runs.run import Run
 from tests.fake_runs import FakeRun

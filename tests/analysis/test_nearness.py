@@ -11,9 +11,9 @@ from seq2seq.analysis import nearness as module
 from seq2seq.analysis.nearness import near_any, nearness
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config
+from seq2seq.data.lengths import CHARACTERS, WORDS
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import CHARACTERS, WORDS
 from seq2seq.runs.run import Run
 from tests.fake_runs import FakeRun
 

@@ -15,10 +15,10 @@ from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.analysis.probe import Examples, answers, by_sentence, deal, examples, frequent, named, normal, predict
 from seq2seq.config.schema import Config, DataConfig, GrammarConfig, ModelConfig, SplitConfig
 from seq2seq.data import batches
+from seq2seq.data.lengths import CHARACTERS
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.lengths import CHARACTERS
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.run import Run
 

@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from seq2seq.cli.main import main
 from seq2seq.config.schema import SubwordConfig
 from seq2seq.data import subwords
-from seq2seq.evaluation.lengths import characters
+from seq2seq.data.lengths import characters
 from seq2seq.runs.run import Run
 
 TEXT = Path(__file__).parent.parent / "text"

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from itertools import combinations, product
 from typing import Any
 
-from seq2seq.evaluation.lengths import Unit
+from seq2seq.data.lengths import Unit
 from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics, TextMetric
 from seq2seq.evaluation.people import ITERATED, PAIRS, UNRELATED, people_agree
 from seq2seq.evaluation.statistics import (

@@ -43,6 +43,7 @@ class Unit:
     name: str  # in the plural
     split: Callable[[str], list[str]]  # a line into its elements, white space left out
     per_word: int  # about as many have the length of an English word
+    between: str  # what stands between two sentences of a text that is counted so
 
     @property
     def one(self) -> str:
@@ -58,8 +59,8 @@ class Unit:
         return list(given) if given else [edge * self.per_word for edge in EDGES]
 
 
-WORDS = Unit("words", str.split, 1)
-CHARACTERS = Unit("characters", characters, 2)  # tests/text: 1.5 in Chinese, 2.3 in Japanese, 2.8 in Thai
+WORDS = Unit("words", str.split, 1, " ")
+CHARACTERS = Unit("characters", characters, 2, "")  # tests/text: 1.5 in Chinese, 2.3 in Japanese, 2.8 in Thai
 
 
 def unit_of(lines: Sequence[str]) -> Unit:

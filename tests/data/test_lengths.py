@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from seq2seq.data.lengths import CHARACTERS, WORDS, characters, unit_of
 from seq2seq.evaluation.evaluate import by_thirds, figures_by_length
-from seq2seq.evaluation.lengths import CHARACTERS, WORDS, characters, unit_of
 from seq2seq.evaluation.statistics import by_bucket
 
 
