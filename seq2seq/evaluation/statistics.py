@@ -1,4 +1,4 @@
-"""Significance: confidence intervals, paired tests, and the length from which one system is worse than another.
+"""Significance: confidence intervals and paired tests.
 
 Knows sufficient statistics and chance; knows no text. A system is a list over its seeds of sufficient statistics
 (N, k), and all systems are over the same N sentences. Every generator is seeded here, with sacreBLEU's seed: results
@@ -29,7 +29,6 @@ DRAWS = 1_000  # bootstrap samples
 SWAPS = 2_000  # trials of approximate randomisation
 SEEDS = 3  # with fewer, an interval covers the choice of sentences alone
 SMALL = 30  # with fewer sentences, a bucket supports no conclusion
-WINDOW = 50  # least number of sentences behind a point of the curve that `onset` follows
 ALL = (slice(None),)  # one window with every sentence
 CELLS = 1 << 22  # elements of a matrix of draws that is held at a time (32 MB)
 TIE = 1e-9
@@ -82,21 +81,6 @@ class Bucket:
         return str(self.first) if self.first == self.last else f"{self.first}–{self.last}"
 
 
-@dataclass(frozen=True)
-class Onset:
-    """The source length, in words, from which on a system stays worse, with its 95 % confidence interval.
-
-    None means a length beyond the longest source: for ``length``, the system is worse at no length for good; for an
-    end of the interval, that possibility cannot be excluded.
-    """
-
-    length: float | None
-    low: float | None
-    high: float | None
-    from_start: bool  # worse at every length
-    covers: Covers
-
-
 def _bootstrap_weights(number: int, draws: int, seed: int) -> Iterator[Array]:
     """How often each of N sentences is drawn (…, N): once in the first row, then as in each bootstrap sample."""
     generator = np.random.default_rng(seed)
@@ -113,7 +97,7 @@ def _portions(draws: int, number: int) -> Iterator[int]:
         yield min(most, draws - start)
 
 
-def _bootstrap_scores(
+def bootstrap_scores(
     systems: list[System], metric: Metric, draws: int, windows: Sequence[Indices | slice] = ALL, seed: int = SEED
 ) -> list[Array]:
     """For each system (W, 1+R, K): scores of all sentences, then of bootstrap samples, the same for all systems."""
@@ -143,14 +127,14 @@ class _Spread:
         Degrees of freedom are Satterthwaite's, with the variance between seeds counted twice in them: estimated from
         three seeds it is often far too small, which would pass for certainty.
         """
-        alone, between = _variances(groups, sentences)
+        alone, between = variances(groups, sentences)
         freedoms = [max(sentences - 1, 1), *(group.shape[-1] - 1 for group in groups)]
         shares = [alone, *(2 * variance for variance in between)]
         squares = sum(share**2 / freedom for share, freedom in zip(shares, freedoms, strict=False))
         freedom = min(sum(shares) ** 2 / squares, 1e4) if squares else 1.0
         error = math.sqrt(alone + sum(between)) if sentences > 1 else math.inf
         value = sum(float(group[0].mean()) for group in groups)
-        return cls(value, error, freedom, _coverage(groups))
+        return cls(value, error, freedom, coverage(groups))
 
     def estimate(self, low: float, high: float) -> Estimate:
         """The confidence interval, cut to the metric's range."""
@@ -180,11 +164,11 @@ def _student(freedom: float) -> tuple[Array, Array]:
     return angles, below / below[-1]
 
 
-def _coverage(groups: Sequence[Array]) -> Covers:
+def coverage(groups: Sequence[Array]) -> Covers:
     return "sentences and seeds" if all(group.shape[-1] >= SEEDS for group in groups) else "sentences"
 
 
-def _variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[float]]:
+def variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[float]]:
     """Components of the variance of the groups' sum: of the choice of sentences alone, and of each group's seeds.
 
     Groups are scores (…, 1+R, K); over windows in front the mean is taken. The bootstrap variance of the means over
@@ -193,7 +177,7 @@ def _variances(groups: Sequence[Array], sentences: int) -> tuple[float, list[flo
     """
     alone = float(sum(group.mean(-1) for group in groups)[..., 1:].var(-1).mean())
     between = []
-    for group in groups if _coverage(groups) == "sentences and seeds" else ():
+    for group in groups if coverage(groups) == "sentences and seeds" else ():
         pairs = group.shape[-1] * (group.shape[-1] - 1)
         deviations = group - group.mean(-1, keepdims=True)
         between.append(float((deviations[..., 0, :] ** 2).sum(-1).mean()) / pairs)
@@ -211,7 +195,7 @@ def interval(system: System, metric: Metric, draws: int = DRAWS) -> Estimate:
 
     It covers the choice of sentences and of seeds; with fewer than three seeds that of sentences alone.
     """
-    [scores] = _bootstrap_scores([system], metric, draws)
+    [scores] = bootstrap_scores([system], metric, draws)
     return _Spread.of([scores[0]], len(system[0])).estimate(metric.low, metric.high)
 
 
@@ -225,7 +209,7 @@ def difference(a: System, b: System, metric: Metric, draws: int = DRAWS, swaps: 
     between the systems in all seeds at once; it speaks of these trained models, not of other seeds. Unlike in
     sacreBLEU a tie counts for chance, so that a system does not differ from itself.
     """
-    one, other = (scores[0] for scores in _bootstrap_scores([a, b], metric, draws))
+    one, other = (scores[0] for scores in bootstrap_scores([a, b], metric, draws))
     spread = _Spread.of([one, -other], len(a[0]))
     estimate = spread.estimate(metric.low - metric.high, metric.high - metric.low)
     if spread.covers == "sentences and seeds":
@@ -294,7 +278,7 @@ def quotient(a: System, b: System, metric: Metric, draws: int = DRAWS) -> Estima
     Means over seeds and the interval are of the logarithm, so the value is a quotient of geometric means. None where a
     score is not above zero, on the test or on a bootstrap sample: the quotient then means nothing.
     """
-    one, other = (scores[0] for scores in _bootstrap_scores([a, b], _logarithm(metric), draws))
+    one, other = (scores[0] for scores in bootstrap_scores([a, b], _logarithm(metric), draws))
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         return None
     found = _Spread.of([one, -other], len(a[0])).estimate(-math.inf, math.inf)
@@ -315,12 +299,12 @@ def quotient_growth(
 def _changed(systems: Sequence[System], short: Indices, long: Indices, metric: Metric, draws: int) -> _Spread:
     """The spread of a score, or of one system's less another's, on long sentences less that on short ones."""
     here, there = (
-        _bootstrap_scores([select(system, indices) for system in systems], metric, draws, seed=seed)
+        bootstrap_scores([select(system, indices) for system in systems], metric, draws, seed=seed)
         for indices, seed in ((short, SEED), (long, SEED + 1))
     )
     groups = [sign * (after[0] - before[0]) for sign, before, after in zip((1, -1), here, there, strict=False)]
     if not all(np.isfinite(group).all() for group in groups):
-        return _Spread(math.nan, math.nan, 1.0, _coverage(groups))
+        return _Spread(math.nan, math.nan, 1.0, coverage(groups))
     return _Spread.of(groups, min(len(short), len(long)))
 
 
@@ -336,57 +320,3 @@ def _logarithm(metric: Metric) -> Metric:
 
 def _exponential(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
-
-
-def onset(a: System, b: System, lengths: Sequence[int], metric: Metric, margin: float = 2.0) -> Onset:
-    """The source length from which on ``b`` scores less than ``a`` by more than ``margin``, at all longer ones too.
-
-    The gap is a curve over sliding windows: each holds the 50 sentences (or a twentieth of all) nearest to a length,
-    and stands at their mean length. The interval is that of the onsets in bootstrap samples of the curve, in each of
-    which the mean over seeds is moved as the variance between seeds allows (by a multivariate t).
-    """
-    words = np.asarray(lengths)
-    windows = _windows(words)
-    centres = np.array([words[window].mean() for window in windows])
-    groups = _bootstrap_scores([a, b], metric, DRAWS, windows)
-    gaps = groups[0].mean(-1) - groups[1].mean(-1)  # (W, 1+R)
-    covers = _coverage(groups)
-    if covers == "sentences and seeds":
-        generator = np.random.default_rng(SEED)
-        alone, _ = _variances([groups[0], -groups[1]], len(words))
-        resampled = float(gaps[:, 1:].var(-1).mean())
-        gaps[:, 1:] = gaps[:, :1] + (gaps[:, 1:] - gaps[:, :1]) * math.sqrt(alone / resampled if resampled else 0.0)
-        gaps[:, 1:] += _seed_deviations(groups[0], generator) - _seed_deviations(groups[1], generator)
-    found = [_last_crossing(gap, centres, words, margin) for gap in gaps.T]
-    ends = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
-    length, low, high = (None if math.isinf(each) else float(each) for each in (found[0], *ends))
-    return Onset(length, low, high, length == float(words.min()), covers)
-
-
-def _windows(words: NDArray[np.int_]) -> list[Indices]:
-    enough = min(max(WINDOW, len(words) // 20), len(words))
-    windows = []
-    for centre in np.unique(words):
-        away = np.abs(words - centre)
-        windows.append(np.flatnonzero(away <= np.partition(away, enough - 1)[enough - 1]))
-    return windows
-
-
-def _seed_deviations(group: Array, generator: np.random.Generator) -> Array:
-    """Random deviations (W, R) of the mean over seeds from its expectation, for scores (W, 1+R, K)."""
-    draws, seeds = group.shape[1] - 1, group.shape[2]
-    normal = generator.standard_normal((draws, seeds))
-    normal -= normal.mean(-1, keepdims=True)
-    return group[:, 0] @ (normal / np.sqrt(seeds * generator.chisquare(seeds - 1, (draws, 1)))).T
-
-
-def _last_crossing(gap: Array, centres: Array, words: NDArray[np.int_], margin: float) -> float:
-    """The length at which the gap exceeds the margin for the last time; infinite if it is within it at the end."""
-    below = np.flatnonzero(gap <= margin)
-    if not len(below):
-        return float(words.min())
-    last = below[-1]
-    if last == len(gap) - 1:
-        return math.inf
-    share = (margin - gap[last]) / (gap[last + 1] - gap[last])
-    return float(centres[last] + share * (centres[last + 1] - centres[last]))

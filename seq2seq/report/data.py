@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seq2seq.analysis.frequency import frequencies
 from seq2seq.analysis.measurements import Measurement, Record
 from seq2seq.analysis.nearness import nearness
+from seq2seq.analysis.trained_lengths import trained_lengths
 from seq2seq.config.overrides import override
 from seq2seq.config.schema import Config
 from seq2seq.data import files
@@ -24,9 +25,10 @@ from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
 from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
+from seq2seq.report.beside import Beside, pages_beside
 from seq2seq.report.level import Level, trivial_translations
 from seq2seq.runs.loading import saved_split, split_of_source
-from seq2seq.runs.records import Frequencies, Nearness, Summary
+from seq2seq.runs.records import Frequencies, Nearness, Summary, TrainedLengths
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import VariantConfig
@@ -119,6 +121,9 @@ class ReportData:
     language_model: ModelRuns | None = None  # of the target alone: what it predicts, no model takes from the source
     nearness: Nearness | None = None  # of the test to the training text, where that is at hand
     frequencies: Frequencies | None = None  # of the references' words in it
+    trained: TrainedLengths | None = None  # of the training sources, as the first run saw them, where they are at hand
+    sized: dict[int, list[ModelRuns]] = field(default_factory=dict)  # by the number of training pairs, where it is less
+    beside: list[Beside] = field(default_factory=list)  # what other studies' pages say
     _statistics: dict[tuple[Path, str], SufficientStatistics] = field(default_factory=dict)  # cache of ``system``
 
     @property
@@ -328,17 +333,22 @@ def data_of_runs(
 
 def _against_training(
     groups: Sequence[ModelRuns], src: Sequence[str], references: Sequence[str], warnings: list[str]
-) -> dict[str, Nearness | Frequencies]:
-    """The fields that compare the test with the training text, which all runs share.
+) -> dict[str, Nearness | Frequencies | TrainedLengths]:
+    """The fields that are read in the training text, which all runs share.
 
     None of them, and a warning, where that cannot be read.
     """
     run, config = groups[0].runs[0], override(groups[0].configs[0], [], True)
     try:
-        return {"nearness": nearness(run, config, src), "frequencies": frequencies(run, config, references)}
+        return {
+            "nearness": nearness(run, config, src),
+            "frequencies": frequencies(run, config, references),
+            "trained": trained_lengths(run, config, unit_of(src)),
+        }
     except UserError as error:
         warnings.append(
-            f"which test sentences are near training sentences, and how rare words are, is not shown: {error}"
+            "which lengths were trained on, which test sentences are near training sentences, and how rare words are, is "
+            f"not shown: {error}"
         )
         return {}
 
@@ -360,6 +370,8 @@ def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str
 def data_of_study(outcome: Outcome) -> ReportData:
     """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
     study = outcome.study
+    sized = {size: grouped([run for number, run in outcome.sized if number == size]) for size, _ in outcome.sized}
+    beside, missing = pages_beside(study.report, study.options.beside)
     return data_of_runs(
         outcome.runs,
         f"Study {study.options.name}",
@@ -368,7 +380,9 @@ def data_of_study(outcome: Outcome) -> ReportData:
         trials=study.tried(),
         settings=outcome.settings,
         variants=[(variant, ModelRuns(variant.name, [run])) for variant, run in outcome.variants],
-        warnings=outcome.warnings,
+        warnings=[*outcome.warnings, *missing],
+        sized=sized,
+        beside=beside,
         commands=[shlex.join(["seq2seq", "compare", *study.given])],
         gold=study.options.gold,
         language_model=ModelRuns("language model", [outcome.language_model]) if outcome.language_model else None,

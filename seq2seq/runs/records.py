@@ -347,6 +347,15 @@ class Explored(TypedDict):
     maps: list[str]  # names
 
 
+class TrainedLengths(TypedDict):
+    """``measurements/lengths.json``, of one run of a study."""
+
+    origin: str  # a hash of the training text and of what decides which of it is trained on
+    counts: list[list[int]]  # [length of a source, training pairs], joined ones where they are joined
+    read: int  # training pairs, before any is dropped or joined
+    cut: bool  # whether there are more
+
+
 class Nearness(TypedDict):
     """``measurements/nearness.json``, of one run of a study."""
 

@@ -42,6 +42,7 @@ class Outcome:
     runs: list[Run]  # by model, in the order of the study's ``models``
     variants: list[tuple[VariantConfig, Run]]
     language_model: Run | None
+    sized: list[tuple[int, Run]]  # runs on fewer training pairs, with the number of them
     warnings: list[str]
     failed: dict[str, str]  # label of a task to the reason
 
@@ -64,15 +65,19 @@ def conduct(study: Study) -> Outcome:
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
+    _check_sizes(options.sizes, corpus.counts["train"]["read"])
     failed = _try(study, workers)
     settings = study.settings()
     for name, setting in settings.items():
         if setting != OWN:
             print(f"{name}: {setting}", file=sys.stderr)
-    planned_runs = study.runs(settings, cost_of_a_token(study, parameters))
+    cost = cost_of_a_token(study, parameters)
+    planned_runs, planned_sized = study.runs(settings, cost), study.sized(settings, cost)
     reference, planned_variants = study.language_model(settings), study.variants(settings)
     aside = [*([reference] if reference else []), *(planned for _, planned in planned_variants)]
     tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
+    tasks += [training_task(study, planned, planned_runs[0]) for _, planned in planned_sized]
+    aside += [planned for _, planned in planned_sized]
     tasks += measuring_tasks(
         [(one.run, one.config) for one in planned_runs],
         study.logs, options.gold, corpus=True, language_models=[reference.run] if reference else [],
@@ -93,7 +98,14 @@ def conduct(study: Study) -> Outcome:
     for planned in others:
         if planned.run not in same:
             warnings += check_of_other_text(runs[0], planned.run, options.anyway)
-    return Outcome(study, settings, runs, variants, language_model, warnings, failed)
+    sized = [(size, planned.run) for size, planned in planned_sized if planned.finished]
+    return Outcome(study, settings, runs, variants, language_model, sized, warnings, failed)
+
+
+def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
+    """Raise ``UserError`` where there are fewer training ``pairs`` than the largest of ``sizes``."""
+    if sizes and sizes[-1] > pairs:
+        raise UserError(f"sizes={list(sizes)}: there are {pairs:,} training pairs: give that as the last, or fewer")
 
 
 def _try(study: Study, workers: int) -> dict[str, str]:
@@ -122,6 +134,7 @@ def announce(study: Study, workers: int) -> None:
     left = 0.0
     parts = {"trials": study.trials, "models × seeds": runs}
     parts |= {"language model": [reference] if reference else [], "variants": variants}
+    parts |= {"fewer training pairs": [planned for _, planned in study.sized(study.draft)]}
     for name, planned in parts.items():
         if planned:
             seconds = sum(expected_seconds(study, one) for one in planned if not one.run.finished) / workers

@@ -59,6 +59,11 @@ class StudyConfig:
     models: list[str] = several(["lstm", "bahdanau", "transformer"], "what is compared; the first is the baseline")
     experiment: str = option("{model}", "the experiment that each model is; {model} stands for its name")
     seeds: list[int] = several([1, 2, 3], "seeds of each model")
+    sizes: list[int] = several(
+        [],
+        "numbers of training pairs, the first so many: the study has the most, further runs of each model the rest",
+    )
+    beside: list[str] = several([], "further studies, whose figures by length the page shows beside its own")
     overrides: list[str] = several([], "key=value for every run; {model} stands for the model's name")
     optimizers: list[str] = several(
         [], "optimisers that each model is tried with (none: the experiment's own)", choices=OPTIMIZERS
@@ -137,6 +142,9 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     ConfigStore.instance().store(name="_study", node=StudyConfig)
     with hydra_explained():
         study: Any = OmegaConf.to_object(compose("compare", own))
+    taken = [argument for argument in [*study.overrides, *runs] if argument.partition("=")[0] == "data.take"]
+    if study.sizes and taken:
+        raise UserError(f"{taken[-1]}: sizes={study.sizes} says how many training pairs there are: leave one out")
     return check(study), runs
 
 
@@ -158,7 +166,7 @@ def check(study: StudyConfig) -> StudyConfig:
         within_limits(variant, "variants.")
     lists: dict[str, Sequence[object]]
     lists = {"models": study.models, "seeds": study.seeds, "buckets": study.buckets, "rates": study.rates}
-    lists |= {"optimizers": study.optimizers}
+    lists |= {"optimizers": study.optimizers, "sizes": study.sizes, "beside": study.beside}
     for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{key}={values}: the same twice: leave one out")
@@ -166,6 +174,10 @@ def check(study: StudyConfig) -> StudyConfig:
         raise UserError("models and seeds must not be empty: a study needs at least one run")
     if study.buckets != sorted(study.buckets) or any(edge < 1 for edge in study.buckets):
         raise UserError(f"buckets={study.buckets}: give growing numbers, e.g. [10,20,30,40]")
+    if study.sizes != sorted(study.sizes) or len(study.sizes) == 1 or any(size < 1 for size in study.sizes):
+        raise UserError(f"sizes={study.sizes}: give growing numbers, at least two, e.g. [1000,3000,10000]")
+    if study.name in study.beside:
+        raise UserError(f"beside={study.beside}: {study.name} is the study itself: leave it out")
     for variant in study.variants:
         if variant.optimizer and (variant.tuned or variant.optimizer not in study.optimizers):
             told = "takes its optimizer from the model's trials: name it in optimizers, and leave tuned out"

@@ -1,7 +1,7 @@
 """The plan of a study: its trials, training runs and variants as configs. Knows run folders; starts nothing, no torch.
 
 Trials choose each model's optimiser and learning rate; then every model is trained with every seed; then come the
-language model, which reads no source, and the variants.
+language model, which reads no source, the variants, and every model with every seed on fewer training pairs.
 """
 
 from __future__ import annotations
@@ -198,6 +198,25 @@ class Study:
                 planned.append(self._plan(model, model, f"{model}/seed{seed}", seed, settings[model], more))
         return planned
 
+    def sized(self, settings: dict[str, Setting], cost: dict[str, float] | None = None) -> list[tuple[int, Planned]]:
+        """A run of each model with each seed on each number of training pairs but the largest, which ``runs`` have.
+
+        All have the optimiser and the rate that the trials on the most pairs chose, and the subwords of the first of
+        ``runs``: so models are as large at each size, and likelihoods are of the same tokens. A run on fewer pairs
+        sees them more often, for as many target tokens, and the best of its validations is tested.
+        """
+        options = self.options
+        first = Path(options.outputs) / options.folder / options.models[0] / f"seed{options.seeds[0]}"
+        planned = []
+        for size in options.sizes[:-1]:
+            for seed in options.seeds:
+                for model in options.models:
+                    more = [] if cost is None else [self._equal_cost(model, cost)]
+                    more += [f"data.take={size}", f"data.subwords.from_run={first}"]
+                    name = f"{model}-{size}/seed{seed}"
+                    planned.append((size, self._plan(model, model, name, seed, settings[model], more)))
+        return planned
+
     def language_model(self, settings: dict[str, Setting]) -> Planned | None:
         """The run of the language model, with the study's first seed; None where the study has none."""
         model, seed = self.options.language_model, self.options.seeds[0]
@@ -225,6 +244,7 @@ class Study:
         arguments = [f"experiment={options.experiment}", *options.overrides]
         arguments += [] if setting.optimizer is None else [f"trainer.optimizer.name={setting.optimizer}"]
         arguments += [] if setting.rate is None else [f"trainer.optimizer.lr={setting.rate:g}"]
+        arguments += [f"data.take={options.sizes[-1]}"] if options.sizes else []
         arguments += [*self.arguments, *more]
         arguments += [f"seed={seed}", f"name={options.folder}/{name}", f"outputs={options.outputs}"]
         arguments += [f"trainer.threads={options.threads}"]

@@ -20,14 +20,15 @@ from seq2seq.system.processes import usable_cores
 MEASURING_SECONDS = 100.0  # for all measurements of a run
 
 
-def training_task(study: Study, planned: Planned) -> Task:
-    """``seq2seq train``, which continues a run that was cut off."""
+def training_task(study: Study, planned: Planned, after: Planned | None = None) -> Task:
+    """``seq2seq train``, which continues a run that was cut off; it waits until the run ``after`` is finished."""
     return Task(
         planned.label,
         ["seq2seq", "train", *planned.arguments],
         study.logs / f"{planned.label.replace('/', '-')}.log",
         expected_seconds(study, planned),
         lambda: planned.finished,
+        lambda: after is None or after.finished,
     )
 
 

@@ -37,7 +37,6 @@ from seq2seq.evaluation.statistics import (
     growth,
     holm,
     interval,
-    onset,
     quotient,
     quotient_growth,
     select,
@@ -402,54 +401,6 @@ def falling(rate_of) -> SufficientStatistics:  # type: ignore[no-untyped-def]
 
 
 PERFECT = [falling(lambda length: 100)]
-
-
-def test_the_onset_is_found_where_it_was_put() -> None:
-    found = onset(PERFECT, [falling(lambda length: 100 - max(length - 20, 0))], LENGTHS, MEAN)
-    assert found.length is not None and found.low is not None and found.high is not None
-    assert found.length == pytest.approx(22, abs=0.5)
-    assert found.low <= found.length <= found.high
-    assert found.high - found.low < 1  # the gap has no noise but that of lengths within a window
-    assert found.length is not None and not found.from_start
-
-
-def test_a_dip_that_passes_is_no_onset() -> None:
-    system = [falling(lambda length: 100 - 30 * (8 <= length <= 14) - 30 * (length >= 40))]
-    found = onset(PERFECT, system, LENGTHS, MEAN)
-    assert found.length is not None
-    assert 36 <= found.length <= 40.5
-
-
-def test_behind_from_the_start_never_and_only_in_the_middle() -> None:
-    everywhere = onset(PERFECT, [falling(lambda length: 90)], LENGTHS, MEAN)
-    assert (everywhere.length, everywhere.low, everywhere.high, everywhere.from_start) == (3, 3, 3, True)
-    for rate_of in (lambda length: 99, lambda length: 101, lambda length: 100 - 50 * (10 < length < 40)):
-        found = onset(PERFECT, [falling(rate_of)], LENGTHS, MEAN)
-        assert (found.length, found.low, found.high) == (None, None, None)
-
-
-def test_an_onset_that_might_as_well_not_be_has_no_upper_end() -> None:
-    generator = np.random.default_rng(2)
-    noisy = falling(lambda length: 100 - max(length - 30, 0) / 8)
-    noisy[:, 0] += generator.normal(0, 10, len(noisy))
-    found = onset(PERFECT, [noisy], LENGTHS, MEAN)
-    assert found.low is not None and found.high is None
-
-
-def test_the_onset_of_seeds_that_differ_is_less_sure() -> None:
-    def seeds(*starts: int) -> list[SufficientStatistics]:
-        return [falling(lambda length, start=start: 100 - max(length - start, 0)) for start in starts]
-
-    alike, unlike, alone = (onset(PERFECT * 3, seeds(*s), LENGTHS, MEAN) for s in ((20,) * 3, (14, 20, 26), (14, 26)))
-    assert (alike.covers, unlike.covers, alone.covers) == ("sentences and seeds", "sentences and seeds", "sentences")
-    assert None not in (unlike.low, unlike.high, alike.low, alike.high, alone.low, alone.high)
-    assert unlike.high - unlike.low > 8 > 2 > alike.high - alike.low  # type: ignore[operator]
-    assert alone.high - alone.low < 2  # type: ignore[operator]
-
-
-def test_few_sentences_make_one_window() -> None:
-    found = onset([np.ones((5, 2)) * [100, 1]], [np.ones((5, 2)) * [50, 1]], [4, 9, 9, 30, 7], MEAN)
-    assert found.from_start and found.length == 4
 
 
 def test_growth_by_hand_and_with_seeds() -> None:

@@ -9,7 +9,9 @@ from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Page
 from seq2seq.report.sections.attention import attention, explorer
 from seq2seq.report.sections.behaviour import extrapolation, failing, search
+from seq2seq.report.sections.beside import beside
 from seq2seq.report.sections.causes import causes
+from seq2seq.report.sections.data_size import data_size
 from seq2seq.report.sections.dose import dose
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.frequency import frequency
@@ -18,6 +20,7 @@ from seq2seq.report.sections.learning import cost, undertraining
 from seq2seq.report.sections.nearness import nearness
 from seq2seq.report.sections.quality import Quality
 from seq2seq.report.sections.repetition import repetition
+from seq2seq.report.sections.trained import covered, trained
 
 
 def page_of(data: ReportData) -> Page:
@@ -29,14 +32,14 @@ def page_of(data: ReportData) -> Page:
         for run in group.runs
         if (lacking := [name for name, each in MEASUREMENTS.items() if not each.file(run).exists()])
     ]
-    sections = [quality.lengths(), dose(data), quality.growths.section()]
+    sections = [trained(data), quality.lengths(), beside(data, quality), dose(data), quality.growths.section()]
     sections += [information(data, quality), nearness(data, quality), quality.overall()]
-    of_data = (fairness, undertraining, causes, attention, frequency, extrapolation, search, failing, cost, repetition)
-    sections += [section(data) for section in of_data]
+    sections += [section(data) for section in (data_size, fairness, undertraining, causes, attention, frequency)]
+    sections += [section(data) for section in (extrapolation, search, failing, cost, repetition)]
     sections = [replace(each, figures=[figure for figure in each.figures if figure.rows]) for each in sections]
     return Page(
         title=data.title,
-        answer=quality.answer(),
+        answer=[*covered(data), *quality.answer()],
         figure=quality.curves[0],
         sections=[section for section in sections if section.text or section.figures or section.tables],
         explorer=explorer(data),

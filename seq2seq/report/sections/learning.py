@@ -9,7 +9,8 @@ import numpy as np
 
 from seq2seq.analysis.measurements import COST
 from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
-from seq2seq.evaluation.statistics import Bucket, by_bucket, onset
+from seq2seq.evaluation.onset import onset
+from seq2seq.evaluation.statistics import Bucket, by_bucket
 from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.causes import first_seed

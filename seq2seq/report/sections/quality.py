@@ -9,17 +9,16 @@ from typing import Any
 
 from seq2seq.data.lengths import Unit
 from seq2seq.evaluation.metrics import BLEU, CHRF, NLL, USUAL, Metric, SufficientStatistics, TextMetric
+from seq2seq.evaluation.onset import Onset, onset
 from seq2seq.evaluation.people import ITERATED, PAIRS, UNRELATED, people_agree
 from seq2seq.evaluation.statistics import (
     Bucket,
     Difference,
     Estimate,
-    Onset,
     System,
     difference,
     holm,
     interval,
-    onset,
     select,
 )
 from seq2seq.report.data import LENGTH_RATIO, ModelRuns, ReportData, mean
@@ -324,7 +323,7 @@ class Quality:
             "gap-by-length", f"BLEU above {self.data.baseline.model}, by source length",
             "Paired differences with 95 % intervals.", self.behind, "BLEU", "difference in BLEU",
         )  # fmt: skip
-        tables = [self._bucket_table(), self._difference_table()]
+        tables = [self._bucket_table(), self._gap_table]
         return Section("lengths", "By source length", text, [gap, *self.curves[1:]], tables)
 
     def _bucket_table(self) -> Table:
@@ -340,7 +339,12 @@ class Quality:
         columns = ["model", self.data.source_length, "sentences", *spreads]
         return Table("by-length", "Every figure by source length", columns, rows)
 
-    def _difference_table(self) -> Table:
+    def gaps(self) -> list[Row]:
+        """The rows of the differences by source length, as they stand in the page's files."""
+        return [dict(zip(self._gap_table.columns, row, strict=True)) for row in self._gap_table.rows]
+
+    @cached_property
+    def _gap_table(self) -> Table:
         rows: list[list[Any]] = []
         base = self.data.baseline.model
         for metric, group in product((*USUAL, NLL), self.data.others):

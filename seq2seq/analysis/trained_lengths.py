@@ -1,0 +1,91 @@
+"""How long the sources are that a run was trained on, as it saw them: filtered, and joined where it joins them.
+
+Knows texts and what decides which of them is trained on; no model.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.analysis.training_text import kept
+from seq2seq.config.schema import Config, DataConfig
+from seq2seq.data import filters
+from seq2seq.data.batches import BLOCK_SIZE, JOINING
+from seq2seq.data.encoding import ChunkEncoder
+from seq2seq.data.files import Pair
+from seq2seq.data.joining import Join
+from seq2seq.data.lengths import Unit, unit_of
+from seq2seq.data.preparing import CHUNK, chunks, dtype_of
+from seq2seq.data.subwords import Subwords
+from seq2seq.errors import UserError
+from seq2seq.runs.loading import corpus_of, saved_split
+from seq2seq.runs.records import TrainedLengths
+from seq2seq.runs.run import Run
+
+VERSION = 1  # to be raised whenever the measurement changes, so that older records are made anew
+MOST = 100_000  # training pairs that are read: each takes some fifty microseconds
+
+
+def trained_lengths(run: Run, config: Config, unit: Unit) -> TrainedLengths:
+    """How many training sources have each length, of the first ``MOST`` training pairs, each counted once.
+
+    Joined pairs are those of the run's first epoch, in a corpus of one file.
+
+    Args:
+        config: the run's, with the places where its training text may be read.
+        unit: in which lengths are counted.
+
+    Raises:
+        UserError: the training text is not there, or may not be read.
+    """
+    data, valid = config.data, saved_split(run, "valid")
+    identity = [VERSION, MOST, run.load_fingerprint()["subwords"], asdict(data.filters), config.seed, unit.name]
+
+    def measure(origin: str) -> TrainedLengths:
+        pairs = corpus_of(config, "train").pairs("train")
+        read = list(itertools.islice(pairs, MOST))
+        src, tokens = _not_dropped(read, data, Subwords.load(run.subwords))
+        counts = sorted(
+            Counter(unit.counts(_joined(src, tokens, config, valid) if data.joins_training else src)).items()
+        )
+        cut = next(pairs, None) is not None
+        return TrainedLengths(origin=origin, counts=[list(each) for each in counts], read=len(read), cut=cut)
+
+    return kept(run, "lengths", TrainedLengths, identity, measure)
+
+
+def _not_dropped(pairs: Iterable[Pair], data: DataConfig, subwords: Subwords) -> tuple[list[str], NDArray[np.int64]]:
+    """The sources of the pairs that no filter drops, and their tokens on either side (N, 2)."""
+    encoder = ChunkEncoder(subwords.models, dtype_of(subwords), data.filters)
+    src: list[str] = []
+    tokens = [np.zeros((0, 2), np.int64)]
+    for chunk in chunks(filters.drop_empty_and_duplicates(pairs, data.filters, Counter()), CHUNK):
+        encoded = encoder.encode(list(zip(*chunk, strict=True)))
+        src += itertools.compress((pair[0] for pair in chunk), encoded.kept.tolist())
+        tokens.append(np.stack(encoded.lengths, 1).astype(np.int64))
+    return src, np.concatenate(tokens)
+
+
+def _joined(
+    src: Sequence[str], tokens: NDArray[np.int64], config: Config, valid: tuple[list[str], list[str]] | None
+) -> list[str]:
+    """The sources joined as the run's first epoch has them."""
+    if valid is None:
+        raise UserError("the run has lost its validation text, which tells how training pairs are joined")
+    units = unit_of(valid[0]), unit_of(valid[1])
+    join = Join(config.data.join or 0, config.data.filters.max_length, units)
+    return list(_texts(src, tokens, join, config.seed))
+
+
+def _texts(src: Sequence[str], tokens: NDArray[np.int64], join: Join, seed: int) -> Iterator[str]:
+    for block, start in enumerate(range(0, len(src), BLOCK_SIZE)):
+        rows = np.arange(start, min(start + BLOCK_SIZE, len(src)))
+        lines = src[start : start + BLOCK_SIZE]
+        for parts in join.rows(rows, lines, tokens[rows], [seed, 0, block, JOINING]):
+            yield join.units[0].between.join(src[row] for row in parts)

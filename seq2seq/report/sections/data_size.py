@@ -1,0 +1,115 @@
+"""The section on the number of training pairs: which architecture wins where, and from how many pairs on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+from seq2seq.evaluation.metrics import BLEU
+from seq2seq.evaluation.onset import Crossover, crossover
+from seq2seq.evaluation.statistics import System, difference, holm, interval
+from seq2seq.report.data import ReportData
+from seq2seq.report.page.document import Figure, Row, Section, Table
+from seq2seq.report.sections.quality import TESTED, mean_score, spread
+from seq2seq.report.sections.scales import CERTAIN, chance
+from seq2seq.terminal.numbers import number
+
+TITLE = "Which architecture wins where, by the number of training pairs"
+PAIRS = "training pairs"
+Systems = Mapping[str, list[System]]
+"""By model: its system at each size, in the order of the sizes."""
+
+
+def data_size(data: ReportData) -> Section:
+    """Test BLEU by the number of training pairs, the best at each, and from which number on a model is ahead."""
+    full = data.config.data.take
+    if not data.sized or full is None:
+        return Section("sizes", TITLE)
+    by_size = {**dict(sorted(data.sized.items())), full: data.groups}
+    systems: dict[str, list[System]] = {}
+    for model in (group.model for group in data.groups):
+        found = [group for groups in by_size.values() for group in groups if group.model == model]
+        if len(found) == len(by_size):  # a run that failed leaves a gap, across which nothing is interpolated
+            systems[model] = [data.system(group, BLEU) for group in found]
+    sizes = list(by_size)
+    rows: list[Row] = [
+        {"model": model, PAIRS: size, **spread("BLEU", interval(system, BLEU))}
+        for model, own in systems.items()
+        for size, system in zip(sizes, own, strict=True)
+    ]
+    figure = Figure(
+        "bleu-by-pairs", "BLEU by the number of training pairs",
+        "Test BLEU of the same test at every size, with 95 % intervals.",
+        rows, "lines", PAIRS, "BLEU", "model", "low", "high", y_title="test BLEU", log_x=True,
+    )  # fmt: skip
+    if len(systems) < 2:
+        return Section("sizes", TITLE, [_how(full)], [figure])
+    best = _best(systems, sizes)
+    crossings, said = _crossings(systems, sizes)
+    text = [_how(full), _winners(best), *said]
+    return Section("sizes", TITLE, text, [figure], [best, crossings])
+
+
+def _how(full: int) -> str:
+    return (
+        "Each model is trained on the first so many training pairs, the same for all, with the optimiser and the rate "
+        f"that its trials chose on {full:,} pairs, and with the subwords of these; for the same number of target "
+        "tokens, so that few pairs are seen more often, and tested with the weights that validation chooses. With "
+        "trials at each size a small difference might turn out another way."
+    )
+
+
+def _best(systems: Systems, sizes: list[int]) -> Table:
+    """At each size the best model, and how far it is ahead of the second."""
+    found = []
+    for n, size in enumerate(sizes):
+        scores = {model: mean_score(own[n], BLEU) for model, own in systems.items()}
+        first, second = sorted(scores, key=lambda model: -scores[model])[:2]
+        found.append((size, first, second, difference(systems[first][n], systems[second][n], BLEU)))
+    drawn = holm([each.p_bootstrap for *_, each in found])
+    swapped = holm([each.p_randomisation for *_, each in found])
+    rows: list[list[Any]] = [
+        [size, first, second, each.value, each.low, each.high, chance(p), chance(q), max(p, q) < CERTAIN]
+        for (size, first, second, each), p, q in zip(found, drawn, swapped, strict=True)
+    ]
+    columns = [PAIRS, "best", "second", *TESTED, "certain"]
+    note = f"p-values after Holm's correction over the sizes; certain: both are below {CERTAIN:g}."
+    return Table("best-by-pairs", "The best model at each number of training pairs", columns, rows, note)
+
+
+def _winners(best: Table) -> str:
+    """A sentence on the best model at each size."""
+    said = []
+    for size, first, second, value, *_, certain in best.rows:
+        ahead = f"by {number(value)} BLEU" if certain else f"but its lead on {second} may be chance"
+        said.append(f"{first} at {size:,} ({ahead})")
+    return f"The best: {', '.join(said)}."
+
+
+def _crossings(systems: Systems, sizes: list[int]) -> tuple[Table, list[str]]:
+    """From which number of pairs on the better of two models on the most pairs is ahead of the other."""
+    rows: list[list[Any]] = []
+    text = []
+    for pair in combinations(systems, 2):
+        loser, winner = sorted(pair, key=lambda model: mean_score(systems[model][-1], BLEU))
+        found = crossover(systems[winner], systems[loser], sizes, BLEU)
+        rows.append([winner, loser, found.size, found.low, found.high, found.covers])
+        text.append(f"{winner} is ahead of {loser} {_from(found, sizes)}.")
+    note = (
+        "Interpolated on the logarithm of the number; 95 % bootstrap intervals. Empty: beyond the most that was tried; "
+        "the least that was tried stands for all below it."
+    )
+    columns = ["ahead", "of", f"from {PAIRS}", "low", "high", "the interval covers"]
+    return Table("crossovers", "From how many training pairs on", columns, rows, note), text
+
+
+def _from(found: Crossover, sizes: list[int]) -> str:
+    """A phrase for the number of pairs, after "X is ahead of Y"."""
+    low, high = (
+        f"beyond {sizes[-1]:,}" if end is None else f"{sizes[0]:,} or fewer" if end <= sizes[0] else f"{end:,.0f}"
+        for end in (found.low, found.high)
+    )
+    where = "at no number for good" if found.size is None else f"from {found.size:,.0f} training pairs on"
+    where = f"at every number from {sizes[0]:,} on" if found.from_start else where
+    return f"{where} (95 % interval of the crossover {low} to {high})"
