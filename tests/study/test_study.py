@@ -12,9 +12,11 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
+from seq2seq.study import conduct
 from seq2seq.study.fairness import check_alike, check_fingerprints, check_of_other_text, check_parameters, unlike
 from seq2seq.study.options import study_of
 from seq2seq.study.plan import OWN, Planned, Setting, Study
+from seq2seq.study.tasks import training_task
 
 FakeRun = Callable[..., Run]
 
@@ -61,6 +63,9 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("optimizers=[sgd]", "choose one of adamw, muon"),
         ("variants=[{name:a,optimizer:muon,tuned:true}]", "leave tuned out"),
         ("match=time", "choose one of parameters, seconds, flops"),
+        ("sizes=[3000,1000]", "give growing numbers, at least two"),
+        ("sizes=[1000]", "give growing numbers, at least two"),
+        ("beside=[embedded]", "embedded is the study itself"),
         ("seeds", "give key=value"),
     ],
 )
@@ -68,6 +73,11 @@ def test_a_mistake_is_one_line(argument: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         study_of([argument])
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_sizes_and_take_do_not_go_together() -> None:
+    with pytest.raises(UserError, match=r"data.take=7: sizes=\[10, 20\] says how many training pairs"):
+        study_of(["sizes=[10,20]", "data.take=7"])
 
 
 # ---------------------------------------------------------------------------------------------------------- plan
@@ -149,6 +159,62 @@ def test_equal_cost_gives_the_cheaper_model_more_tokens() -> None:
     runs = planned.runs(dict.fromkeys(("lstm", "bahdanau"), OWN), {"lstm": 1.0, "bahdanau": 2.5})
     tokens = {run.model: run.config.trainer.max_tokens for run in runs}
     assert tokens == {"lstm": 6_250_000, "bahdanau": 2_500_000}
+
+
+# --------------------------------------------------------------------------------------------------------- sizes
+
+
+def test_each_model_is_trained_with_each_seed_on_each_number_of_pairs_alike(tmp_path: Path) -> None:
+    given = ["study=sizes", "seeds=[1,2]", "sizes=[100,300,900]", "rates=[0.1]", f"outputs={tmp_path}"]
+    planned = study(*given)
+    settings = {**planned.draft, "lstm": Setting("muon", 0.004)}
+    runs, sized = planned.runs(settings), planned.sized(settings)
+    assert {run.config.data.take for run in [*runs, *planned.trials]} == {900}, "the study itself has the most"
+    assert [(size, run.model, run.seed) for size, run in sized] == [
+        (size, model, seed) for size in (100, 300) for seed in (1, 2) for model in MODELS
+    ]
+    for size, run in sized:
+        alike = next(other for other in runs if (other.model, other.seed) == (run.model, run.seed))
+        assert run.config.data.take == size and run.config.trainer == alike.config.trainer
+        assert run.config.model == alike.config.model and run.setting == alike.setting
+        assert Path(str(run.config.data.subwords.from_run)) == runs[0].run.folder
+    assert len({run.run.folder for run in [*runs, *(run for _, run in sized)]}) == 18
+    assert planned.sized(settings, {"lstm": 1.0, "bahdanau": 2.0, "transformer": 2.0})[0][
+        1
+    ].config.trainer.max_tokens == (2 * (runs[0].config.trainer.max_tokens or 0))
+    assert study("study=multi30k").sized(settings) == []
+
+
+def test_runs_on_fewer_pairs_wait_for_the_subwords_of_the_first(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = study("study=sizes", "sizes=[100,900]", "seeds=[1]", "models=[lstm]", f"outputs={tmp_path}")
+    [first], [(_, small)] = planned.runs(planned.draft), planned.sized(planned.draft)
+    task = training_task(planned, small, first)
+    assert not task.ready() and training_task(planned, first).ready()
+    trained(fake_run, first)
+    assert task.ready()
+
+
+def test_more_pairs_than_there_are_is_one_line() -> None:
+    conduct._check_sizes([100, 900], 900)
+    with pytest.raises(UserError, match=r"sizes=\[100, 900\]: there are 899 training pairs: give that as the last"):
+        conduct._check_sizes([100, 900], 899)
+
+
+def test_joined_and_single_training_have_one_test_and_name_each_other() -> None:
+    joined, single = study("study=joined"), study("study=unjoined")
+    one, other = (each.runs(each.draft)[0].config for each in (joined, single))
+    assert one.data.joins_training and not other.data.joins_training and other.data.join == one.data.join
+    assert one.trainer == other.trainer and one.model == other.model
+    assert (joined.options.beside, single.options.beside) == (["unjoined"], ["joined"])
+    assert joined.options.buckets == single.options.buckets
+
+
+def test_the_flat_grammar_is_the_embedded_one_but_for_its_frequencies_and_its_training() -> None:
+    flat, embedded = (study(f"study={name}") for name in ("flat", "embedded"))
+    one, other = (each.runs(each.draft)[0].config for each in (flat, embedded))
+    assert (one.data.grammar.exponent, other.data.grammar.exponent) == (1.0, None)
+    assert one.model == other.model and (one.trainer.max_tokens or 0) > 2 * (other.trainer.max_tokens or 0)
+    assert flat.options.beside == ["embedded"]
 
 
 # -------------------------------------------------------------------------------------------------------- trials

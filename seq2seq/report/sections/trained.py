@@ -73,7 +73,7 @@ def _told(data: ReportData, lengths: Lengths) -> list[str]:
     if options.join is not None:
         text.append(
             f"Neighbours in validation and test are joined in one fixed way, to at most {options.join} "
-            f"{data.unit.name}; references as their sources. A further test set of the same sentences (data.tests) is scored as it is."
+            f"{data.unit.name}; references as their sources. A further test set (data.tests) is scored as it is."
         )
     return text
 
