@@ -28,7 +28,7 @@ def training_task(study: Study, planned: Planned, after: Planned | None = None) 
         study.logs / f"{planned.label.replace('/', '-')}.log",
         expected_seconds(study, planned),
         lambda: planned.finished,
-        lambda: after is None or after.finished,
+        lambda: after is None or after.run.finished,
     )
 
 
