@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -503,9 +504,9 @@ class Grammar(ModuleType):
     def fingerprint(self, version: int) -> str:
         return f"{self.version} {version}"
 
-    def corpus(self, *, pairs: int, valid: int, test: int, **options: int) -> dict[str, list[Aligned]]:
+    def corpus(self, *, pairs: int, valid: int, test: int, **options: float | None) -> dict[str, list[Aligned]]:
         self.generated += 1
-        assert set(options) == {"min_words", "max_words", "seed", "version"}
+        assert set(options) == {"min_words", "max_words", "seed", "version", "exponent"}
         sizes = {"train": pairs, "valid": valid, "test": test}
         return {
             split: [
@@ -559,6 +560,15 @@ def test_grammar_gives_its_alignments_in_either_direction(here: Path, grammar: G
     assert alignment.read_text() == "2-0 1-2\n" * 3
     assert source.fingerprint() != swapped.fingerprint()
     assert grammar.generated == 1
+
+
+def test_another_exponent_is_another_corpus_and_none_is_the_one_of_before(here: Path, grammar: Grammar) -> None:
+    flat = replace(SMALL, exponent=1.0)
+    sources = [open_source(DataConfig(grammar=each, cache="cache")) for each in (SMALL, flat)]
+    assert sources[0].fingerprint() != sources[1].fingerprint() and grammar.generated == 2
+    sizes = {"pairs": 5, "valid": 2, "test": 3, "min_words": 3, "max_words": 60, "seed": 1}
+    identity = hashlib.sha256(json.dumps(["1 2", sizes], sort_keys=True).encode()).hexdigest()
+    assert (here / "cache" / "embedded" / identity[:12]).is_dir(), "as before there was the option"
 
 
 def test_one_split_of_the_grammar_opens_its_own_files_alone(here: Path, grammar: Grammar) -> None:

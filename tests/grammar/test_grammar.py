@@ -369,6 +369,19 @@ def test_a_seed_decides_the_corpus() -> None:
     assert corpus(**SMALL) != corpus(**{**SMALL, "seed": 2})
 
 
+def test_a_smaller_exponent_makes_rare_words_frequent_and_none_is_the_rules_own() -> None:
+    def words_of(exponent: float | None) -> collections.Counter[str]:
+        rng = random.Random(5)
+        return collections.Counter(
+            word for n in range(300) for word in words(sentence(rng, 4 + n % 20, 2, exponent).src)
+        )
+
+    usual, flat, even = (words_of(exponent) for exponent in (None, 1.0, 0.0))
+    assert words_of(1.5) == usual, "as rules.yaml says"
+    assert len(usual) < len(flat) < len(even)
+    assert corpus(**SMALL, exponent=1.0) == corpus(**SMALL, exponent=1.0) != corpus(**SMALL)
+
+
 def test_versions_have_fingerprints_of_their_own_and_the_first_keeps_its_cache() -> None:
     assert fingerprint(1) == "40c98540653cd010"  # recorded before there was a second
     assert fingerprint() == fingerprint(2) != fingerprint(1)

@@ -42,6 +42,8 @@ def _counted(data: ReportData) -> str:
     unit, near = data.unit, data.near
     read = f"the first {data.nearness['read']:,} pairs of it" if data.nearness["cut"] else "all of it"
     what = f"is in the training text ({read} read) or differs from a training source in one {unit.one}"
+    if not near.any() and data.config.data.join is not None:
+        return f"No joined test source {what}. Whether one of its parts is near is not looked at."
     if not near.any():
         return f"No test source {what}, so sentences learned by heart explain nothing here."
     shortest = data.buckets[0]
