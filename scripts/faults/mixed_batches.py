@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scripts.faults.replacing import replaced
 from seq2seq.data import batches
-from seq2seq.data.batches import Rows
+from seq2seq.data.joining import Rows
 from seq2seq.decoding import translator
 
 sorted_plan = batches.plan

@@ -51,11 +51,9 @@ def trained_lengths(run: Run, config: Config, unit: Unit) -> TrainedLengths:
         pairs = corpus_of(config, "train").pairs("train")
         read = list(itertools.islice(pairs, MOST))
         src, tokens = _not_dropped(read, data, Subwords.load(run.subwords))
-        counts = sorted(
-            Counter(unit.counts(_joined(src, tokens, config, valid) if data.joins_training else src)).items()
-        )
-        cut = next(pairs, None) is not None
-        return TrainedLengths(origin=origin, counts=[list(each) for each in counts], read=len(read), cut=cut)
+        src = _joined(src, tokens, config, valid) if data.joins_training else src
+        counts = [[length, count] for length, count in sorted(Counter(unit.counts(src)).items())]
+        return TrainedLengths(origin=origin, counts=counts, read=len(read), cut=next(pairs, None) is not None)
 
     return kept(run, "lengths", TrainedLengths, identity, measure)
 

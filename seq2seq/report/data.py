@@ -346,10 +346,8 @@ def _against_training(
             "trained": trained_lengths(run, config, unit_of(src)),
         }
     except UserError as error:
-        warnings.append(
-            "which lengths were trained on, which test sentences are near training sentences, and how rare words are, is "
-            f"not shown: {error}"
-        )
+        told = "which lengths were trained on, which test sentences are near training sentences, and how rare words are"
+        warnings.append(f"{told}, is not shown: {error}")
         return {}
 
 
