@@ -90,7 +90,15 @@ def conduct(study: Study) -> Outcome:
         raise UserError(f"nothing to compare, no run came to an end: {'; '.join(failed.values())}")
     variants = [(variant, planned.run) for variant, planned in planned_variants if planned.finished]
     language_model = reference.run if reference and reference.finished else None
-    warnings += check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
+    warnings += _check_same(study, runs, aside, config)
+    sized = [(size, planned.run) for size, planned in planned_sized if planned.finished]
+    return Outcome(study, settings, runs, variants, language_model, sized, warnings, failed)
+
+
+def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], config: Config) -> list[str]:
+    """Warnings where trials and the runs ``aside`` differ from ``runs`` in more than they should (``anyway``)."""
+    options = study.options
+    warnings = check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
     trials = [planned.run for planned in study.trials if planned.finished]
     others = [planned for planned in aside if planned.finished]
     same = [planned.run for planned in others if planned.config.data == config.data]
@@ -98,8 +106,7 @@ def conduct(study: Study) -> Outcome:
     for planned in others:
         if planned.run not in same:
             warnings += check_of_other_text(runs[0], planned.run, options.anyway)
-    sized = [(size, planned.run) for size, planned in planned_sized if planned.finished]
-    return Outcome(study, settings, runs, variants, language_model, sized, warnings, failed)
+    return warnings
 
 
 def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
