@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from seq2seq.analysis.measurements import missing
+from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
