@@ -14,7 +14,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOK = DOCS / "notebook.ipynb"
-BUDGET = re.compile(r"^TOKENS = 450_000\b", re.MULTILINE)
+BUDGET = re.compile(r"^TOKENS = 400_000\b", re.MULTILINE)
 
 
 def cells(kind: str) -> list[dict[str, Any]]:
