@@ -20,7 +20,7 @@ from seq2seq.system.files import to_json, write_atomically
 from seq2seq.system.typed_json import read_record
 
 MOST = 1_000_000  # training pairs that are read: each takes some ten microseconds
-Record = TypeVar("Record", bound=Mapping[str, Any])
+Record = TypeVar("Record", bound=Mapping[str, object])
 
 
 def kept(run: Run, name: str, kind: type[Record], identity: list[Any], measure: Callable[[str], Record]) -> Record:

@@ -45,7 +45,7 @@ def training_links(config: Config, corpus: Corpus) -> RaggedArray:
                     writer.close()
     try:
         found = RaggedArray(folder, NAME, TYPE)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{folder} is damaged ({error}): delete it and start the same command again") from error
     if len(found) != len(corpus.splits["train"]):
         raise UserError(f"{folder} has links of other pairs: delete it and start the same command again")
