@@ -43,7 +43,8 @@ OWN_FILE = re.compile(r"^```yaml\n# ([\w.-]+)\n(.*?)^```", re.DOTALL | re.MULTIL
 """A file of the user's that a page shows: its name, its lines."""
 FREE = {"echo", "source"}
 """Commands of the shell that are neither run nor marked."""
-FOREIGN = FREE | {*"argos cat comet curl du git hf pip pytest python3 srun tail trackio".split()}
+SYSTEM = {"cat", "curl", "du", "git", "pip", "pytest", "python3", "srun", "tail"}
+FOREIGN = FREE | SYSTEM | {"argos", "comet", "hf", "trackio"}
 RUNS = {*VERBS} - {"compare", "serve"}  # verbs that are run; the others have to be marked
 LONG = {"onnx", "argos", "ctranslate2", "report"}  # exports compare many translations, and a page asks every run much
 
