@@ -22,6 +22,7 @@
   const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
   const mean = (probabilities) => Math.exp(probabilities.reduce((sum, p) => sum + Math.log(Math.max(p, 1e-4)), 0) / probabilities.length);
   const figure = (value) => (value === null ? "–" : value.toFixed(3).replace("-", "−"));
+  const scores = (each) => `score\u00a0${figure(each.score)}, log-probability\u00a0${figure(each.log_probability)}`;
 
   function prepare() {
     const { source, target } = data.models[0];
@@ -96,7 +97,7 @@
     const { attention } = best, model = data.models[numberOf(name)];
     const box = card({
       name,
-      score: `score ${figure(best.score)}, log-probability ${figure(best.log_probability)}`,
+      score: scores(best),
       colour: numberOf(name),
       words: best.words,
       source: best.source_words,
@@ -108,7 +109,7 @@
     });
     const items = best.alternatives.map((each) =>
       make("li", {}, make("span", { dir: "auto", textContent: each.text || "(nothing)" }),
-        make("span", { className: "score", textContent: `score ${figure(each.score)}, log-probability ${figure(each.log_probability)}` })));
+        make("span", { className: "score", textContent: scores(each) })));
     box.append(make("details", { className: "beam", open: best.text.length < LONG }, make("summary", { textContent: "Alternatives of the beam" }), make("ol", {}, ...items)));
     return box;
   }
