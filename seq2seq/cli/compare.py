@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import textwrap
 from typing import TYPE_CHECKING
 
 from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
@@ -22,7 +23,8 @@ left to hydra/launcher=joblib hydra.launcher.n_jobs=N or submitit_slurm."""
 def parser() -> Parser:
     from seq2seq.config.compose import options_of
 
-    taken = Parser("compare", ABOUT, f"{reference_of(StudyConfig())}\n\nstudies: {', '.join(options_of('study'))}")
+    studies = textwrap.fill(f"studies: {', '.join(options_of('study'))}", 78)
+    taken = Parser("compare", ABOUT, f"{reference_of(StudyConfig())}\n\n{studies}")
     taken.add_argument("arguments", nargs="*", metavar="key=value", help="study=NAME, and options that differ")
     return taken
 

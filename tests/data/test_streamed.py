@@ -130,4 +130,4 @@ def test_batches_of_many_short_passes_are_taken_at_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(streamed, "open_rows", lambda data, wanted: {"train": None})
     at_once, one_by_one = (streamed.StreamedBatches(DataConfig(), learned, 100, 1, 1) for _ in range(2))
     for ours, theirs in zip(at_once.take(6), (next(one_by_one) for _ in range(6)), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(ours[:3], theirs[:3], strict=True))

@@ -131,7 +131,7 @@ def test_no_text_becomes_markup(markup: Markup) -> None:
 
 def test_scripts_are_the_packages_own_and_the_policy_knows_no_other(markup: Markup) -> None:
     run = [text for attributes, text in markup.scripts if "type" not in attributes]
-    assert len(run) == 3 and sum("window.vegaEmbed=" in text for text in run) == 1
+    assert len(run) == 5 and sum("window.vegaEmbed=" in text for text in run) == 1
     hashes = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run}
     policy = next(a["content"] for tag, a in markup.elements if tag == "meta" and "http-equiv" in a)
     assert policy is not None and "default-src 'none'" in policy

@@ -248,7 +248,7 @@ def test_a_run_that_goes_on_in_another_precision_keeps_its_batches(
     assert resumed.batches.state() == begun.batches.state()
     plans = [learner.batches.shard(0) for learner in (begun, resumed)]
     assert [rows.tolist() for rows in plans[0]] == [rows.tolist() for rows in plans[1]]
-    for one, other in zip(*(next(learner.batches) for learner in (begun, resumed)), strict=True):
+    for one, other in zip(*(next(learner.batches)[:3] for learner in (begun, resumed)), strict=True):
         assert torch.equal(one, other)
 
 
