@@ -105,16 +105,17 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, positions: str = "none") -> None:
         super().__init__()
         self.heads, self.rotary, self.alibi = heads, positions == "rotary", positions == "alibi"
+        self.needs_places = self.rotary or self.alibi
         self.project = Linear(width, 3 * width, output_parts=3 * heads)  # queries, keys and values in one product
         self.out = Linear(width, width, input_parts=heads)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x`` (B, T, D), ``mask`` broadcastable to (B, H, T, T)."""
         query, key, value = (split_heads(part, self.heads) for part in self._projections(x))
-        places = torch.arange(x.shape[1], device=x.device)
-        if self.rotary:
-            query, key = rotate(query, places), rotate(key, places)
-        bias = distance_bias(places, places, self.heads) if self.alibi else None
+        bias = None
+        if self.needs_places:
+            places = torch.arange(x.shape[1], device=x.device)
+            query, key, bias = self._placed(query, key, places, places)
         mixed, _ = scaled_dot_product_attention(query, key, value, mask, bias=bias)
         out: Tensor = self.out(merge_heads(mixed))
         return out
@@ -122,10 +123,10 @@ class SelfAttention(nn.Module):
     def step(self, x: Tensor, keys: Tensor, values: Tensor, place: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """One token: ``x`` (B, K, D) at ``place`` (see ``append``) and the caches (B, K, H, T, W), which grow."""
         query, key, value = (heads_apart(part, self.heads) for part in self._projections(x))
-        places = torch.arange(1 + (keys.shape[-2] if place is None else place), device=x.device)
-        if self.rotary:  # the cache holds keys that were turned
-            query, key = rotate(query, places[-1:]), rotate(key, places[-1:])
-        bias = distance_bias(places[-1:], places, self.heads) if self.alibi else None
+        bias = None
+        if self.needs_places:  # the cache holds keys that were turned
+            places = torch.arange(1 + (keys.shape[-2] if place is None else place), device=x.device)
+            query, key, bias = self._placed(query, key, places[-1:], places)
         keys, read_keys = append(keys, key, place)
         values, read_values = append(values, value, place)
         query = query[..., None, :]
@@ -133,6 +134,12 @@ class SelfAttention(nn.Module):
             query, read_keys, read_values = (part.flatten(0, 1) for part in (query, read_keys, read_values))
         mixed, _ = scaled_dot_product_attention(query, read_keys, read_values, None, bias=bias)
         return self.out(mixed.reshape(x.shape[0], x.shape[1], -1)), keys, values
+
+    def _placed(self, query: Tensor, key: Tensor, own: Tensor, read: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Queries and keys, both at the places ``own``, turned; and the bias of queries there to keys at ``read``."""
+        if self.rotary:
+            query, key = rotate(query, own), rotate(key, own)
+        return query, key, distance_bias(own, read, self.heads) if self.alibi else None
 
     def _projections(self, x: Tensor) -> tuple[Tensor, ...]:
         return self.project(x).split(self.out.in_features, -1)

@@ -26,9 +26,9 @@ Moment = tuple[str, str, list[int]]
 """The name of a parameter, that of a part of the optimiser's state, and its shape."""
 
 
-def guided_map_of(config: Config) -> int | None:
-    """The index of the attention map that ``trainer.guided_attention`` trains; None where it is off."""
-    return config.model.guided_map if config.trainer.guided_attention else None
+def guided_map_of(config: Config) -> int:
+    """The index of the attention map that ``trainer.guided_attention`` trains; 0 where it is off."""
+    return config.model.guided_map if config.trainer.guided_attention else 0
 
 
 class Updater:
@@ -45,7 +45,7 @@ class Updater:
         options: TrainerConfig,
         device: torch.device,
         precision: torch.dtype,
-        guided_map: int | None = None,
+        guided_map: int = 0,
     ) -> None:
         """``guided_map``: the index of the attention map that the links of batches train."""
         self.model, self.options, self.device, self.guided_map = model.to(device), options, device, guided_map
@@ -107,7 +107,7 @@ class Updater:
         loss, nll = sequence_loss(self.model, output.hidden, batch.tgt_out, self.options.label_smoothing)
         if batch.links is not None:
             assert output.attention is not None  # by ``config.validation``
-            guided = attention_loss(output.attention[:, self.guided_map or 0], batch.links)
+            guided = attention_loss(output.attention[:, self.guided_map], batch.links)
             loss = loss + self.options.guided_attention * guided
         return loss, nll
 

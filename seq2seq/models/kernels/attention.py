@@ -39,7 +39,9 @@ class _Attention(torch.autograd.Function):
         low = torch.bfloat16
         queries, keys, values = (x.to(low).reshape(-1, *x.shape[2:]) for x in (query, key, value))
         with torch.autocast(query.device.type, enabled=False):
-            padding = (torch.zeros(mask.shape) if bias is None else bias).masked_fill(~mask, float("-inf"))
+            padding = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+            if bias is not None:
+                padding = padding + bias
             products = torch.bmm(queries, keys.transpose(1, 2)).view(*query.shape[:3], -1)
             energies = torch.add(padding, products, alpha=1 / math.sqrt(query.shape[-1]))
             weights = energies.softmax(-1).flatten(0, 1)
