@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.browsing import blank_page
+
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "docs" / "site" / "mkdocs.yml"
-CHROMIUM = Path("/usr/bin/chromium")
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
 HOSTS = r"https://[\w.]*(?:unpkg|jsdelivr|cdnjs|googleapis|gstatic)[^\"'`\s)]*"
 LINKS = {"canonical", "prev", "next", "alternate"}  # of <link>, which load nothing
@@ -106,12 +107,7 @@ def test_docstrings_are_on_the_page_of_the_api(site: Path) -> None:
 
 @pytest.mark.parametrize("width", [360, 1400])
 def test_the_search_works_from_a_disk_and_pages_fit(site: Path, width: int) -> None:
-    api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip("no chromium here")
-    with api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
+    with blank_page(viewport={"width": width, "height": 900}) as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto((site / "index.html").as_uri())
@@ -123,4 +119,3 @@ def test_the_search_works_from_a_disk_and_pages_fit(site: Path, width: int) -> N
             page.goto((site / name).as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert all(address.startswith(("file:", "data:", "about:", "blob:")) for address in asked)
-        browser.close()

@@ -11,6 +11,7 @@ from seq2seq.data.lengths import EDGES, unit_of
 from seq2seq.data.subwords import Subwords
 from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
 from seq2seq.evaluation.statistics import Difference, by_bucket, difference, interval, select
+from seq2seq.report.data import lines_of
 from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run
 from seq2seq.terminal.numbers import number
@@ -60,8 +61,7 @@ class Runs:
             texts = saved_split(run, "test")
             assert texts is not None, "a finished run has its test's text"
             _, references = texts
-            file = run.evaluation(source.evaluation) / "hypotheses.txt"
-            hypotheses = file.read_text(encoding="utf-8").split("\n")[:-1]
+            hypotheses = lines_of(run.evaluation(source.evaluation) / "hypotheses.txt")
             if source.tokens is None:
                 found.append(BLEU.statistics(hypotheses, references, "de"))
             else:

@@ -36,9 +36,12 @@ def measure(run: LoadedRun) -> Explored:
             index=n, src=source, reference=reference, words=words, nll=-total / size, chrf=chrf, attention=maps
         )
         sentences.append(sentence)
-    own = run.config.model.attention_maps
-    names = ["attention"] if len(own) == 1 else [f"layer {layer}, head {head}" for layer, head in own]
-    return {"sentences": sentences, "maps": names}
+    return {"sentences": sentences, "maps": names_of_maps(run.config.model.attention_maps)}
+
+
+def names_of_maps(maps: Sequence[tuple[int, int]]) -> list[str]:
+    """What a page calls each of the maps, (layer, head); none for a model without attention."""
+    return ["attention"] if len(maps) == 1 else [f"layer {layer}, head {head}" for layer, head in maps]
 
 
 def rounded_attention(best: Translation, text: str, src: Sequence[str], tgt: Sequence[str]) -> list[list[list[float]]]:

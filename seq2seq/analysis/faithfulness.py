@@ -87,18 +87,21 @@ def compare(translator: Translator, pairs: Sequence[Pair], words: dict[Position,
     """
     if not words:
         return {"positions": 0}
-    sources, hidden = list[list[int]](), list[list[bool]]()
+    hidden = list[list[bool]]()
     for position, word in words.items():
-        src_ids, _, src, _ = pairs[position.sentence]
+        src = pairs[position.sentence].src
         for hide in (-1, word, control(src, word, position)):  # -1 hides nothing
             hidden.append([of == hide for of in src.of_token])
-            sources.append([UNK if gone else token for token, gone in zip(src_ids, hidden[-1], strict=True)])
+    sources = [pairs[p.sentence].src_ids for p in words for _ in range(3)]
     targets = [pairs[p.sentence].tgt_ids[: p.token + 1] for p in words for _ in range(3)]
     if zeroing:
-        whole = [pairs[p.sentence].src_ids for p in words for _ in range(3)]
-        log_probs, argmaxes = predict(translator, whole, targets, hidden)
+        log_probs, argmaxes = predict(translator, sources, targets, hidden)
     else:
-        log_probs, argmaxes = predict(translator, sources, targets)
+        masked = [
+            [UNK if gone else token for token, gone in zip(ids, tokens, strict=True)]
+            for ids, tokens in zip(sources, hidden, strict=True)
+        ]
+        log_probs, argmaxes = predict(translator, masked, targets)
     changes, effects = list[list[float]](), list[Effect]()
     for arm in (1, 2):
         changes.append([new - old for new, old in zip(log_probs[arm::3], log_probs[::3], strict=True)])

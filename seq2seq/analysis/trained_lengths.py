@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from seq2seq.analysis.training_text import kept
 from seq2seq.config.schema import Config, DataConfig
 from seq2seq.data import filters
-from seq2seq.data.batches import BLOCK_SIZE, JOINING
+from seq2seq.data.batches import BLOCK_SIZE
 from seq2seq.data.encoding import ChunkEncoder
 from seq2seq.data.files import Pair
-from seq2seq.data.joining import Join
-from seq2seq.data.lengths import Unit, unit_of
+from seq2seq.data.joining import Join, join_of, joined_text
+from seq2seq.data.lengths import Unit
 from seq2seq.data.preparing import CHUNK, chunks, dtype_of
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
@@ -78,14 +78,12 @@ def _joined(
     """The sources joined as the run's first epoch has them."""
     if valid is None:
         raise UserError("the run has lost its validation text, which tells how training pairs are joined")
-    units = unit_of(valid[0]), unit_of(valid[1])
-    join = Join(config.data.join or 0, config.data.filters.max_length, units)
-    return list(_texts(src, tokens, join, config.seed))
+    return list(_texts(src, tokens, join_of(config.data, valid), config.seed))
 
 
 def _texts(src: Sequence[str], tokens: NDArray[np.int64], join: Join, seed: int) -> Iterator[str]:
     for block, start in enumerate(range(0, len(src), BLOCK_SIZE)):
         rows = np.arange(start, min(start + BLOCK_SIZE, len(src)))
         lines = src[start : start + BLOCK_SIZE]
-        for parts in join.rows(rows, lines, tokens[rows], [seed, 0, block, JOINING]):
-            yield join.units[0].between.join(src[row] for row in parts)
+        for parts in join.rows(rows, lines, tokens[rows], [seed, 0, block]):
+            yield joined_text([src[row] for row in parts], join.units[0])

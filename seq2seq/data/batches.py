@@ -30,8 +30,6 @@ BLOCK_SIZE = 1 << 10
 """Neighbouring pairs that stay in one shard, so that a shard is read from few places of the file."""
 SCORED_POSITIONS = 4_000
 """Padded positions of a batch that is scored under teacher forcing but not trained on."""
-JOINING = 1
-"""Sets the draws of joined lengths apart from all other draws of a block."""
 QUADRATIC = 512
 """Tokens of a sentence beyond which attention, whose memory is quadratic in the length, needs most of the memory."""
 
@@ -249,7 +247,7 @@ class BatchStream:
         assert self.join is not None
         src = [self.split.line(0, int(row)) for row in rows]
         tokens = np.stack([side.lengths_of(rows) for side in (self.split.src, self.split.tgt)], 1)
-        return self.join.rows(rows, src, tokens, [self.seed, epoch, block, JOINING])
+        return self.join.rows(rows, src, tokens, [self.seed, epoch, block])
 
     def _rows_of(self, block: Block, epoch: int) -> Rows:
         """The rows of a block in an epoch: all, or a random part that is ``share`` of them on average."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.config.schema import DataConfig
 from seq2seq.data.files import Pair
 from seq2seq.data.languages import READ
 from seq2seq.data.lengths import Unit, unit_of
@@ -28,6 +29,8 @@ from seq2seq.data.ragged import RaggedArray
 
 ABSENT = -1
 """In place of a row, where a joined pair has fewer parts than another."""
+DRAWN = 1
+"""Sets the draws of joined lengths apart from all other draws of a block."""
 Rows = NDArray[np.int64]
 Sizes = tuple[int, ...]
 
@@ -91,19 +94,26 @@ class Join:
         """Whether the ids of a joined text are those of its parts."""
         return all(unit.between == " " for unit in self.units)
 
-    def rows(self, rows: Rows, src: Sequence[str], tokens: NDArray[np.int64], seed: Sequence[int]) -> list[Rows]:
-        """The rows of each joined pair, out of neighbouring ``rows``, each of which is in exactly one.
+    def rows(self, rows: Rows, src: Sequence[str], tokens: NDArray[np.int64], place: Sequence[int]) -> list[Rows]:
+        """The rows of each joined pair, out of the neighbouring ``rows`` of a block, each of which is in exactly one.
 
         Args:
             rows: (N,).
             src: their sources.
             tokens: (N, 2) their tokens on either side, EOS included, which a joined pair has once.
-            seed: decides the lengths that are drawn.
+            place: the seed of the training, the epoch and the block, which decide the lengths that are drawn.
         """
-        draw = np.random.default_rng(seed).random
+        draw = np.random.default_rng([*place, DRAWN]).random
         sizes = zip(self.units[0].counts(src), *(tokens - 1).T.tolist(), strict=True)
         limits = (self.most, self.longest - 1, self.longest - 1)
         return [rows[start:end] for start, end in spans(sizes, limits, draw)]
+
+
+def join_of(data: DataConfig, valid: Sequence[Sequence[str]]) -> Join:
+    """How training pairs are joined. ``valid``: the validation text of each side, which tells its unit."""
+    assert data.join is not None
+    src, tgt = map(unit_of, valid)
+    return Join(data.join, data.filters.max_length, (src, tgt))
 
 
 def stacked(joined: Sequence[Rows]) -> Rows:

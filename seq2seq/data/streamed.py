@@ -18,8 +18,7 @@ from seq2seq.data.encoded import Corpus, Split
 from seq2seq.data.encoding import ChunkEncoder
 from seq2seq.data.files import Pair
 from seq2seq.data.hub_stream import PairStream, open_rows
-from seq2seq.data.joining import Join, Rows
-from seq2seq.data.lengths import unit_of
+from seq2seq.data.joining import Rows, join_of
 from seq2seq.data.preparing import dtype_of
 from seq2seq.data.ragged import RaggedArray
 from seq2seq.data.sampling import Segmenter, SubwordSampler
@@ -46,7 +45,7 @@ def batches_of(
     """
     if data.is_streamed:
         return StreamedBatches(data, corpus.subwords, budget, seed, multiple, state)
-    join = join_of(data, corpus)
+    join = join_of(data, [corpus.splits["valid"].lines(side) for side in (0, 1)]) if data.joins_training else None
     sampler: SubwordSampler | Segmenter | None = None
     if data.subwords.sampling:
         sampler = SubwordSampler(corpus.subwords, data.subwords)
@@ -54,14 +53,6 @@ def batches_of(
         sampler = Segmenter(corpus.subwords)
     train = replace(corpus.splits["train"], links=links)
     return BatchStream(train, budget, seed, sampler, multiple, state, data.weights, join)
-
-
-def join_of(data: DataConfig, corpus: Corpus) -> Join | None:
-    """How training pairs are joined; the unit of each side is that of its validation text."""
-    if data.join is None or not data.joins_training:
-        return None
-    src, tgt = (unit_of(corpus.splits["valid"].lines(side)) for side in (0, 1))
-    return Join(data.join, data.filters.max_length, (src, tgt))
 
 
 class StreamedBatches(BatchStream):

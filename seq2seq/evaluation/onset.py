@@ -69,18 +69,9 @@ def onset(a: System, b: System, lengths: Sequence[int], metric: Metric, margin: 
     windows = _windows(words)
     centres = np.array([words[window].mean() for window in windows])
     groups = bootstrap_scores([a, b], metric, DRAWS, windows)
-    gaps = groups[0].mean(-1) - groups[1].mean(-1)  # (W, 1+R)
-    covers = coverage(groups)
-    if covers == "sentences and seeds":
-        generator = np.random.default_rng(SEED)
-        alone, _ = variances([groups[0], -groups[1]], len(words))
-        resampled = float(gaps[:, 1:].var(-1).mean())
-        gaps[:, 1:] = gaps[:, :1] + (gaps[:, 1:] - gaps[:, :1]) * math.sqrt(alone / resampled if resampled else 0.0)
-        gaps[:, 1:] += _seed_deviations(groups[0], generator) - _seed_deviations(groups[1], generator)
-    found = [_last_crossing(gap, centres, words, margin) for gap in gaps.T]
-    ends = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
-    length, low, high = (None if math.isinf(each) else float(each) for each in (found[0], *ends))
-    return Onset(length, low, high, length == float(words.min()), covers)
+    gaps = _gaps(groups[0], groups[1], len(words), np.random.default_rng(SEED))
+    length, low, high = _with_ends([_last_crossing(gap, centres, words, margin) for gap in gaps.T])
+    return Onset(length, low, high, length == float(words.min()), coverage(groups))
 
 
 def crossover(a: Sequence[System], b: Sequence[System], sizes: Sequence[int], metric: Metric) -> Crossover:
@@ -98,23 +89,28 @@ def crossover(a: Sequence[System], b: Sequence[System], sizes: Sequence[int], me
     scores = [each for [each] in bootstrap_scores([*a, *b], metric, DRAWS)]  # (1+R, K)
     pairs = list(zip(scores[: len(sizes)], scores[len(sizes) :], strict=True))
     generator = np.random.default_rng(SEED)
-    gaps = np.array([_gap(one, other, len(a[0][0]), generator) for one, other in pairs])  # (sizes, 1+R)
+    gaps = np.concatenate([_gaps(one[None], other[None], len(a[0][0]), generator) for one, other in pairs])
     places = np.log(np.asarray(sizes, np.float64))
-    found = [_last_crossing(gap, places, places, 0.0) for gap in gaps.T]
-    ends = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
-    size, low, high = (None if math.isinf(each) else math.exp(each) for each in (found[0], *ends))
+    found = _with_ends([_last_crossing(gap, places, places, 0.0) for gap in gaps.T])
+    size, low, high = (None if each is None else math.exp(each) for each in found)
     return Crossover(size, low, high, found[0] == places[0], coverage(scores))
 
 
-def _gap(one: Array, other: Array, sentences: int, generator: np.random.Generator) -> Array:
-    """One score less another (1+R,), the means over seeds, spread as the choice of sentences and of seeds allows."""
-    gap: Array = one.mean(-1) - other.mean(-1)
+def _gaps(one: Array, other: Array, sentences: int, generator: np.random.Generator) -> Array:
+    """One score less another (W, 1+R), the means over seeds, spread as the choice of sentences and of seeds allows."""
+    gaps: Array = one.mean(-1) - other.mean(-1)
     if coverage([one, other]) == "sentences and seeds":
         alone, _ = variances([one, -other], sentences)
-        resampled = float(gap[1:].var())
-        gap[1:] = gap[0] + (gap[1:] - gap[0]) * math.sqrt(alone / resampled if resampled else 0.0)
-        gap[1:] += (_seed_deviations(one[None], generator) - _seed_deviations(other[None], generator))[0]
-    return gap
+        resampled = float(gaps[:, 1:].var(-1).mean())
+        gaps[:, 1:] = gaps[:, :1] + (gaps[:, 1:] - gaps[:, :1]) * math.sqrt(alone / resampled if resampled else 0.0)
+        gaps[:, 1:] += _seed_deviations(one, generator) - _seed_deviations(other, generator)
+    return gaps
+
+
+def _with_ends(found: Sequence[float]) -> tuple[float | None, ...]:
+    """The first crossing, and the ends of the 95 % interval of the others, of bootstrap samples; None: infinite."""
+    ends = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
+    return tuple(None if math.isinf(each) else float(each) for each in (found[0], *ends))
 
 
 def _windows(words: NDArray[np.int_]) -> list[Indices]:

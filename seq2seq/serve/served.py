@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.analysis.explorer import rounded_attention
+from seq2seq.analysis.explorer import names_of_maps, rounded_attention
 from seq2seq.analysis.loaded_run import SEED, evenly
 from seq2seq.config.schema import Config, DecodeConfig
 from seq2seq.data.blank import is_blank
@@ -54,8 +54,7 @@ class ServedModel:
     @property
     def map_names(self) -> list[str]:
         """Names of the attention maps without their mean; none for a model without attention."""
-        own = self.trained.config.model.attention_maps
-        return ["attention"] if len(own) == 1 else [f"layer {layer}, head {head}" for layer, head in own]
+        return names_of_maps(self.trained.config.model.attention_maps)
 
     def described(self) -> dict[str, Any]:
         """What ``GET /api/models`` tells of it."""

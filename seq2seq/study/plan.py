@@ -191,11 +191,18 @@ class Study:
             cost: cost of a target token in each model, where runs are to have equal cost rather than equal tokens:
                 the dearest model trains on ``trainer.max_tokens``, a cheaper one on more by the ratio of the costs.
         """
+        return self._every_model(settings, cost)
+
+    def _every_model(
+        self, settings: dict[str, Setting], cost: dict[str, float] | None, suffix: str = "", more: Sequence[str] = ()
+    ) -> list[Planned]:
+        """A run of each model with each seed, in a folder of the model's name and ``suffix``."""
         planned = []
         for seed in self.options.seeds:
             for model in self.options.models:
-                more = [] if cost is None else [self._equal_cost(model, cost)]
-                planned.append(self._plan(model, model, f"{model}/seed{seed}", seed, settings[model], more))
+                equal = [] if cost is None else [self._equal_cost(model, cost)]
+                name = f"{model}{suffix}/seed{seed}"
+                planned.append(self._plan(model, model, name, seed, settings[model], [*equal, *more]))
         return planned
 
     def sized(self, settings: dict[str, Setting], cost: dict[str, float] | None = None) -> list[tuple[int, Planned]]:
@@ -207,15 +214,13 @@ class Study:
         """
         options = self.options
         first = Path(options.outputs) / options.folder / options.models[0] / f"seed{options.seeds[0]}"
-        planned = []
-        for size in options.sizes[:-1]:
-            for seed in options.seeds:
-                for model in options.models:
-                    more = [] if cost is None else [self._equal_cost(model, cost)]
-                    more += [f"data.take={size}", f"data.subwords.from_run={first}"]
-                    name = f"{model}-{size}/seed{seed}"
-                    planned.append((size, self._plan(model, model, name, seed, settings[model], more)))
-        return planned
+        return [
+            (size, planned)
+            for size in options.sizes[:-1]
+            for planned in self._every_model(
+                settings, cost, f"-{size}", [f"data.take={size}", f"data.subwords.from_run={first}"]
+            )
+        ]
 
     def language_model(self, settings: dict[str, Setting]) -> Planned | None:
         """The run of the language model, with the study's first seed; None where the study has none."""

@@ -10,41 +10,15 @@ import pytest
 
 from seq2seq.report.page.document import Page
 from seq2seq.runs.records import ExploredSentence
-
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = "no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync no-first-run"
-
-# Text against what lies behind it, as WCAG computes it, for colours of any notation.
-CONTRAST = """(element) => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const pixel = () => [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  const paint = (colour) => { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); };
-  const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
-  const above = [];
-  for (let e = element; e; e = e.parentElement) above.unshift(e);
-  for (const e of above) paint(getComputedStyle(e).backgroundColor);
-  const behind = light(pixel());
-  const style = getComputedStyle(element);
-  paint(element instanceof SVGElement ? style.fill : style.color);
-  const [low, high] = [behind, light(pixel())].sort((a, b) => a - b);
-  return (high + 0.05) / (low + 0.05);
-}"""
+from tests.browsing import CONTRAST, WIDE, Watched, blank_page
 
 
-class Opened:
-    """The page in a browser, with all that it complained of and asked for."""
+class Opened(Watched):
+    """The report in a browser."""
 
     def __init__(self, page: Any, url: str) -> None:
-        self.page, self.url = page, url
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        super().__init__(page, url)
         page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: self.requests.append(request.url))
         page.goto(url)
         page.wait_for_selector("html[data-drawn]")
 
@@ -60,24 +34,14 @@ class Opened:
 
     sources: list[list[str]]
 
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.page.evaluate(script, *arguments)
-
 
 @pytest.fixture(scope="module")
 def opened(written: Path, sample: Page) -> Iterator[Opened]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=str(CHROMIUM), args=[f"--{name}" for name in ARGUMENTS.split()]
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light", reduced_motion="reduce")
+    with blank_page(**WIDE) as page:
         page.set_default_timeout(20_000)
         opened = Opened(page, (written / "report.html").as_uri())
         opened.sources = [sentence[0]["src"] for sentence in sentences(sample)]
         yield opened
-        browser.close()
 
 
 @pytest.fixture(autouse=True)

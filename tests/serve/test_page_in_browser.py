@@ -8,22 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.report.test_page_in_browser import ARGUMENTS, CHROMIUM, CONTRAST
+from tests.browsing import CONTRAST, WIDE, Watched, blank_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 
 
-class Opened:
-    """The page, with all that it complained of and asked for."""
-
-    def __init__(self, page: Any, url: str) -> None:
-        self.page, self.url = page, url
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
+class Opened(Watched):
+    """The page of the server in a browser."""
 
     def load(self) -> None:
         """Open the page afresh."""
@@ -34,21 +25,12 @@ class Opened:
         """Wait until the answer is there."""
         self.page.wait_for_function("() => /^Translated/.test(document.getElementById('status').textContent)")
 
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.page.evaluate(script, *arguments)
-
 
 @pytest.fixture(scope="module")
 def opened(running: Any) -> Iterator[Opened]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    with running() as server, playwright.sync_playwright() as started:
-        arguments = [f"--{name}" for name in ARGUMENTS.split()]
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
-        page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light", reduced_motion="reduce")
+    with blank_page(**WIDE) as page, running() as server:
         page.set_default_timeout(30_000)
         yield Opened(page, server.url)
-        browser.close()
 
 
 @pytest.fixture(autouse=True)

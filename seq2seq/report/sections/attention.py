@@ -7,6 +7,8 @@ from seq2seq.report.data import ModelRuns, ReportData, mean, mean_row
 from seq2seq.report.page.document import Explorer, Figure, Row, Section, table_of
 from seq2seq.terminal.numbers import number
 
+VALUES, OTHER_VALUES = "the values of the {} most attended", "the values of a random {}"
+"""The names of value zeroing, at a word and at another one."""
 STATES = {"before": "before the word is written", "after": "after it"}
 """The decoder state whose attention aligns a target word: the one that predicts it, or the one that has read it."""
 
@@ -85,21 +87,16 @@ def _masked(data: ReportData) -> list[Row]:
         ways = {
             f"the {unit} most attended": [one["attended"] for one in found if "word" in one.get("attended", {})],
             f"the {unit} aligned by gold": [one["gold"] for one in found if "word" in one.get("gold", {})],
-            _values(unit): [one["zeroed"] for one in found if "word" in one.get("zeroed", {})],
+            VALUES.format(unit): [one["zeroed"] for one in found if "word" in one.get("zeroed", {})],
         }
         for label, own in ways.items():
-            other = f"a random {unit} beside {label}" if label != _values(unit) else f"the values of a random {unit}"
+            other = OTHER_VALUES.format(unit) if label == VALUES.format(unit) else f"a random {unit} beside {label}"
             arms = {label: [one["word"] for one in own], other: [one["random"] for one in own]} if own else {}
             for name, arm in arms.items():
                 row = {"model": group.model, "masked": name, "change": mean(one["change"] for one in arm)}
                 changes = mean(one["prediction_changes"] for one in arm)
                 rows.append({**row, "prediction changes": changes, "positions": own[0]["positions"]})
     return rows
-
-
-def _values(unit: str) -> str:
-    """The name of value zeroing at the word that is attended to most."""
-    return f"the values of the {unit} most attended"
 
 
 def _apart(group: ModelRuns) -> bool:
@@ -140,7 +137,7 @@ def _words(data: ReportData, aligned: Aligned, masked: list[Row]) -> list[str]:
                 f"Hiding the {unit} that {group.model} looks at most costs {number(-hidden, 2)} nats, another "
                 f"{number(-other, 2)}{_judged(data, group)}."
             )
-        hidden, other = (rows.get((group.model, label)) for label in (_values(unit), f"the values of a random {unit}"))
+        hidden, other = (rows.get((group.model, label)) for label in (VALUES.format(unit), OTHER_VALUES.format(unit)))
         if hidden is not None and other is not None:
             words.append(
                 f"Where {group.model}'s encoder reads it and attention alone gets nothing there (its values are zero), "
