@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ TOO_LATE = "a launcher chosen in an experiment comes too late, the runs are laun
 TOO_LATE += " command line, hydra/launcher=NAME"
 
 
+@cache
 def register_configs() -> None:
     """Tell Hydra the dataclasses, under names that completion hides (``_name``), and the experiments CORPUS/MODEL."""
     store = ConfigStore.instance()
@@ -49,6 +51,7 @@ def register_configs() -> None:
         store.store(group=f"experiment/{corpus}", name=model, package="_global_", node=experiment)
 
 
+@cache
 def _corpus_experiments() -> dict[str, dict[str, Any]]:
     """The experiments CORPUS/MODEL of ``experiments.yaml``, each as a file in ``experiment/`` would state it."""
     sizes: Any = OmegaConf.create((files("seq2seq.configs") / "experiments.yaml").read_text(encoding="utf-8"))

@@ -40,9 +40,9 @@ CONTENT = (
     *("checkpoints", "tensorboard", "metrics.jsonl", "summary.json", "fingerprint.json", "validations"),
     *("evaluations", "measurements", "export", "subwords", "config.yaml"),
 )
+"""What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 EVENTS = "events.out.tfevents.*"
 """Names of TensorBoard's files, which lie in the run folder itself: TensorBoard calls a run as its folder is called."""
-"""What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 SECTIONS = ("data", "model", "trainer", "decode")  # of a run's config, of whatever version
 LOCK = ".lock"
 KEPT = "step-"  # begins the names of the checkpoints that trainer.keep keeps; the update follows

@@ -6,6 +6,7 @@ the processes; what the figures mean is the report's matter.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import Run, differences
 from seq2seq.study.fairness import check_alike, check_fingerprints, check_of_other_text, check_parameters
 from seq2seq.study.launchers import at_a_time, run_through
 from seq2seq.study.options import VariantConfig
@@ -31,6 +32,7 @@ from seq2seq.study.tasks import (
     measuring_tasks,
     training_task,
 )
+from seq2seq.system.files import new_folder
 from seq2seq.terminal.tables import print_table
 
 
@@ -75,6 +77,7 @@ def conduct(study: Study) -> Outcome:
     cost = cost_of_a_token(study, parameters)
     planned_runs, planned_sized = study.runs(settings, cost), study.sized(settings, cost)
     reference, planned_variants = study.language_model(settings), study.variants(settings)
+    take_from_finals(study, [*planned_runs, *(planned for _, planned in planned_variants)])
     aside = [*([reference] if reference else []), *(planned for _, planned in planned_variants)]
     tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
     tasks += [training_task(study, planned, planned_runs[0]) for _, planned in planned_sized]
@@ -100,7 +103,7 @@ def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], con
     """Warnings where trials and the runs ``aside`` differ from ``runs`` in more than they should (``anyway``)."""
     options = study.options
     warnings = check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
-    trials = [planned.run for planned in study.trials if planned.finished]
+    trials = [planned.run for planned in [*study.trials, *study.finals] if planned.finished]
     others = [planned for planned in aside if planned.finished]
     same = [planned.run for planned in others if planned.config.data == config.data]
     warnings += check_fingerprints([runs[0], *trials, *same], options.anyway)
@@ -117,13 +120,23 @@ def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
 
 
 def _try(study: Study, workers: int) -> dict[str, str]:
-    """Run the trials, and further ones while the best of a subject lies at an end of its rates."""
+    """Run the trials and the finals, and further ones while the best of a subject lies at an end of its rates."""
     failed = dict[str, str]()
     known = 0
-    while len(trials := study.trials) > known and not failed:
+    while len(trials := [*study.trials, *study.finals]) > known and not failed:
         known = len(trials)
         failed = _run(study, [training_task(study, planned) for planned in trials], workers)
     return failed
+
+
+def take_from_finals(study: Study, runs: Sequence[Planned]) -> None:
+    """Copy a final, which is not trained again, to where a run of the same config is to be."""
+    finals = study.finals
+    for planned in runs:
+        same = [final for final in finals if not differences(final.config, planned.config)]
+        if same and not planned.run.folder.exists():
+            with new_folder(planned.run.folder) as folder:
+                shutil.copytree(same[0].run.folder, folder, dirs_exist_ok=True)
 
 
 def _run(study: Study, tasks: Sequence[Task], workers: int) -> dict[str, str]:
@@ -140,7 +153,9 @@ def announce(study: Study, workers: int) -> None:
     variants = [planned for _, planned in study.variants(study.draft)]
     rows = []
     left = 0.0
-    parts = {"trials": study.trials, "models × seeds": runs}
+    finals = study.finals or _drafted_finals(study, runs)
+    parts = {"trials": study.trials, "finals": finals}
+    parts |= {"models × seeds": runs[len(options.models) :] if finals else runs}  # a final is the run of the first seed
     parts |= {"language model": [reference] if reference else [], "variants": variants}
     parts |= {"fewer training pairs": [planned for _, planned in study.sized(study.draft)]}
     for name, planned in parts.items():
@@ -154,6 +169,13 @@ def announce(study: Study, workers: int) -> None:
     by = f" by hydra/launcher={study.launcher.name}" if study.launcher else ""
     print(f"{workers} at a time{by}, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
     print(f"{minutes(left)} in all, measuring included.\nStop it with Ctrl-C at will: the same command goes on.")
+
+
+def _drafted_finals(study: Study, runs: Sequence[Planned]) -> list[Planned]:
+    """Runs as long as the finals, and as many, before the trials have told what they are."""
+    options, of_model = study.options, {planned.model: planned for planned in runs}
+    number = min(options.finals, len(options.rates)) * max(len(options.optimizers), 1)
+    return [of_model[subject.model] for subject in study.subjects if subject.compared for _ in range(number)]
 
 
 def count_parameters(planned: Planned, corpus: Corpus) -> int:

@@ -75,6 +75,10 @@ class StudyConfig:
         3, "how many further rates, by factors of two, are tried while the best one lies at an end of rates", low=0
     )
     trials: list[str] = several([], "key=value for the trials alone")
+    finals: int = option(
+        0, "how many of each optimiser's best trials are trained as long as a run, to choose from (0: of the trials)",
+        low=0,
+    )  # fmt: skip
     language_model: Optional[str] = option(
         None, "an experiment without a source, which says what the others take from theirs; trained with one seed"
     )

@@ -1,7 +1,8 @@
 """The plan of a study: its trials, training runs and variants as configs. Knows run folders; starts nothing, no torch.
 
-Trials choose each model's optimiser and learning rate; then every model is trained with every seed; then come the
-language model, which reads no source, the variants, and every model with every seed on fewer training pairs.
+Short trials and, of the likeliest, finals as long as a run choose each model's optimiser and learning rate; then every
+model is trained with every seed; then come the language model, which reads no source, the variants, and every model
+with every seed on fewer training pairs.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Subject:
     name: str
     model: str  # for a variant, the model that it varies
     overrides: tuple[str, ...] = ()
+    compared: bool = True  # not the language model, which the others are measured against
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Trial:
-    """Result of a short training with one optimiser and rate, on the validation split."""
+    """Result of a training with one optimiser and rate on the validation split, at its likeliest validation."""
 
     subject: str  # the name of a model or a variant
     optimizer: str | None
@@ -99,6 +101,7 @@ class Trial:
     tokens: int  # target tokens trained on
     bleu: float
     nll: float  # nats a token; infinite for a training that diverged
+    final: bool = False  # as long as a run; trials proper are shorter
 
     @property
     def setting(self) -> Setting:
@@ -124,8 +127,8 @@ class Study:
         """
         self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
         self.launcher = launcher
-        self._known: dict[tuple[str, Setting], Planned] = {}  # trials
-        self._results: dict[tuple[str, Setting], Trial] = {}  # of the finished ones
+        self._composed: dict[tuple[str, ...], Config] = {}  # to compose a config takes a tenth of a second and more
+        self._results: dict[str, Trial] = {}  # of the finished ones, by label
 
     @property
     def report(self) -> Path:
@@ -140,11 +143,11 @@ class Study:
     @cached_property
     def subjects(self) -> list[Subject]:
         """All that has trials, so the same number for every one of them."""
-        options = self.options
-        models = [*options.models, *([options.language_model] if options.language_model else [])]
+        options, reference = self.options, self.options.language_model
         tuned = [variant for variant in options.variants if variant.tuned]
         return [
-            *(Subject(model, model) for model in models),
+            *(Subject(model, model) for model in options.models),
+            *([Subject(reference, reference, compared=False)] if reference else []),
             *(Subject(variant.name, variant.of, tuple(variant.overrides)) for variant in tuned),
         ]
 
@@ -155,33 +158,55 @@ class Study:
         Where the best finished trial of a subject and an optimiser is at an end of the rates, the next rate beyond it
         is planned as well, by factors of two and at most ``widen`` times. A single rate is the user's choice.
         """
-        if not self.options.rates:
-            return []
         optimizers: Sequence[str | None] = self.options.optimizers or [None]
         return [
-            planned for subject in self.subjects for name in optimizers for planned in self._trials_of(subject, name)
+            planned
+            for subject in self.subjects
+            for optimizer in optimizers
+            for planned in self._widened(subject, [Setting(optimizer, rate) for rate in self.options.rates])
         ]
 
-    def _trials_of(self, subject: Subject, optimizer: str | None) -> list[Planned]:
-        rates = sorted(self.options.rates)
-        planned = {rate: self._trial(subject, Setting(optimizer, rate)) for rate in rates}
-        for _ in range(self.options.widen if len(rates) > 1 else 0):
+    @property
+    def finals(self) -> list[Planned]:
+        """Runs with the study's first seed from which each subject's setting is chosen, once its trials are finished.
+
+        They are the ``finals`` likeliest trials of each optimiser, trained for as long as the runs. Where the best
+        finished one is at an end of its optimiser's rates, the next rate beyond it is planned as well, as for trials.
+        """
+        planned, trials = list[Planned](), self.trials
+        for subject in self.subjects:
+            tried = [trial for trial in trials if trial.subject == subject.name]
+            results = [result for trial in tried if (result := self._result(trial))]
+            if subject.compared and self.options.finals and len(results) == len(tried):
+                settings = list[Setting]()
+                for optimizer in dict.fromkeys(result.optimizer for result in results):
+                    ranked = sorted((one for one in results if one.optimizer == optimizer), key=likeliest_first)
+                    settings += [one.setting for one in ranked[: self.options.finals]]
+                planned += self._widened(subject, settings, final=True)
+        return planned
+
+    def _widened(self, subject: Subject, settings: Sequence[Setting], final: bool = False) -> list[Planned]:
+        """Trials or finals with these settings, and with rates beyond while the likeliest is at an end of them."""
+        planned = {setting: self._trial(subject, setting, final) for setting in settings}
+        for _ in range(self.options.widen if len(self.options.rates) > 1 else 0):
             results = [result for each in planned.values() if (result := self._result(each))]
             if len(results) < len(planned):
                 break
-            likeliest, rates = best(results).rate, sorted(planned)
-            beyond = rates[0] / 2 if likeliest == rates[0] else rates[-1] * 2 if likeliest == rates[-1] else None
-            if beyond is None:
+            likeliest = best(results)
+            rates = sorted(one.rate for one in results if one.optimizer == likeliest.optimizer)
+            if likeliest.rate not in (rates[0], rates[-1]):
                 break
-            planned[beyond] = self._trial(subject, Setting(optimizer, beyond))
-        return [planned[rate] for rate in sorted(planned)]
+            factor = 0.5 if likeliest.rate == rates[0] else 2.0
+            beyond = Setting(likeliest.optimizer, likeliest.rate * factor)
+            planned[beyond] = self._trial(subject, beyond, final)
+        order = [None, *self.options.optimizers]
+        return sorted(planned.values(), key=lambda one: (order.index(one.setting.optimizer), one.setting.rate))
 
-    def _trial(self, subject: Subject, setting: Setting) -> Planned:
-        if (subject.name, setting) not in self._known:  # to compose a config takes a tenth of a second
-            name = f"trials/{'-'.join([subject.name, *str(setting).split()])}"
-            more = [*subject.overrides, *self.options.trials]
-            self._known[subject.name, setting] = self._plan(subject.name, subject.model, name, 1, setting, more)
-        return self._known[subject.name, setting]
+    def _trial(self, subject: Subject, setting: Setting, final: bool) -> Planned:
+        name = f"{'finals' if final else 'trials'}/{'-'.join([subject.name, *str(setting).split()])}"
+        more = [*subject.overrides, *([] if final else self.options.trials)]
+        seed = self.options.seeds[0] if final else 1
+        return self._plan(subject.name, subject.model, name, seed, setting, more)
 
     def runs(self, settings: dict[str, Setting], cost: dict[str, float] | None = None) -> list[Planned]:
         """A run of each model with each seed.
@@ -255,8 +280,10 @@ class Study:
         arguments += [f"trainer.threads={options.threads}"]
         filled = [argument.replace("{model}", model) for argument in arguments]
         # Only the last argument for each key: Hydra refuses a group that is chosen twice.
-        filled = list({argument.partition("=")[0]: argument for argument in filled}.values())
-        return Planned(subject, model, seed, setting, tuple(filled), compose(filled))
+        last = tuple({argument.partition("=")[0]: argument for argument in filled}.values())
+        if last not in self._composed:
+            self._composed[last] = compose(last)
+        return Planned(subject, model, seed, setting, last, self._composed[last])
 
     def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
         first = self._plan(model, model, model, 1, OWN, []).config.trainer.max_tokens
@@ -276,53 +303,61 @@ class Study:
         }
 
     def settings(self) -> dict[str, Setting]:
-        """The optimiser and rate of the trial with the lowest validation NLL, which is the one rule for all.
+        """The optimiser and rate of the final with the lowest validation NLL, which is the one rule for all.
 
-        By the names of subjects, and of variants that ask for one optimiser. Of equal trials it takes the smaller rate.
-        Without trials it is the experiment's own.
+        By the names of subjects, and of variants that ask for one optimiser. Of equal ones it takes the smaller rate.
+        Where there are no finals the trials decide, and without trials it is the experiment's own.
 
         Raises:
-            UserError: a trial is not finished; the comparison would favour the models that had more trials.
+            UserError: a trial or a final is not finished; the comparison would favour the models that had more.
         """
         if not self.options.rates:
             return {subject.name: OWN for subject in self.subjects}
-        for planned in self.trials:
+        for planned in [*self.trials, *self.finals]:
             if not planned.finished:
                 raise UserError(
                     f"{planned.label} did not come to an end (see {self.logs}), and each model is owed the same "
                     "trials: start the same command again, or leave the rate out of rates, or say widen=0"
                 )
         tried = self.tried()
-        chosen = {}
-        for subject in self.subjects:
-            chosen[subject.name] = best([trial for trial in tried if trial.subject == subject.name]).setting
+        chosen = {subject.name: best(deciding(tried, subject.name)).setting for subject in self.subjects}
         for variant in self.options.variants:
             if variant.optimizer:
-                own = [trial for trial in tried if (trial.subject, trial.optimizer) == (variant.of, variant.optimizer)]
+                of_model = deciding(tried, variant.of)
+                own = [trial for trial in of_model if trial.optimizer == variant.optimizer]
                 chosen[variant.name] = best(own).setting
         return chosen
 
     def _result(self, planned: Planned) -> Trial | None:
-        """The result of a trial, which is read once; None if it is not finished."""
-        key = planned.subject, planned.setting
-        if key not in self._results and planned.finished and planned.setting.rate is not None:
-            last = planned.run.points("valid/bleu")[-1]
-            tokens, nll = planned.run.load_summary()["tokens"], float(last["valid/nll"])
-            self._results[key] = Trial(
-                planned.subject,
-                planned.setting.optimizer,
-                planned.setting.rate,
-                tokens,
-                last["valid/bleu"],
-                nll if math.isfinite(nll) else math.inf,
+        """The result of a trial or a final, which is read once; None if it is not finished."""
+        name, setting = planned.label, planned.setting
+        if name not in self._results and planned.finished and setting.rate is not None:
+            validations = planned.run.points("valid/bleu")
+            nlls = [float(point["valid/nll"]) for point in validations]
+            nll, bleu = min(
+                (nll if math.isfinite(nll) else math.inf, point["valid/bleu"])
+                for nll, point in zip(nlls, validations, strict=True)
             )
-        return self._results.get(key)
+            tokens, final = planned.run.load_summary()["tokens"], name.startswith("finals/")
+            self._results[name] = Trial(planned.subject, setting.optimizer, setting.rate, tokens, bleu, nll, final)
+        return self._results.get(name)
 
     def tried(self) -> list[Trial]:
-        """The results of the finished trials."""
-        return [result for planned in self.trials if (result := self._result(planned))]
+        """The results of the finished trials, then of the finished finals."""
+        return [result for planned in [*self.trials, *self.finals] if (result := self._result(planned))]
+
+
+def deciding(tried: Sequence[Trial], subject: str) -> list[Trial]:
+    """Those from which a subject's setting is chosen: its finals, or its trials where it has none."""
+    own = [trial for trial in tried if trial.subject == subject]
+    return [trial for trial in own if trial.final] or own
+
+
+def likeliest_first(trial: Trial) -> tuple[float, float]:
+    """The key that sorts trials: by likelihood, of equals the smaller rate first."""
+    return trial.nll, trial.rate
 
 
 def best(trials: Sequence[Trial]) -> Trial:
     """The likeliest, and of equals the one with the smaller rate."""
-    return min(trials, key=lambda trial: (trial.nll, trial.rate))
+    return min(trials, key=likeliest_first)

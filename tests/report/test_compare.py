@@ -46,7 +46,7 @@ def study(folder: Path, *more: str) -> list[str]:
     sizes = ["model.embedding=16", "model.encoder.width=16", "model.decoder.width=16", "tolerance=99"]
     places = [f"data.cache={folder}/cache", f"outputs={folder}/outputs"]
     own = ["study=text", "models=[lstm,bahdanau]", "seeds=[1]", "rates=[0.01,0.02]", "trials=[trainer.max_steps\\=2]"]
-    own += ["optimizers=[adamw]", "widen=0"]
+    own += ["optimizers=[adamw]", "widen=0", "finals=1"]
     return [*own, "buckets=[5]", *data, *trainer, *sizes, *places, *more]
 
 
@@ -71,6 +71,7 @@ def test_it_says_what_it_will_run_and_what_came_out(place: Path) -> None:
     out = (place / "out").read_text()
     for text in (
         "trials",
+        "finals",
         "models × seeds",
         "variants",
         "about",
@@ -87,6 +88,11 @@ def test_every_trial_run_variant_and_measurement_is_there(place: Path) -> None:
     assert trials == {
         f"{model}-adamw-{rate}" for model in ("lstm", "bahdanau", "language_model") for rate in ("0.01", "0.02")
     }
+    finals = [path for path in (runs / "finals").iterdir() if path.is_dir()]
+    assert sorted(path.name.split("-")[0] for path in finals) == ["bahdanau", "lstm"]
+    weights = {path.name.split("-")[0]: (path / "checkpoints/best.safetensors").read_bytes() for path in finals}
+    for model in ("lstm", "bahdanau"):
+        assert (runs / model / "seed1/checkpoints/best.safetensors").read_bytes() == weights[model], "taken as it is"
     for name in ("lstm", "bahdanau", "lstm-initial", "language_model"):
         assert (runs / name / "seed1/summary.json").exists()
     measured = {path.stem for path in (runs / "bahdanau/seed1/measurements").iterdir()}

@@ -485,6 +485,24 @@ def test_every_trial_is_shown_and_the_chosen_one_marked(data: ReportData) -> Non
     assert "Chosen: lstm muon 0.002." in said and "at their end for lstm (adamw 0.004), lstm (muon 0.002)" in said
 
 
+def test_finals_decide_and_the_choice_alone_must_not_be_at_their_end(data: ReportData) -> None:
+    short = {("adamw", 0.002): 2.1, ("adamw", 0.004): 2.0, ("muon", 0.004): 1.9, ("muon", 0.008): 1.8}
+    long = {("adamw", 0.004): 1.1, ("adamw", 0.008): 1.3, ("muon", 0.004): 1.4, ("muon", 0.008): 1.5}
+    trials = [
+        Trial("lstm", optimizer, rate, tokens, 5.0, nll, tokens == 2500)
+        for tokens, tried in ((1000, short), (2500, long))
+        for (optimizer, rate), nll in tried.items()
+    ]
+    section = fairness(replace(data, trials=trials, settings={"lstm": Setting("adamw", 0.004)}))
+    said, rows = section.text[-1], table(section, "trials")
+    assert [row[-1] for row in rows] == [
+        *("", "in the finals", "in the finals", "in the finals"),
+        *("chosen", "", "best of its optimiser", ""),
+    ]
+    assert "a training of 1,000 target tokens" in said and "trained in full, for 2,500 target tokens" in said
+    assert "at their end for lstm (adamw 0.004):" in said, "the other optimiser's best does not compete"
+
+
 # ---------------------------------------------------------------------------------------- training, causes, page
 
 

@@ -224,16 +224,23 @@ def test_the_flat_grammar_is_the_embedded_one_but_for_its_frequencies_and_its_tr
 # -------------------------------------------------------------------------------------------------------- trials
 
 
-def run_trials(fake_run: FakeRun, planned: Study, nll: Callable[[Setting], float]) -> list[tuple[str, str]]:
-    """Train, as if, every trial that is planned until no more are; the names of subjects and settings."""
-    while left := [trial for trial in planned.trials if not trial.finished]:
+def run_trials(
+    fake_run: FakeRun, planned: Study, nll: Callable[[Setting], float], finals: bool = False
+) -> list[tuple[str, str]]:
+    """Train, as if, every trial (or final) that is planned until no more are; the names of subjects and settings."""
+
+    def all_planned() -> list[Planned]:
+        return planned.finals if finals else planned.trials
+
+    while left := [trial for trial in all_planned() if not trial.finished]:
         for trial in left:
             trained(fake_run, trial, nll=nll(trial.setting))
-    return [(trial.subject, str(trial.setting)) for trial in planned.trials]
+    return [(trial.subject, str(trial.setting)) for trial in all_planned()]
 
 
 def one_model(tmp_path: Path, *more: str) -> Study:
-    return study("study=embedded", "models=[lstm]", "language_model=null", f"outputs={tmp_path}", *more)
+    given = ("study=embedded", "models=[lstm]", "language_model=null", "finals=0", f"outputs={tmp_path}", *more)
+    return study(*{argument.partition("=")[0]: argument for argument in given}.values())
 
 
 def test_the_likeliest_of_both_optimisers_is_taken_whatever_its_bleu(fake_run: FakeRun, tmp_path: Path) -> None:
@@ -301,6 +308,50 @@ def test_a_variant_has_its_models_setting_its_own_trials_or_one_optimisers_best(
     assert settings == {"tuned": "muon 0.004", "plain": "muon 0.004", "by-adamw": "adamw 0.008"}, "lstm is by-muon"
 
 
+def test_finals_are_of_the_likeliest_trials_as_long_as_a_run_and_decide(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = one_model(tmp_path, "finals=2", "language_model=language_model", "seeds=[5,6]")
+    assert planned.finals == [], "before the trials have told which"
+    run_trials(fake_run, planned, lambda setting: {0.004: 1.0, 0.008: 1.1}.get(setting.rate or 0, 2.0))
+    names = [planned_final.label for planned_final in planned.finals]
+    assert names == [f"finals/lstm-{optimizer}-{rate}" for optimizer in ("adamw", "muon") for rate in (0.004, 0.008)]
+    run = planned.runs({"lstm": Setting("muon", 0.004)})[0].config
+    for final in planned.finals:
+        optimizer = dataclasses.replace(final.config.trainer.optimizer, name="muon", lr=0.004)
+        trainer = dataclasses.replace(final.config.trainer, optimizer=optimizer)
+        assert dataclasses.replace(final.config, name=run.name, trainer=trainer) == run, "of the first seed"
+    with pytest.raises(UserError, match=r"finals/lstm-adamw-0\.004 did not come to an end"):
+        planned.settings()
+    run_trials(fake_run, planned, lambda setting: 0.5 if str(setting) == "adamw 0.004" else 0.9, finals=True)
+    assert planned.settings() == {"lstm": Setting("adamw", 0.004), "language_model": Setting("adamw", 0.004)}
+
+
+def test_the_best_final_of_all_is_not_at_the_end_of_its_rates(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = one_model(tmp_path, "finals=1")
+    run_trials(fake_run, planned, lambda setting: 1.0 if setting.rate == 0.004 else 2.0)
+    likely = {"adamw 0.004": 3.0, "muon 0.004": 0.9, "muon 0.002": 0.8, "muon 0.001": 1.2}
+    finals = run_trials(fake_run, planned, lambda setting: likely[str(setting)], finals=True)
+    assert [name for _, name in finals] == ["adamw 0.004", "muon 0.001", "muon 0.002", "muon 0.004"]
+    assert planned.settings() == {"lstm": Setting("muon", 0.002)}
+
+
+def test_a_run_that_a_final_already_is_is_not_trained_again(fake_run: FakeRun, tmp_path: Path) -> None:
+    asking = "variants=[{name:by-adamw,optimizer:adamw}]"
+    planned = one_model(tmp_path, "finals=1", "optimizers=[adamw,muon]", "widen=0", "seeds=[1,2]", asking)
+    for finals in (False, True):
+        run_trials(fake_run, planned, lambda setting: 1.0 if str(setting) == "muon 0.004" else 2.0, finals=finals)
+    settings = planned.settings()
+    runs = [*planned.runs(settings), *(run for _, run in planned.variants(settings))]
+    conduct.take_from_finals(planned, runs)
+    conduct.take_from_finals(planned, runs)  # as after an interruption
+    assert [(run.label, run.finished) for run in runs] == [
+        ("lstm/seed1", True),
+        ("lstm/seed2", False),
+        ("by-adamw/seed1", True),
+    ]
+    final, taken = (Run(tmp_path / "studies/embedded" / name) for name in ("finals/lstm-muon-0.004", "lstm/seed1"))
+    assert final.summary_file.read_bytes() == taken.summary_file.read_bytes()
+
+
 def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
     planned = one_model(tmp_path, "widen=0")
     for trial in planned.trials[:-1]:
@@ -308,7 +359,7 @@ def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeR
     with pytest.raises(UserError, match=r"trials/lstm-muon-0\.008 did not come to an end .* same trials"):
         planned.settings()
     free = study("study=embedded", "rates=[]", f"outputs={tmp_path}")
-    assert free.settings() == dict.fromkeys((*MODELS, "language_model"), OWN) and free.trials == []
+    assert free.settings() == dict.fromkeys((*MODELS, "language_model"), OWN) and free.trials == free.finals == []
 
 
 # ------------------------------------------------------------------------------------------------------ fairness

@@ -6,7 +6,7 @@ from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.runs.run import Run
 from seq2seq.study.options import StudyConfig
-from seq2seq.study.plan import Trial, best
+from seq2seq.study.plan import Trial, best, deciding
 
 
 def fairness(data: ReportData) -> Section:
@@ -81,11 +81,16 @@ def _checks(groups: list[ModelRuns]) -> list[list[str]]:
 def _trials(data: ReportData) -> tuple[str, list[Figure], Table]:
     """The choice of optimisers and learning rates in words, and every trial."""
     rows: list[Row] = [
-        {"subject": t.subject, "optimiser": t.optimizer or "its own", "learning rate": t.rate, "NLL": t.nll}
+        {
+            "subject": t.subject,
+            "optimiser": f"{t.optimizer or 'its own'}{', finals' if t.final else ''}",
+            "learning rate": t.rate,
+            "NLL": t.nll,
+        }
         for t in data.trials
     ]
     figure = Figure(
-        "trials", "Every trial", "Validation NLL (nats a token) of a short training by its peak learning rate.",
+        "trials", "Every trial", "Lowest validation NLL (nats a token) of a training by its peak learning rate.",
         rows, "lines", "learning rate", "NLL", "subject", facet="optimiser", y_title="validation NLL", log_x=True,
     )  # fmt: skip
     columns = ["", "optimiser", "learning rate", "target tokens", "validation BLEU", "validation NLL", "chosen"]
@@ -97,35 +102,54 @@ def _trials(data: ReportData) -> tuple[str, list[Figure], Table]:
     return _about_trials(data), [figure], Table("trials", "Every trial", columns, cells, note=note)
 
 
-def _own(data: ReportData, trial: Trial) -> list[Trial]:
-    """The trials with the same subject and optimiser."""
-    return [t for t in data.trials if (t.subject, t.optimizer) == (trial.subject, trial.optimizer)]
-
-
 def _verdict(data: ReportData, trial: Trial) -> str:
-    """What became of a trial: chosen, the best of its optimiser, or neither."""
+    """What became of a trial: chosen, the best of its optimiser, in the finals, or nothing."""
+    others = deciding(data.trials, trial.subject)
+    if trial not in others:
+        return "in the finals" if trial.setting in {other.setting for other in others} else ""
     if data.settings.get(trial.subject) == trial.setting:
         return "chosen"
-    return "best of its optimiser" if best(_own(data, trial)) == trial and _optimizers(data) > 1 else ""
+    own = [other for other in others if other.optimizer == trial.optimizer]
+    return "best of its optimiser" if best(own) == trial and _optimizers(data) > 1 else ""
 
 
 def _optimizers(data: ReportData) -> int:
     return len({trial.optimizer for trial in data.trials})
 
 
+def _at_the_edge(data: ReportData, subject: str) -> list[Trial]:
+    """The best of each optimiser that lies at an end of its rates; of finals, which all compete, the best of all."""
+    tried = deciding(data.trials, subject)
+    found = []
+    for optimizer in dict.fromkeys(trial.optimizer for trial in tried):
+        own = [trial for trial in tried if trial.optimizer == optimizer]
+        rates = [trial.rate for trial in own]
+        likeliest = best(own)
+        decides = not likeliest.final or likeliest == best(tried)
+        if decides and len(own) > 1 and likeliest.rate in (min(rates), max(rates)):
+            found.append(likeliest)
+    return found
+
+
 def _about_trials(data: ReportData) -> str:
     subjects = dict.fromkeys(trial.subject for trial in data.trials)
     chosen = "; ".join(f"{name} {data.settings[name]}" for name in subjects if name in data.settings)
-    tokens = max(trial.tokens for trial in data.trials)
-    edges = [
-        f"{trial.subject} ({trial.setting})"
-        for trial in data.trials
-        if trial == best(own := _own(data, trial)) and len(own) > 1 and trial.rate in (own[0].rate, own[-1].rate)
-    ]
+    tokens = max(trial.tokens for trial in data.trials if not trial.final)
+    finals = [trial.tokens for trial in data.trials if trial.final]
+    edges = [f"{trial.subject} ({trial.setting})" for subject in subjects for trial in _at_the_edge(data, subject)]
     both = "each optimiser and " if _optimizers(data) > 1 else ""
     said = (
         f"Tuning: a training of {tokens:,} target tokens for {both}each learning rate, with the schedule of the runs, "
-        "the same for every model. The one with the lowest validation NLL is chosen, of equals the smaller rate. "
+        "the same for every model. "
+    )
+    if finals:
+        of_each = " of each optimiser" if _optimizers(data) > 1 else ""
+        said += (
+            f"Since short trainings may favour another setting than long ones, the likeliest{of_each} were then "
+            f"trained in full, for {max(finals):,} target tokens, and the choice is between these finals. "
+        )
+    said += (
+        "The one with the lowest validation NLL is chosen, of equals the smaller rate. "
         f"Chosen: {chosen}. Every trial is shown."
     )
     if edges:
