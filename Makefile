@@ -1,7 +1,7 @@
 # make help says what there is. Everything runs in .venv, which is made when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate translate compare faults exercises bench speedrun scale tensorboard docs test test-slow lint clean
+.PHONY: help train evaluate translate compare faults aligners exercises bench speedrun scale tensorboard docs test test-slow lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -60,6 +60,9 @@ compare: $(VENV)/installed ## train the models of STUDY, explain the difference 
 
 faults: $(VENV)/installed ## what seven faults cost in BLEU: hours; ARGS="--seeds 1 --only 5,6"
 	@$(BIN)/python -m scripts.faults outputs=$(OUTPUTS) $(ARGS)
+
+aligners: $(VENV)/installed ## AER of an aligner people use beside that of RUN=outputs/…
+	@$(BIN)/python -m scripts.aligners $(RUN) $(ARGS)
 
 exercises: $(VENV)/installed ## check what you wrote into docs/exercises
 	@$(BIN)/python -m pytest docs/exercises --no-header $(ARGS)

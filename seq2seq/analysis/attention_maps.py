@@ -78,23 +78,21 @@ def measure_maps(
         words = [pair.tgt.words for pair in pairs]
         found["alignment"] = agreements([choices[n] for n in range(len(pairs))], words, gold, names)
         found["chosen"] = choose_map(run, names, found["alignment"])
-        found["bounds"] = bounds(pairs, links)
+        found["bounds"] = bounds(links, [pair.src.words for pair in pairs], words)
     return found, attended
 
 
-def bounds(pairs: Sequence[Pair], links: Sequence[Links]) -> list[MapAgreement]:
+def bounds(links: Sequence[Links], src: Sequence[list[str]], tgt: Sequence[list[str]]) -> list[MapAgreement]:
     """The agreement of two alignments without a model, which have one link a target word as an argmax has: ``BOUNDS``.
 
     The best has a gold link for each word that has any, so that no attention map can be better by its argmax.
     """
     choices = []
-    for pair, gold in zip(pairs, links, strict=True):
-        sources, targets = len(pair.src.words), len(pair.tgt.words)
+    for gold, sources, targets in zip(links, map(len, src), map(len, tgt), strict=True):
         best = [min((i for i, j in gold if j == target), default=0) for target in range(targets)]
         diagonal = [int((target + 0.5) * sources / targets) for target in range(targets)]
         choices.append(torch.tensor([best, diagonal]).expand(len(STATES), -1, -1))
-    words = [pair.tgt.words for pair in pairs]
-    rows = agreements(choices, words, [Gold(gold, gold) for gold in links], BOUNDS)
+    rows = agreements(choices, tgt, [Gold(gold, gold) for gold in links], BOUNDS)
     return rows[:: len(STATES)]  # the same in each state
 
 

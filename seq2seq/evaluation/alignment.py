@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2seq.data import files
 from seq2seq.errors import UserError
 from seq2seq.evaluation.words import Words, is_punctuation
-from seq2seq.runs.records import Agreement, MapAgreement, MapName
+from seq2seq.runs.records import Agreement, MapAgreement, MapName, WordAgreement
 
 Links = set[tuple[int, int]]
 """The word alignment of a pair: (source word, target word), counted from 0."""
@@ -137,6 +137,30 @@ def agreement(found: Sequence[Links], gold: Sequence[Gold]) -> Agreement:
     }
 
 
+class Judge:
+    """Compares alignments with the gold one of the same pairs, with and without the target's punctuation."""
+
+    def __init__(self, gold: Sequence[Gold], tgt: Sequence[list[str]]) -> None:
+        """The gold alignment of each pair, and the target words of each pair."""
+        self._gold = gold
+        self._kept = [{n for n, word in enumerate(words) if not is_punctuation(word)} for words in tgt]
+        sides = (self._without([pair.sure for pair in gold]), self._without([pair.possible for pair in gold]))
+        self._gold_of_words = list(map(Gold, *sides))
+
+    def _without(self, links: Sequence[Links]) -> list[Links]:
+        return [{link for link in pair if link[1] in kept} for pair, kept in zip(links, self._kept, strict=True)]
+
+    def agreement(self, found: Sequence[Links]) -> WordAgreement:
+        """The agreement of an alignment with the gold one."""
+        words = agreement(self._without(found), self._gold_of_words)
+        return {
+            **agreement(found, self._gold),
+            "aer_words": words["aer"],
+            "precision_words": words["precision"],
+            "recall_words": words["recall"],
+        }
+
+
 def agreements(
     choices: Sequence[Tensor], tgt: Sequence[list[str]], gold: Sequence[Gold], names: Sequence[MapName]
 ) -> list[MapAgreement]:
@@ -146,25 +170,9 @@ def agreements(
         choices: for each pair the attended source words (2, M, I), as ``most_attended`` gives them.
         tgt: the target words of each pair.
     """
-    real = [{n for n, word in enumerate(words) if not is_punctuation(word)} for words in tgt]
-
-    def only(links: Sequence[Links]) -> list[Links]:
-        return [{link for link in pair if link[1] in kept} for pair, kept in zip(links, real, strict=True)]
-
-    real_gold = list(map(Gold, only([g.sure for g in gold]), only([g.possible for g in gold])))
-    rows: list[MapAgreement] = []
-    for n, name in enumerate(names):
-        for k, state in enumerate(STATES):
-            found = [links_of(choice[k, n]) for choice in choices]
-            words = agreement(only(found), real_gold)
-            rows.append(
-                {
-                    **name,
-                    "state": state,
-                    **agreement(found, gold),
-                    "aer_words": words["aer"],
-                    "precision_words": words["precision"],
-                    "recall_words": words["recall"],
-                }
-            )
-    return rows
+    judge = Judge(gold, tgt)
+    return [
+        {**name, "state": state, **judge.agreement([links_of(choice[k, n]) for choice in choices])}
+        for n, name in enumerate(names)
+        for k, state in enumerate(STATES)
+    ]

@@ -186,13 +186,18 @@ class Agreement(TypedDict):
     recall: float
 
 
-class MapAgreement(MapName, Agreement):
-    """Agreement of the links of one map in one state."""
+class WordAgreement(Agreement):
+    """Agreement of all links, and of those without the target's punctuation."""
 
-    state: str  # before or after
     aer_words: float  # without punctuation, as the next two
     precision_words: float
     recall_words: float
+
+
+class MapAgreement(MapName, WordAgreement):
+    """Agreement of the links of one map in one state."""
+
+    state: str  # before or after
 
 
 class ChosenMap(MapAgreement):
