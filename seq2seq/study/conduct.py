@@ -121,11 +121,16 @@ def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
 
 def _try(study: Study, workers: int) -> dict[str, str]:
     """Run the trials and the finals, and further ones while the best of a subject lies at an end of its rates."""
-    failed = dict[str, str]()
-    known = 0
-    while len(trials := [*study.trials, *study.finals]) > known and not failed:
-        known = len(trials)
-        failed = _run(study, [training_task(study, planned) for planned in trials], workers)
+
+    def tasks() -> list[Task]:
+        return [training_task(study, planned) for planned in (*study.trials, *study.finals)]
+
+    if not study.launcher:
+        return run_all(tasks(), workers, study.options.threads, tasks)
+    failed, known = dict[str, str](), 0
+    while len(planned := tasks()) > known and not failed:
+        known = len(planned)
+        failed = _run(study, planned, workers)
     return failed
 
 

@@ -68,13 +68,16 @@ def tail(path: Path, size: int = 4096) -> bytes:
         return file.read()
 
 
-def run_all(tasks: Sequence[Task], workers: int, threads: int | None) -> dict[str, str]:
+def run_all(
+    tasks: Sequence[Task], workers: int, threads: int | None, more: Callable[[], Sequence[Task]] = tuple
+) -> dict[str, str]:
     """Run the tasks that are not done, ``workers`` at a time, the longest first.
 
     A task that fails does not stop the others, but tasks that wait for it are not started.
 
     Args:
         threads: CPU threads of each process; None: its own choice.
+        more: asked for tasks whenever one is done; those with a new label are run as well.
 
     Returns:
         The reason for each failure, by the label of the task.
@@ -82,8 +85,8 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int | None) -> dict[st
     Raises:
         KeyboardInterrupt: on SIGINT or one of ``STOPS``, after every process has stopped and has saved its state.
     """
-    waiting = sorted((task for task in tasks if not task.done()), key=lambda task: -task.seconds)
-    total = sum(task.seconds for task in tasks) or 1.0
+    waiting = [task for task in tasks if not task.done()]
+    known, total = {task.label for task in tasks}, sum(task.seconds for task in tasks)
     running: list[Running] = []
     failed: dict[str, str] = {}
     # SIGINT too: a shell that starts us in the background has it ignored.
@@ -95,7 +98,11 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int | None) -> dict[st
                     if not one.task.done():
                         failed[one.task.label] = _why(one)
                         display.say(f"{one.task.label} failed: {failed[one.task.label]}")
-                startable = [task for task in waiting if task.ready()]
+                        continue
+                    new = [task for task in more() if task.label not in known]
+                    waiting += [task for task in new if not task.done()]
+                    known, total = known | {task.label for task in new}, total + sum(task.seconds for task in new)
+                startable = sorted((task for task in waiting if task.ready()), key=lambda task: -task.seconds)
                 for task in startable[: workers - len(running)]:
                     waiting.remove(task)
                     running.append(start(task, threads))
@@ -105,7 +112,7 @@ def run_all(tasks: Sequence[Task], workers: int, threads: int | None) -> dict[st
                 left = sum(task.seconds for task in waiting)
                 left += sum(one.task.seconds * (1 - one.share()) for one in running)
                 now = ", ".join(f"{one.task.label} {one.share():.0%}" for one in running)
-                display.update(1 - left / total, f"{minutes(left / workers)} left  {now}")
+                display.update(1 - left / max(total, 1.0), f"{minutes(left / workers)} left  {now}")
                 time.sleep(POLL_SECONDS)
         finally:
             stop(running)

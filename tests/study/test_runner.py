@@ -66,6 +66,26 @@ def test_a_task_waits_for_another_and_is_not_started_when_that_fails(task: Calla
     assert not never.done()
 
 
+def test_tasks_that_follow_from_one_that_is_done_begin_while_others_still_run(
+    task: Callable[..., Task], tmp_path: Path
+) -> None:
+    """``slow`` waits for what follows from ``quick``: a round of both would never end."""
+    follows = task("follows", DONE)
+    slow = task(
+        "slow",
+        f"""
+        import pathlib, sys, time
+        while not pathlib.Path({str(tmp_path / "follows.done")!r}).exists():
+            time.sleep(0.05)
+        pathlib.Path(sys.argv[1]).touch()
+        """,
+    )
+    quick = task("quick", DONE)
+    first = [slow, quick]
+    assert run_all(first, 2, 1, lambda: [*first, *([follows] if quick.done() else [])]) == {}
+    assert slow.done() and follows.done()
+
+
 def test_processes_get_their_threads_and_no_terminal(task: Callable[..., Task], tmp_path: Path) -> None:
     code = "import os, sys; print(os.environ['OMP_NUM_THREADS'], repr(sys.stdin.read()))\n" + DONE
     assert run_all([task("env", code)], 1, 3) == {}
