@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -142,6 +142,8 @@ def take_from_finals(study: Study, runs: Sequence[Planned]) -> None:
         if same and not planned.run.folder.exists():
             with new_folder(planned.run.folder) as folder:
                 shutil.copytree(same[0].run.folder, folder, dirs_exist_ok=True)
+                copy = Run(folder)
+                copy.save_config(replace(copy.load_config(), name=planned.config.name))
 
 
 def _run(study: Study, tasks: Sequence[Task], workers: int) -> dict[str, str]:

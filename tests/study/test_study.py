@@ -350,6 +350,7 @@ def test_a_run_that_a_final_already_is_is_not_trained_again(fake_run: FakeRun, t
     ]
     final, taken = (Run(tmp_path / "studies/embedded" / name) for name in ("finals/lstm-muon-0.004", "lstm/seed1"))
     assert final.summary_file.read_bytes() == taken.summary_file.read_bytes()
+    assert taken.load_config().name == "studies/embedded/lstm/seed1"
 
 
 def test_a_missing_trial_is_an_error_and_no_rates_mean_no_trials(fake_run: FakeRun, tmp_path: Path) -> None:
