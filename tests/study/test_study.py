@@ -123,7 +123,7 @@ def test_the_quick_study_is_three_short_runs_of_models_that_match() -> None:
     runs = [each.config for each in planned.runs(planned.draft)]
     assert [each.model.name for each in runs] == [*MODELS]
     assert {(each.data.grammar.max_words, each.trainer.max_tokens, each.trainer.optimizer.name) for each in runs} == {
-        (20, 1_200_000, "muon")
+        (20, 1_800_000, "muon")
     }
     assert all(each.data == runs[0].data for each in runs)
 
