@@ -37,7 +37,8 @@ SIZES = ["model.embedding=16", "model.encoder.width=16", "model.decoder.width=16
 SUBWORDS = ["data.subwords.vocab_size=330"]
 FEW = 12  # lines of a text
 HELD_OUT = "data.holdout=2"
-FURTHER = ("studies/embedded/bahdanau/seed1", "multi30k/transformer/seed1")
+FURTHER = ("studies/embedded/bahdanau/seed1", "studies/embedded/transformer/seed1", "multi30k/transformer/seed1")
+FURTHER += tuple(f"studies/quick/{model}/seed1" for model in ("lstm", "bahdanau", "transformer"))
 """Runs that pages name beside those of the embedded corpus."""
 OWN_FILE = re.compile(r"^```yaml\n# ([\w.-]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 """A file of the user's that a page shows: its name, its lines."""
