@@ -161,13 +161,13 @@ def announce(study: Study, workers: int) -> None:
     rows = []
     left = 0.0
     finals = study.finals or _drafted_finals(study, runs)
-    parts = {"trials": study.trials, "finals": finals}
-    parts |= {"models × seeds": runs[len(options.models) :] if finals else runs}  # a final is the run of the first seed
+    parts = {"trials": study.trials, "finals": finals, "models × seeds": runs}
     parts |= {"language model": [reference] if reference else [], "variants": variants}
     parts |= {"fewer training pairs": [planned for _, planned in study.sized(study.draft)]}
     for name, planned in parts.items():
         if planned:
-            seconds = sum(expected_seconds(study, one) for one in planned if not one.run.finished) / workers
+            own = runs[len(options.models) :] if planned is runs and finals else planned  # the first seed's are finals
+            seconds = sum(expected_seconds(study, one) for one in own if not one.run.finished) / workers
             there = sum(one.run.finished for one in planned)
             rows.append((name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds)))
             left += seconds
