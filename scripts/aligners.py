@@ -130,8 +130,10 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path)
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="training pairs that eflomal reads (default: all)")
+    parser.add_argument("--pairs", type=int, help="training pairs that eflomal reads (default: all)")
     given = parser.parse_args()
+    if given.pairs is not None and given.pairs < 1:
+        parser.error(f"--pairs {given.pairs}: give at least 1")
     try:
         runs = [find(path)[0] for path in given.runs]
         tests = [GoldTest.of(run) for run in runs]

@@ -77,3 +77,10 @@ def test_a_run_without_attention_or_gold_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scripts.aligners", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+@pytest.mark.parametrize("pairs", ["0", "-1"])
+def test_no_pairs_are_refused_before_anything_is_read(pairs: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scripts.aligners", str(tmp_path), "--pairs", pairs]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.endswith(f"error: --pairs {pairs}: give at least 1\n")
