@@ -181,8 +181,13 @@ def announce(study: Study, workers: int) -> None:
 def _drafted_finals(study: Study, runs: Sequence[Planned]) -> list[Planned]:
     """Runs as long as the finals, and as many, before the trials have told what they are."""
     options, of_model = study.options, {planned.model: planned for planned in runs}
-    number = min(options.finals, len(options.rates)) * max(len(options.optimizers), 1)
-    return [of_model[subject.model] for subject in study.subjects if subject.compared for _ in range(number)]
+    number, optimizers = min(options.finals, len(options.rates)), max(len(options.optimizers), 1)
+    compared = [subject for subject in study.subjects if subject.compared]
+    return [
+        of_model[subject.model]
+        for subject in compared
+        for _ in range(optimizers * (min(number, 1) if subject.varies else number))
+    ]
 
 
 def count_parameters(planned: Planned, corpus: Corpus) -> int:

@@ -42,7 +42,9 @@ class VariantConfig:
     of: str = option("lstm", "the model it varies; it trains with that model's optimiser and learning rate")
     overrides: list[str] = several([], "what differs, as key=value")
     question: str = option("cause", "which part of the page shows it", choices=QUESTIONS)
-    tuned: bool = option(False, "give it trials of its own, as the models have them")
+    tuned: bool = option(
+        False, "choose its own optimiser and rate: by finals that begin where its model's are best, or else by trials"
+    )
     optimizer: Optional[str] = option(
         None, "train with this one of optimizers, at its best rate in the model's trials", choices=OPTIMIZERS
     )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config
 from seq2seq.config.sweep import Launcher
+from seq2seq.config.validation import validate
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences, run_of
 from seq2seq.study.options import StudyConfig, VariantConfig
@@ -54,6 +56,11 @@ class Subject:
     model: str  # for a variant, the model that it varies
     overrides: tuple[str, ...] = ()
     compared: bool = True  # not the language model, which the others are measured against
+
+    @property
+    def varies(self) -> bool:
+        """Whether this is a variant of a model."""
+        return self.name != self.model
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class Study:
         """
         self.options, self.arguments, self.given = options, tuple(arguments), tuple(given)
         self.launcher = launcher
-        self._composed: dict[tuple[str, ...], Config] = {}  # to compose a config takes a tenth of a second and more
+        self._composed: dict[tuple[str, ...], Config] = {}
         self._results: dict[str, Trial] = {}  # of the finished ones, by label
 
     @property
@@ -142,7 +149,7 @@ class Study:
 
     @cached_property
     def subjects(self) -> list[Subject]:
-        """All that has trials, so the same number for every one of them."""
+        """All whose optimiser and rate are chosen: the models, the language model, and variants that ask for it."""
         options, reference = self.options, self.options.language_model
         tuned = [variant for variant in options.variants if variant.tuned]
         return [
@@ -153,7 +160,7 @@ class Study:
 
     @property
     def trials(self) -> list[Planned]:
-        """One short run for each subject, optimiser and learning rate.
+        """One short run for each subject, optimiser and learning rate; none for variants where there are finals.
 
         Where the best finished trial of a subject and an optimiser is at an end of the rates, the next rate beyond it
         is planned as well, by factors of two and at most ``widen`` times. A single rate is the user's choice.
@@ -162,28 +169,37 @@ class Study:
         return [
             planned
             for subject in self.subjects
+            if not (subject.varies and self.options.finals)
             for optimizer in optimizers
             for planned in self._widened(subject, [Setting(optimizer, rate) for rate in self.options.rates])
         ]
 
     @property
     def finals(self) -> list[Planned]:
-        """Runs with the study's first seed from which each subject's setting is chosen, once its trials are finished.
+        """Runs with the study's first seed from which each subject's setting is chosen.
 
-        They are the ``finals`` likeliest trials of each optimiser, trained for as long as the runs. Where the best
-        finished one is at an end of its optimiser's rates, the next rate beyond it is planned as well, as for trials.
+        Of a model they are the ``finals`` likeliest trials of each optimiser, trained for as long as the runs; of a
+        variant the likeliest final of each optimiser that its model has. Where the best finished one is at an end of
+        its optimiser's rates, the next rate beyond it is planned as well, as for trials.
         """
         planned, trials = list[Planned](), self.trials
         for subject in self.subjects:
-            tried = [trial for trial in trials if trial.subject == subject.name]
-            results = [result for trial in tried if (result := self._result(trial))]
-            if subject.compared and self.options.finals and len(results) == len(tried):
-                settings = list[Setting]()
-                for optimizer in dict.fromkeys(result.optimizer for result in results):
-                    ranked = sorted((one for one in results if one.optimizer == optimizer), key=likeliest_first)
-                    settings += [one.setting for one in ranked[: self.options.finals]]
-                planned += self._widened(subject, settings, final=True)
+            earlier = planned if subject.varies else trials
+            of_model = [one for one in earlier if one.subject == subject.model]
+            likeliest = self._likeliest(of_model, 1 if subject.varies else self.options.finals)
+            if subject.compared and likeliest:
+                planned += self._widened(subject, likeliest, final=True)
         return planned
+
+    def _likeliest(self, planned: Sequence[Planned], number: int) -> list[Setting]:
+        """The settings of the likeliest so many by each optimiser; none before all are finished."""
+        results = sorted((result for each in planned if (result := self._result(each))), key=likeliest_first)
+        optimizers = dict.fromkeys(each.setting.optimizer for each in planned) if len(results) == len(planned) else ()
+        return [
+            one.setting
+            for optimizer in optimizers
+            for one in [result for result in results if result.optimizer == optimizer][:number]
+        ]
 
     def _widened(self, subject: Subject, settings: Sequence[Setting], final: bool = False) -> list[Planned]:
         """Trials or finals with these settings, and with rates beyond while the likeliest is at an end of them."""
@@ -272,18 +288,26 @@ class Study:
     def _plan(self, subject: str, model: str, name: str, seed: int, setting: Setting, more: Sequence[str]) -> Planned:
         options = self.options
         arguments = [f"experiment={options.experiment}", *options.overrides]
-        arguments += [] if setting.optimizer is None else [f"trainer.optimizer.name={setting.optimizer}"]
-        arguments += [] if setting.rate is None else [f"trainer.optimizer.lr={setting.rate:g}"]
         arguments += [f"data.take={options.sizes[-1]}"] if options.sizes else []
-        arguments += [*self.arguments, *more]
-        arguments += [f"seed={seed}", f"name={options.folder}/{name}", f"outputs={options.outputs}"]
-        arguments += [f"trainer.threads={options.threads}"]
-        filled = [argument.replace("{model}", model) for argument in arguments]
+        filled = [argument.replace("{model}", model) for argument in [*arguments, *self.arguments, *more]]
         # Only the last argument for each key: Hydra refuses a group that is chosen twice.
-        last = tuple({argument.partition("=")[0]: argument for argument in filled}.values())
-        if last not in self._composed:
-            self._composed[last] = compose(last)
-        return Planned(subject, model, seed, setting, last, self._composed[last])
+        last = {argument.partition("=")[0]: argument for argument in filled}
+        chosen = {"trainer.optimizer.name": setting.optimizer, "trainer.optimizer.lr": setting.rate}
+        values = {key: value for key, value in chosen.items() if value is not None and key not in last}
+        values |= {"seed": seed, "name": f"{options.folder}/{name}", "outputs": options.outputs}
+        values |= {"trainer.threads": options.threads}
+        shared = tuple(argument for key, argument in last.items() if key not in values)
+        own = (f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items())
+        return Planned(subject, model, seed, setting, (*shared, *own), self._config(shared, values))
+
+    def _config(self, shared: tuple[str, ...], values: dict[str, str | float]) -> Config:
+        """The config of arguments and plain values. Hydra takes a third of a second for the arguments: once for all."""
+        if shared not in self._composed:
+            self._composed[shared] = compose(shared)
+        config = self._composed[shared]
+        for key, value in values.items():
+            config = with_value(config, key, value)
+        return validate(config)
 
     def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
         first = self._plan(model, model, model, 1, OWN, []).config.trainer.max_tokens
@@ -345,6 +369,12 @@ class Study:
     def tried(self) -> list[Trial]:
         """The results of the finished trials, then of the finished finals."""
         return [result for planned in [*self.trials, *self.finals] if (result := self._result(planned))]
+
+
+def with_value(section: Any, key: str, value: object) -> Any:
+    """A copy of a config, or of a section of it, with another value of one key, e.g. ``trainer.optimizer.lr``."""
+    first, _, rest = key.partition(".")
+    return replace(section, **{first: with_value(getattr(section, first), rest, value) if rest else value})
 
 
 def deciding(tried: Sequence[Trial], subject: str) -> list[Trial]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from seq2seq.config.compose import compose
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.study import conduct
@@ -109,6 +110,17 @@ def test_runs_differ_in_model_seed_and_rate_alone() -> None:
     for run in runs[1:]:
         assert run.config.data == runs[0].config.data and run.config.decode == runs[0].config.decode
         assert run.config.trainer == runs[0].config.trainer
+
+
+def test_the_command_of_every_run_gives_the_config_that_was_planned(tmp_path: Path) -> None:
+    variant = "variants=[{name:a,overrides:[trainer.optimizer.lr\\=0.03,seed\\=7]}]"
+    planned = study("study=smoke", variant, f"outputs={tmp_path / 'with space'}", "trainer.valid_every=7", "threads=2")
+    setting = Setting("muon", 0.0005)
+    settings = dict.fromkeys(MODELS, setting)
+    runs = [*planned.trials, *planned.runs(settings), *(run for _, run in planned.variants(settings))]
+    for run in runs:
+        assert compose(run.arguments) == run.config
+    assert runs[-1].config.trainer.optimizer.lr == 0.03 and runs[-1].config.seed == 1, "the study's seed"
 
 
 def test_the_users_options_reach_every_run_and_win() -> None:
@@ -332,6 +344,26 @@ def test_the_best_final_of_all_is_not_at_the_end_of_its_rates(fake_run: FakeRun,
     finals = run_trials(fake_run, planned, lambda setting: likely[str(setting)], finals=True)
     assert [name for _, name in finals] == ["adamw 0.004", "muon 0.001", "muon 0.002", "muon 0.004"]
     assert planned.settings() == {"lstm": Setting("muon", 0.002)}
+
+
+def test_a_variants_finals_begin_where_its_models_are_best(fake_run: FakeRun, tmp_path: Path) -> None:
+    told = "variants=[{name:tuned,tuned:true,overrides:[model.dropout\\=0.1]}]"
+    planned = one_model(tmp_path, "finals=2", told)
+    run_trials(fake_run, planned, lambda setting: abs(math.log((setting.rate or 1) / 0.004)))
+    assert {trial.subject for trial in planned.trials + planned.finals} == {"lstm"}, "its model's finals are to come"
+    likely = {"muon 0.004": 0.9, "muon 0.002": 0.8, "muon 0.001": 0.85, "adamw 0.004": 1.0}
+
+    def tried() -> list[tuple[str, str]]:
+        return [(final.subject, str(final.setting)) for final in planned.finals]
+
+    for final in planned.finals:
+        trained(fake_run, final, nll=likely.get(str(final.setting), 2.0))
+    assert all(name == "lstm" for name, _ in tried()), "its model's best rate is at an end"
+    run_trials(fake_run, planned, lambda setting: likely.get(str(setting), 2.0), finals=True)
+    own = [setting for name, setting in tried() if name == "tuned"]
+    assert own == ["adamw 0.004", "muon 0.001", "muon 0.002", "muon 0.004"]
+    assert planned.settings()["tuned"] == Setting("muon", 0.002)
+    assert {final.config.model.dropout for final in planned.finals if final.subject == "tuned"} == {0.1}
 
 
 def test_a_run_that_a_final_already_is_is_not_trained_again(fake_run: FakeRun, tmp_path: Path) -> None:
