@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from seq2seq.config.compose import compose
 from seq2seq.config.schema import Config
@@ -292,22 +291,23 @@ class Study:
         filled = [argument.replace("{model}", model) for argument in [*arguments, *self.arguments, *more]]
         # Only the last argument for each key: Hydra refuses a group that is chosen twice.
         last = {argument.partition("=")[0]: argument for argument in filled}
-        chosen = {"trainer.optimizer.name": setting.optimizer, "trainer.optimizer.lr": setting.rate}
-        values = {key: value for key, value in chosen.items() if value is not None and key not in last}
-        values |= {"seed": seed, "name": f"{options.folder}/{name}", "outputs": options.outputs}
-        values |= {"trainer.threads": options.threads}
-        shared = tuple(argument for key, argument in last.items() if key not in values)
-        own = (f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items())
-        return Planned(subject, model, seed, setting, (*shared, *own), self._config(shared, values))
-
-    def _config(self, shared: tuple[str, ...], values: dict[str, str | float]) -> Config:
-        """The config of arguments and plain values. Hydra takes a third of a second for the arguments: once for all."""
-        if shared not in self._composed:
+        where = f"{options.folder}/{name}"
+        own = [f"seed={seed}", f"name={where}", f"outputs={options.outputs}", f"trainer.threads={options.threads}"]
+        set_here = {argument.partition("=")[0] for argument in own}
+        shared = tuple(argument for key, argument in last.items() if key not in set_here)
+        if shared not in self._composed:  # a third of a second of Hydra, once for all seeds, names and settings
             self._composed[shared] = compose(shared)
         config = self._composed[shared]
-        for key, value in values.items():
-            config = with_value(config, key, value)
-        return validate(config)
+        optimizer = config.trainer.optimizer
+        if setting.optimizer is not None and "trainer.optimizer.name" not in last:
+            optimizer = replace(optimizer, name=setting.optimizer)
+            own.append(f"trainer.optimizer.name={setting.optimizer}")
+        if setting.rate is not None and "trainer.optimizer.lr" not in last:
+            optimizer = replace(optimizer, lr=setting.rate)
+            own.append(f"trainer.optimizer.lr={setting.rate!r}")
+        trainer = replace(config.trainer, threads=options.threads, optimizer=optimizer)
+        config = replace(config, seed=seed, name=where, outputs=options.outputs, trainer=trainer)
+        return Planned(subject, model, seed, setting, (*shared, *own), validate(config))
 
     def _equal_cost(self, model: str, cost: dict[str, float]) -> str:
         first = self._plan(model, model, model, 1, OWN, []).config.trainer.max_tokens
@@ -369,12 +369,6 @@ class Study:
     def tried(self) -> list[Trial]:
         """The results of the finished trials, then of the finished finals."""
         return [result for planned in [*self.trials, *self.finals] if (result := self._result(planned))]
-
-
-def with_value(section: Any, key: str, value: object) -> Any:
-    """A copy of a config, or of a section of it, with another value of one key, e.g. ``trainer.optimizer.lr``."""
-    first, _, rest = key.partition(".")
-    return replace(section, **{first: with_value(getattr(section, first), rest, value) if rest else value})
 
 
 def deciding(tried: Sequence[Trial], subject: str) -> list[Trial]:
