@@ -18,8 +18,15 @@ from seq2seq.config.schema import Config
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
+from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.run import Run, differences
-from seq2seq.study.fairness import check_alike, check_fingerprints, check_of_other_text, check_parameters
+from seq2seq.study.fairness import (
+    check_alike,
+    check_as_now,
+    check_fingerprints,
+    check_of_other_text,
+    check_parameters,
+)
 from seq2seq.study.launchers import at_a_time, run_through
 from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import OWN, Planned, Setting, Study
@@ -69,14 +76,15 @@ def conduct(study: Study) -> Outcome:
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
     _check_sizes(options.sizes, corpus.counts["train"]["read"])
+    warnings += _check_as_now(study, corpus)
     failed = _try(study, workers)
     settings = study.settings()
     for name, setting in settings.items():
         if setting != OWN:
             print(f"{name}: {setting}", file=sys.stderr)
-    cost = cost_of_a_token(study, parameters)
+    cost = cost_of_a_token(study, parameters, settings)
     planned_runs, planned_sized = study.runs(settings, cost), study.sized(settings, cost)
-    reference, planned_variants = study.language_model(settings), study.variants(settings)
+    reference, planned_variants = study.language_model(settings), study.variants(settings, cost)
     take_from_finals(study, [*planned_runs, *(planned for _, planned in planned_variants)])
     aside = [*([reference] if reference else []), *(planned for _, planned in planned_variants)]
     tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
@@ -103,14 +111,24 @@ def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], con
     """Warnings where trials and the runs ``aside`` differ from ``runs`` in more than they should (``anyway``)."""
     options = study.options
     warnings = check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
-    trials = [planned.run for planned in [*study.trials, *study.finals] if planned.finished]
-    others = [planned for planned in aside if planned.finished]
+    others = [planned for planned in (*study.trials, *study.finals, *aside) if planned.finished]
     same = [planned.run for planned in others if planned.config.data == config.data]
-    warnings += check_fingerprints([runs[0], *trials, *same], options.anyway)
+    warnings += check_fingerprints([runs[0], *same], options.anyway)
     for planned in others:
         if planned.run not in same:
             warnings += check_of_other_text(runs[0], planned.run, options.anyway)
     return warnings
+
+
+def _check_as_now(study: Study, corpus: Corpus) -> list[str]:
+    """Warnings (``anyway``) where what is finished is not like what is to be trained now, said before it is."""
+    draft = study.runs(study.draft)
+    reference = study.language_model(study.draft)
+    planned = [*study.trials, *study.finals, *draft, *(run for _, run in study.variants(study.draft))]
+    planned += [reference] if reference else []
+    there = [one.run for one in planned if one.run.finished and one.config.data == draft[0].config.data]
+    left = any(not one.run.finished for one in planned)
+    return check_as_now(there, fingerprint(corpus), study.options.anyway) if left else []
 
 
 def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
@@ -196,19 +214,21 @@ def count_parameters(planned: Planned, corpus: Corpus) -> int:
         return parameters_by_part(build(planned.config.model, *corpus.subwords.sizes))["total"]
 
 
-def cost_of_a_token(study: Study, parameters: dict[str, int]) -> dict[str, float] | None:
+def cost_of_a_token(study: Study, parameters: dict[str, int], settings: dict[str, Setting]) -> dict[str, float] | None:
     """Cost of a target token in each model, in the unit that ``match`` makes equal; None if that is the parameters.
 
-    Seconds are those of the slowest trial. Operations are six for each parameter and token (two in the forward pass,
-    four in the backward pass), as is usual; products of attention, which grow with the length, are not counted.
+    Seconds are the mean of the model's trials and finals with the optimiser that was chosen. Operations are six for
+    each parameter and token (two in the forward pass, four in the backward pass), as is usual; products of attention,
+    which grow with the length, are not counted.
     """
     if study.options.match == "parameters":
         return None
     if study.options.match == "flops":
         return {model: 6.0 * count for model, count in parameters.items()}
+    tried = [planned for planned in (*study.trials, *study.finals) if planned.run.finished]
     cost: dict[str, float] = {}
-    for planned in study.trials:
-        if planned.run.finished:
-            summary = planned.run.load_summary()
-            cost[planned.model] = max(cost.get(planned.model, 0.0), summary["seconds"] / summary["tokens"])
+    for model in study.options.models:
+        chosen = [one for one in tried if one.subject == model and one.setting.optimizer == settings[model].optimizer]
+        summaries = [one.run.load_summary() for one in chosen]
+        cost[model] = sum(each["seconds"] for each in summaries) / sum(each["tokens"] for each in summaries)
     return cost

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seq2seq.errors import UserError
+from seq2seq.runs.records import Fingerprint
 from seq2seq.runs.run import Run, differences
 
 COMPARED = ("data", "subwords", "references", "code", "versions", "legs", "initial")
@@ -56,6 +57,28 @@ def check_of_other_text(first: Run, other: Run, anyway: bool) -> list[str]:
     """``check_fingerprints`` for a variant that learns from other text: its test and its code must be the first's."""
     entries = sorted(set(unlike_entries(first, other)) - {"data", "subwords"})
     return _refuse([f"{other.folder} is not like {first.folder}: {'; '.join(entries)}"] if entries else [], anyway)
+
+
+def check_as_now(runs: Sequence[Run], now: Fingerprint, anyway: bool) -> list[str]:
+    """Warnings for runs that were made by other code or versions than ``now``, or from other text.
+
+    Raises:
+        UserError: there are such, and ``anyway`` is false.
+    """
+    reasons = []
+    for run in runs:
+        then = run.load_fingerprint()
+        parts = {
+            "data": then["data"] == now["data"],
+            "subwords": then["subwords"] == now["subwords"],
+            "references": then["references"] == now["references"],
+            "code": then["code"] == now["code"],
+            "versions": then["versions"] == now["versions"],
+        }
+        differing = [name for name, same in parts.items() if not same]
+        if differing:
+            reasons.append(f"{run.folder} is not like a run that begins now: {', '.join(differing)}")
+    return _refuse(reasons, anyway)
 
 
 def _refuse(reasons: list[str], anyway: bool) -> list[str]:

@@ -107,6 +107,9 @@ class StudyConfig:
         return f"studies/{self.runs or self.name}"
 
 
+OTHER_FOLDERS = ("trials", "finals", "logs", "report")
+"""Folders of a study beside those of its models and variants."""
+
 STUDY_KEYS = ("study", *(f.name for f in dataclasses.fields(StudyConfig)))
 """Keys that are options of the study rather than of its runs."""
 
@@ -151,6 +154,9 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     taken = [argument for argument in [*study.overrides, *runs] if argument.partition("=")[0] == "data.take"]
     if study.sizes and taken:
         raise UserError(f"{taken[-1]}: sizes={study.sizes} says how many training pairs there are: leave one out")
+    tried = [argument for argument in arguments if argument.partition("=")[0] == "optimizers"]
+    if study.optimizers and tried and not study.rates:
+        raise UserError(f"{tried[-1]}: trials choose the optimiser, each at every rate: give rates=[…] as well")
     return check(study), runs
 
 
@@ -161,6 +167,11 @@ def bucket_edges(text: str) -> list[int]:
     if len(edges) < len(parts) or edges != sorted(set(edges)) or edges[0] < 1:
         raise UserError(f"--buckets {text}: give growing numbers, e.g. 10,20,30,40")
     return edges
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether ``name`` is that of one folder, not a path."""
+    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
 
 
 def check(study: StudyConfig) -> StudyConfig:
@@ -184,7 +195,16 @@ def check(study: StudyConfig) -> StudyConfig:
         raise UserError(f"sizes={study.sizes}: give growing numbers, at least two, e.g. [1000,3000,10000]")
     if study.name in study.beside:
         raise UserError(f"beside={study.beside}: {study.name} is the study itself: leave it out")
+    for key, name in (("name", study.name), ("runs", study.runs)):
+        if name is not None and not is_folder_name(name):
+            raise UserError(f"{key}={name!r}: a study is one folder below {study.outputs}/studies: give a plain name")
+    taken = {*study.models, study.language_model, *OTHER_FOLDERS}
     for variant in study.variants:
+        if variant.of not in study.models:
+            raise UserError(f"variants: {variant.name} is of {variant.of}, which is none of models")
+        if variant.name in taken or not is_folder_name(variant.name):
+            raise UserError(f"variants: {variant.name!r} is taken, or no folder's name: give each a name of its own")
+        taken.add(variant.name)
         if variant.optimizer and (variant.tuned or variant.optimizer not in study.optimizers):
             told = "takes its optimizer from the model's trials: name it in optimizers, and leave tuned out"
             raise UserError(f"variants: {variant.name} {told}")

@@ -267,20 +267,21 @@ class Study:
         model, seed = self.options.language_model, self.options.seeds[0]
         return self._plan(model, model, f"{model}/seed{seed}", seed, settings[model], []) if model else None
 
-    def variants(self, settings: dict[str, Setting]) -> list[tuple[VariantConfig, Planned]]:
-        """Each variant with its run, which has the study's first seed.
+    def variants(
+        self, settings: dict[str, Setting], cost: dict[str, float] | None = None
+    ) -> list[tuple[VariantConfig, Planned]]:
+        """Each variant with its run, which has the study's first seed and its model's tokens, see ``runs``.
 
-        A variant that asks for an optimiser is left out where its model has that one anyway.
+        A variant that asks for an optimiser is left out where its model has that one anyway, or nothing is tried.
         """
         seed = self.options.seeds[0]
         found = []
         for variant in self.options.variants:
-            if variant.of not in self.options.models:
-                raise UserError(f"variants: {variant.name} is of {variant.of}, which is none of models")
             own, setting = settings[variant.of], settings.get(variant.name, settings[variant.of])
-            if variant.optimizer is None or setting != own:
+            if variant.optimizer is None or (self.options.rates and setting != own):
                 name = f"{variant.name}/seed{seed}"
-                run = self._plan(variant.name, variant.of, name, seed, setting, variant.overrides)
+                more = [*([] if cost is None else [self._equal_cost(variant.of, cost)]), *variant.overrides]
+                run = self._plan(variant.name, variant.of, name, seed, setting, more)
                 found.append((variant, run))
         return found
 

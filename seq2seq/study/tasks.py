@@ -4,7 +4,10 @@ when each may start and about how long it takes; starts nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from seq2seq.analysis.measurements import FORGETTING, MEASUREMENTS, missing
@@ -38,39 +41,56 @@ def measuring_tasks(
     """A process for each run that makes its measurements; it waits until the run, which may be planned, is finished.
 
     The measurement of forgetting needs a word alignment of the test pairs: ``gold`` (a Pharaoh file), else the
-    corpus's own, else the attention of the first run that has any, the same for all runs, by one task more. Without
-    any of these nothing is measured on forgetting. ``corpus``: whether the files and the cache that the runs' configs
-    name may be used. Of ``language_models``, which read no source, forgetting alone is measured, to be subtracted.
+    corpus's own, else the attention of the first run that has any, the same for all runs: then it is a task of its
+    own for each run, behind one that aligns. Without any of these nothing is measured on forgetting. ``corpus``:
+    whether the files and the cache that the runs' configs name may be used. Of ``language_models``, which read no
+    source, forgetting alone is measured, to be subtracted.
     """
-    tasks: list[Task] = []
-    links = Path(gold) if gold else None
+    measuring = partial(_measuring_task, logs=logs, gold=bool(gold), corpus=corpus)
+    alone = (FORGETTING.name,)
     aligner = next((run for run, config in runs if config.model.sees == "positions"), None)
-    if links is None and aligner is not None and runs[0][1].data.source != "grammar":
-        links = logs / "alignment.pharaoh"
-        command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
-        log = logs / "aligning.log"
-        tasks.append(Task("aligning", command, log, OVERHEAD_SECONDS, links.exists, lambda: aligner.finished))
-    tasks += [_measuring_task(run, logs, links, bool(gold), corpus) for run, _ in runs]
-    only = (FORGETTING.name,)
-    return tasks + [_measuring_task(run, logs, links, bool(gold), corpus, only) for run in language_models]
+    if gold or aligner is None or runs[0][1].data.source == "grammar":
+        links = Path(gold) if gold else None
+        tasks = [measuring(run, links) for run, _ in runs]
+        return tasks + [measuring(run, links, only=alone) for run in language_models]
+    links = aligner.folder / "measurements" / "alignment.pharaoh"
+    command = ["seq2seq", "align", str(aligner.folder), "--out", str(links)]
+
+    def aligned() -> bool:
+        newest = aligner.summary_file.stat().st_mtime if aligner.finished else math.inf
+        return links.exists() and links.stat().st_mtime >= newest
+
+    tasks = [Task("aligning", command, logs / "aligning.log", OVERHEAD_SECONDS, aligned, lambda: aligner.finished)]
+    others = tuple(name for name in MEASUREMENTS if name not in alone)
+    tasks += [measuring(run, None, only=others) for run, _ in runs]
+    return tasks + [measuring(run, links, aligned, alone) for run in (*(run for run, _ in runs), *language_models)]
 
 
 def _measuring_task(
-    run: Run, logs: Path, links: Path | None, gold: bool, corpus: bool, only: Sequence[str] = tuple(MEASUREMENTS)
+    run: Run,
+    links: Path | None,
+    aligned: Callable[[], bool] = lambda: True,
+    only: Sequence[str] = tuple(MEASUREMENTS),
+    *,
+    logs: Path,
+    gold: bool,
+    corpus: bool,
 ) -> Task:
-    def ready() -> bool:
-        return run.finished and (links is None or links.exists())
+    """The task that makes the measurements named in ``only``, once ``links`` is ``aligned``."""
 
-    label = "/".join(run.folder.parts[-2:])
+    def ready() -> bool:
+        return run.finished and aligned()
+
+    label = f"measuring {'/'.join(run.folder.parts[-2:])}" + f" ({only[0]})" * (len(only) == 1)
     command = ["seq2seq.analysis.measurements", str(run.folder)]
     command += ([] if links is None else ["--links", str(links)]) + ["--gold"] * gold + ["--corpus"] * corpus
     command += ["--only", ",".join(only)] if len(only) < len(MEASUREMENTS) else []
-    log = logs / f"measuring-{label.replace('/', '-')}.log"
+    log = logs / f"{re.sub('[^A-Za-z0-9.]+', '-', label).strip('-')}.log"
 
     def done() -> bool:
         return ready() and not set(missing(run, links, gold)) & set(only)
 
-    return Task(f"measuring {label}", command, log, MEASURING_SECONDS, done, ready)
+    return Task(label, command, log, MEASURING_SECONDS * len(only) / len(MEASUREMENTS), done, ready)
 
 
 def check_gold(gold: str | None, sentences: int) -> None:

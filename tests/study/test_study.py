@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,19 @@ from seq2seq.config.compose import compose
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.study import conduct
-from seq2seq.study.fairness import check_alike, check_fingerprints, check_of_other_text, check_parameters, unlike
+from seq2seq.study.fairness import (
+    check_alike,
+    check_as_now,
+    check_fingerprints,
+    check_of_other_text,
+    check_parameters,
+    unlike,
+)
 from seq2seq.study.options import study_of
 from seq2seq.study.plan import OWN, Planned, Setting, Study
-from seq2seq.study.tasks import training_task
+from seq2seq.study.runner import Task
+from seq2seq.study.tasks import measuring_tasks, training_task
+from seq2seq.system.files import write_json
 
 FakeRun = Callable[..., Run]
 
@@ -67,6 +77,13 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("sizes=[3000,1000]", "give growing numbers, at least two"),
         ("sizes=[1000]", "give growing numbers, at least two"),
         ("beside=[embedded]", "embedded is the study itself"),
+        ("name=team/x", "one folder below outputs/studies: give a plain name"),
+        ("runs=..", "one folder below outputs/studies: give a plain name"),
+        ("variants=[{name:a},{name:a}]", "'a' is taken, or no folder's name"),
+        ("variants=[{name:lstm}]", "'lstm' is taken, or no folder's name"),
+        ("variants=[{name:finals,tuned:true}]", "'finals' is taken, or no folder's name"),
+        ("variants=[{name:a/b}]", "'a/b' is taken, or no folder's name"),
+        ("variants=[{name:a,of:gru}]", "a is of gru, which is none of models"),
         ("seeds", "give key=value"),
     ],
 )
@@ -74,6 +91,15 @@ def test_a_mistake_is_one_line(argument: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         study_of([argument])
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_optimisers_without_rates_would_not_be_tried_and_are_refused() -> None:
+    with pytest.raises(UserError, match=r"optimizers=\[adamw\]: .* give rates=\[…\] as well"):
+        study_of(["study=quick", "optimizers=[adamw]"])
+    asking = "variants=[{name:by-adamw,optimizer:adamw},{name:plain}]"
+    planned = study("study=embedded", "rates=[]", asking)
+    for settings in (planned.draft, planned.settings()):
+        assert [variant.name for variant, _ in planned.variants(settings)] == ["plain"]
 
 
 def test_sizes_and_take_do_not_go_together() -> None:
@@ -171,6 +197,33 @@ def test_equal_cost_gives_the_cheaper_model_more_tokens() -> None:
     runs = planned.runs(dict.fromkeys(("lstm", "bahdanau"), OWN), {"lstm": 1.0, "bahdanau": 2.5})
     tokens = {run.model: run.config.trainer.max_tokens for run in runs}
     assert tokens == {"lstm": 6_250_000, "bahdanau": 2_500_000}
+
+
+def test_at_equal_cost_a_variant_has_the_tokens_of_its_model_unless_it_says_how_many(
+    fake_run: FakeRun, tmp_path: Path
+) -> None:
+    told = "variants=[{name:plain},{name:longer,overrides:[trainer.max_tokens\\=9000000]},{name:tuned,tuned:true}]"
+    given = ("models=[lstm,bahdanau]", "rates=[0.004]", "optimizers=[adamw,muon]", "match=seconds", told)
+    planned = one_model(tmp_path, *given)
+    for trial in planned.trials:
+        trained(fake_run, trial, nll=1.0 if trial.setting.optimizer == "muon" else 2.0)
+        seconds = {"lstm": 10.0, "bahdanau": 25.0, "tuned": 500.0}[trial.subject]
+        summary = trial.run.load_summary() | {"tokens": 1_000_000}
+        write_json(
+            trial.run.summary_file, summary | {"seconds": seconds if trial.setting.optimizer == "muon" else 99.0}
+        )
+    settings = planned.settings()
+    cost = conduct.cost_of_a_token(planned, {}, settings)
+    assert cost == pytest.approx({"lstm": 1e-5, "bahdanau": 2.5e-5}), "of the chosen optimiser, no variant's"
+    runs = {run.subject: run.config.trainer.max_tokens for run in planned.runs(settings, cost)}
+    runs |= {run.subject: run.config.trainer.max_tokens for _, run in planned.variants(settings, cost)}
+    assert runs == {
+        "lstm": 6_250_000,
+        "bahdanau": 2_500_000,
+        "plain": 6_250_000,
+        "longer": 9_000_000,
+        "tuned": 6_250_000,
+    }
 
 
 # --------------------------------------------------------------------------------------------------------- sizes
@@ -442,6 +495,32 @@ def test_a_variant_may_learn_from_other_text_but_has_the_same_test(fake_run: Fak
         check_of_other_text(first, fake_run("c", fingerprint={"data": "more", "references": "other"}), False)
 
 
+def test_a_tuned_variant_of_other_text_is_compared_by_its_test_alone(fake_run: FakeRun, tmp_path: Path) -> None:
+    told = "variants=[{name:more,tuned:true,overrides:[data.grammar.pairs\\=200000]}]"
+    planned = one_model(tmp_path, "finals=1", "seeds=[1]", "widen=0", told)
+
+    def train(left: Callable[[], list[Planned]]) -> None:
+        while missing := [one for one in left() if not one.finished]:
+            for one in missing:
+                trained(fake_run, one, fingerprint={"data": "more"} if one.subject == "more" else None)
+
+    train(lambda: planned.trials)
+    train(lambda: planned.finals)
+    settings = planned.settings()
+    [run], [(_, variant)] = planned.runs(settings), planned.variants(settings)
+    conduct.take_from_finals(planned, [run, variant])
+    assert conduct._check_same(planned, [run.run], [variant], run.config) == []
+
+
+def test_what_is_finished_is_like_what_begins_now_or_it_is_said_before_hours_are_spent(fake_run: FakeRun) -> None:
+    runs, now = [fake_run("a"), fake_run("b")], fake_run("c", fingerprint={"code": "new"}).load_fingerprint()
+    with pytest.raises(UserError, match=r"a is not like a run that begins now: code \(and 1 more\)"):
+        check_as_now(runs, now, anyway=False)
+    assert (
+        len(check_as_now(runs, now, anyway=True)) == 2 and check_as_now(runs, runs[0].load_fingerprint(), False) == []
+    )
+
+
 def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(
     fake_run: FakeRun, tmp_path: Path
 ) -> None:
@@ -467,3 +546,31 @@ def test_parameters_must_match_within_the_tolerance() -> None:
 
 def test_validations_are_the_lines_with_scores(fake_run: FakeRun) -> None:
     assert [line["step"] for line in fake_run("a").points("valid/bleu")] == [10, 20]
+
+
+# ------------------------------------------------------------------------------------------------------ measuring
+
+
+def test_an_alignment_is_made_anew_for_another_model_and_only_forgetting_waits_for_it(
+    fake_run: FakeRun, tmp_path: Path
+) -> None:
+    text = ["data=text", "data.train.src=a", "data.train.tgt=b"]
+    runs = [fake_run(name, f"text/{name}", 1, (), *text) for name in ("lstm", "bahdanau")]
+
+    def tasks() -> dict[str, Task]:
+        found = measuring_tasks([(run, run.load_config()) for run in runs], tmp_path / "logs", None, corpus=False)
+        return {task.label: task for task in found}
+
+    first = tasks()
+    others = [task for label, task in first.items() if label.startswith("measuring") and "forgetting" not in label]
+    waiting = [task for label, task in first.items() if "forgetting" in label]
+    assert len(others) == len(waiting) == 2
+    assert all(task.ready() for task in others) and not any(task.ready() for task in waiting)
+    links = Path(first["aligning"].command[-1])
+    links.parent.mkdir(parents=True, exist_ok=True)
+    links.write_text("0-0\n")
+    assert first["aligning"].done() and all(task.ready() for task in waiting)
+    assert all(str(links) in task.command for task in waiting)
+    newer = links.stat().st_mtime + 10
+    os.utime(runs[1].summary_file, (newer, newer))
+    assert not tasks()["aligning"].done(), "the model has been trained again since"
