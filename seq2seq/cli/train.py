@@ -18,7 +18,7 @@ from seq2seq.system.processes import place
 
 ABOUT = """Train a model, test it, and print the scores. The same command again goes on
 where it stopped. With -m, train each combination of the values: -m seed=1,2,3
-model=lstm,transformer; in turn, or by hydra/launcher=joblib
+experiment=lstm,transformer; in turn, or by hydra/launcher=joblib
 hydra.launcher.n_jobs=2 side by side, or by hydra/launcher=submitit_slurm."""
 
 

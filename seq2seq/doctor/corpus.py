@@ -29,7 +29,7 @@ from seq2seq.doctor.line_languages import Identify, other_language, swapped
 
 EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words; see ``edges``
 TOLD_BY = 1_000  # pairs by which the unit of lengths is decided
-UNLIKELY = 8.0  # evidence of a pair against its being a translation: about 160,000 times likelier at random
+UNLIKELY = 8.0  # evidence of a pair against its being a translation: about 3,000 times likelier at random, exp(8)
 AROUND = 5  # pairs on either side whose evidence counts with a pair's own
 SMOOTH, TIMES = 10, 3.0  # characters added to both lengths; how far a ratio may be from the corpus's median
 READ = 1_000  # characters of a line from which words are learned
