@@ -115,10 +115,13 @@ def by_eflomal(program: Path, training: Iterable[tuple[str, str]], test: GoldTes
     return forward, reverse
 
 
-def by_attention(run: Run, test: GoldTest) -> list[tuple[str, str, WordAgreement]]:
-    """The agreement of a run's attention, the mean of its maps, at the step that predicts a word and at the next."""
-    config = run.load_config()
-    translator = load([find(run.folder)], config).translator
+def by_attention(found: tuple[Run, str], test: GoldTest) -> list[tuple[str, str, WordAgreement]]:
+    """The agreement of a run's attention, the mean of its maps, at the step that predicts a word and at the next.
+
+    ``found`` is the run and the name of its checkpoint.
+    """
+    config = found[0].load_config()
+    translator = load([found], config).translator
     pairs = encode_pairs(translator.subwords, *test.pairs, words, config.decode.max_input)
     with progress(f"aligning by {config.model.name}", len(pairs)) as done:
         choices = most_attended_words(translator, pairs, done)
@@ -135,7 +138,8 @@ def main() -> int:
     if given.pairs is not None and given.pairs < 1:
         parser.error(f"--pairs {given.pairs}: give at least 1")
     try:
-        runs = [find(path)[0] for path in given.runs]
+        chosen = [find(path) for path in given.runs]
+        runs = [run for run, _ in chosen]
         tests = [GoldTest.of(run) for run in runs]
         if any(test != tests[0] for test in tests):
             raise UserError("the runs were tested on different pairs: give runs of one corpus")
@@ -147,7 +151,7 @@ def main() -> int:
         began = time.monotonic()
         forward, reverse = by_eflomal(program, islice(training, given.pairs), test)
         seconds = time.monotonic() - began
-        found = [row for run in runs for row in by_attention(run, test)]
+        found = [row for each in chosen for row in by_attention(each, test)]
     except (UserError, Failed) as error:
         print(error, file=sys.stderr)
         return 2

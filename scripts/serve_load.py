@@ -20,7 +20,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,60 +57,74 @@ class Load:
         return chosen
 
 
+@dataclass
 class Client:
     """A connection that stays open, in plain HTTP/1.1."""
 
-    def __init__(self, url: str) -> None:
-        self.address = urlsplit(url)
-
-    async def open(self) -> None:
-        """Connect."""
-        self.reader, self.writer = await asyncio.open_connection(self.address.hostname, self.address.port)
+    host: str
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
     async def ask(self, method: str, path: str, asked: Any = None) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and JSON of one answer."""
+        """Status, headers and JSON of one answer; its text where it is no JSON."""
         body = b"" if asked is None else json.dumps(asked).encode()
-        head = f"{method} {path} HTTP/1.1\r\nhost: {self.address.netloc}\r\ncontent-type: application/json\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: {self.host}\r\ncontent-type: application/json\r\n"
         self.writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         await self.writer.drain()
         first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         content = await self.reader.readexactly(int(headers["content-length"]))
-        return int(first.split()[1]), headers, json.loads(content)
+        plain = headers.get("content-type") != "application/json"
+        return int(first.split()[1]), headers, content.decode("latin-1") if plain else json.loads(content)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Client]:
+    """A client of this address, whose connection is closed at the end."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield Client(address.netloc, reader, writer)
+    finally:
+        writer.close()
 
 
 async def keep_asking(url: str, load: Load) -> None:
     """One client, until the time is up."""
-    client = Client(url)
     try:
-        await client.open()
-        while time.monotonic() < load.end and load.requests < MOST:
-            texts, began = load.take(), time.monotonic()
-            status, headers, told = await client.ask("POST", "/api/translate", {"texts": texts})
-            while status in (429, 503):
-                load.refused[status] += 1
-                await asyncio.sleep(int(headers.get("retry-after", "1")))
+        async with connected(url) as client:
+            while time.monotonic() < load.end and load.requests < MOST:
+                texts, began = load.take(), time.monotonic()
                 status, headers, told = await client.ask("POST", "/api/translate", {"texts": texts})
-            if status != 200:
-                load.lost.append(f"{status}: {told}")
-                continue
-            load.seconds.append(time.monotonic() - began)
-            answers = told["models"][0]["translations"]
-            load.found += [(text, each["text"]) for text, each in zip(texts, answers, strict=True)]
+                while status in (429, 503):
+                    load.refused[status] += 1
+                    await asyncio.sleep(int(headers.get("retry-after", "1")))
+                    status, headers, told = await client.ask("POST", "/api/translate", {"texts": texts})
+                if status != 200:
+                    load.lost.append(f"{status}: {told}")
+                    continue
+                load.seconds.append(time.monotonic() - began)
+                answers = told["models"][0]["translations"]
+                load.found += [(text, each["text"]) for text, each in zip(texts, answers, strict=True)]
     except (OSError, asyncio.IncompleteReadError) as error:
         load.lost.append(repr(error))
-    finally:
-        client.writer.close()
 
 
 async def watch(url: str, pid: int, memory: list[float], queues: list[int]) -> None:
-    """Each second the server's resident memory in MB and the length of its queue."""
-    client = Client(url)
-    await client.open()
-    while True:
-        memory.append(resident(pid))
-        queues.append((await client.ask("GET", "/health"))[2]["most_waiting"])
-        await asyncio.sleep(1)
+    """Each second the server's resident memory in MB and the length of its queue.
+
+    Raises:
+        OSError: the server does not tell them, or has ended; so does ``IncompleteReadError``.
+    """
+    async with connected(url) as client:
+        while True:
+            held = resident(pid)
+            status, _, told = await client.ask("GET", "/health")
+            if status != 200:
+                raise ConnectionError(f"{status}: {told}")
+            memory.append(held)
+            queues.append(told["most_waiting"])
+            await asyncio.sleep(1)
 
 
 def processor_seconds(pid: int) -> float:
@@ -119,18 +134,24 @@ def processor_seconds(pid: int) -> float:
 
 
 def resident(pid: int) -> float:
-    """MB that a process holds in memory."""
+    """MB that a process holds in memory; none once it has ended."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1000
+    return int(next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")), "0")) / 1000
 
 
 async def measure(url: str, pid: int, load: Load, clients: int) -> tuple[list[float], list[int]]:
-    """Let the clients ask; the memory and the queue's length meanwhile."""
+    """Let the clients ask; the memory and the queue's length meanwhile, as often as the server told them.
+
+    Where it could not be watched to the end, that is among what was lost.
+    """
     memory, queues = list[float](), list[int]()
     watching = asyncio.create_task(watch(url, pid, memory, queues))
     await asyncio.gather(*(keep_asking(url, load) for _ in range(clients)))
     await asyncio.sleep(1.1)
     watching.cancel()
+    [ended] = await asyncio.gather(watching, return_exceptions=True)
+    if not queues or not isinstance(ended, asyncio.CancelledError):
+        load.lost.append(f"the server could not be watched: {ended!r}")
     return memory, queues
 
 
@@ -181,6 +202,11 @@ def report(
     given: argparse.Namespace, load: Load, spent: tuple[float, float], memory: list[float], queues: list[int], code: int
 ) -> int:
     """Translate the same lines by the run itself, print both, and judge."""
+    print(f"{given.clients} clients, {spent[0]:.1f} s: {len(load.seconds):,} answers of {load.requests:,} requests")
+    print(f"lost {len(load.lost)} {load.lost[:3]}, refused for a while {dict(load.refused)}, server's exit code {code}")
+    if not load.found or not queues:
+        print("no answer, or no figure of the server: there is nothing to compare")
+        return 1
     found = [find(Path(given.run))]
     model = loading.load(found, override(found[0][0].load_config(), given.options))
     lines = [line for line, _ in load.found]
@@ -188,12 +214,10 @@ def report(
     expected = [best.text for best, *_ in model.translator.translate(lines, model.config.decode)]
     alone = time.monotonic() - began[0], time.process_time() - began[1]
     different = sum(text != served for text, (_, served) in zip(expected, load.found, strict=True))
-    times = sorted(load.seconds) or [0.0]
+    times = sorted(load.seconds)
     late = times[int(0.95 * (len(times) - 1))]
     steady = flat(memory)
     told = "flat" if steady else "growing"
-    print(f"{given.clients} clients, {spent[0]:.1f} s: {len(times):,} answers of {load.requests:,} requests")
-    print(f"lost {len(load.lost)} {load.lost[:3]}, refused for a while {dict(load.refused)}, server's exit code {code}")
     for clock, served, own in zip(("", "processor "), spent, alone, strict=True):
         speeds = f"{len(lines) / served:.1f} served, {len(lines) / own:.1f} by translate"
         print(f"lines a {clock}second: {speeds}: {own / served:.2f} of it")

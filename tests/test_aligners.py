@@ -5,14 +5,23 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scripts import aligners
 from scripts.aligners import GoldTest, by_eflomal, grow_diag_final_and
 from scripts.bench.environments import interpreter
 from scripts.bench.worker import Failed
+from seq2seq.config.compose import compose
+from seq2seq.config.schema import ModelConfig
+from seq2seq.data.subwords import Subwords
 from seq2seq.evaluation.alignment import Gold
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.runs import checkpoint
+from seq2seq.runs.run import Run
 
 TINY = (
     *("experiment=bahdanau", "data.grammar.pairs=300", "data.grammar.valid=20", "data.grammar.test=30"),
@@ -71,6 +80,38 @@ def test_one_table_has_eflomal_attention_and_the_bounds(tmp_path: Path) -> None:
     for name in ("grow-diag-final-and", "attention before the word", "the best single links", "the diagonal"):
         assert name in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_the_checkpoint_that_is_given_is_the_one_that_is_measured(
+    tmp_path: Path,
+    build_tiny: Callable[..., Seq2Seq],
+    tiny_models: dict[str, ModelConfig],
+    tiny_subwords: Subwords,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The run's default checkpoint cannot be read, so that a table can only come from the other one."""
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    config = compose([*TINY, f"data.cache={tmp_path / 'data'}", "device=cpu", "trainer.precision=fp32"])
+    run.save_config(replace(config, model=replace(tiny_models["bahdanau"], name="bahdanau")))
+    tiny_subwords.save(run.subwords)
+    checkpoint.save_weights(run.checkpoint("step-100"), checkpoint.weights_of(build_tiny("bahdanau", vocab=320)), {})
+    run.checkpoint("best").write_bytes(b"no checkpoint")
+    words = ["the", "cat", "."], ["die", "Katze", "."]
+    links = {(0, 0), (1, 1), (2, 2)}
+    lines = ([" ".join(words[0])], [" ".join(words[1])])
+    test = GoldTest(lines, ([words[0]], [words[1]]), [Gold(links, links)])
+    monkeypatch.setattr(GoldTest, "of", lambda run: test)
+    monkeypatch.setattr(aligners, "by_eflomal", lambda *_: ([links], [links]))
+    monkeypatch.setattr("scripts.bench.environments.interpreter", Path)
+    found = {}
+    for given in (run.checkpoint("step-100"), run.folder):
+        monkeypatch.setattr(sys, "argv", ["aligners", str(given)])
+        found[given.name] = aligners.main()
+    printed = capsys.readouterr()
+    assert found == {"step-100.safetensors": 0, "run": 2}, printed
+    assert "attention before the word" in printed.out and "best.safetensors" in printed.err
 
 
 def test_a_run_without_attention_or_gold_is_one_line(tmp_path: Path) -> None:

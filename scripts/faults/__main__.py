@@ -83,8 +83,14 @@ def measure(faults: Sequence[str], seeds: Sequence[int], given: Sequence[str]) -
     return [runs.result(row) for row in rows]
 
 
+def file_of(faults: Sequence[str]) -> str:
+    """The name of a table's files: ``faults``, or for a part ``faults-5-6``, so that it leaves the whole as it is."""
+    part = [number for number in NUMBERS if number in faults]
+    return "faults" if len(part) == len(NUMBERS) else "-".join(["faults", *part])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, and keep it as ``faults.json`` and ``faults.md``."""
+    """Measure, print the table, and keep it as ``faults.json`` and ``faults.md``, or under the name of the part."""
     parser = argparse.ArgumentParser("python -m scripts.faults", description="What seven faults cost in BLEU.")
     parser.add_argument("options", nargs="*", metavar="key=value", help="options of every training")
     parser.add_argument("--only", default=",".join(NUMBERS), help="numbers of the faults, e.g. 5,6 (default: all)")
@@ -99,8 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = measure(faults, [*map(int, seeds)], given.options)
         folder = Path(compose(given.options).outputs) / "faults"
         settings = {"options": [*OPTIONS, *given.options], "seeds": [*map(int, seeds)]}
-        write_json(folder / "faults.json", {**settings, "rows": found})
-        write_atomically(folder / "faults.md", results.markdown(found))
+        name, table = file_of(faults), results.markdown(found)
+        write_json(folder / f"{name}.json", {**settings, "rows": found})
+        write_atomically(folder / f"{name}.md", table)
     except UserError as error:
         print(f"faults: error: {error}", file=sys.stderr)
         return 2
@@ -111,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tables.print_table(
         "what each fault costs in BLEU", heads, (results.cells(one)[:5] for one in found), left=heads[:2]
     )
-    tables.say(f"intervals cover {found[0]['covers']}; by length: {folder}/faults.md and faults.json")
+    tables.say(f"intervals cover {found[0]['covers']}; by length: {folder}/{name}.md and {name}.json")
     return 0
 
 

@@ -16,9 +16,6 @@ from seq2seq.runs.loading import saved_split
 from seq2seq.runs.run import Run
 from seq2seq.terminal.numbers import number
 
-ENDS = ("shortest", "longest")
-"""The outermost buckets of source length."""
-
 
 class Cost(TypedDict):
     """A difference in BLEU, wrong less right, with its 95 % confidence interval."""
@@ -107,20 +104,26 @@ def told(found: Cost) -> str:
     return f"{number(found['value'], signed=True)} [{ends}]"
 
 
+def outermost(result: Result) -> list[str]:
+    """The names of the shortest and the longest bucket, or of the one that all sentences are in."""
+    names = [*result["by_length"]]
+    return [*dict.fromkeys((names[0], names[-1]))]
+
+
 def columns(results: Sequence[Result]) -> list[str]:
     """The heads of the table."""
-    shortest, *_, longest = [*results[0]["by_length"]]
-    return ["", "fault", "without", "with", "difference", f"{shortest} words", f"{longest} words"]
+    lengths = [f"{bucket} words" for bucket in outermost(results[0])]
+    return ["", "fault", "without", "with", "difference", *lengths]
 
 
 def cells(result: Result) -> list[str]:
     """A line of the table."""
-    shortest, *_, longest = result["by_length"].values()
-    figures = [number(result["without"]), number(result["bleu"]), told(result["cost"]), told(shortest), told(longest)]
-    return [result["fault"], result["what"], *figures]
+    costs = [result["cost"], *(result["by_length"][bucket] for bucket in outermost(result))]
+    return [result["fault"], result["what"], number(result["without"]), number(result["bleu"]), *map(told, costs)]
 
 
 def markdown(results: Sequence[Result]) -> str:
     """The table of docs/seven-faults.md."""
-    lines = [columns(results), ["---"] * 7, *map(cells, results)]
+    heads = columns(results)
+    lines = [heads, ["---"] * len(heads), *map(cells, results)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

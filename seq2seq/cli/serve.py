@@ -69,6 +69,9 @@ def validate(given: Arguments) -> Serving:
     for flag, value in zip(BOUNDS, (limits.characters, limits.texts, limits.queue), strict=True):
         if not 1 <= value <= 1_000_000:
             raise UserError(f"{flag} {value}: give 1 to 1000000")
+    if limits.queue < len(runs):
+        needed = f"give at least {len(runs)}, since the page asks all {len(runs)} models at once"
+        raise UserError(f"--queue {limits.queue}: {needed}")
     configs = [override(run.load_config(), options) for run, _ in runs]
     if not any(option.partition("=")[0] == "decode.max_input" for option in options):
         configs = [_shortened(config) for config in configs]

@@ -16,7 +16,6 @@ import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -27,7 +26,7 @@ from seq2seq.serve.batching import Answers, Batcher
 from seq2seq.serve.limits import Limits, Refusal
 from seq2seq.serve.messages import Asked, read
 from seq2seq.serve.page import assets
-from seq2seq.serve.protection import SecurityHeaders
+from seq2seq.serve.protection import NamedHosts, SecurityHeaders
 from seq2seq.serve.served import Key, ServedModel
 
 TOLD = ("texts", "characters", "tokens", "body", "beam", "queue")  # limits that a client can keep to
@@ -148,7 +147,7 @@ def application(service: Service, hosts: Sequence[str]) -> SecurityHeaders:
         Route("/api/translate", service.translate, methods=["POST"]),
         Route("/health", service.health, methods=["GET"]),
     ]
-    guard = Middleware(TrustedHostMiddleware, list(hosts), www_redirect=False)
+    guard = Middleware(NamedHosts, hosts)
     handlers: Any = {Refusal: _refused, HTTPException: _no_such, Exception: _failed}
     return SecurityHeaders(Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan))
 

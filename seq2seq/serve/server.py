@@ -23,11 +23,12 @@ from seq2seq.system.signals import STOPS, handling
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 """Host headers that are always allowed: nobody but this machine can be meant."""
-ANY = ("0.0.0.0", "::")  # addresses that stand for all of a machine's
+ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+"""Addresses that stand for all of a machine's, each with the one by which the machine itself can open it."""
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket at this address, which does not listen yet; port 0 is any that is free.
+    """A socket that listens at this address; port 0 is any that is free. Clients wait until it is served.
 
     Raises:
         UserError: there is no such address here, or another program has it.
@@ -39,6 +40,7 @@ def bound(host: str, port: int) -> socket.socket:
             if sys.platform != "win32":
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind(address)
+            found.listen()  # another server may have bound the address too: whoever listens first has it
         except OSError:
             found.close()
             raise
@@ -61,7 +63,7 @@ def serve(
     """Answer requests until SIGINT or SIGTERM; then finish those that have come, within ``limits.ending`` seconds.
 
     Args:
-        place: where to listen, as ``bound`` made it for ``host``.
+        place: where clients come, as ``bound`` made it for ``host``.
         others: further names by which requests may call this server.
     """
     service = Service(models, limits)
@@ -76,7 +78,8 @@ def serve(
 def server_of(service: Service, place: socket.socket, host: str, others: Sequence[str]) -> Server:
     """The server, which does not run yet. Arguments as those of ``serve``."""
     limits = service.limits
-    hosts = [*LOCAL, *([] if host in ANY else [written(host)]), *others]
+    address, port = place.getsockname()[:2]
+    hosts = [*LOCAL, *([] if address in ANY else [written(host)]), *others]
     config = Config(
         application(service, hosts),
         http=_protocol(limits),
@@ -92,7 +95,7 @@ def server_of(service: Service, place: socket.socket, host: str, others: Sequenc
         timeout_keep_alive=math.ceil(limits.reading),
         timeout_graceful_shutdown=limits.ending + 2,
     )
-    where = f"http://{written(host)}:{place.getsockname()[1]}/"
+    where = f"http://{ANY.get(address, written(host))}:{port}/"
     return _Server(config, service, f"{', '.join(service.names)}: {where} (Ctrl+C ends)")
 
 

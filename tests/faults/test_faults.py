@@ -270,6 +270,17 @@ def test_a_row_is_wrong_less_right_by_length(tmp_path: Path) -> None:
     assert "| 5 | cut at 25 tokens | 100.0 |" in table
 
 
+def test_where_all_sentences_are_of_one_bucket_the_table_has_one_column_of_lengths(tmp_path: Path) -> None:
+    references = ["der alte Hund schläft heute ."] * 5
+    texts = {"test/hypotheses": references, "cut/hypotheses": references}
+    run = finished(tmp_path / "run", texts, ["the old dog sleeps today"] * 5, references)
+    found = Runs({"bahdanau": [run]}).result(rows_of(["5"])[0])
+    head, rule, line = results.markdown([found]).splitlines()
+    assert head == "|  | fault | without | with | difference | 5 words |"
+    assert len(results.cells(found)) == 6
+    assert head.count("|") == rule.count("|") == line.count("|")
+
+
 def test_every_row_has_trainings_and_every_fault_a_row() -> None:
     assert {source.training for row in ROWS for source in (row.wrong, row.right)} == set(TRAININGS)
     assert trainings_of(rows_of("56")) == {"bahdanau": ["cut", "greedy"]}
@@ -298,14 +309,60 @@ def test_the_command_trains_evaluates_and_prints_the_table(tmp_path: Path, capsy
     printed = capsys.readouterr().out
     assert "1 of 1 trainings to do" in printed
     assert "no beam" in printed
-    found = json.loads((tmp_path / "outputs/faults/faults.json").read_text(encoding="utf-8"))
+    found = json.loads((tmp_path / "outputs/faults/faults-4-5-6.json").read_text(encoding="utf-8"))
     assert [each["fault"] for each in found["rows"]] == ["4", "4", "5", "6"]
     assert found["seeds"] == [1] and "trainer.max_tokens=2000" in found["options"]
-    assert (tmp_path / "outputs/faults/faults.md").read_text(encoding="utf-8").count("\n") == 6
+    assert (tmp_path / "outputs/faults/faults-4-5-6.md").read_text(encoding="utf-8").count("\n") == 6
     assert main(["--only", "4,5,6", "--seeds", "1", *small(tmp_path)]) == 0  # nothing is trained twice
     assert "trainings to do" not in capsys.readouterr().out
     assert main(["--only", "4", "--seeds", "1", *small(tmp_path), "trainer.max_tokens=3000"]) == 2
     assert "trainer.max_tokens: 2000 -> 3000" in capsys.readouterr().err
+
+
+def measured(faults: list[str], *_: object) -> list[results.Result]:
+    """Results as a measurement of some faults gives them."""
+    none = results.Cost(value=0.0, low=0.0, high=0.0, p=1.0)
+    lengths = {"3–10": none, "11–20": none}
+    return [
+        results.Result(
+            fault=row.fault,
+            what=row.what,
+            bleu=30.0,
+            without=30.0,
+            seeds=1,
+            covers="sentences",
+            cost=none,
+            by_length=lengths,
+        )
+        for row in rows_of(faults)
+    ]
+
+
+def test_a_part_is_kept_beside_the_whole_and_not_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("scripts.faults.__main__.measure", measured)
+    folder = tmp_path / "faults"
+    assert main(["--only", "7,6,5,4,3,2,1", f"outputs={tmp_path}"]) == 0
+    whole = {name: (folder / name).read_bytes() for name in ("faults.json", "faults.md")}
+    capsys.readouterr()
+    assert main(["--only", "6,5", f"outputs={tmp_path}"]) == 0
+    assert str(folder / "faults-5-6.md") in capsys.readouterr().out.replace("\n", "")
+    assert {path.name for path in folder.iterdir()} == {*whole, "faults-5-6.json", "faults-5-6.md"}
+    assert {name: (folder / name).read_bytes() for name in whole} == whole
+    part = json.loads((folder / "faults-5-6.json").read_text(encoding="utf-8"))
+    assert [row["fault"] for row in part["rows"]] == ["5", "6"]
+
+
+def test_no_file_is_written_before_the_table_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(found: object) -> str:
+        raise ValueError("no table")
+
+    monkeypatch.setattr("scripts.faults.__main__.measure", measured)
+    monkeypatch.setattr(results, "markdown", fails)
+    with pytest.raises(ValueError, match="no table"):
+        main([f"outputs={tmp_path}"])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.slow

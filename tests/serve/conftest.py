@@ -88,16 +88,16 @@ def translate(client: Any) -> Send:
 class Running:
     """A server in a thread of this process."""
 
-    def __init__(self, served: Any, **limits: Any) -> None:
+    def __init__(self, served: Any, host: str = "127.0.0.1", **limits: Any) -> None:
         from seq2seq.serve.application import Service
         from seq2seq.serve.limits import Limits
         from seq2seq.serve.server import bound, server_of
 
         self.service = Service(served, Limits(**limits))
-        place = bound("127.0.0.1", 0)
+        place = bound(host, 0)
         self.port = int(place.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.server = server_of(self.service, place, "127.0.0.1", [])
+        self.server = server_of(self.service, place, host, [])
         self.thread = threading.Thread(target=self.server.run, args=([place],))
 
     def __enter__(self) -> Running:

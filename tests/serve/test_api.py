@@ -136,7 +136,30 @@ def test_only_json_is_read_so_that_no_form_of_another_site_reaches_it(client: An
 def test_other_hosts_are_refused(client: Any) -> None:
     assert client.get("/health", headers={"host": "127.0.0.1:8000"}).status_code == 200
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost", "", "[::1"):
-        assert client.get("/health", headers={"host": host}).status_code == 400
+        answer = client.get("/health", headers={"host": host})
+        assert answer.status_code == 400
+        assert "Host" in answer.json()["error"] and "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        *(("[::1]", True), ("[::1]:8000", True), ("::1", False), ("[::1", False), ("[::1]8000", False)),
+        *(("Translate.Example.ORG", True), ("translate.example.org:443", True), ("translate.example.org.", False)),
+        *(("example.org", False), ("a.b.example.net", True), ("A.Example.Net:80", True), ("example.net", False)),
+        *(("badexample.net", False), ("x@a.example.net", False), ("a.example.net/", False), ("a.example.net:x", False)),
+        *(("a.example.net:80:80", False), ("[::1].example.net", False), (" a.example.net", False)),
+        *(("a.example.net\n", False), ("é.example.net", False), ("*.example.net", False), (None, False)),
+    ],
+)
+def test_a_host_is_one_of_the_names_in_any_case_with_any_port(host: str | None, named: bool) -> None:
+    from seq2seq.serve.protection import NamedHosts
+
+    async def app(*_: Any) -> None:
+        return None
+
+    guard = NamedHosts(app, ["[::1]", "translate.EXAMPLE.org", "*.example.net"])
+    assert guard.names(host) is named
 
 
 def test_every_answer_is_guarded(client: Any) -> None:

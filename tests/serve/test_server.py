@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from seq2seq.cli.main import main
+from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
@@ -103,6 +104,39 @@ def test_a_port_that_is_taken_is_one_line(runs: list[Run], capsys: Any) -> None:
     assert said.startswith("seq2seq: error: cannot serve at 127.0.0.1:") and said.count("\n") == 1
 
 
+def test_of_two_servers_that_begin_at_once_the_later_one_says_that_the_port_is_taken(monkeypatch: Any) -> None:
+    """Both may bind an address that nobody listens at yet; whoever listens first has it."""
+    from seq2seq.serve.server import bound
+
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+
+        class Later(socket.socket):
+            def bind(self, address: Any) -> None:
+                super().bind(address)
+                other.listen()
+
+        monkeypatch.setattr(socket, "socket", Later)
+        with pytest.raises(UserError, match=f"cannot serve at 127.0.0.1:{port} "):
+            bound("127.0.0.1", port).close()
+
+
+@pytest.mark.parametrize(("host", "own"), [("0.0.0.0", "127.0.0.1"), ("0", "127.0.0.1"), ("::", "[::1]")])
+def test_the_address_that_is_printed_can_be_opened_where_it_listens_at_all_addresses(
+    host: str, own: str, running: Any, capsys: Any
+) -> None:
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with running(host=host) as server:
+        url = f"http://{own}:{server.port}"
+        until(lambda: f"lstm, bahdanau, transformer: {url}/ (Ctrl+C ends)" in capsys.readouterr().out, 10)
+        assert health(url)["status"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -111,6 +145,7 @@ def test_a_port_that_is_taken_is_one_line(runs: list[Run], capsys: Any) -> None:
         (["RUN", "--port", "70000"], "--port 70000: give 0 to 65535"),
         (["RUN", "--port", "x"], "--port"),
         (["RUN", "--queue", "0"], "--queue 0: give 1 to"),
+        (["RUN"] * 3 + ["--queue", "2"], "--queue 2: give at least 3, since the page asks all 3 models at once"),
         (["RUN", "--allow-host", "*"], "--allow-host *: give a name"),
         (["RUN", "--allow-host", "a.example:80"], "without a port"),
         (["RUN", "model.dropout=0.1"], "cannot be changed"),
