@@ -5,26 +5,21 @@ Knows texts and where a run keeps what was measured; no model.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.analysis.training_text import kept
-from seq2seq.config.schema import Config, DataConfig
-from seq2seq.data import filters
+from seq2seq.analysis.training_text import TrainingText, filtered, kept
+from seq2seq.config.schema import Config
 from seq2seq.data.batches import BLOCK_SIZE
-from seq2seq.data.encoding import ChunkEncoder
-from seq2seq.data.files import Pair
 from seq2seq.data.joining import Join, join_of, joined_text
 from seq2seq.data.lengths import Unit
-from seq2seq.data.preparing import CHUNK, chunks, dtype_of
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
-from seq2seq.runs.loading import corpus_of, saved_split
+from seq2seq.runs.loading import saved_split
 from seq2seq.runs.records import TrainedLengths
 from seq2seq.runs.run import Run
 
@@ -51,25 +46,14 @@ def trained_lengths(run: Run, config: Config, unit: Unit) -> TrainedLengths:
 
 
 def _measured(run: Run, config: Config, unit: Unit, origin: str) -> TrainedLengths:
-    pairs = corpus_of(config, "train").pairs("train")
-    read = list(itertools.islice(pairs, MOST))
-    src, tokens = _filtered(read, config.data, Subwords.load(run.subwords))
-    joined = _joined(src, tokens, config, saved_split(run, "valid")) if config.data.joins_training else src
-    counts = sorted(Counter(unit.counts(joined)).items())
-    cut = next(pairs, None) is not None
-    return TrainedLengths(origin=origin, counts=[[length, count] for length, count in counts], read=len(read), cut=cut)
-
-
-def _filtered(pairs: Iterable[Pair], data: DataConfig, subwords: Subwords) -> tuple[list[str], NDArray[np.int64]]:
-    """The sources of the pairs that no filter drops, and their tokens on either side (N, 2)."""
-    encoder = ChunkEncoder(subwords.models, dtype_of(subwords), data.filters)
-    src: list[str] = []
-    tokens = [np.zeros((0, 2), np.int64)]
-    for chunk in chunks(filters.drop_empty_and_duplicates(pairs, data.filters, Counter()), CHUNK):
-        encoded = encoder.encode(list(zip(*chunk, strict=True)))
-        src += itertools.compress((pair[0] for pair in chunk), encoded.kept.tolist())
-        tokens.append(np.stack(encoded.lengths, 1).astype(np.int64))
-    return src, np.concatenate(tokens)
+    text, src, tokens = TrainingText(config, 0, MOST), list[str](), [np.zeros((0, 2), np.int64)]
+    for pairs, lengths in filtered(text.pairs(), config.data, Subwords.load(run.subwords)):
+        src += (pair[0] for pair in pairs)
+        tokens.append(lengths)
+    joins = config.data.joins_training
+    joined = _joined(src, np.concatenate(tokens), config, saved_split(run, "valid")) if joins else src
+    counts = [[length, count] for length, count in sorted(Counter(unit.counts(joined)).items())]
+    return TrainedLengths(origin=origin, counts=counts, read=text.read, cut=text.cut)
 
 
 def _joined(

@@ -1,18 +1,27 @@
 """What a study measures once of its test against its training text, kept beside one run.
 
-Knows where a run keeps a record, and its training text; not what is measured.
+Knows where a run keeps a record, its training text, and which of it is trained on; not what is measured.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, TypeVar
 
-from seq2seq.config.schema import Config
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.config.schema import Config, DataConfig
+from seq2seq.data import filters
+from seq2seq.data.encoding import ChunkEncoder
+from seq2seq.data.files import Pair
+from seq2seq.data.preparing import CHUNK, chunks, dtype_of
+from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.runs.loading import corpus_of
 from seq2seq.runs.run import Run
@@ -52,15 +61,29 @@ class TrainingText:
 
     def __init__(self, config: Config, side: int, most: int = MOST) -> None:
         """Open the text of a run's config. Raises ``UserError``: it is not there, or may not be read."""
-        self._lines = (pair[side] for pair in corpus_of(config, "train").pairs("train"))
-        self._most, self.read = most, 0
+        self._pairs = corpus_of(config, "train").pairs("train")
+        self._side, self._most, self.read = side, most, 0
 
     def __iter__(self) -> Iterator[str]:
-        for line in islice(self._lines, self._most):
+        return (pair[self._side] for pair in self.pairs())
+
+    def pairs(self) -> Iterator[Pair]:
+        """Both sides, in place of the one."""
+        for pair in islice(self._pairs, self._most):
             self.read += 1
-            yield line
+            yield pair
 
     @property
     def cut(self) -> bool:
-        """Whether there are more pairs than were read; asked after the last line."""
-        return next(self._lines, None) is not None
+        """Whether there are more pairs than were read; asked after the last."""
+        return next(self._pairs, None) is not None
+
+
+def filtered(
+    pairs: Iterable[Pair], data: DataConfig, subwords: Subwords
+) -> Iterator[tuple[list[Pair], NDArray[np.int64]]]:
+    """The pairs that no filter drops, and their tokens on either side (N, 2), so many pairs at a time."""
+    encoder = ChunkEncoder(subwords.models, dtype_of(subwords), data.filters)
+    for chunk in chunks(filters.drop_empty_and_duplicates(pairs, data.filters, Counter()), CHUNK):
+        encoded = encoder.encode(list(zip(*chunk, strict=True)))
+        yield list(compress(chunk, encoded.kept.tolist())), np.stack(encoded.lengths, 1).astype(np.int64)

@@ -92,7 +92,8 @@ def crossover(a: Sequence[System], b: Sequence[System], sizes: Sequence[int], me
     gaps = np.concatenate([_gaps(one[None], other[None], len(a[0][0]), generator) for one, other in pairs])
     places = np.log(np.asarray(sizes, np.float64))
     found = _with_ends([_last_crossing(gap, places, places, 0.0) for gap in gaps.T])
-    size, low, high = (None if each is None else math.exp(each) for each in found)
+    tried = dict(zip(places.tolist(), map(float, sizes), strict=True))  # their exponentials may be off by rounding
+    size, low, high = (None if each is None else tried.get(each, math.exp(each)) for each in found)
     return Crossover(size, low, high, found[0] == places[0], coverage(scores))
 
 

@@ -362,7 +362,8 @@ def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str
 def data_of_study(outcome: Outcome) -> ReportData:
     """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
     study = outcome.study
-    sized = {size: grouped([run for number, run in outcome.sized if number == size]) for size, _ in outcome.sized}
+    fewer = study.options.sizes[:-1]  # of which one is kept where every run failed
+    sized = {size: grouped([run for number, run in outcome.sized if number == size]) for size in fewer}
     beside, missing = pages_beside(study.report, study.options.beside)
     return data_of_runs(
         outcome.runs,

@@ -319,11 +319,12 @@ class Study:
 
     @property
     def draft(self) -> dict[str, Setting]:
-        """Settings as ``settings`` gives them, but before any trial."""
+        """Settings as ``settings`` gives them, but before any trial, as if the first of all were chosen."""
         rate = self.options.rates[0] if self.options.rates else None
+        optimizer = self.options.optimizers[0] if self.options.optimizers and self.options.rates else None
         asking = [variant for variant in self.options.variants if variant.optimizer]
         return {
-            **{subject.name: Setting(None, rate) for subject in self.subjects},
+            **{subject.name: Setting(optimizer, rate) for subject in self.subjects},
             **{variant.name: Setting(variant.optimizer, rate) for variant in asking},
         }
 

@@ -75,6 +75,24 @@ def test_a_long_training_text_is_read_up_to_a_limit(
     assert (found["counts"], found["read"], found["cut"]) == ({"der": 2}, 2, True)
 
 
+def test_pairs_that_the_filters_drop_are_not_counted(fake_run: FakeRun, tmp_path: Path) -> None:
+    pairs = [("a dog", "der Hund"), ("a dog", "der Hund"), ("", "Hund"), ("x", "Katze " * 30), ("Mond " * 99,) * 2]
+    for side, lines in zip(("src", "tgt"), zip(*pairs, strict=True), strict=True):
+        (tmp_path / f"train.{side}").write_text("".join(f"{line}\n" for line in lines))
+    files = [f"data.{split}.{side}={tmp_path}/train.{side}" for split in ("train", "valid", "test")
+             for side in ("src", "tgt")]  # fmt: skip
+    limits = ["max_length=60", "max_ratio=9", "deduplicate=true"]
+
+    def counted(*filters: str) -> tuple[list[int], int]:
+        arguments = ["data=text", *files, *(f"data.filters.{each}" for each in filters)]
+        config = compose(["experiment=lstm", *arguments])
+        found = frequencies(fake_run("run", "lstm", 1, (), *arguments), config, ["der Hund", "Katze Mond"])
+        return list(found["counts"].values()), found["read"]
+
+    assert counted(*limits) == ([1, 1, 0, 0], 5)
+    assert counted("max_length=1000") == ([2, 2, 30, 99], 5), "the record of other filters is made anew"
+
+
 def test_text_that_is_gone_is_said(trained: tuple[Run, Config], tmp_path: Path) -> None:
     (tmp_path / "train.tgt").unlink()
     with pytest.raises(UserError, match=r"train\.tgt"):

@@ -87,6 +87,18 @@ def test_no_crossover_and_one_before_the_smallest_size() -> None:
     assert (never.from_start, never.size, never.low, never.high) == (False, None, None, None)
 
 
+@pytest.mark.parametrize("least", [10, 100, 1_000, 5_000, 10_000, 29_000, 100_000])
+def test_a_crossover_at_a_number_that_was_tried_is_that_number(least: int) -> None:
+    sizes = [least, 3 * least, 9 * least]
+    high, low = ([[scored(mean)]] * 3 for mean in (30.0, 20.0))
+    always = crossover(high, low, sizes, MEAN)
+    assert (always.size, always.low, always.high, always.from_start) == (least, least, least, True)
+    for reached in (0, 1):
+        from_there = [[scored(20.0 + 10 * (n > reached))] for n in range(3)]  # as good as the other until there
+        found = crossover(from_there, low, sizes, MEAN)
+        assert (found.size, found.low, found.high) == (sizes[reached],) * 3
+
+
 def test_the_interval_is_wider_the_noisier_the_sentences_and_the_seeds_are() -> None:
     def widths(noise: float, between: float) -> float:
         gaps = (-4.0, -1.0, 3.0)

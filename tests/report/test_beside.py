@@ -18,8 +18,8 @@ from seq2seq.data.streamed import batches_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.onset import crossover
-from seq2seq.report.beside import pages_beside, read_page
-from seq2seq.report.data import ReportData, data_of_runs, grouped
+from seq2seq.report.beside import Beside, pages_beside, read_page
+from seq2seq.report.data import ReportData, data_of_runs, data_of_study, grouped
 from seq2seq.report.page.document import Page, Section
 from seq2seq.report.page.formatting import plain
 from seq2seq.report.sections.assembly import page_of
@@ -30,6 +30,9 @@ from seq2seq.report.sections.trained import covered, trained
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.records import TrainedLengths
 from seq2seq.runs.run import Run
+from seq2seq.study.conduct import Outcome
+from seq2seq.study.options import StudyConfig
+from seq2seq.study.plan import Study
 from seq2seq.system.files import write_json
 
 Text = tuple[list[str], list[str]]
@@ -87,6 +90,17 @@ def test_it_says_that_neighbours_were_joined_and_where_alone(fake_run: FakeRun, 
     rare = with_lengths(fake_run, text, lengths((5, 999), (15, 5)))
     few = " 0.50 % of the training sources have 13 words or more, as the longest of the test have."
     assert covered(rare)[0].endswith(few)
+
+
+def test_what_is_said_of_lengths_is_of_the_pairs_that_were_read(fake_run: FakeRun, text: Text) -> None:
+    found: TrainedLengths = {**lengths((4, 60_000), (9, 40_000)), "read": 100_000, "cut": True}
+    assert covered(with_lengths(fake_run, text, found)) == [
+        "The sources of the first 100,000 training pairs have 4 to 9 words (half of them 4 to 9); the test has 5 to "
+        "19. None of the sources of the first 100,000 training pairs have 13 words or more, as the longest of the test "
+        "have."
+    ]
+    whole = covered(with_lengths(fake_run, text, {**found, "cut": False}))
+    assert "first" not in whole[0] and "None of the training sources have 13 words" in whole[0]
 
 
 def test_the_table_holds_all_splits_side_by_side(fake_run: FakeRun, text: Text) -> None:
@@ -182,6 +196,27 @@ def test_another_study_is_put_beside_with_its_gap_on_the_longest_sentences(
     assert "beside" not in [each.name for each in page_of(own).sections]
 
 
+@pytest.mark.parametrize("longest", ["13–19", "45–47"])
+def test_a_gap_on_a_few_sentences_of_another_study_is_not_told(fake_run: FakeRun, text: Text, longest: str) -> None:
+    own = study(fake_run, text, "own", 10)
+    rows = Quality(own).gaps()
+    few = [{**row, "source words": longest, "sentences": 3} if row["source words"] == "13–19" else row for row in rows]
+    other = Beside("Study other", [], [], "source words", few)
+    [told] = beside(replace(own, beside=[other]), Quality(own)).text
+    assert "BLEU on 13–19 words in Study own; by " in told and told.endswith("BLEU on 7–12 words in Study other.")
+    alone = replace(other, gaps=[row for row in few if row["sentences"] == 3])
+    assert beside(replace(own, beside=[alone]), Quality(own)).text == [], "there is no other gap to tell"
+
+
+def test_a_study_that_counts_in_another_unit_is_named_in_a_warning(fake_run: FakeRun, text: Text) -> None:
+    own = study(fake_run, text, "own", 10)
+    other = Beside("Study other", [], [], "source characters", [])
+    before, warnings = (page_of(each).warnings for each in (own, replace(own, beside=[other])))
+    assert [warning for warning in warnings if warning not in before] == [
+        "Study other is not shown beside: its figures are by source characters, those of this study by source words"
+    ]
+
+
 @pytest.mark.parametrize(
     "text_of_it", ["", "[]", "{}", '{"figure": {"name": "x", "rows": [], "x": ""}, "sections": []}']
 )
@@ -238,6 +273,32 @@ def test_a_model_that_is_ahead_everywhere_and_one_whose_run_failed(sized: Report
     section = data_size(lost)
     assert {row["model"] for row in section.figures[0].rows} == {"lstm"} and not section.tables
     assert data_size(replace(sized, sized={})).figures == []
+
+
+def test_an_end_at_the_least_number_stands_for_all_below_it(sized: ReportData) -> None:
+    ahead = replace(sized, sized=dict.fromkeys(sized.sized, sized.groups))
+    assert data_size(ahead).text[-1] == (
+        "transformer is ahead of lstm at every number from 100 on (95 % interval of the crossover 100 or fewer to 100 "
+        "or fewer)."
+    )
+
+
+def test_nothing_is_interpolated_across_a_number_at_which_every_run_failed(
+    sized: ReportData, fake_run: FakeRun, text: Text, tmp_path: Path
+) -> None:
+    gone = ["data=text", f"data.train.src={tmp_path}/gone", f"data.train.tgt={tmp_path}/gone"]
+    models = ("lstm", "transformer")
+    runs = [fake_run(f"{model}/seed1", model, 1, text[1], *gone, *TAKE) for model in models]
+    fewer = [(100, fake_run(f"{model}-100/seed1", model, 1, text[1], *gone, "data.take=100")) for model in models]
+    for run in runs:
+        save_split(run, "valid", ["dog"], ["Hund"])
+    study = Study(StudyConfig("sizes", models=list(models), sizes=[100, 300, 1_000], outputs=str(tmp_path)))
+    data = data_of_study(Outcome(study, {}, runs, [], None, fewer, [], {}))
+    assert {size: len(groups) for size, groups in data.sized.items()} == {100: 2, 300: 0}
+    for lost in (data, replace(sized, sized={**sized.sized, 300: []})):
+        section = data_size(lost)
+        assert not section.figures[0].rows and not section.tables
+        assert section.text[1:] == ["No two models have runs at every number of training pairs, so none is compared."]
 
 
 def test_a_study_without_its_training_text_says_so_and_goes_on(fake_run: FakeRun, text: Text, tmp_path: Path) -> None:

@@ -303,7 +303,14 @@ def test_words_are_found_by_their_frequency_in_training(data: ReportData) -> Non
         at_least = sum(word in own and n < 6 for n, word in all_words) / total  # the six that it keeps
         assert count == total and share == pytest.approx(at_least) and low < share < high
     assert f"{rows['lstm', '0'][0]:,} (" in section.text[0] and "the first 900 training pairs" in section.text[0]
-    assert section.text[1].startswith("lstm finds ") and "of the words that training never has" in section.text[1]
+    assert "training pairs, without those that the filters drop." in section.text[0]
+    assert section.text[1].startswith("lstm finds ") and section.text[1].endswith("those that they have most often.")
+    assert "of the words that the first 900 pairs do not have, and " in section.text[1]
+    whole = replace(data, frequencies={"origin": "", "counts": counts, "read": 900, "cut": False})
+    [section] = [section for section in page_of(whole).sections if section.name == "frequency"]
+    assert "are in no target of the 900 training pairs" in section.text[0]
+    assert "of the words that training never has, and " in section.text[1]
+    assert section.text[1].endswith("those that it has most often.")
     assert not [section for section in page_of(data).sections if section.name == "frequency"], "without the text"
 
 
@@ -524,6 +531,7 @@ def test_what_is_left_of_the_gap_after_a_long_run_is_said(data: ReportData, fake
     assert closed[-1][1:] == (pytest.approx(0), pytest.approx(1)), "nothing is left, all is closed"
     longest = data.buckets[-1].name
     assert "Trained on 10 times as many tokens, lstm-long closes" in section.text[1]
+    assert "(test; lstm's run with the same seed)" in section.text[1]
     assert f"100% on {longest}" in section.text[1] and "transformer at no length for good" in section.text[1]
 
 
@@ -546,6 +554,95 @@ def test_the_response_to_the_number_of_vectors_is_shown_by_length(
     assert section.figures[0].order == ("1", "4", "all")
     assert f"On sources of {names[-1]} words: {found['1', names[-1]]:.1f} with 1, " in section.text[-1]
     assert "Against all, 1 costs" in section.text[-1]
+
+
+def slots(fake_run: FakeRun, of: str, model: str, vectors: int, lines: list[str], seed: int = 1) -> Any:
+    """A variant of a model whose decoder sees so many vectors, with its run."""
+    name = f"{of}-slots-{vectors}"
+    run = fake_run(f"{name}/seed{seed}", model, seed, lines, f"model.encoder.slots={vectors}")
+    return VariantConfig(name, of, [], "slots"), ModelRuns(name, [run])
+
+
+def test_each_model_whose_vectors_are_varied_has_a_dose_of_its_own(
+    data: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    bahdanau = ModelRuns("bahdanau", [fake_run("bahdanau/seed1", "bahdanau", 1, text[1])])
+    variants = [slots(fake_run, of, of, 1, forgetful(text[1])) for of in ("transformer", "bahdanau")]
+    both = replace(data, groups=[*data.groups, bahdanau], variants=variants)
+    section = dose(both)
+    assert [figure.name for figure in section.figures] == ["dose", "dose-nll", "dose-2", "dose-nll-2"]
+    assert [figure.title.rpartition(", ")[2] for figure in section.figures[::2]] == ["transformer", "bahdanau"]
+    assert [line.partition("'s encoder")[0] for line in section.text[::3]] == ["transformer", "bahdanau"]
+    assert {row[1] for row in table(section, "dose-2")} == {"1", "all"}
+    failed = replace(both, groups=data.groups)
+    assert [figure.name for figure in dose(failed).figures] == ["dose", "dose-nll"]
+    assert "bahdanau" not in " ".join(dose(failed).text)
+
+
+def test_there_is_no_dose_without_the_model_that_is_varied(data: ReportData, fake_run: FakeRun, text: Text) -> None:
+    variants = [slots(fake_run, "transformer", "transformer", 1, forgetful(text[1]))]
+    page = page_of(replace(data, groups=data.groups[:1], variants=variants))
+    assert "dose" not in [section.name for section in page.sections]
+
+
+def test_the_model_that_is_varied_may_have_another_name_in_its_config(
+    data: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    run = fake_run("sinusoidal/seed1", "transformer", 1, text[1], "model.name=transformer-sinusoidal")
+    variants = [slots(fake_run, "sinusoidal", "transformer", 1, forgetful(text[1]))]
+    section = dose(replace(data, groups=[data.groups[0], *grouped([run])], variants=variants))
+    assert section.text[0].startswith("transformer-sinusoidal's encoder")
+    assert {row[1] for row in table(section, "dose")} == {"1", "all"}
+
+
+def test_of_two_optimisers_the_dose_has_the_likelier_and_says_so(
+    data: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    variants = []
+    for optimizer, nll, lines in (("muon", 1.0, text[1]), ("adamw", 2.0, forgetful(text[1]))):
+        options = ["model.encoder.slots=1", f"trainer.optimizer.name={optimizer}"]
+        run = fake_run(f"slots-1-{optimizer}", "transformer", 1, lines, *options, nll=nll)
+        variants.append((VariantConfig(f"slots-1-{optimizer}", "transformer", [], "slots"), ModelRuns("x", [run])))
+    attending = fake_run("transformer/seed1", "transformer", 1, text[1], "trainer.optimizer.name=adamw")
+    both = replace(data, groups=[data.groups[0], *grouped([attending])], variants=variants)
+    for each in (both, replace(both, variants=variants[::-1])):
+        section = dose(each)
+        assert [row[3] for row in table(section, "dose") if row[:2] == ["BLEU", "1"]][-1] == pytest.approx(100)
+        assert (
+            "by which optimiser, the likelier on the validation split (muon with 1; adamw with all)" in section.text[0]
+        )
+
+
+def test_variants_are_compared_with_the_run_of_their_own_seed(data: ReportData, fake_run: FakeRun, text: Text) -> None:
+    """Their seed is the first of the study's ``seeds``, which need not be the least, and whose run may have failed."""
+    runs = [fake_run(f"base/seed{seed}", "lstm", seed, text[1] if seed == 2 else forgetful(text[1])) for seed in (1, 2)]
+    attending = [fake_run("transformer/seed1", "transformer", 1), fake_run("transformer/seed2", "transformer", 2)]
+
+    def of_seed(seed: int) -> ReportData:
+        kinds: dict[str, list[str]] = {"cause": [], "width": ["model.decoder.context_width=8"], "undertraining": []}
+        variants = []
+        for question, changed in kinds.items():
+            run = fake_run(f"{question}/seed{seed}", "lstm", seed, forgetful(text[1]), *changed)
+            variants.append((VariantConfig(question, "lstm", [], question), ModelRuns(question, [run])))
+        variants.append(slots(fake_run, "transformer", "transformer", 1, forgetful(text[1]), seed))
+        return replace(data, groups=grouped([*runs, *attending]), variants=variants)
+
+    own = of_seed(2)
+    longest = {row[0]: row[-1] for row in table(causes(own), "variants")}
+    assert longest["lstm"] == pytest.approx(100) and longest["cause"] < 90
+    assert {row[0]: row[-1] for row in table(causes(own), "width")}["lstm"] == pytest.approx(100)
+    closed = table(undertraining(own), "closed")[-1]
+    assert closed[3] == pytest.approx(100) and closed[4] < 90
+    assert dose(own).text
+    absent = of_seed(3)
+    page = page_of(absent)
+    assert "lstm" not in {row[0] for row in [*table(causes(absent), "variants"), *table(causes(absent), "width")]}
+    assert "BLEU goes from" not in " ".join(causes(absent).text)
+    assert "closed" not in [each.name for each in page.tables]
+    assert undertraining(absent).text[1:] == [
+        "How much of the gap undertraining closes is not known, for lstm has no run with its seed."
+    ]
+    assert "dose" not in [section.name for section in page.sections]
 
 
 def test_interventions_and_forgetting_are_read_from_the_measurements(data: ReportData, text: Text) -> None:

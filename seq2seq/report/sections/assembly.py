@@ -9,7 +9,7 @@ from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Page
 from seq2seq.report.sections.attention import attention, explorer
 from seq2seq.report.sections.behaviour import extrapolation, failing, search
-from seq2seq.report.sections.beside import beside
+from seq2seq.report.sections.beside import beside, left_out
 from seq2seq.report.sections.causes import causes
 from seq2seq.report.sections.data_size import data_size
 from seq2seq.report.sections.dose import dose
@@ -55,6 +55,6 @@ def page_of(data: ReportData) -> Page:
         figure=quality.curves[0],
         sections=[section for section in sections if section.text or section.figures or section.tables],
         explorer=explorer(data),
-        warnings=[*data.warnings, *missing],
+        warnings=[*data.warnings, *left_out(data), *missing],
         colours=tuple(group.model for group in data.groups),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seq2seq.evaluation.metrics import BLEU
+from seq2seq.evaluation.statistics import SMALL
 from seq2seq.report.beside import Beside
 from seq2seq.report.data import ReportData
 from seq2seq.report.page.document import Figure, Row, Section, table_of
@@ -35,6 +36,16 @@ def beside(data: ReportData, quality: Quality) -> Section:
     return Section("beside", TITLE, [*text, *_longest(data, studies)], [figure], [table])
 
 
+def left_out(data: ReportData) -> list[str]:
+    """A warning for each other study whose lengths are in another unit than this one's."""
+    return [
+        f"{study.title} is not shown beside: its figures are by {study.source_length}, those of this study by "
+        f"{data.source_length}"
+        for study in data.beside
+        if study.source_length != data.source_length
+    ]
+
+
 def _of_bleu(study: Beside) -> list[Row]:
     return [row for row in study.gaps if row.get("metric") == BLEU.label]
 
@@ -46,7 +57,7 @@ def _longest(data: ReportData, studies: list[Beside]) -> list[str]:
     for group in data.compared if sound else ():
         pair, said = f"{group.model} − {data.baseline.model}", []
         for study in studies:
-            rows = [row for row in _of_bleu(study) if row["pair"] == pair]
+            rows = [row for row in _of_bleu(study) if row["pair"] == pair and row["sentences"] >= SMALL]
             row = next((row for row in rows if row[data.source_length] == sound[-1]), rows[-1] if rows else None)
             if row is not None:
                 value, low, high = (number(row[key]) for key in GAP)

@@ -218,7 +218,8 @@ def width(data: ReportData) -> Found:
     if not swept:
         return [], [], []
     rows: list[Row] = []
-    for group in [first_seed(data.baseline), *swept]:
+    base = of_seed(data.baseline, swept[0])
+    for group in [*([base] if base else []), *swept]:
         row = {
             "run": group.model,
             "units of the vector": group.configs[0].model.vector_width,
@@ -240,12 +241,14 @@ def width(data: ReportData) -> Found:
         f"On {longest} {data.unit.name} BLEU goes from {bleu[0]} with {units[0]} units of the vector to {bleu[-1]} "
         f"with {units[-1]}."
     ]
-    return words if data.level.reached(data.baseline.model) else [], [figure], [table]
+    told = base is not None and data.level.reached(data.baseline.model)
+    return words if told else [], [figure], [table]
 
 
-def first_seed(group: ModelRuns) -> ModelRuns:
-    """The group's first run alone, to compare with variants, which have one seed."""
-    return ModelRuns(group.model, group.runs[:1])
+def of_seed(group: ModelRuns, variant: ModelRuns) -> ModelRuns | None:
+    """The group's run with the seed of a variant alone, to compare the two; None where there is no such run."""
+    runs = [run for run, seed in zip(group.runs, group.seeds, strict=True) if seed in variant.seeds]
+    return ModelRuns(group.model, runs) if runs else None
 
 
 def _by_bucket(data: ReportData, row: Row, system: System, buckets: list[Bucket]) -> list[Row]:
@@ -261,7 +264,8 @@ def variants(data: ReportData) -> Found:
     rows: list[Row] = []
     body = []
     names = [bucket.name for bucket in data.buckets]
-    for group in [*map(first_seed, data.groups), *changed]:
+    models = [one for group in data.groups if (one := of_seed(group, changed[0]))]
+    for group in [*models, *changed]:
         own = _by_bucket(data, {"run": group.model}, data.system(group, BLEU), data.buckets)
         rows += own
         tokens = group.summaries[0]["tokens"] / 1e6

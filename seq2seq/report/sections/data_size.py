@@ -17,6 +17,7 @@ from seq2seq.terminal.numbers import number
 
 TITLE = "Which architecture wins where, by the number of training pairs"
 PAIRS = "training pairs"
+LOST = f"No two models have runs at every number of {PAIRS}, so none is compared."
 Systems = Mapping[str, list[System]]
 """By model: its system at each size, in the order of the sizes."""
 
@@ -44,7 +45,7 @@ def data_size(data: ReportData) -> Section:
         rows, "lines", PAIRS, "BLEU", "model", "low", "high", y_title="test BLEU", log_x=True,
     )  # fmt: skip
     if len(systems) < 2:
-        return Section("sizes", TITLE, [_how(full)], [figure])
+        return Section("sizes", TITLE, [_how(full), *([LOST] if data.others else [])], [figure])
     best = _best(systems, sizes)
     crossings, said = _crossings(systems, sizes)
     text = [_how(full), _winners(best), *said]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric
 from seq2seq.evaluation.statistics import difference, interval
 from seq2seq.report.data import ModelRuns, ReportData
-from seq2seq.report.page.document import Figure, Row, Section, table_of
-from seq2seq.report.sections.causes import first_seed
+from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
+from seq2seq.report.sections.causes import of_seed
 from seq2seq.report.sections.quality import at, spread
 from seq2seq.terminal.numbers import number
 
@@ -16,18 +18,57 @@ VECTORS = "vectors of the source"
 
 
 def dose(data: ReportData) -> Section:
-    """Test BLEU and what is taken from the source, by the number of vectors, with a line for each length."""
-    swept = data.variants_on("slots")
-    if not swept:
-        return Section("dose", TITLE)
-    [of] = {variant.of for variant, _ in data.variants if variant.question == "slots"}
-    whole = first_seed(next(group for group in data.groups if group.model == of))
-    doses = {str(group.configs[0].model.vectors or EVERY): group for group in [*swept, whole]}
-    doses = dict(sorted(doses.items(), key=lambda item: float("inf") if item[0] == EVERY else int(item[0])))
-    rows = [row for metric in (BLEU, NLL) for row in _rows(data, doses, metric)]
-    figures = [
+    """Test BLEU and what is taken from the source, by the number of vectors, with a line for each length.
+
+    Figures and a table for each model that is varied; none where that has no run with the seed of its variants.
+    """
+    text, figures, tables = list[str](), list[Figure](), list[Table]()
+    by_model = _by_model(data)
+    for n, (of, doses) in enumerate(by_model.items(), start=1):
+        suffix = f"-{n}" if n > 1 else ""
+        named = f", {of}" if len(by_model) > 1 else ""
+        rows = [row for metric in (BLEU, NLL) for row in _rows(data, doses, metric)]
+        figures += _figures(data, of, doses, rows, suffix, named)
+        tables.append(table_of(f"dose{suffix}", f"The dose and its response{named}", rows))
+        text += _response(data, doses, of)
+    return Section("dose", TITLE, text, figures, tables)
+
+
+def _by_model(data: ReportData) -> dict[str, dict[str, ModelRuns]]:
+    """By model: its variants and itself by the number of vectors, growing.
+
+    Of variants with as many vectors, by different optimisers, it is the one with the lowest validation NLL. A study may
+    call a model otherwise than its config does: the folder of its runs has the name that variants give.
+    """
+    found: dict[str, list[ModelRuns]] = {}
+    of_folder = {group.runs[0].folder.absolute().parent.name: group for group in data.groups}
+    for of in dict.fromkeys(variant.of for variant, _ in data.variants if variant.question == "slots"):
+        swept = [group for variant, group in data.variants if (variant.question, variant.of) == ("slots", of)]
+        whole = of_seed(of_folder[of], swept[0]) if of in of_folder else None
+        if whole is not None:
+            likeliest_last = sorted([*swept, whole], key=_lowest_nll, reverse=True)
+            found[whole.model] = sorted(likeliest_last, key=lambda group: _vectors(group) or math.inf)
+    return {of: {str(_vectors(group) or EVERY): group for group in groups} for of, groups in found.items()}
+
+
+def _lowest_nll(group: ModelRuns) -> float:
+    """The lowest validation NLL of the group's first run, in nats a token."""
+    return min(group.runs[0].curve("valid/nll").values(), default=math.inf)
+
+
+def _vectors(group: ModelRuns) -> int | None:
+    """How many vectors of the source the decoder sees; None: one for each position."""
+    return group.configs[0].model.vectors
+
+
+def _figures(
+    data: ReportData, of: str, doses: dict[str, ModelRuns], rows: list[Row], suffix: str, named: str
+) -> list[Figure]:
+    """BLEU and likelihood by the number of vectors; ``suffix`` and ``named`` tell several models apart."""
+    return [
         Figure(
-            name, title, f"{what} on the test, by the number of vectors of the source that {of}'s decoder sees; a line "
+            f"{name}{suffix}", f"{title}{named}",
+            f"{what} on the test, by the number of vectors of the source that {of}'s decoder sees; a line "
             "for each length of the source. One seed; 95 % intervals over sentences.",
             [row for row in rows if row["metric"] == metric.label],
             "lines", VECTORS, "score", data.source_length, "low", "high",
@@ -38,8 +79,15 @@ def dose(data: ReportData) -> Section:
             ("dose-nll", NLL, "Likelihood by the number of vectors", "NLL of the references", "nats a token"),
         )
     ]  # fmt: skip
-    table = table_of("dose", "The dose and its response", rows)
-    return Section("dose", TITLE, _response(data, doses, of), figures, [table])
+
+
+def _by_optimiser(doses: dict[str, ModelRuns]) -> str:
+    """Which optimiser each was trained by, where it was not one for all."""
+    by = {vectors: group.configs[0].trainer.optimizer.name for vectors, group in doses.items()}
+    if len({*by.values()}) == 1:
+        return ""
+    told = "; ".join(f"{name} with {', '.join(k for k in by if by[k] == name)}" for name in dict.fromkeys(by.values()))
+    return f", and by which optimiser, the likelier on the validation split ({told})"
 
 
 def _more(doses: dict[str, ModelRuns]) -> str:
@@ -71,8 +119,8 @@ def _response(data: ReportData, doses: dict[str, ModelRuns], of: str) -> list[st
     ends = (sound[0], sound[-1])
     text = [
         f"{of}'s encoder and decoder with learned queries between them, trained alike: what differs is how many "
-        "vectors of the source the decoder sees. The queries and what reads the states for them come on top of the "
-        f"parameters of {of} itself ({EVERY}), {_more(doses)}, so a loss is not one of parameters."
+        f"vectors of the source the decoder sees{_by_optimiser(doses)}. The queries and what reads the states for them "
+        f"come on top of the parameters of {of} itself ({EVERY}), {_more(doses)}, so a loss is not one of parameters."
     ]
     for bucket in ends:
         whole, least = (at(data.system(doses[name], BLEU), bucket) for name in (most, fewest))

@@ -61,21 +61,24 @@ def _counted(data: ReportData, rows: list[Row]) -> str:
     what = f"the first {read:,} training pairs" if data.frequencies["cut"] else f"the {read:,} training pairs"
     return (
         f"The test references have {total:,} {unit.name}, of which {unseen:,} ({100 * unseen / max(total, 1):.1f} %) "
-        f"are in no target of {what}."
+        f"are in no target of {what}, without those that the filters drop."
     )
 
 
 def _said(data: ReportData, group: ModelRuns, rows: list[Row]) -> str:
     """A sentence on the rarest and the most frequent words that are enough; empty where there is nothing to compare."""
+    assert data.frequencies is not None
     own = [row for row in rows if row["model"] == group.model and row["share"] is not None]
     if len(own) < 2 or not data.level.reached(group.model):
         return ""
     rare, frequent = (
         f"{100 * row['share']:.0f} % [{100 * row['low']:.0f}, {100 * row['high']:.0f}]" for row in (own[0], own[-1])
     )
-    times = {"0": "that training never has", "more": "that it has most often"}
-    first, last = (
-        times.get(row["times in training"], f"that it has {row['times in training']} times")
-        for row in (own[0], own[-1])
-    )
-    return f"{group.model} finds {rare} of the {data.tgt_unit.name} {first}, and {frequent} of those {last}."
+    first, last = (row["times in training"] for row in (own[0], own[-1]))
+    text, it, has, never = "training", "it", "has", "never has"
+    if data.frequencies["cut"]:
+        text, it, has, never = f"the first {data.frequencies['read']:,} pairs", "they", "have", "do not have"
+    seldom = never if first == BUCKETS[0] else f"{has} {first} times"
+    often = f"{has} most often" if last == BUCKETS[-1] else f"{has} {last} times"
+    found = f"{group.model} finds {rare} of the {data.tgt_unit.name} that {text} {seldom}"
+    return f"{found}, and {frequent} of those that {it} {often}."

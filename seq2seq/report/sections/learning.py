@@ -13,7 +13,7 @@ from seq2seq.evaluation.onset import onset
 from seq2seq.evaluation.statistics import Bucket, by_bucket
 from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
-from seq2seq.report.sections.causes import first_seed
+from seq2seq.report.sections.causes import of_seed
 from seq2seq.report.sections.quality import at, behind_from, mean_score
 
 
@@ -89,21 +89,16 @@ SHARE = "share closed"
 def _closed(data: ReportData, long_ones: list[ModelRuns]) -> Table:
     """What a longer training closes of the baseline's gap to each other model, by source length, on the test."""
     rows: list[list[Any]] = []
-    base = first_seed(data.baseline)
+    pairs = [(base, group) for group in long_ones if (base := of_seed(data.baseline, group))]
     for bucket in data.buckets:
-        score = {
-            group.model: mean_score(at(data.system(group, BLEU), bucket), BLEU)
-            for group in [base, *data.others, *long_ones]
-        }
-        for group, other in product(long_ones, data.others):
-            gap, left = (score[other.model] - score[name] for name in (base.model, group.model))
+        for pair, other in product(pairs, data.others):
+            short, long, above = (mean_score(at(data.system(one, BLEU), bucket), BLEU) for one in (*pair, other))
+            gap, left = above - short, above - long
             share = (gap - left) / gap if gap > 0 else None
-            rows.append(
-                [group.model, other.model, bucket.name, score[base.model], score[group.model], gap, left, share]
-            )
-    columns = ["training", "gap to", data.source_length, f"BLEU of {base.model}", "BLEU of the training"]
+            rows.append([pair[1].model, other.model, bucket.name, short, long, gap, left, share])
+    columns = ["training", "gap to", data.source_length, f"BLEU of {data.baseline.model}", "BLEU of the training"]
     columns += ["gap", "left", SHARE]
-    note = "Test BLEU, beam search; the longer training and the baseline's first seed."
+    note = "Test BLEU, beam search; the longer training and the baseline's run with the same seed."
     return Table("closed", "What a longer training closes of the gap", columns, rows, note)
 
 
@@ -122,6 +117,10 @@ def _is_it(data: ReportData, long_ones: list[ModelRuns], closed: Table) -> list[
     shares = {tuple(row[:3]): row[closed.columns.index(SHARE)] for row in closed.rows}
     sound = [bucket.name for bucket in data.buckets if not bucket.small]
     for group in long_ones:
+        if of_seed(base, group) is None:
+            lost = f"for {base.model} has no run with its seed"
+            text.append(f"How much of the gap {group.model} closes is not known, {lost}.")
+            continue
         tokens = [each.summaries[0]["tokens"] for each in (group, base)]
         said = [
             f"{shares[group.model, other.model, sound[0]]:.0%} of its gap to {other.model} on sources of {sound[0]} "
@@ -132,7 +131,7 @@ def _is_it(data: ReportData, long_ones: list[ModelRuns], closed: Table) -> list[
         if said:
             text.append(
                 f"Trained on {tokens[0] / tokens[1]:.0f} times as many tokens, {group.model} closes "
-                f"{' and '.join(said)} (test; {base.model}'s first seed). {_long_onset(data, group)}"
+                f"{' and '.join(said)} (test; {base.model}'s run with the same seed). {_long_onset(data, group)}"
             )
     return text
 

@@ -20,7 +20,7 @@ Lengths = NDArray[np.int64]
 def covered(data: ReportData) -> list[str]:
     """A sentence for the answer: the lengths of the sources in training and in the test, and what is joined."""
     lengths = _training(data)
-    if not len(lengths):
+    if not len(lengths) or data.trained is None:
         return []
     low, high = np.quantile(lengths, [0.25, 0.75], method="inverted_cdf")
     half = f"half of them {low} to {high}"
@@ -29,8 +29,9 @@ def covered(data: ReportData) -> list[str]:
     test = f"the test has {data.lengths.min()} to {data.lengths.max()}"
     if options.join is not None:
         test += ", joined likewise" if options.joins_training else ", neighbouring sentences joined"
-    span = f"{lengths.min()} to {lengths.max()} {data.unit.name}"
-    return [f"Trained on sources of {span} ({half}){how}; {test}.{_beyond(data, lengths)}"]
+    span = f"{lengths.min()} to {lengths.max()} {data.unit.name} ({half}){how}"
+    trained_on = f"The {_sources(data)} have" if data.trained["cut"] else "Trained on sources of"
+    return [f"{trained_on} {span}; {test}.{_beyond(data, lengths)}"]
 
 
 def _beyond(data: ReportData, lengths: Lengths) -> str:
@@ -44,7 +45,14 @@ def _beyond(data: ReportData, lengths: Lengths) -> str:
         return ""
     few = "None" if not share else f"{number(share, 2)} %"
     longest = f"{last.first} {data.unit.name} or more, as the longest of the test have"
-    return f" {few} of the training sources have {longest}."
+    return f" {few} of the {_sources(data)} have {longest}."
+
+
+def _sources(data: ReportData) -> str:
+    """The sources whose lengths are known, in words."""
+    assert data.trained is not None
+    read, cut = data.trained["read"], data.trained["cut"]
+    return f"sources of the first {read:,} training pairs" if cut else "training sources"
 
 
 def trained(data: ReportData) -> Section:
