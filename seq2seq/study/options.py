@@ -171,7 +171,7 @@ def bucket_edges(text: str) -> list[int]:
 
 def is_folder_name(name: str) -> bool:
     """Whether ``name`` is that of one folder, not a path."""
-    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+    return name not in ("", ".", "..") and not set(name) & {"/", "\0"}
 
 
 def check(study: StudyConfig) -> StudyConfig:

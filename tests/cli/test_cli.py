@@ -234,7 +234,7 @@ def start_and_wait(arguments: list[str], folder: Path, steps: int) -> subprocess
     raise AssertionError("the training did not get going")
 
 
-LONG = ["trainer.max_steps=320", "trainer.valid_every=160", "trainer.save_every=7", "trainer.log_every=1"]
+LONG = ["trainer.max_steps=640", "trainer.valid_every=320", "trainer.save_every=7", "trainer.log_every=1"]
 
 
 @pytest.fixture(scope="module")
