@@ -106,10 +106,13 @@ def test_what_a_difference_means_to_a_person_is_said_of_real_text_alone(
     assert [row[-1] for row in table(real, "pairs")] == ["above 85 %", "above 90 %"]
 
 
-def test_further_test_sets_have_a_table_each_if_all_runs_were_tested_on_their_text(fake_run: FakeRun) -> None:
+def test_further_test_sets_have_a_table_each_if_all_runs_were_tested_on_their_text(
+    fake_run: FakeRun, text: Text, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the corpus is made
     texts = {"news": (["dog", "cat moon"], ["Hund da .", "Katze Mond da ."]), "talks": (["key"], ["Schlüssel"])}
     found = {"lstm": ["Hund da", "Katze da ."], "transformer": texts["news"][1]}
-    runs = [fake_run(name, name) for name in found]
+    runs = [fake_run(name, name, 1, text[1], "data.grammar.pairs=50") for name in found]
     for run, name in zip(runs, found, strict=True):
         for test, (src, references) in texts.items():
             save_split(run, test, src, references if test == "news" else [f"{name}'s own"])
