@@ -35,7 +35,11 @@ def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
 
 def unlike_entries(first: Run, other: Run) -> list[str]:
     """Entries of ``COMPARED`` in which two fingerprints disagree."""
-    one, two = (run.load_fingerprint() for run in (first, other))
+    return _differing(first.load_fingerprint(), other.load_fingerprint())
+
+
+def _differing(one: Fingerprint, two: Fingerprint) -> list[str]:
+    """Entries of ``COMPARED`` in which the two disagree."""
     return [entry for entry in COMPARED if one.get(entry) != two.get(entry)]
 
 
@@ -67,15 +71,7 @@ def check_as_now(runs: Sequence[Run], now: Fingerprint, anyway: bool) -> list[st
     """
     reasons = []
     for run in runs:
-        then = run.load_fingerprint()
-        parts = {
-            "data": then["data"] == now["data"],
-            "subwords": then["subwords"] == now["subwords"],
-            "references": then["references"] == now["references"],
-            "code": then["code"] == now["code"],
-            "versions": then["versions"] == now["versions"],
-        }
-        differing = [name for name, same in parts.items() if not same]
+        differing = [entry for entry in _differing(run.load_fingerprint(), now) if entry in now]
         if differing:
             reasons.append(f"{run.folder} is not like a run that begins now: {', '.join(differing)}")
     return _refuse(reasons, anyway)

@@ -46,8 +46,8 @@ def _by_model(data: ReportData) -> dict[str, dict[str, ModelRuns]]:
         swept = [group for variant, group in data.variants if (variant.question, variant.of) == ("slots", of)]
         whole = of_seed(of_folder[of], swept[0]) if of in of_folder else None
         if whole is not None:
-            likeliest_last = sorted([*swept, whole], key=_lowest_nll, reverse=True)
-            found[whole.model] = sorted(likeliest_last, key=lambda group: _vectors(group) or math.inf)
+            found[whole.model] = sorted([*swept, whole], key=lambda one: (_vectors(one) or math.inf, -_lowest_nll(one)))
+    # The last of those with as many vectors stays.
     return {of: {str(_vectors(group) or EVERY): group for group in groups} for of, groups in found.items()}
 
 
