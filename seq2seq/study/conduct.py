@@ -122,11 +122,11 @@ def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], con
 
 def _check_as_now(study: Study, corpus: Corpus) -> list[str]:
     """Warnings (``anyway``) where what is finished is not like what is to be trained now, said before it is."""
-    draft = study.runs(study.draft)
-    reference = study.language_model(study.draft)
-    planned = [*study.trials, *study.finals, *draft, *(run for _, run in study.variants(study.draft))]
-    planned += [reference] if reference else []
-    there = [one.run for one in planned if one.run.finished and one.config.data == draft[0].config.data]
+    tried = [*study.trials, *study.finals]
+    settings = study.settings() if all(one.run.finished for one in tried) else study.draft
+    runs, reference = study.runs(settings), study.language_model(settings)
+    planned = [*tried, *runs, *(run for _, run in study.variants(settings)), *([reference] if reference else [])]
+    there = [one.run for one in planned if one.run.finished and one.config.data == runs[0].config.data]
     left = any(not one.run.finished for one in planned)
     return check_as_now(there, fingerprint(corpus), study.options.anyway) if left else []
 

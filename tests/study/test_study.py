@@ -521,6 +521,23 @@ def test_what_is_finished_is_like_what_begins_now_or_it_is_said_before_hours_are
     )
 
 
+def test_the_page_of_a_finished_study_is_made_by_newer_code(
+    fake_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = "variants=[{name:by-adamw,optimizer:adamw},{name:by-muon,optimizer:muon}]"
+    planned = one_model(tmp_path, "seeds=[1]", "widen=0", asking)
+    newer = fake_run("newer", fingerprint={"code": "new"}).load_fingerprint()
+    monkeypatch.setattr(conduct, "fingerprint", lambda corpus: newer)
+    corpus: Any = None
+    run_trials(fake_run, planned, lambda setting: 1.0 if str(setting) == "muon 0.004" else 2.0)
+    with pytest.raises(UserError, match="is not like a run that begins now: code"):
+        conduct._check_as_now(planned, corpus)
+    settings = planned.settings()
+    for run in (*planned.runs(settings), *(run for _, run in planned.variants(settings))):
+        trained(fake_run, run)
+    assert conduct._check_as_now(planned, corpus) == [], "nothing is left to be trained: by-muon is lstm itself"
+
+
 def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(
     fake_run: FakeRun, tmp_path: Path
 ) -> None:
