@@ -9,7 +9,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -179,25 +181,8 @@ class Run:
         """
         if not self.config_file.is_file():
             raise UserError(f"{self.folder}: not a run folder, it has no {self.config_file.name}")
-        text = read_yaml_text(self.config_file)
-        try:
-            plain = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:  # a ValueError: an impossible date, a number of too many digits
-            raise UserError(f"{self.config_file}: not a readable config ({str(error).splitlines()[0]})") from error
-        check_plain(plain, str(self.config_file))
-        if not isinstance(plain, dict):
-            raise UserError(f"{self.config_file}: not a config")
-        if isinstance(data := plain.get("data"), dict) and isinstance(made := data.get("grammar"), dict):
-            made.setdefault("version", 1)  # runs that are older than the option have the first corpus
-        try:
-            config = from_plain(plain, str(self.config_file))
-        except UserError as error:
-            where = "" if str(self.config_file) in str(error) else f"{self.config_file}: "
-            raise UserError(f"{where}{error}") from error
-        lacking = [section for section in SECTIONS if section not in plain]
-        if lacking:  # the defaults of today would take their place, in silence
-            raise UserError(f"{self.config_file}: not a whole config, it has no section {lacking[0]}: {ANEW}")
-        return config
+        status = self.config_file.stat()
+        return deepcopy(_read_config(self.config_file, (status.st_ino, status.st_mtime_ns, status.st_size)))
 
     @property
     def finished(self) -> bool:
@@ -297,3 +282,27 @@ def differences(old: Config, new: Config) -> list[str]:
         for key in sorted(flat[0].keys() | flat[1].keys())
         if key not in FREE_TO_DIFFER and flat[0].get(key) != flat[1].get(key)
     ]
+
+
+@lru_cache(maxsize=256)  # a page asks each run a dozen times, and to check a config takes a twentieth of a second
+def _read_config(path: Path, state: tuple[int, int, int]) -> Config:
+    """The config in a file; read again when the file's ``state``, its number, time and size, is another."""
+    text = read_yaml_text(path)
+    try:
+        plain = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: an impossible date, a number of too many digits
+        raise UserError(f"{path}: not a readable config ({str(error).splitlines()[0]})") from error
+    check_plain(plain, str(path))
+    if not isinstance(plain, dict):
+        raise UserError(f"{path}: not a config")
+    if isinstance(data := plain.get("data"), dict) and isinstance(made := data.get("grammar"), dict):
+        made.setdefault("version", 1)  # runs that are older than the option have the first corpus
+    try:
+        config = from_plain(plain, str(path))
+    except UserError as error:
+        where = "" if str(path) in str(error) else f"{path}: "
+        raise UserError(f"{where}{error}") from error
+    lacking = [section for section in SECTIONS if section not in plain]
+    if lacking:  # the defaults of today would take their place, in silence
+        raise UserError(f"{path}: not a whole config, it has no section {lacking[0]}: {ANEW}")
+    return config

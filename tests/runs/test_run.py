@@ -31,6 +31,16 @@ def test_a_config_comes_back_as_it_was_saved(name: str, tiny_models: dict[str, M
     assert differences(Run(tmp_path).load_config(), config) == []
 
 
+def test_a_config_is_read_again_when_its_file_has_changed_and_is_nobody_elses(config: Config, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save_config(config)
+    run.load_config().trainer.max_steps = 7
+    assert run.load_config() == config
+    config.seed = 2  # of the same length
+    run.save_config(config)
+    assert run.load_config().seed == 2
+
+
 def test_the_folder_follows_from_corpus_model_and_seed(config: Config) -> None:
     assert run_of(replace(config, seed=3)).folder == Path("outputs/embedded/tiny/seed3")
     assert run_of(replace(config, name="mine", outputs="there")).folder == Path("there/mine")
