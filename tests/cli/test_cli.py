@@ -25,6 +25,7 @@ from seq2seq.cli.help import options_below
 from seq2seq.cli.main import main
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.schema import Config
+from tests.processes import run_command
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
@@ -36,13 +37,12 @@ SIZE = {
 }
 
 
-def run(*arguments: str, stdin: bytes | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[str]:
     """A real process; its exit code is checked."""
-    done = subprocess.run([SEQ2SEQ, *arguments], input=stdin, capture_output=True, env=ENVIRONMENT, timeout=120)
-    out, err = done.stdout.decode(), done.stderr.decode()
-    assert done.returncode == code, f"exit code {done.returncode}\n{out}\n{err}"
-    assert "Traceback" not in err
-    return subprocess.CompletedProcess(done.args, code, out, err)
+    done = run_command(*arguments, stdin=stdin, env=ENVIRONMENT)
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
 
 
 def train_arguments(folder: Path, model: str, *more: str) -> list[str]:

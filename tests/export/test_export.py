@@ -43,8 +43,8 @@ from seq2seq.models.build import build
 from seq2seq.runs import checkpoint
 from seq2seq.runs import loading as trained
 from seq2seq.runs.run import Run
+from tests.processes import run_command
 
-SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 WIDTH = 12
 READER = TransformerEncoderConfig(width=WIDTH, heads=2, feed_forward=20)
@@ -288,7 +288,7 @@ def left(folder: Path) -> set[str]:
 
 
 def process(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([SEQ2SEQ, "export", *arguments], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    done = run_command("export", *arguments, env=ENVIRONMENT)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +23,8 @@ from seq2seq.models.build import build
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.system.files import write_json
+from tests.processes import run_command
 
-SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 SECRET = "/home/ada/secret"
 LINES = ["the cat sees a small dog", "runs", "", "near our old house and runs home quickly"]
 SCORES = {"nll": 1.5, "ppl": 4.5, "bits_per_character": 1.0, "token_accuracy": 0.5, "target_tokens": 99}
@@ -101,8 +99,8 @@ def test_commands_take_the_folder_in_place_of_a_run(make_run: MakeRun, tmp_path:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def answer(*arguments: str) -> str:
-        command = [SEQ2SEQ, *arguments]
-        found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        found = run_command(*arguments, cwd=tmp_path, env=environment)
+        assert found.returncode == 0, found.stderr
         return found.stdout
 
     assert len(answer("translate", str(folder), "--in", "a.en").splitlines()) == 2

@@ -15,6 +15,7 @@ from seq2seq.runs.run import Run
 from tests import hub_pushes
 from tests.export.test_folder import LINES, SECRET, MakeRun, content, make_run
 from tests.hub_server import client_environment
+from tests.processes import run_command
 
 __all__ = ["make_run"]
 REPO = f"{hub_pushes.OWNER}/small"
@@ -50,7 +51,10 @@ class Client:
         return found
 
     def push(self, run: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.run("-m", "seq2seq", "export", str(run), "--to", "hub", "--repo", REPO, *more, **environment)
+        given = ["export", str(run), "--to", "hub", "--repo", REPO, *more]
+        found = run_command(*given, cwd=self.place, env={**self.environment, **environment}, timeout=60)
+        assert list(self.temporary.iterdir()) == []
+        return found
 
     def refused(self, run: Path, *more: str, **environment: str) -> str:
         found = self.push(run, *more, **environment)

@@ -7,7 +7,6 @@ import os
 import resource
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -41,8 +40,8 @@ from tests.hostile.records import (
     type_of,
 )
 from tests.hostile.texts import texts
+from tests.processes import run_command
 
-SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 SECONDS = 20  # a case takes a tenth of one; two slow cores that are busy may need more
 MEMORY = 400 << 10  # KiB that a case may add to the largest memory so far
 CASES = [
@@ -190,9 +189,8 @@ def test_a_process_answers_alike(case: Case, place: Callable[..., Path]) -> None
     """A few cases as a shell starts them."""
     case.harm(place(*parts_of(case)))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [SEQ2SEQ, *arguments_of(case.door)]
-    done = subprocess.run(command, input=case.stdin, capture_output=True, env=environment, timeout=60)
-    check(case, done.returncode, done.stderr.decode())
+    done = run_command(*arguments_of(case.door), stdin=case.stdin, env=environment, timeout=60)
+    check(case, done.returncode, done.stderr)
 
 
 def answer_of(key: str, value: Any) -> str:

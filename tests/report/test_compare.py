@@ -14,6 +14,7 @@ import pytest
 
 from seq2seq.runs.run import Run
 from seq2seq.study.resuming import differences
+from tests.processes import run_command
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
@@ -23,7 +24,7 @@ VERBS = {"sees": "sieht", "knows": "kennt", "looks for": "sucht"}
 
 def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """A real process; its exit code is checked."""
-    done = subprocess.run([SEQ2SEQ, *arguments], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    done = run_command(*arguments, env=ENVIRONMENT, timeout=300)
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
