@@ -244,7 +244,14 @@ def straight(place: Path) -> Path:
     return place / "outputs/straight"
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "signal_",
+    [
+        signal.SIGTERM,
+        signal.SIGKILL,
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_a_stopped_training_goes_on_to_the_same_weights(
     signal_: signal.Signals, place: Path, straight: Path, tmp_path: Path, capfd: Any
 ) -> None:

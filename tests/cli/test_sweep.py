@@ -49,6 +49,7 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_failure_stops_no_other_run_and_what_is_finished_is_skipped(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     swept = ["trainer.precision=fp32,fp16", "trainer.threads=1"]  # fp16 needs a GPU

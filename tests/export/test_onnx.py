@@ -130,7 +130,10 @@ def check_forced(ours: TrainedModel, theirs: TrainedModel, shift: Any, sentences
         assert torch.allclose(one, other, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [*FEW, "transformer-rotary", "transformer-alibi", "transformer-none", "mingru"])
+@pytest.mark.parametrize(
+    "kind",
+    [*FEW, "mingru", *(pytest.param(f"transformer-{p}", marks=pytest.mark.slow) for p in ("rotary", "alibi", "none"))],
+)
 def test_our_search_finds_the_same_with_the_graphs(kind: str, runs: Runs, shift: Any, sentences: Any) -> None:
     ours, theirs = both(runs(kind))
     check_search(ours, theirs)

@@ -71,7 +71,7 @@ def changed(value: Any, limits: dict[str, Any], draw: random.Random) -> Any:
     return "".join(draw.choices(ALPHABET.replace("$", "").replace("\x01", ""), k=draw.randrange(1, 9)))
 
 
-@pytest.mark.parametrize("seed", [*SEEDS[:2], *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[2:])])
+@pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])])
 def test_a_config_that_is_possible_is_read_as_it_was_saved(seed: int, tmp_path: Path) -> None:
     draw = random.Random(seed)
     parts = draw.choice(list(ENCODERS.values())), draw.choice(list(DECODERS.values()))

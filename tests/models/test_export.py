@@ -14,9 +14,8 @@ from seq2seq.config.schema import BOS, EOS
 from seq2seq.models import kernels
 from seq2seq.models.interface import Memory, Seq2Seq, State, Step
 
-RECURRENT = ["lstm", "gru", "bahdanau", "bahdanau-gru"]
-NAMES = [*RECURRENT, "mingru", "transformer", "transformer-learned", "hybrid", "recurrent-transformer"]
-NAMES += ["transformer-rotary", "transformer-alibi"]
+NAMES = ["lstm", "bahdanau", "mingru", "transformer", "transformer-rotary"]
+SLOW = ["gru", "bahdanau-gru", "hybrid", "recurrent-transformer", "transformer-learned", "transformer-alibi"]
 TOKENS = 12  # length of a search
 
 
@@ -64,7 +63,7 @@ def exported(model: Seq2Seq, src: Tensor) -> tuple[ExportedProgram, ExportedProg
     return encode, decode
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_exported_programs_search_as_the_model_does(
     name: str, build_tiny: Callable[..., Seq2Seq], sentences: Callable[..., Tensor]
 ) -> None:

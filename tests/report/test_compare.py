@@ -123,6 +123,7 @@ def test_report_refuses_what_is_not_alike_and_marks_it_when_told_to_go_on(place:
     assert "is not like" in (tmp_path / "yes/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_there_is_left_alone_and_a_run_that_fails_is_named(place: Path) -> None:
     finished = [place / f"outputs/studies/text/{model}/seed1" for model in ("lstm", "bahdanau")]
     before = [stamps(folder) for folder in finished]

@@ -53,6 +53,7 @@ def meet(rank: int, port: int, folder: Path) -> None:
     (folder / f"{rank} tried {len(tried)} times").touch()
 
 
+@pytest.mark.slow
 def test_addresses_of_processes_that_died_are_not_taken(tmp_path: Path) -> None:
     """torchrun's store has them when it starts the processes anew."""
     port = free_port()

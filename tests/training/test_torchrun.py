@@ -72,6 +72,7 @@ def assert_same(folder: Path, one: str, other: str) -> None:
     assert all(mine == pytest.approx(its, rel=1e-4, abs=1e-5) for mine, its in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_run_of_one(options: Options) -> None:
     """The whole command: the same curves and test scores, told once."""
     folder = outputs(options)
