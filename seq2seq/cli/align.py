@@ -33,6 +33,8 @@ def parser() -> Parser:
 
 def validate(given: Arguments) -> Trained:
     """The run, in a list, and the config. Raises ``UserError``, also for a model without attention."""
+    if given.out and Path(given.out).is_dir():
+        raise UserError(f"--out {given.out} is a folder: name a file in it")
     runs, config = runs_and_config(given)
     if given.one_based and not given.gold:
         raise UserError("--one-based says how --gold counts: give --gold FILE")

@@ -8,14 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import EVALUATION, Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import is_there
 
-TRANSLATION = ("decode", "device", "seed", "trainer.precision", "trainer.threads")
-EVALUATION = ("data.split", "data.valid", "data.test", "data.tests", "data.cache", *TRANSLATION)
-"""Sections of the options that can be changed for a trained run."""
 Trained = tuple[list[tuple[Run, str]], Config]
 """Runs, each with the name of a checkpoint, and the config to use them with."""
 RUNS = "run folders, checkpoints or folders exported to ONNX, options"
@@ -43,8 +40,10 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(arguments, given)
 
 
-def runs_and_config(given: Arguments) -> Trained:
+def runs_and_config(given: Arguments, sections: Sequence[str] = EVALUATION) -> Trained:
     """The runs among ``arguments``, each with a checkpoint's name, and the config of the first with the options set.
+
+    ``sections``: those of the options that mean something to the verb.
 
     Raises:
         UserError: no run, something that is none, an option that cannot be changed for a trained run, or ``--src``
@@ -55,7 +54,7 @@ def runs_and_config(given: Arguments) -> Trained:
     from seq2seq.config.overrides import override
 
     runs, options = runs_and_options(given)
-    return runs, override(runs[0][0].load_config(), options, "corpus" in given and given.corpus)
+    return runs, override(runs[0][0].load_config(), options, "corpus" in given and given.corpus, sections)
 
 
 def runs_and_options(given: Arguments) -> tuple[list[tuple[Run, str]], list[str]]:

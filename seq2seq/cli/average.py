@@ -56,6 +56,8 @@ def validate(given: Arguments) -> Means:
     if given.out and (out.exists() or out.suffix != ".safetensors"):
         reason = "is there: choose another" if out.exists() else "is no name of a checkpoint: it ends with .safetensors"
         raise UserError(f"--out {out} {reason}")
+    if out.resolve() in [path.resolve() for path in paths]:
+        raise UserError(f"{out} is one of the checkpoints, and the mean would replace it: give --out FILE")
     return Means(paths, run, out)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.compose import GROUPS, options_of
-from seq2seq.config.overrides import CHANGEABLE
+from seq2seq.config.overrides import is_in
+from seq2seq.config.schema import EVALUATION, TRANSLATION
 from seq2seq.config.sweep import CHOICE, IN_TURN, PLUGINS
 from seq2seq.config.validation import every_option
 from seq2seq.errors import UserError
@@ -107,7 +108,8 @@ def complete(words: Sequence[str]) -> list[str]:
         elif verb == "compare":
             leaves = (leaves | {*GROUPS, *STUDY_KEYS, CHOICE}) - set(SET_BY_THE_STUDY)
         else:
-            leaves = {name for name in leaves if name.startswith(CHANGEABLE)}
+            sections = TRANSLATION if verb in ("translate", "serve") else EVALUATION
+            leaves = {name for name in leaves if is_in(name, sections)}
         return sorted(f"{name}=" for name in leaves if name.startswith(key))
     if key in (*GROUPS, "study"):
         choices = options_of(key)

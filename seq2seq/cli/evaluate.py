@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from seq2seq.cli.arguments import (
     CORPUS,
-    EVALUATION,
     RUNS,
     Arguments,
     Parser,
@@ -21,6 +20,8 @@ from seq2seq.cli.arguments import (
     runs_and_config,
 )
 from seq2seq.cli.help import reference
+from seq2seq.config.schema import EVALUATION
+from seq2seq.errors import UserError
 from seq2seq.runs.evaluations import changed_options, kept, name_of
 from seq2seq.runs.records import Scores
 from seq2seq.runs.run import Run
@@ -43,7 +44,11 @@ def parser() -> Parser:
     return taken
 
 
-validate = runs_and_config
+def validate(given: Arguments) -> Trained:
+    """The runs and the config. Raises ``UserError``, also if ``--out`` names a file."""
+    if given.out and Path(given.out).exists() and not Path(given.out).is_dir():
+        raise UserError(f"--out {given.out} is a file: name a folder")
+    return runs_and_config(given)
 
 
 def run(given: Arguments, valid: Trained) -> int:

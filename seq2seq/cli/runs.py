@@ -68,9 +68,10 @@ def _print_tables(rows: Sequence[Row], keys: Sequence[str]) -> None:
     if not rows:
         say("no run there")
         return
-    top = os.path.commonpath([Path(row.run).parent for row in rows])
+    top = os.path.commonpath([Path(row.run).parent.absolute() for row in rows])
     lines = [(str(n), os.path.relpath(row.run, top), row.state, *_cells(row)) for n, row in enumerate(rows, start=1)]
-    print_table(f"{len(rows)} run{'s' * (len(rows) != 1)} below {top or '.'}", heads, lines, left=("run", "state"))
+    shown = top if os.path.relpath(top).startswith("..") else os.path.relpath(top)
+    print_table(f"{len(rows)} run{'s' * (len(rows) != 1)} below {shown}", heads, lines, left=("run", "state"))
     if keys:
         short = short_keys(keys)
         told = [

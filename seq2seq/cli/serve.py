@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from seq2seq.cli.arguments import RUNS, TRANSLATION, Arguments, Parser, runs_and_options
+from seq2seq.cli.arguments import RUNS, Arguments, Parser, runs_and_options
 from seq2seq.cli.help import reference
-from seq2seq.config.schema import Config
+from seq2seq.config.schema import TRANSLATION, Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.serve.limits import LONGEST_INPUT, MODELS, Limits
@@ -72,7 +72,7 @@ def validate(given: Arguments) -> Serving:
     if limits.queue < len(runs):
         needed = f"give at least {len(runs)}, since the page asks all {len(runs)} models at once"
         raise UserError(f"--queue {limits.queue}: {needed}")
-    configs = [override(run.load_config(), options) for run, _ in runs]
+    configs = [override(run.load_config(), options, sections=TRANSLATION) for run, _ in runs]
     if not any(option.partition("=")[0] == "decode.max_input" for option in options):
         configs = [_shortened(config) for config in configs]
     lacking = [package for package in PACKAGES if find_spec(package) is None]

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import RUNS, TRANSLATION, Arguments, Parser, Trained, runs_and_config
+from seq2seq.cli.arguments import RUNS, Arguments, Parser, Trained, runs_and_config
 from seq2seq.cli.help import reference
-from seq2seq.config.schema import DecodeConfig
+from seq2seq.config.schema import TRANSLATION, DecodeConfig
 from seq2seq.errors import UserError
 from seq2seq.system.files import write_atomically
 
@@ -34,10 +34,15 @@ def parser() -> Parser:
 
 
 def validate(given: Arguments) -> Trained:
-    """The runs and the config. Raises ``UserError``, also if ``--out`` names a folder."""
+    """The runs and the config. Raises ``UserError``, also for a text or an ``--out`` that cannot be."""
     if given.out and Path(given.out).is_dir():
         raise UserError(f"--out {given.out} is a folder: name a file in it")
-    return runs_and_config(given)
+    if given.source is None and sys.stdin is None:
+        raise UserError("standard input is closed: give the text with --in FILE")
+    runs, config = runs_and_config(given, TRANSLATION)
+    if given.attention and config.decode.nbest > 1:
+        raise UserError(f"--attention draws the best translation alone: leave decode.nbest={config.decode.nbest} out")
+    return runs, config
 
 
 def run(given: Arguments, valid: Trained) -> int:
@@ -94,11 +99,12 @@ def _opened(source: str | None) -> Iterator[tuple[int | None, Iterator[list[str]
     elif not streams.is_regular(source):
         with Path(source).open("rb", buffering=0) as pipe:
             yield None, batches_of_lines(pipe.fileno(), source, CHUNK)
-    elif Path(source).expanduser().stat().st_size == 0:
-        yield 0, iter(())
     else:
         lines = files.lines(source, cut=True)
-        yield files.measure(source, cut=True)[0], iter(lambda: list(itertools.islice(lines, CHUNK)), [])
+        first = list(itertools.islice(lines, CHUNK))
+        total = files.measure(source, cut=True)[0] if first else 0
+        rest = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
+        yield total, itertools.chain([first] if first else [], rest)
 
 
 def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, attention: bool) -> str:

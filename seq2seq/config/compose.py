@@ -106,6 +106,8 @@ def compose(arguments: Sequence[str], model: ModelConfig | None = None) -> Confi
         node, (*path, key) = plain, override.get_key_element().lstrip("+").split(".")
         for name in path:
             node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                raise UserError(f"{override.get_key_element()}: {name} is set to {node}, which has no options")
         node[key] = override.value()
     return directed(from_plain(plain, "config"))
 

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seq2seq.config.schema import Config, DataConfig
+from seq2seq.config.schema import EVALUATION, Config, DataConfig
 from seq2seq.config.validation import canonical, from_plain, known_keys, to_plain
 from seq2seq.config.verbatim import parse
 from seq2seq.errors import UserError, nearest
 
-CHANGEABLE = (
-    "decode.",
-    "data.split",
-    "data.tgt",
-    "data.cache",
-    "data.test.",
-    "data.tests.",
-    "data.valid.",
-    "device",
-    "trainer.precision",
-    "trainer.threads",
-    "seed",
-)
 
-
-def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> Config:
+def override(
+    config: Config, arguments: Sequence[str], corpus: bool = False, sections: Sequence[str] = EVALUATION
+) -> Config:
     """Change the options of a trained run that may still change: the search, the split, the device.
 
     The device is "auto" and the threads are torch's choice again unless they are given, since a run may be used on
     another machine than it was trained on.
     It may also be a stranger's, so the files and the cache that it names are forgotten, unless ``corpus`` is true.
+    ``sections``: those of the options that mean something to who asks.
 
     Raises:
         UserError: an unknown key, a wrong value, or a key that only means something before training.
@@ -47,9 +36,10 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
     for argument in arguments:
         parsed = parse(argument)
         key = parsed.get_key_element()
-        known = [name for name in known_keys() if _is_changeable(name)]
-        if not _is_changeable(key):
-            raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
+        known = [name for name in known_keys() if is_in(name, sections)]
+        if not is_in(key, sections):
+            why = "changes no translation" if is_in(key, EVALUATION) else "cannot be changed on a trained run"
+            raise UserError(f"{key} {why}{nearest(key, known)}")
         if canonical(key) not in known:
             raise UserError(f"unknown key {key}{nearest(key, known)}")
         if parsed.is_sweep_override():
@@ -64,5 +54,6 @@ def override(config: Config, arguments: Sequence[str], corpus: bool = False) -> 
     return from_plain(plain, "options", trained=True)
 
 
-def _is_changeable(key: str) -> bool:
-    return key in CHANGEABLE or key.startswith(tuple(name for name in CHANGEABLE if name.endswith(".")))
+def is_in(key: str, sections: Sequence[str]) -> bool:
+    """Whether ``key`` is one of the sections, or in one."""
+    return any(key == section or key.startswith(f"{section}.") for section in sections)

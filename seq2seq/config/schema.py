@@ -283,6 +283,11 @@ class DecodeConfig:
     )
 
 
+TRANSLATION = ("decode", "device", "seed", "trainer.precision", "trainer.threads")
+EVALUATION = ("data.split", "data.tgt", "data.valid", "data.test", "data.tests", "data.cache", *TRANSLATION)
+"""Options and sections of options that can be changed for a trained run, where it translates and where it is scored."""
+
+
 @dataclass
 class Config:
     """One training run."""

@@ -332,8 +332,8 @@ def of_columns(rows: Any, src: Column, tgt: Column) -> Any:
     return rows.select_columns(list(dict.fromkeys((src[0], tgt[0])))).with_format("arrow")
 
 
-def texts_of(batch: Any, column: Column, where: str, done: int) -> list[str]:
-    """The cells of a column; ``done``: the rows before this batch, for messages."""
+def texts_of(batch: Any, column: Column, where: str, done: int | None) -> list[str]:
+    """The cells of a column; ``done``: the rows before this batch, for messages; None where they are not counted."""
     import pyarrow.compute as pc
 
     cells = batch.column(column[0])
@@ -341,8 +341,8 @@ def texts_of(batch: Any, column: Column, where: str, done: int) -> list[str]:
         cells = pc.struct_field(cells, name)
     texts: list[str] = cells.to_pylist()
     if cells.null_count:
-        row = done + texts.index(None) + 1  # type: ignore[arg-type]
-        raise UserError(f"{where}: row {row:,} has no text in column {'.'.join(column)}: fill it in or remove the row")
+        row = "a row" if done is None else f"row {done + texts.index(None) + 1:,}"  # type: ignore[arg-type]
+        raise UserError(f"{where}: {row} has no text in column {'.'.join(column)}: fill it in or remove the row")
     # Outputs are written with a sentence in each line, so a line end inside a cell becomes a space.
     return [text.replace("\n", " ") if "\n" in text else text for text in texts]
 

@@ -71,7 +71,7 @@ class PairStream:
             self.rows.load_state_dict(self.begin)
             self.chunks = self._iterate()
             return []
-        src, tgt = (hub.texts_of(batch, column, split.where, 0) for column in (split.src, split.tgt))
+        src, tgt = (hub.texts_of(batch, column, split.where, None) for column in (split.src, split.tgt))
         return list(zip(src, tgt, strict=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import importlib
 import json
 import os
@@ -592,6 +593,47 @@ def test_pipes_of_the_shell_are_translated_evaluated_and_aligned(
     assert main(["align", str(attentive), *sides, "--out", str(tmp_path / "links")]) == 0
     assert len((tmp_path / "links").read_text().splitlines()) == 5
     assert "5 alignments" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["translate", "RUN", "--attention", "decode.nbest=2"], "--attention draws the best translation alone"),
+        (["translate", "RUN", "data.split=valid"], "data.split changes no translation"),
+        (["translate", "RUN", "data.test.src=a"], "data.test.src changes no translation"),
+        (["serve", "RUN", "data.tgt=fr"], "data.tgt changes no translation"),
+        (["evaluate", "RUN", "--out", "FILE"], "is a file: name a folder"),
+        (["align", "RUN", "--out", "."], "is a folder: name a file in it"),
+        (["train", "init=RUN", "model.encoder=5", "model.encoder.width=3"], "encoder is set to 5"),
+        (["average", "MEAN", "WEIGHTS"], "is one of the checkpoints, and the mean would replace it"),
+    ],
+)
+def test_what_would_do_nothing_or_overwrite_is_one_line(
+    arguments: list[str], said: str, copied: Path, tmp_path: Path, capfd: Any
+) -> None:
+    weights = copied / "checkpoints/last.safetensors"
+    mean = Path(shutil.copy(weights, weights.with_name("average-of-2.safetensors")))
+    (tmp_path / "file").touch()
+    names = {"RUN": str(copied), "FILE": str(tmp_path / "file"), "MEAN": str(mean), "WEIGHTS": str(weights)}
+    before = mean.read_bytes()
+    assert main([names.get(each, each.replace("=RUN", f"={copied}")) for each in arguments]) == 2
+    told = capfd.readouterr().err
+    assert said in told and told.count("\n") == 1
+    assert mean.read_bytes() == before
+
+
+def test_closed_standard_input_is_one_line(attentive: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["translate", str(attentive)]) == 2
+    assert "standard input is closed: give the text with --in FILE" in capfd.readouterr().err
+
+
+def test_an_empty_file_has_no_translation_compressed_or_not(attentive: Path, tmp_path: Path, capfd: Any) -> None:
+    (tmp_path / "in.txt").touch()
+    (tmp_path / "in.txt.gz").write_bytes(gzip.compress(b""))
+    for name in ("in.txt", "in.txt.gz"):
+        assert main(["translate", str(attentive), "--in", str(tmp_path / name)]) == 0
+        assert capfd.readouterr().out == ""
 
 
 def test_attention_is_drawn_in_80_columns(attentive: Path, tmp_path: Path, capfd: Any) -> None:

@@ -106,6 +106,16 @@ def test_a_mistake_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
         assert said in told and told.count("\n") == 1
 
 
+def test_a_relative_and_an_absolute_folder_go_together(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["runs", "embedded/lstm", str(folder / "embedded/transformer")]) == 0
+    assert "4 runs below embedded" in capsys.readouterr().out
+    assert main(["runs", "embedded/lstm"]) == 0
+    assert "3 runs below embedded/lstm" in capsys.readouterr().out
+
+
 def test_the_tables_are_80_columns_wide_and_csv_is_whole(folder: Path) -> None:
     command = [str(Path(sys.executable).parent / "seq2seq"), "runs", str(folder)]
     environment = {**os.environ, "COLUMNS": "80"}
