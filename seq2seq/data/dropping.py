@@ -7,9 +7,7 @@ the number of each pair, from 1, a tab, and the reason. Knows parts and numbers;
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from seq2seq.data import files
@@ -64,36 +62,23 @@ def _number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
 
 
-def without(parts: Sequence[Part], path: str | None) -> list[Part]:
-    """The parts of the training split without the pairs that the file at ``path`` names.
+def dropped(parts: Sequence[Part], path: str | None) -> list[frozenset[int]]:
+    """The numbers, from 1, of the pairs of each part of the training split that the file at ``path`` names.
 
     Raises:
         UserError: the file cannot be read, or was made for another text than that of these parts.
     """
-    if path is None:
-        return list(parts)
+    if path is None or not parts:
+        return [frozenset() for _ in parts]
     named = read_drop(path)
-    left, lessened = list(named), []
+    left, found = list(named), []
     for part in parts:  # a file may be listed twice, and then has two lists of numbers
         own = next((each for each in left if each[0] == hash_of(part)), None)
         if own is not None:
             left.remove(own)
-        lessened.append(part if own is None else _lessened(part, own[1]))
+        found.append(frozenset() if own is None else frozenset(own[1]))
     if left or not named:
         raise UserError(
             f"data.filters.drop={path} was made for another training text: make it anew with seq2seq doctor … --drop"
         )
-    print(f"{path}: {sum(len(numbers) for _, numbers in named):,} training pairs are left out", file=sys.stderr)
-    return lessened
-
-
-def _lessened(part: Part, numbers: set[int]) -> Part:
-    if not numbers:
-        return part
-    told = hashlib.sha256(",".join(map(str, sorted(numbers))).encode()).hexdigest()
-    return replace(
-        part,
-        size=part.size - len(numbers),
-        identity=f"{part.identity}/drop/{told}",
-        pairs=lambda: (pair for number, pair in enumerate(part.pairs(), start=1) if number not in numbers),
-    )
+    return found

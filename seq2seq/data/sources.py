@@ -52,8 +52,6 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
         return TextCorpus(data, hub_stream.open_parts(data, SPLITS if split is None else (split,)))
     if data.source == "hub":
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
-        if "train" in tables:
-            tables["train"] = _joined(data, "train", [tables["train"]])
         return TextCorpus(data, tables, [each for each in SPLITS if each not in tables])
     held_out = [each for each in SPLITS if each not in given]
     return TextCorpus(data, {each: _read(data, each) for each in wanted}, held_out if "train" in wanted else [])
@@ -83,9 +81,11 @@ class TextCorpus:
         self._take, self._join = data.take, data.join
         self._alignments = alignments or {}
         self._held = _hold_out(parts["train"], missing, data.holdout) if missing else {}
+        self._left_out = self._not_trained_on(data.filters.drop)
         told = {split: part.identity for split, part in parts.items()}
         whole: list[Any] = [told, data.take, data.holdout if missing else None]
         whole += [] if data.join is None else ["join", data.join, data.join_training]
+        whole += [] if data.filters.drop is None else ["drop", [sorted(numbers) for numbers in self._left_out]]
         self._fingerprint = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
     def pairs(self, split: str) -> Iterator[Pair]:
@@ -109,10 +109,28 @@ class TextCorpus:
 
     def training_files(self) -> Iterator[Iterator[Pair]]:
         """The training pairs of each file, before the first so many are taken."""
-        out, start = frozenset[int]().union(*self._held.values()), 0
-        for part in self.parts("train"):
-            yield (pair for index, pair in enumerate(part.pairs(), start) if index not in out)
+        for part, out in zip(self.parts("train"), self._left_out, strict=True):
+            yield (pair for index, pair in enumerate(part.pairs()) if index not in out)
+
+    def _not_trained_on(self, drop: str | None) -> list[frozenset[int]]:
+        """The indices, in each training file, of pairs that are held out or that the filter file names.
+
+        What is held out is drawn before anything is left out, and is never left out itself: scores of trainings with
+        and without the filter file are of the same test.
+        """
+        held, start = frozenset[int]().union(*self._held.values()), 0
+        found, named = [], 0
+        for part, numbers in zip(self.parts("train"), dropping.dropped(self.parts("train"), drop), strict=True):
+            own = frozenset(index - start for index in held if start <= index < start + part.size)
+            left_out = frozenset(number - 1 for number in numbers) - own
+            named += len(left_out)
+            found.append(own | left_out)
             start += part.size
+        if drop is not None and found:
+            print(f"{drop}: {named:,} training pairs are left out", file=sys.stderr)
+        if found and start == sum(map(len, found)):
+            raise UserError(f"data.filters.drop={drop} leaves no training pair: delete the lines of those to keep")
+        return found
 
     def parts(self, split: str) -> tuple[Part, ...]:
         """The files that a split is made of; none if it is held out of another."""
@@ -203,23 +221,21 @@ def _read(data: DataConfig, split: str) -> Part:
     """The pairs of one split, of all its files in their order; of text files, those at one place belong together."""
     given, place = data.split_options(split), data.key_of_split(split)
     if data.source != "text":
-        return _joined(data, split, [_table(data, path) for path in files.matching(given.file, f"{place}.file")])
+        return _joined([_table(data, path) for path in files.matching(given.file, f"{place}.file")])
     if given.file is not None:
         found = files.matching(given.file, f"{place}.file")
-        return _joined(data, split, [bilingual.open_bilingual(path, data) for path in found])
+        return _joined([bilingual.open_bilingual(path, data) for path in found])
     src, tgt = files.matching(given.src, f"{place}.src"), files.matching(given.tgt, f"{place}.tgt")
     if len(src) != len(tgt):
         raise UserError(
             f"{place}.src names {len(src):,} files ({src[0]}, …) but {place}.tgt {len(tgt):,} ({tgt[0]}, …): "
             "give as many of each, in the same order"
         )
-    return _joined(data, split, [files.text_files(*pair, _measure(data)) for pair in zip(src, tgt, strict=True)])
+    return _joined([files.text_files(*pair, _measure(data)) for pair in zip(src, tgt, strict=True)])
 
 
-def _joined(data: DataConfig, split: str, parts: Sequence[Part]) -> Part:
-    """The pairs of several files, one after the other; of training, without those that the filter file names."""
-    if split == "train":
-        parts = dropping.without(parts, data.filters.drop)
+def _joined(parts: Sequence[Part]) -> Part:
+    """The pairs of several files, one after the other."""
     if len(parts) == 1:
         return parts[0]
     return Part(
@@ -285,7 +301,7 @@ def _generate(data: DataConfig, wanted: Sequence[str]) -> TextCorpus:
         part = replace(
             files.text_files(src, tgt, _measure(data)), identity="/".join(["grammar", identity, *map(str, languages)])
         )
-        parts[split] = _joined(data, split, [part])
+        parts[split] = part
     return TextCorpus(data, parts, alignments={split: folder / f"{split}.{ending}" for split in wanted})
 
 

@@ -86,7 +86,8 @@ def examine(
             splits[name].found.clear()  # it is held out of training, among whose pairs they are numbered
         else:
             for number, (src, tgt) in enumerate(corpus.pairs(name), start=1):
-                held[_near(src, tgt)].append((name, number))
+                if any(near := signs.near(src, tgt)):
+                    held[hash(near)].append((name, number))
     pairs = chain.from_iterable(part.pairs() for part in source.parts("train"))
     train = _examine("train", _leaks(pairs, held, splits), data, known, identify)
     train.found["in a test"] = splits.pop("leaked").found["train"]
@@ -107,15 +108,11 @@ def learn(source: TextCorpus) -> Fitting | None:
     return fitting.learn(blocks)
 
 
-def _near(src: str, tgt: str) -> int:
-    return hash((signs.folded(src), signs.folded(tgt)))
-
-
 def _leaks(pairs: Iterable[Pair], held: Held, splits: dict[str, Split]) -> Iterator[Pair]:
     """The training pairs as they are; those that are also held out are noted on the way."""
     leaked = Split("leaked")
     for number, (src, tgt) in enumerate(pairs, start=1):
-        if held and (places := held.get(_near(src, tgt))):
+        if held and (places := held.get(hash(signs.near(src, tgt)))):
             leaked.found["train"].append(number)
             for name, place in places:
                 splits[name].found["in training"].append(place)
@@ -139,10 +136,9 @@ def _examine(
         words = signs.words(src), signs.words(tgt)
         for kind in _kinds(src, tgt, words, data, identify, split):
             split.found[kind].append(number)
-        length = len(words[0]) if split.unit == WORDS else len(split.unit.split(src))
-        split.lengths[bisect_left(upper, length)] += 1
+        split.lengths[bisect_left(upper, len(split.unit.split(src)))] += 1
         arrays["exact"].append(hash((src.strip(), tgt.strip())))
-        near = signs.folded(src), signs.folded(tgt)
+        near = signs.near(src, tgt)
         arrays["near"].append(hash(near) if any(near) else number)
         arrays["src"].append(len(src))
         arrays["tgt"].append(len(tgt))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
-"""A word; of Chinese and Japanese, a character."""
-NOT_WORD = re.compile(r"[\W_]+")
+import regex
+
+CJK = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
+WORD = regex.compile(rf"(?V1){CJK}|[[\w\p{{M}}\u200c\u200d]--[_]--{CJK}]+")
+"""A word, with its marks and joiners, which `re` does not know; of Chinese and Japanese, a character."""
+ASCII_WORD = re.compile(r"[^\W_]+")
+NOT_WORD = regex.compile(r"(?V1)[[^\w\p{M}]||[_]]+")
 NUMBER = re.compile(r"\d+")
 IN_NUMBER = re.compile(r"(?<=\d)[.,:'’\u00a0\u202f](?=\d)")  # separators of thousands, decimals, hours
 ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff\ue000-\uf8ff]")
@@ -29,8 +33,11 @@ MOJIBAKE = re.compile(f"[ÂÃ]{NEXT}|â{NEXT}{{2}}|(?:{TWO}){{2}}|(?:{THREE}){{2
 
 
 def words(text: str) -> list[str]:
-    """The words in small letters."""
-    return WORD.findall(text.casefold())
+    """The words in small letters, their marks composed."""
+    if text.isascii():
+        return ASCII_WORD.findall(text.casefold())
+    found: list[str] = WORD.findall(unicodedata.normalize("NFC", text).casefold())
+    return found
 
 
 def folded(text: str) -> str:
@@ -38,6 +45,11 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return NUMBER.sub("0", NOT_WORD.sub("", text.casefold()))
+
+
+def near(src: str, tgt: str) -> tuple[str, str]:
+    """Both sides ``folded``: alike for pairs that are near-duplicates; empty for a pair without letters and digits."""
+    return folded(src), folded(tgt)
 
 
 def numbers(text: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,6 +215,27 @@ def test_training_leaves_out_what_the_filter_file_names(clean: list[Pair], capsy
         open_source(data)
 
 
+def test_what_is_held_out_stays_the_same_when_pairs_are_left_out(clean: list[Pair]) -> None:
+    pairs = clean[:300]
+    pairs[6] = pairs[8] = (pairs[6][0], pairs[6][0])
+    write("train", pairs)
+    given = [argument for argument in ARGUMENTS if ".train." in argument or "data." not in argument]
+    assert main(["doctor", *given, "data.src=en", "data.tgt=de", "data.holdout=20", "--drop", "drop.txt"]) == 0
+    data = DataConfig(source="text", src="en", tgt="de", train=SplitConfig(src="train.en", tgt="train.de"), holdout=20)
+    plain = open_source(data)
+    data.filters = FilterConfig(drop="drop.txt")
+    filtered = open_source(data)
+    for split in ("valid", "test"):
+        assert list(filtered.pairs(split)) == list(plain.pairs(split))
+    named = {pairs[int(line.partition("\t")[0]) - 1] for line in Path("drop.txt").read_text().splitlines()[2:]}
+    assert named
+    assert list(filtered.pairs("train")) == [pair for pair in plain.pairs("train") if pair not in named]
+    every = "".join(f"{number}\tx\n" for number in range(1, 301))
+    Path("drop.txt").write_text("\n".join(Path("drop.txt").read_text().splitlines()[:2]) + f"\n{every}")
+    with pytest.raises(UserError, match="leaves no training pair"):
+        open_source(data)
+
+
 def test_numbers_in_the_filter_file_are_those_of_each_file(clean: list[Pair]) -> None:
     write("a", clean[:400])
     write("b", [(clean[400][0], clean[400][0]), *clean[401:800]])
@@ -247,3 +269,31 @@ def test_the_machine_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"python", "threads", "memory", "free disk here", "langid", "zst"} <= set(figures)
     assert main(["doctor", "--drop", "x"]) == 2
     assert main(["doctor", "--resume", "data=text"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("मैं हिन्दी में एक छोटी किताब पढ़ता हूँ", 8),
+        ("நான் ஒரு புத்தகம் படிக்கிறேன்", 4),
+        (unicodedata.normalize("NFD", "für die schöne Tür"), 4),
+        ("می\u200cخواهم بروم", 2),
+        ("我们 go 去", 4),
+        ("it's re-read, no_one 3.5", 8),
+    ],
+)
+def test_marks_and_joiners_belong_to_their_words(text: str, count: int) -> None:
+    assert len(signs.words(text)) == count
+
+
+def test_words_that_differ_in_a_mark_are_no_near_duplicates() -> None:
+    assert signs.folded("कि") != signs.folded("की")
+    assert signs.folded("für") == signs.folded(unicodedata.normalize("NFD", "FÜR!"))
+    assert signs.words("für") == signs.words(unicodedata.normalize("NFD", "für"))
+
+
+def test_a_blank_test_pair_makes_no_leak_of_punctuation(clean: list[Pair]) -> None:
+    data = config([*clean[:900], ("...", "..."), ("!", "!"), ("— —", "— —")], [*clean[1_200:], ("", "")])
+    found = examine(data, None)
+    assert not found.splits["train"].found["in a test"]
+    assert not found.splits["test"].found["in training"]
