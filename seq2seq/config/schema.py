@@ -265,9 +265,9 @@ class DecodeConfig:
     length_penalty: str = option(
         "average", "how the score of a hypothesis is normalised by length", choices=("none", "average", "gnmt")
     )
-    alpha: float = option(0.6, "strength of the gnmt length penalty (Wu et al. 2016, equation 14)", low=0)
+    alpha: float = option(0.6, "strength of the gnmt length penalty (Wu et al. 2016, equation 14)", low=0, high=50)
     min_length: int = option(0, "shortest translation, in tokens", low=0)
-    max_ratio: float = option(2.0, "longest translation: max_ratio x source + max_extra tokens", above=0)
+    max_ratio: float = option(2.0, "longest translation: max_ratio x source + max_extra tokens", above=0, high=1e6)
     max_extra: int = option(10, "longest translation: max_ratio x source + max_extra tokens", low=0, high=100_000)
     no_repeat_ngram: int = option(0, "n-grams of this size occur at most once in a translation (0: off)", low=0)
     sample: bool = option(False, "draw tokens instead of searching; nbest independent draws")

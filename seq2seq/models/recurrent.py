@@ -117,6 +117,8 @@ class RecurrentEncoder(Encoder):
         return Memory(x, src_mask, torch.cat(ends, -1))
 
     def layer_methods(self) -> dict[nn.Module, tuple[str, ...]]:
+        if self.hands_over:  # ``lstm_to_the_end`` reads a layer's weights without calling it
+            return {}
         return {direction: () for layer in self.layers for direction in layer.children()}
 
     def uncompiled_methods(self) -> dict[nn.Module, tuple[str, ...]]:

@@ -52,6 +52,8 @@ def save_training(path: Path, models: Models, optimizer: Optimizer, state: dict[
         _keep_as_previous(path)
     if torch.cuda.is_initialized():  # otherwise get_rng_state would initialise a GPU that is not used
         tensors["random/cuda"] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        tensors["random/mps"] = torch.mps.get_rng_state()
     _write(path, tensors, state)
 
 
@@ -119,7 +121,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return tensors, json.loads(metadata["state"])
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{path}: no such checkpoint") from error
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
         refuse_too_many_open(path, error)
         raise UserError(f"{path}: damaged or cut short ({error}): {_others(path)}") from error
 
@@ -173,6 +175,8 @@ def load_training(path: Path, models: Models, optimizer: Optimizer) -> dict[str,
         torch.set_rng_state(tensors["random/cpu"])
         if "random/cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random/cuda"])
+        if "random/mps" in tensors and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(tensors["random/mps"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: no whole state of the random generators: {_others(path)}") from error
     return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 
 OWN = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic
@@ -44,5 +45,9 @@ def _installed(sign: str) -> str:
     from matplotlib.font_manager import fontManager
     from matplotlib.ft2font import FT2Font
 
-    fonts = (font for font in fontManager.ttflist if font.name != OWN and not font.name.startswith(BOXES))
-    return next((font.name for font in fonts if FT2Font(font.fname).get_char_index(ord(sign))), "")
+    for font in fontManager.ttflist:
+        if font.name != OWN and not font.name.startswith(BOXES):
+            with suppress(OSError, RuntimeError):  # the list is remembered: a font in it may be gone or broken by now
+                if FT2Font(font.fname).get_char_index(ord(sign)):
+                    return font.name
+    return ""

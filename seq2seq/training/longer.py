@@ -57,5 +57,5 @@ def with_history(prints: Fingerprint, before: Fingerprint, state: TrainState, ch
     if legs:
         prints["legs"] = legs
     if "initial" in before:
-        prints["initial"] = before["initial"]
+        prints.setdefault("initial", before["initial"])  # there already where no update has been made since
     return prints

@@ -65,7 +65,7 @@ def train(config: Config, group: Group = ALONE) -> Run:
     if goes_on and run.finished and not changed:
         summary = run.load_summary()
         with suppress(UserError), run.locked():
-            pass  # this removes what a kill after the summary has left
+            _remove_spare(run)  # what a kill after the summary has left
         advice = "to train it longer: a larger trainer.max_… with extend=true; anew: overwrite=true"
         print(f"{run.folder} is finished; {advice}", file=sys.stderr)
         print_result(run, summary)
@@ -88,8 +88,10 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     check_compiled_on(config.trainer, device.type)
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
-    if config.data.is_streamed and config.trainer.needs_budget:
-        raise UserError("a stream has no size to choose a limit by: give trainer.max_steps=… or trainer.max_tokens=…")
+    limits = (config.trainer.max_steps, config.trainer.max_tokens, config.trainer.max_hours)
+    if config.data.is_streamed and not any(limits):
+        what = "choose a limit" if config.trainer.needs_budget else "tell how much of trainer.max_epochs is done"
+        raise UserError(f"a stream has no size to {what} by: give trainer.max_steps=… or trainer.max_tokens=…")
     config, taken = initial.with_subwords(config, run if goes_on else None)
     corpus = prepare(config.data, taken, config.trainer.threads)
     config, texts = _with_languages(config, corpus, goes_on), further_tests.scored_texts(config, corpus)
@@ -153,7 +155,7 @@ def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
     given = config.trainer
     positions, tokens = _sums(corpus.splits["train"], config.data.weights)
     batches = -(-round(positions) // given.batch_tokens)  # whatever seed and device are
-    size = Size(round(tokens), batches / given.accumulate)
+    size = Size(max(round(tokens), 1), max(batches, 1) / given.accumulate)
     chosen = choose_limits(given, size)
     for notice in [] if goes_on else notices(given, chosen, size):
         print(notice, file=sys.stderr)
@@ -234,9 +236,14 @@ def _finish(trainer: Trainer) -> Summary:
     log.hyperparameters(hyperparameters(config, summary["parameters"]["total"]), foremost)
     log.close()
     run.save_summary(summary)
-    for name in (checkpoint.PREVIOUS, *(f"recent-{step}" for step in state.recent)):
-        run.checkpoint(name).unlink(missing_ok=True)
+    _remove_spare(run)
     return summary
+
+
+def _remove_spare(run: Run) -> None:
+    """Remove the weights that a finished run does not need: those to be averaged, and what ``last`` came after."""
+    for path in (run.checkpoint(checkpoint.PREVIOUS), *run.checkpoint("last").parent.glob("recent-*.safetensors")):
+        path.unlink(missing_ok=True)
 
 
 def _choose_weights(trainer: Trainer) -> str:

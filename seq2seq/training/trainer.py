@@ -198,14 +198,14 @@ class Trainer:
             wrong = wrong or mismatch(counters, TrainState) or mismatch(place, dict[str, int])
             self.state = TrainState.restore(counters)
             self.metrics = RunningMetrics(**state["window"])
+            if state["scaler"]:  # empty where the training began on a device without a gradient scaler
+                self.updater.scaler.load_state_dict(state["scaler"])
         except (TypeError, KeyError, AttributeError) as error:
             wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         if wrong:
             raise UserError(
                 f"{path} was saved by another version of this program ({wrong}): start the run anew with overwrite=true"
             )
-        if state["scaler"]:  # empty where the training began on a device without a gradient scaler
-            self.updater.scaler.load_state_dict(state["scaler"])
         return place
 
     def _gather_weights(self) -> None:

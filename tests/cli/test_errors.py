@@ -157,6 +157,8 @@ OPTIONS = {
     "a sweep": (["trainer.max_steps=1,2"], "trainer.max_steps=1,2"),
     "negative steps": (["trainer.max_steps=-1"], "trainer.max_steps=-1 is too small: the smallest value is 1"),
     "a rate of zero": (["trainer.optimizer.lr=0"], "trainer.optimizer.lr=0.0 is too small: it must be above 0"),
+    "a length without end": (["decode.max_ratio=1e20"], "decode.max_ratio=1e+20 is too large: the largest value is"),
+    "a penalty without end": (["decode.alpha=500"], "decode.alpha=500.0 is too large: the largest value is 50"),
     "a certain dropout": (["model.dropout=1"], "model.dropout=1.0 is too large: the largest value is 0.95"),
     "a wrong choice": (["trainer.metric=blue"], "choose one of bleu, chrf, nll; did you mean bleu?"),
     "no value": (["trainer.max_steps="], "trainer.max_steps"),

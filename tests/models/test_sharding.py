@@ -22,7 +22,7 @@ from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
 
-NAMES = ["lstm", "bahdanau", "transformer", "hybrid"]
+NAMES = ["lstm", "final-states", "bahdanau", "transformer", "hybrid"]
 PROCESSES = 2
 Found = tuple[Tensor, dict[str, Tensor]]
 

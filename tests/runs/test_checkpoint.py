@@ -140,6 +140,27 @@ def test_what_is_no_checkpoint_is_one_line(damage: str, build_tiny: Build, tmp_p
     assert torch.equal(vector(model), before)
 
 
+def test_a_state_that_is_nested_too_deep_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"kind": checkpoint.KIND, "state": "[" * 100_000 + "]" * 100_000})
+    with pytest.raises(UserError, match="damaged or cut short"):
+        checkpoint.read(path)
+
+
+def test_the_generator_of_an_apple_gpu_is_kept(
+    build_tiny: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the device: what its functions give is saved and given back to them."""
+    model, given = build_tiny("lstm"), []
+    optimizer = build_optimizer(model, OptimizerConfig())
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("torch.mps.get_rng_state", lambda: torch.arange(16, dtype=torch.uint8))
+    monkeypatch.setattr("torch.mps.set_rng_state", given.append)
+    checkpoint.save_training(tmp_path / "a.safetensors", {"model": model}, optimizer, {"step": 1})
+    checkpoint.load_training(tmp_path / "a.safetensors", {"model": model}, optimizer)
+    assert given[0].tolist() == list(range(16))
+
+
 @pytest.mark.parametrize("other", ["bahdanau", "gru", "transformer"])
 def test_the_weights_of_another_model_are_refused(other: str, build_tiny: Build, tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"

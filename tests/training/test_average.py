@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from seq2seq.cli.main import main
 from seq2seq.config.schema import Config
-from seq2seq.runs import checkpoint
+from seq2seq.runs import averaging, checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.training import session
 from seq2seq.training.trainer import Trainer
@@ -68,6 +69,17 @@ def names(run: Run) -> list[str]:
 
 def test_the_last_and_the_best_are_kept(kept: Run) -> None:
     assert names(kept) == ["step-2", "step-4", "step-5", "step-6"]
+
+
+def test_a_validation_that_was_not_finite_is_the_last(kept: Run, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(kept.folder, tmp_path / "run")))
+    steps = sorted(int(name.removeprefix("step-")) for name in names(run) if name.startswith("step-"))
+    points = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    for point in points:
+        if point["step"] == steps[-1] and "valid/bleu" in point:
+            point["valid/bleu"] = None  # as NaN is written
+    run.metrics_file.write_text("".join(json.dumps(point) + "\n" for point in points))
+    assert averaging.best(run, 1) == [run.checkpoint(f"step-{steps[0]}")]
 
 
 def test_a_kill_changes_nothing(config: Config, kept: Run, monkeypatch: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import FontEntry, fontManager
 
 from seq2seq.decoding.translator import Translation
 from seq2seq.training import fonts
@@ -21,6 +22,13 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """No script has been looked for, and no other fonts than matplotlib's are installed."""
     monkeypatch.setattr(fonts, "_by_script", {})
     monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "matplotlib" in font.fname])
+
+
+def test_fonts_that_are_gone_or_broken_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    gone = [FontEntry(fname=str(tmp_path / f"{name}.ttf"), name=name) for name in ("gone", "broken")]
+    monkeypatch.setattr(fontManager, "ttflist", [*gone, *fontManager.ttflist])
+    assert len(fonts.families([RARE])) == 2
 
 
 def test_latin_greek_cyrillic_hebrew_and_arabic_need_no_other_font(capsys: Any) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,3 +151,13 @@ def test_a_stream_needs_a_limit(tmp_path: Path) -> None:
     config.trainer.max_tokens = config.trainer.max_steps = config.trainer.max_epochs = config.trainer.max_hours = None
     with pytest.raises(UserError, match="a stream has no size to choose a limit by"):
         session.train(config)
+    config.trainer.max_epochs = 1  # no part of a pass could be told, so no learning rate and no validation
+    with pytest.raises(UserError, match=r"a stream has no size to tell how much of trainer.max_epochs is done by"):
+        session.train(config)
+
+
+def test_a_weighted_epoch_of_less_than_a_token_has_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_sums", lambda *given: (0.3, 0.2))
+    config = compose(["experiment=text/lstm", "data.train.src=a", "data.train.tgt=b"])
+    chosen = session._with_limits(config, SimpleNamespace(splits={"train": None}), True).trainer  # type: ignore[arg-type]
+    assert chosen.max_tokens and chosen.optimizer.warmup_steps

@@ -16,6 +16,8 @@ from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.training import session
+from seq2seq.training.longer import with_history
+from seq2seq.training.progress import TrainState
 from seq2seq.training.trainer import Trainer
 
 MakeConfig = Callable[..., Config]
@@ -163,3 +165,10 @@ def test_an_unfinished_run_is_extended_too_and_goes_on_by_the_same_command(make:
     run = session.train(longer(config))
     assert list(curve(run, "train/lr")) == list(range(1, 9))
     assert session.train(longer(config)).finished
+
+
+def test_the_weights_that_were_loaded_last_are_those_it_began_from() -> None:
+    """A fine-tuning that was killed before its first checkpoint loads them again, and they may be others by then."""
+    begins: dict[str, Any] = {"initial": "new"}
+    assert with_history(begins, {"initial": "old"}, TrainState(), [])["initial"] == "new"  # type: ignore
+    assert with_history({}, {"initial": "old"}, TrainState(), [])["initial"] == "old"  # type: ignore

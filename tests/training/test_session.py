@@ -80,6 +80,7 @@ def test_a_kill_before_the_summary_does_not_double_the_test(config: Config, monk
 def test_what_a_kill_after_the_summary_leaves_is_removed_by_the_next_start(config: Config) -> None:
     folder = session.train(config).folder
     left = [folder / LOCK, folder / "checkpoints" / f".last{UNFINISHED}"]
+    left += [folder / "checkpoints" / f"{name}.safetensors" for name in (checkpoint.PREVIOUS, "recent-2", "recent-4")]
     for path in left:
         path.write_text("")
     session.train(config)

@@ -572,3 +572,8 @@ def test_a_run_begun_by_another_version_is_refused_in_a_line(
     monkeypatch.setattr(checkpoint, "load_training", older)
     with pytest.raises(UserError, match=r"last.* was saved by another version.*overwrite=true"):
         start(config, tmp_path)
+    monkeypatch.setattr(
+        checkpoint, "load_training", lambda *given: {k: v for k, v in load(*given).items() if k != "scaler"}
+    )
+    with pytest.raises(UserError, match=r"another version of this program \('scaler' is missing\)"):
+        start(config, tmp_path)

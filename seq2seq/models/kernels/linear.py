@@ -51,8 +51,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: st
     if trains_bf16(weight):
         y: Tensor = _Linear.apply(x, weight, bias, activation)  # type: ignore[no-untyped-call]
         return y
-    if not torch.is_grad_enabled() and prepacked_weights.packed is not None and not is_plain():
-        return _of_ready_weight(prepacked_weights.packed, x, weight, bias, activation)
+    packed = prepacked_weights.packed  # once: another thread may end its block
+    if not torch.is_grad_enabled() and packed is not None and not is_plain():
+        return _of_ready_weight(packed, x, weight, bias, activation)
     return activated(F.linear(x, weight, bias), activation)
 
 
