@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -18,9 +19,14 @@ Lengths = NDArray[Any]
 REASONS = ("empty", "duplicate", "too long", "length ratio")
 
 
+def plain(line: str) -> str:
+    """The line in NFC, as subwords see it, without spaces at its ends."""
+    return unicodedata.normalize("NFC", line).strip()
+
+
 def key(pair: Pair) -> int:
-    """A 64-bit hash of a pair, spaces at the ends of either side ignored."""
-    text = "\x00".join(side.strip() for side in pair)
+    """A 64-bit hash of a pair, as ``plain`` as it is trained on."""
+    text = "\x00".join(map(plain, pair))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -6,8 +6,8 @@ many are of each length up to ``data.join``.
 
 Training pairs are joined as ids, anew in each epoch, since their text would have to be encoded anew otherwise. This
 changes nothing: no subword crosses a space, so the ids of the joined text are the ids of its parts, with one EOS at the
-end (``tests/data/test_joining.py`` compares them). A language without spaces between words has none between
-sentences either; there a subword may cross from one part to the next, so the joined text is encoded when it is needed.
+end (``tests/data/test_joining.py`` compares them). In a language without spaces between words a subword may cross from
+one part to the next, so there the joined text is encoded when it is needed.
 Validation and test are joined as text, in one fixed way, before anything else reads them.
 """
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data.files import Pair
-from seq2seq.data.languages import READ
+from seq2seq.data.languages import ABUGIDAS, READ, script_of
 from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.data.ragged import RaggedArray
 
@@ -77,8 +77,19 @@ def joined_pairs(pairs: Iterable[Pair], most: int, name: str) -> Iterator[Pair]:
 
 
 def joined_text(lines: Sequence[str], unit: Unit) -> str:
-    """Lines as one; ``unit`` tells whether a space stands between them."""
-    return unit.between.join(lines)
+    """Lines as one; ``unit`` tells whether a space stands between any two of them.
+
+    Where it does not, one stands where the lines' ends would become one word: between Latin words or numbers, and in
+    Thai and its like, which have none between words but one between sentences.
+    """
+    if unit.between:
+        return unit.between.join(lines)
+    text = ""
+    for line in lines:
+        ends = text[-1:], line[:1]
+        latin = all(sign.isascii() and sign.isalnum() for sign in ends)
+        text += " " * (latin or any(script_of(sign) in ABUGIDAS for sign in ends if sign)) * bool(text) + line
+    return text
 
 
 @dataclass(frozen=True)

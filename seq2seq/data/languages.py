@@ -151,13 +151,13 @@ def _letters(lines: Iterable[str]) -> Counter[str]:
     """Number of letters by script."""
     counts: Counter[str] = Counter()
     for line in lines:
-        counts.update(map(_script, line))
+        counts.update(map(script_of, line))
     del counts[""]
     return counts
 
 
 @cache
-def _script(character: str) -> str:
+def script_of(character: str) -> str:
     """The script of a letter or a mark; "" of other characters, and of marks that no script owns."""
     if unicodedata.category(character)[0] not in "LM":
         return ""

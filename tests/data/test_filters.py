@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -93,3 +94,10 @@ def test_a_line_of_invisible_characters_is_blank(line: str) -> None:
 @pytest.mark.parametrize("line", ["a", "\u200b.", "\u0301", "‿", "한", "☃\ufe0f", "\u200f\u05d0"])
 def test_what_can_be_seen_is_not_blank(line: str) -> None:
     assert not is_blank(line)
+
+
+def test_composed_and_decomposed_text_is_the_same_pair() -> None:
+    dropped: Counter[str] = Counter()
+    pairs = [("for", unicodedata.normalize(form, "für")) for form in ("NFC", "NFD")]
+    assert len(list(drop_empty_and_duplicates(pairs, FilterConfig(deduplicate=True), dropped))) == 1
+    assert dropped == {"duplicate": 1}

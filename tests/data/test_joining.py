@@ -17,7 +17,8 @@ from seq2seq.config.validation import validate
 from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import Batch, BatchStream
 from seq2seq.data.encoded import Corpus, prepare
-from seq2seq.data.joining import joined_pairs, spans
+from seq2seq.data.joining import joined_pairs, joined_text, spans
+from seq2seq.data.lengths import CHARACTERS
 from seq2seq.data.sources import open_source
 from seq2seq.data.streamed import batches_of
 from seq2seq.errors import UserError
@@ -306,3 +307,16 @@ def test_what_does_not_go_together_is_one_line(options: dict[str, Any], said: st
     with pytest.raises(UserError) as caught:
         validate(Config(data=DataConfig(**{"join": MOST, **options})))
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "whole"),
+    [
+        (["ผมไปโรงเรียน", "วันนี้อากาศดีมาก"], "ผมไปโรงเรียน วันนี้อากาศดีมาก"),
+        (["我用Python", "Java也可以。", "好。"], "我用Python Java也可以。好。"),
+        (["今日は。", "", "いい天気。"], "今日は。いい天気。"),
+        (["3", "4岁"], "3 4岁"),
+    ],
+)
+def test_a_space_stands_where_two_lines_would_become_one_word(lines: list[str], whole: str) -> None:
+    assert joined_text(lines, CHARACTERS) == whole

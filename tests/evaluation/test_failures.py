@@ -34,6 +34,18 @@ def test_names_and_numbers_are_what_source_and_reference_share() -> None:
     assert not_copied("is Is in", "x", "in Is") == (1, 1)
 
 
+def test_a_text_without_spaces_is_counted_by_its_characters() -> None:
+    """Chinese: cut short, one part six characters long twice, whole; a Latin name and a number between characters."""
+    references = ["我喜欢你的新房子和花园。", "老师今天在学校看书。", "我叫Anna今年3岁。"] * 4
+    hypotheses = ["我。", "老师今天在学校老师今天在学校看书。", "我叫Eva今年3岁。"] * 4
+    sources = ["I like your new house and garden.", "The teacher reads at school today.", "I am Anna, and I am 3."] * 4
+    found = {metric.key: metric.statistics(hypotheses, references, "zh", sources).tolist()[:3] for metric in FAILURES}
+    assert found["short"] == [[1, 1], [0, 1], [0, 1]]
+    assert found["repeats"] == [[0, 1], [1, 1], [0, 1]]
+    assert found["left_out"] == [[10, 11], [0, 9], [1, 7]]
+    assert found["not_copied"] == [[0, 0], [0, 0], [1, 2]]
+
+
 def test_every_sentence_is_counted_in_every_kind() -> None:
     texts = (["1", "b b b b"], ["1", "b c"], "de")
     found = {metric.label: metric.statistics(*texts, ["a 1", "b"]).tolist() for metric in FAILURES}
