@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from seq2seq.analysis.measurements import EXTRAPOLATION, SEARCH
+from seq2seq.data.lengths import WORDS
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import interval
@@ -127,6 +128,10 @@ def failing(data: ReportData) -> Section:
         "fewer than four fifths of the reference's words; words of the reference that are missing; names and numbers "
         "that source and reference share and the translation lacks."
     ]
+    if data.tgt_unit != WORDS:
+        text.append(
+            "The references have no spaces between words: characters are counted instead, six in a row for three."
+        )
     if not any("names" in row["failure"] for row in rows):
         text.append("This test has no names and numbers to copy.")
     return Section("failures", "Failures by length", text, [figure], [table])
