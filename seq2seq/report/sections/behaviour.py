@@ -130,7 +130,7 @@ def failing(data: ReportData) -> Section:
     ]
     if data.tgt_unit != WORDS:
         text.append(
-            "The references have no spaces between words: characters are counted instead, six in a row for three."
+            "The references have no spaces between words: characters are counted, six in a row for three."
         )
     if not any("names" in row["failure"] for row in rows):
         text.append("This test has no names and numbers to copy.")
