@@ -129,9 +129,7 @@ def failing(data: ReportData) -> Section:
         "that source and reference share and the translation lacks."
     ]
     if data.tgt_unit != WORDS:
-        text.append(
-            "The references have no spaces between words: characters are counted, six in a row for three."
-        )
+        text.append("The references have no spaces between words: characters are counted, six in a row for three.")
     if not any("names" in row["failure"] for row in rows):
         text.append("This test has no names and numbers to copy.")
     return Section("failures", "Failures by length", text, [figure], [table])
