@@ -37,9 +37,10 @@ def override(
         parsed = parse(argument)
         key = parsed.get_key_element()
         known = [name for name in known_keys() if is_in(name, sections)]
+        if not is_in(key, EVALUATION):
+            raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
         if not is_in(key, sections):
-            why = "changes no translation" if is_in(key, EVALUATION) else "cannot be changed on a trained run"
-            raise UserError(f"{key} {why}{nearest(key, known)}")
+            raise UserError(f"{key} changes no translation{nearest(key, known)}")
         if canonical(key) not in known:
             raise UserError(f"unknown key {key}{nearest(key, known)}")
         if parsed.is_sweep_override():

@@ -89,9 +89,10 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     use_threads(config.trainer.threads)
     tokenizer_notices(config.data.language)  # what is not whole is refused before anything is prepared
     limits = (config.trainer.max_steps, config.trainer.max_tokens, config.trainer.max_hours)
+    if config.data.is_streamed and config.trainer.needs_budget:
+        raise UserError("a stream has no size to choose a limit by: give trainer.max_steps=… or trainer.max_tokens=…")
     if config.data.is_streamed and not any(limits):
-        what = "choose a limit" if config.trainer.needs_budget else "tell how much of trainer.max_epochs is done"
-        raise UserError(f"a stream has no size to {what} by: give trainer.max_steps=… or trainer.max_tokens=…")
+        raise UserError("a stream cannot tell how much of trainer.max_epochs is done: give trainer.max_steps=… as well")
     config, taken = initial.with_subwords(config, run if goes_on else None)
     corpus = prepare(config.data, taken, config.trainer.threads)
     config, texts = _with_languages(config, corpus, goes_on), further_tests.scored_texts(config, corpus)

@@ -157,7 +157,7 @@ def test_a_killed_preparation_goes_on_to_the_same_files(make: Make) -> None:
     prepare(make("whole"))
     data = make("killed")
     for seconds, number in ((0.4, signal.SIGKILL), (0.9, signal.SIGKILL), (1.1, signal.SIGINT), (0.8, signal.SIGTERM)):
-        process = start(data, 0.3)
+        process = start(data, 0.6)  # eight chunks: longer than all four together live, however soon they begin
         time.sleep(seconds)
         process.send_signal(number)
         process.communicate()

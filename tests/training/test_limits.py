@@ -152,7 +152,9 @@ def test_a_stream_needs_a_limit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a stream has no size to choose a limit by"):
         session.train(config)
     config.trainer.max_epochs = 1  # no part of a pass could be told, so no learning rate and no validation
-    with pytest.raises(UserError, match=r"a stream has no size to tell how much of trainer.max_epochs is done by"):
+    with pytest.raises(
+        UserError, match=r"a stream cannot tell how much of trainer.max_epochs is done: give trainer.max_steps"
+    ):
         session.train(config)
 
 
