@@ -133,7 +133,8 @@ def test_what_nobody_goes_on_with_is_removed_after_a_week(make: Make, monkeypatc
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is begun with SIGINT ignored
 from seq2seq.data import encoded, preparing
 preparing.CHUNK, preparing.PART, preparing.WORTH = 5, 1, 1
 preparing.processes_for = lambda size, cores: 2
