@@ -20,8 +20,7 @@ def best(run: Run, count: int) -> list[Path]:
     """The ``count`` kept checkpoints of the best ``trainer.metric`` at validation. Raises as ``last`` does."""
     metric, kept = run.load_config().trainer.metric, _kept(run)
     curve = run.curve(f"valid/{metric}")
-    values = {step: curve.get(step) for step in kept}  # None: not finite
-    ranked = best_first({step: math.nan if value is None else value for step, value in values.items()}, metric != "nll")
+    ranked = best_first({step: curve.get(step, math.nan) for step in kept}, metric != "nll")
     return _enough(run, [(step, kept[step]) for step in ranked[:count]], count)
 
 

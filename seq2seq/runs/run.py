@@ -5,6 +5,7 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -162,8 +163,8 @@ class Run:
         return [point for _, point in read_points(self.metrics_file) if tag in point]
 
     def curve(self, tag: str) -> dict[int, float]:
-        """Values of ``tag`` by step."""
-        return {point["step"]: point[tag] for point in self.points(tag)}
+        """Values of ``tag`` by step; NaN where a value was not finite, which is written as null."""
+        return {point["step"]: math.nan if point[tag] is None else point[tag] for point in self.points(tag)}
 
     def load_fingerprint(self) -> Fingerprint:
         """What the scores of the run depend on. Raises ``UserError`` where the file is missing or damaged."""

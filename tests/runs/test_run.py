@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,13 @@ def test_a_config_is_read_again_when_its_file_has_changed_and_is_nobody_elses(co
     config.seed = 2  # of the same length
     run.save_config(config)
     assert run.load_config().seed == 2
+
+
+def test_a_value_that_was_not_finite_is_no_number_of_the_curve(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.metrics_file.write_text('{"step": 1, "valid/nll": null}\n{"step": 2, "valid/nll": 3.5}\n')
+    curve = run.curve("valid/nll")
+    assert math.isnan(curve[1]) and curve[2] == 3.5
 
 
 def test_the_folder_follows_from_corpus_model_and_seed(config: Config) -> None:

@@ -53,7 +53,7 @@ def _by_model(data: ReportData) -> dict[str, dict[str, ModelRuns]]:
 
 def _lowest_nll(group: ModelRuns) -> float:
     """The lowest validation NLL of the group's first run, in nats a token."""
-    return min(group.runs[0].curve("valid/nll").values(), default=math.inf)
+    return min(filter(math.isfinite, group.runs[0].curve("valid/nll").values()), default=math.inf)
 
 
 def _vectors(group: ModelRuns) -> int | None:
