@@ -85,11 +85,16 @@ def joined_text(lines: Sequence[str], unit: Unit) -> str:
     if unit.between:
         return unit.between.join(lines)
     text = ""
-    for line in lines:
-        ends = text[-1:], line[:1]
-        latin = all(sign.isascii() and sign.isalnum() for sign in ends)
-        text += " " * (latin or any(script_of(sign) in ABUGIDAS for sign in ends if sign)) * bool(text) + line
+    for line in filter(None, lines):
+        text += f" {line}" if text and _are_parted(text[-1], line[0]) else line
     return text
+
+
+def _are_parted(last: str, first: str) -> bool:
+    """Whether a space stands between two lines that end and begin so, in a text without spaces between words."""
+    if last.isascii() and first.isascii():
+        return last.isalnum() and first.isalnum()
+    return script_of(last) in ABUGIDAS or script_of(first) in ABUGIDAS
 
 
 @dataclass(frozen=True)

@@ -316,6 +316,7 @@ def test_what_does_not_go_together_is_one_line(options: dict[str, Any], said: st
         (["我用Python", "Java也可以。", "好。"], "我用Python Java也可以。好。"),
         (["今日は。", "", "いい天気。"], "今日は。いい天気。"),
         (["3", "4岁"], "3 4岁"),
+        (["ผม", "", "วัน", ""], "ผม วัน"),
     ],
 )
 def test_a_space_stands_where_two_lines_would_become_one_word(lines: list[str], whole: str) -> None:
