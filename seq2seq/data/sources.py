@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -118,10 +119,11 @@ class TextCorpus:
         What is held out is drawn before anything is left out, and is never left out itself: scores of trainings with
         and without the filter file are of the same test.
         """
-        held, start = frozenset[int]().union(*self._held.values()), 0
+        held, start = sorted(frozenset[int]().union(*self._held.values())), 0
         found, named = [], 0
         for part, numbers in zip(self.parts("train"), dropping.dropped(self.parts("train"), drop), strict=True):
-            own = frozenset(index - start for index in held if start <= index < start + part.size)
+            within = slice(bisect_left(held, start), bisect_left(held, start + part.size))
+            own = frozenset(index - start for index in held[within])
             left_out = frozenset(number - 1 for number in numbers) - own
             named += len(left_out)
             found.append(own | left_out)
