@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ import pytest
 from seq2seq.config.compose import compose
 from seq2seq.data.subwords import Subwords
 from seq2seq.runs.run import Run
-from seq2seq.system.files import write_json
+from seq2seq.system.files import to_json, write_json
 
 NOUNS = {"dog": "Hund", "cat": "Katze", "child": "Kind", "man": "Mann", "house": "Haus", "tree": "Baum", "boat": "Boot"}
 NOUNS |= {"book": "Buch", "horse": "Pferd", "bread": "Brot", "letter": "Brief", "moon": "Mond", "bird": "Vogel"}
@@ -76,9 +75,7 @@ def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
             }
             for step, bleu in valid
         ]
-        run.metrics_file.write_text(
-            "".join(json.dumps(line) + "\n" for line in [{"step": 5, "train/nll": 3.0}, *curve])
-        )
+        run.metrics_file.write_text("".join(to_json(line) + "\n" for line in [{"step": 5, "train/nll": 3.0}, *curve]))
         part = {"embeddings": 0, "encoder": 0, "decoder": parameters, "output": 0, "total": parameters}
         scores = {"bleu": 50.0, "chrf": 60.0, "bleu_signature": "b", "chrf_signature": "c", "sentences": len(SRC)}
         scores |= {"nll": 1.0, "ppl": 2.7, "bits_per_character": 0.5, "token_accuracy": 0.5, "target_tokens": 100}

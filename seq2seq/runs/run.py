@@ -159,12 +159,13 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def points(self, tag: str) -> list[dict[str, Any]]:
-        """The points, in order, that hold the curve ``tag``."""
-        return [point for _, point in read_points(self.metrics_file) if tag in point]
+        """The points, in order, that hold the curve ``tag``; a value that was not finite, written as null, is NaN."""
+        points = [point for _, point in read_points(self.metrics_file) if tag in point]
+        return [{key: math.nan if value is None else value for key, value in point.items()} for point in points]
 
     def curve(self, tag: str) -> dict[int, float]:
-        """Values of ``tag`` by step; NaN where a value was not finite, which is written as null."""
-        return {point["step"]: math.nan if point[tag] is None else point[tag] for point in self.points(tag)}
+        """Values of ``tag`` by step."""
+        return {point["step"]: point[tag] for point in self.points(tag)}
 
     def load_fingerprint(self) -> Fingerprint:
         """What the scores of the run depend on. Raises ``UserError`` where the file is missing or damaged."""
