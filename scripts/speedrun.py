@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from scripts.bench import machine
+from seq2seq.errors import UserError
 
 MARK = 80.0  # BLEU of the validation split, translated greedily
 SEEDS = (1, 2, 3)
@@ -148,12 +149,17 @@ def main() -> int:
     parser.add_argument("--mark", type=float, default=MARK, help="validation BLEU")
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "speedrun")
     given = parser.parse_args()
+    if not all(seed.isdecimal() for seed in given.seeds.split(",")):
+        parser.error(f"--seeds {given.seeds}: give whole numbers, e.g. 1,2,3")
     seeds = [int(seed) for seed in given.seeds.split(",")]
     try:
         found = record(given.config, given.options, seeds, given.mark, given.out.resolve())
     except Refused as error:
         print(f"no record: {error}", file=sys.stderr)
         return 1
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     path = given.out / f"{Path(given.config).stem}.json"
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(f"{line(found)}\n\n{path}")

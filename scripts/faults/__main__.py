@@ -17,6 +17,7 @@ from scripts.faults.plan import NUMBERS, TRAININGS, rows_of, trainings_of
 from seq2seq.config.compose import compose
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, differences, run_of
+from seq2seq.study.fairness import unlike_entries
 from seq2seq.study.runner import Task, minutes, run_all
 from seq2seq.system.files import write_atomically, write_json
 from seq2seq.system.processes import usable_cores
@@ -63,7 +64,7 @@ def measure(faults: Sequence[str], seeds: Sequence[int], given: Sequence[str]) -
     """Train and evaluate what is missing; returns the lines of the table.
 
     Raises:
-        UserError: an impossible option, or a training failed.
+        UserError: an impossible option, a training failed, or some were made by other code or from other text.
     """
     rows = rows_of(faults)
     planned = {
@@ -77,10 +78,21 @@ def measure(faults: Sequence[str], seeds: Sequence[int], given: Sequence[str]) -
         left = minutes(sum(one.seconds for one in missing) / workers)
         tables.say(f"{len(missing)} of {len(tasks)} trainings to do, {workers} at a time: about {left} on slow cores")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    trained = [run for pairs in planned.values() for _, run in pairs]
+    check_alike([run for run in trained if run.finished])
     if failed := run_all(tasks, workers, 1):
         raise UserError("; ".join(f"{label} failed: {why}" for label, why in failed.items()))
+    check_alike(trained)
     runs = results.Runs({name: [run for _, run in pairs] for name, pairs in planned.items()})
     return [runs.result(row) for row in rows]
+
+
+def check_alike(runs: Sequence[Run]) -> None:
+    """Raise ``UserError`` where runs were made by other code or versions, or from other text, than the first."""
+    for run in runs[1:]:
+        if differing := unlike_entries(runs[0], run):
+            advice = "give another outputs=…, or delete the older folders to train them anew"
+            raise UserError(f"{run.folder} is not like {runs[0].folder}: {', '.join(differing)}: {advice}")
 
 
 def file_of(faults: Sequence[str]) -> str:

@@ -89,8 +89,9 @@ def examine(
                 if any(near := signs.near(src, tgt)):
                     held[hash(near)].append((name, number))
     pairs = chain.from_iterable(part.pairs() for part in source.parts("train"))
-    train = _examine("train", _leaks(pairs, held, splits), data, known, identify)
-    train.found["in a test"] = splits.pop("leaked").found["train"]
+    leaked: list[int] = []
+    train = _examine("train", _leaks(pairs, held, splits, leaked), data, known, identify)
+    train.found["in a test"] = leaked
     shift = None if known is None else known.shift
     return Examination({"train": train, **splits}, source, shift, identify is not None, data.codes)
 
@@ -108,18 +109,16 @@ def learn(source: TextCorpus) -> Fitting | None:
     return fitting.learn(blocks)
 
 
-def _leaks(pairs: Iterable[Pair], held: Held, splits: dict[str, Split]) -> Iterator[Pair]:
-    """The training pairs as they are; those that are also held out are noted on the way."""
-    leaked = Split("leaked")
+def _leaks(pairs: Iterable[Pair], held: Held, splits: dict[str, Split], leaked: list[int]) -> Iterator[Pair]:
+    """The training pairs as they are; the numbers of those that are also held out go into ``leaked``."""
     for number, (src, tgt) in enumerate(pairs, start=1):
         if held and (places := held.get(hash(signs.near(src, tgt)))):
-            leaked.found["train"].append(number)
+            leaked.append(number)
             for name, place in places:
                 splits[name].found["in training"].append(place)
         yield src, tgt
     for split in splits.values():
         split.found["in training"] = sorted(set(split.found["in training"]))
-    splits["leaked"] = leaked
 
 
 def _examine(

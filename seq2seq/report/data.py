@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,14 +25,14 @@ from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, TextMetric, ratio
-from seq2seq.evaluation.statistics import Bucket, by_bucket, interval
+from seq2seq.evaluation.statistics import Bucket, System, by_bucket, interval
 from seq2seq.report.beside import Beside, pages_beside
 from seq2seq.report.level import Level, trivial_translations
 from seq2seq.runs.loading import saved_split, split_of_source
 from seq2seq.runs.records import Frequencies, Nearness, Summary, TrainedLengths
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
-from seq2seq.study.options import VariantConfig
+from seq2seq.study.options import StudyConfig, VariantConfig
 from seq2seq.study.plan import Setting, Trial
 
 LENGTH_RATIO = Metric("length_ratio", "output / reference", ratio, high=math.inf)
@@ -117,6 +118,7 @@ class ReportData:
     variants: list[tuple[VariantConfig, ModelRuns]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    tolerance: float = StudyConfig.tolerance  # see there
     gold: str | None = None  # the Pharaoh file of the test pairs, where the user gave one
     language_model: ModelRuns | None = None  # of the target alone: what it predicts, no model takes from the source
     nearness: Nearness | None = None  # of the test to the training text, where that is at hand
@@ -243,11 +245,17 @@ class ReportData:
     @cached_property
     def level(self) -> Level:
         """Which models have learned enough to be compared, by test BLEU."""
+        return self.level_of({group.model: self.system(group, BLEU) for group in self.groups})
+
+    def level_of(self, systems: Mapping[str, System]) -> Level:
+        """The same of any systems of BLEU on the test, by name."""
+        return Level({name: interval(system, BLEU) for name, system in systems.items()}, self._trivial)
+
+    @cached_property
+    def _trivial(self) -> dict[str, float]:
+        """Test BLEU of what needs no model."""
         trivial = trivial_translations(self.src, self.references)
-        return Level(
-            {group.model: interval(self.system(group, BLEU), BLEU) for group in self.groups},
-            {name: float(BLEU.score(self.bleu(lines, self.references).sum(0))) for name, lines in trivial.items()},
-        )
+        return {name: float(BLEU.score(self.bleu(lines, self.references).sum(0))) for name, lines in trivial.items()}
 
     @property
     def compared(self) -> list[ModelRuns]:
@@ -264,15 +272,19 @@ class ReportData:
 
     @cached_property
     def reference_tokens(self) -> NDArray[np.int64]:
-        """Number of tokens of each test reference (N,), EOS included."""
+        """Number of tokens of each test reference (N,) that the runs were scored on, EOS included."""
         subwords = Subwords.load(self.baseline.runs[0].subwords)
-        return np.array([len(ids) for ids in subwords.encode_tgt(self.references)])
+        return np.array([len(ids) for ids in subwords.encode_tgt(self.references, self.config.decode.max_input)])
 
 
-def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
+def grouped(runs: Sequence[Run], suffix: str = "") -> list[ModelRuns]:
     """Group runs by the name of their model, each group in the order of the seeds.
 
-    Where runs of one name differ in the model's options or the learning rate, groups are named by the parent folder.
+    Where runs of one name differ in the model's options, the optimiser or the learning rate, groups are named by their
+    folders: by the parent, or by as much of the path as tells them apart.
+
+    Args:
+        suffix: what the names of the parents end with beyond the group's name.
 
     Raises:
         UserError: a run is not finished, or a model has two runs with one seed.
@@ -281,17 +293,36 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
         if not run.finished:
             raise UserError(f"{run.folder}: not finished: start the same `seq2seq train` again")
     configs = [run.load_config() for run in runs]
-    kinds = [(config.model, config.trainer.optimizer.lr) for config in configs]
+    kinds = [(config.model, config.trainer.optimizer.name, config.trainer.optimizer.lr) for config in configs]
+    names = [model.name for model, *_ in kinds]
+    several = {name for name, kind in zip(names, kinds, strict=True) if kinds[names.index(name)] != kind}
+    unlike = [n for n, name in enumerate(names) if name in several]
+    told_apart = _told_apart([runs[n].folder for n in unlike], [kinds[n] for n in unlike], suffix)
+    for n, name in zip(unlike, told_apart, strict=True):
+        names[n] = name
     by_model: dict[str, list[Run]] = {}
-    for run, (model, rate) in zip(runs, kinds, strict=True):
-        alike = all(kind == (model, rate) for kind in kinds if kind[0].name == model.name)
-        by_model.setdefault(model.name if alike else run.folder.absolute().parent.name, []).append(run)
+    for run, name in zip(runs, names, strict=True):
+        by_model.setdefault(name, []).append(run)
     groups = [ModelRuns(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
     for group in groups:
         if len(set(group.seeds)) < len(group.seeds):
             folders = ", ".join(str(run.folder) for run in group.runs)
             raise UserError(f"{group.model} has two runs with the same seed among {folders}: leave one out")
     return groups
+
+
+def _told_apart(folders: Sequence[Path], kinds: Sequence[object], suffix: str) -> list[str]:
+    """A name for each folder: its parent's, or as much more of the path as it takes to tell unlike kinds apart."""
+    paths = [folder.absolute().parts for folder in folders]
+    parents = [(*path[:-2], path[-2].removesuffix(suffix)) for path in paths]
+    deepest = max(map(len, parents), default=1)
+    candidates = [["/".join(path[-n:]) for path in parents] for n in range(1, deepest)]
+    candidates.append(["/".join(path[-2:]) for path in paths])  # in one folder: by their own names
+    for names in candidates:
+        named = list(zip(names, kinds, strict=True))
+        if all(name != other or kind == another for (name, kind), (other, another) in combinations(named, 2)):
+            return names
+    return [str(folder) for folder in folders]
 
 
 def data_of_runs(
@@ -363,7 +394,7 @@ def data_of_study(outcome: Outcome) -> ReportData:
     """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
     study = outcome.study
     fewer = study.options.sizes[:-1]  # of which one is kept where every run failed
-    sized = {size: grouped([run for number, run in outcome.sized if number == size]) for size in fewer}
+    sized = {size: grouped([run for number, run in outcome.sized if number == size], f"-{size}") for size in fewer}
     beside, missing = pages_beside(study.report, study.options.beside)
     return data_of_runs(
         outcome.runs,
@@ -376,6 +407,7 @@ def data_of_study(outcome: Outcome) -> ReportData:
         warnings=[*outcome.warnings, *missing],
         sized=sized,
         beside=beside,
+        tolerance=study.options.tolerance,
         commands=[shlex.join(["seq2seq", "compare", *study.given])],
         gold=study.options.gold,
         language_model=ModelRuns("language model", [outcome.language_model]) if outcome.language_model else None,

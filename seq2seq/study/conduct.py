@@ -21,6 +21,7 @@ from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.fingerprint import fingerprint
 from seq2seq.runs.run import Run, differences
 from seq2seq.study.fairness import (
+    OF_EQUAL_COST,
     check_alike,
     check_as_now,
     check_fingerprints,
@@ -89,7 +90,6 @@ def conduct(study: Study) -> Outcome:
     aside = [*([reference] if reference else []), *(planned for _, planned in planned_variants)]
     tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
     tasks += [training_task(study, planned, planned_runs[0]) for _, planned in planned_sized]
-    aside += [planned for _, planned in planned_sized]
     tasks += measuring_tasks(
         [(one.run, one.config) for one in planned_runs],
         study.logs, options.gold, corpus=True, language_models=[reference.run] if reference else [],
@@ -104,13 +104,15 @@ def conduct(study: Study) -> Outcome:
     language_model = reference.run if reference and reference.finished else None
     warnings += _check_same(study, runs, aside, config)
     sized = [(size, planned.run) for size, planned in planned_sized if planned.finished]
+    for _, run in sized:
+        warnings += check_of_other_text(runs[0], run, options.anyway, own_subwords=False)
     return Outcome(study, settings, runs, variants, language_model, sized, warnings, failed)
 
 
 def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], config: Config) -> list[str]:
     """Warnings where trials and the runs ``aside`` differ from ``runs`` in more than they should (``anyway``)."""
     options = study.options
-    warnings = check_alike(runs, options.anyway, () if options.match == "parameters" else ("trainer.max_tokens",))
+    warnings = check_alike(runs, options.anyway, () if options.match == "parameters" else OF_EQUAL_COST)
     others = [planned for planned in (*study.trials, *study.finals, *aside) if planned.finished]
     same = [planned.run for planned in others if planned.config.data == config.data]
     warnings += check_fingerprints([runs[0], *same], options.anyway)
@@ -127,8 +129,13 @@ def _check_as_now(study: Study, corpus: Corpus) -> list[str]:
     runs, reference = study.runs(settings), study.language_model(settings)
     planned = [*tried, *runs, *(run for _, run in study.variants(settings)), *([reference] if reference else [])]
     there = [one.run for one in planned if one.run.finished and one.config.data == runs[0].config.data]
-    left = any(not one.run.finished for one in planned)
-    return check_as_now(there, fingerprint(corpus), study.options.anyway) if left else []
+    sized = [one for _, one in study.sized(settings)]
+    if all(one.run.finished for one in [*planned, *sized]):
+        return []
+    now = fingerprint(corpus)
+    of_fewer = {entry: value for entry, value in now.items() if entry != "data"}  # the corpus of all pairs has another
+    fewer = [one.run for one in sized if one.run.finished]
+    return [*check_as_now(there, now, study.options.anyway), *check_as_now(fewer, of_fewer, study.options.anyway)]
 
 
 def _check_sizes(sizes: Sequence[int], pairs: int) -> None:

@@ -5,7 +5,7 @@ What differs is an error, unless the user said ``anyway``: then it becomes a war
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint
@@ -15,6 +15,8 @@ COMPARED = ("data", "subwords", "references", "code", "versions", "legs", "initi
 """Entries of a fingerprint that must agree."""
 MAY_DIFFER = ("model.", "seed", "trainer.optimizer.lr", "trainer.optimizer.name")
 """Keys in which the runs of a study differ by design: each model is trained by what suits it."""
+OF_EQUAL_COST = ("trainer.max_tokens", "trainer.optimizer.warmup_steps")
+"""Further ones where the runs have equal cost, not equal tokens: warm-up is a share of a training."""
 
 
 def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
@@ -38,7 +40,7 @@ def unlike_entries(first: Run, other: Run) -> list[str]:
     return _differing(first.load_fingerprint(), other.load_fingerprint())
 
 
-def _differing(one: Fingerprint, two: Fingerprint) -> list[str]:
+def _differing(one: Fingerprint, two: Mapping[str, object]) -> list[str]:
     """Entries of ``COMPARED`` in which the two disagree."""
     return [entry for entry in COMPARED if one.get(entry) != two.get(entry)]
 
@@ -57,13 +59,17 @@ def check_fingerprints(runs: Sequence[Run], anyway: bool) -> list[str]:
     return _refuse(unlike(runs, ("",)), anyway)  # every key begins with the empty prefix
 
 
-def check_of_other_text(first: Run, other: Run, anyway: bool) -> list[str]:
-    """``check_fingerprints`` for a variant that learns from other text: its test and its code must be the first's."""
-    entries = sorted(set(unlike_entries(first, other)) - {"data", "subwords"})
+def check_of_other_text(first: Run, other: Run, anyway: bool, own_subwords: bool = True) -> list[str]:
+    """``check_fingerprints`` for a run that learns from other text: its test and its code must be the first's.
+
+    So must its subwords, unless it may have its own.
+    """
+    may_differ = {"data", "subwords"} if own_subwords else {"data"}
+    entries = sorted(set(unlike_entries(first, other)) - may_differ)
     return _refuse([f"{other.folder} is not like {first.folder}: {'; '.join(entries)}"] if entries else [], anyway)
 
 
-def check_as_now(runs: Sequence[Run], now: Fingerprint, anyway: bool) -> list[str]:
+def check_as_now(runs: Sequence[Run], now: Mapping[str, object], anyway: bool) -> list[str]:
     """Warnings for runs that were made by other code or versions than ``now``, or from other text.
 
     Raises:

@@ -199,6 +199,7 @@ def check(study: StudyConfig) -> StudyConfig:
         if name is not None and not is_folder_name(name):
             raise UserError(f"{key}={name!r}: a study is one folder below {study.outputs}/studies: give a plain name")
     taken = {*study.models, study.language_model, *OTHER_FOLDERS}
+    taken |= {f"{model}-{size}" for model in study.models for size in study.sizes}
     for variant in study.variants:
         if variant.of not in study.models:
             raise UserError(f"variants: {variant.name} is of {variant.of}, which is none of models")

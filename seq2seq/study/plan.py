@@ -364,7 +364,7 @@ class Study:
                 (nll if math.isfinite(nll) else math.inf, point["valid/bleu"])
                 for nll, point in zip(nlls, validations, strict=True)
             )
-            tokens, final = planned.run.load_summary()["tokens"], name.startswith("finals/")
+            tokens, final = int(validations[-1]["train/tokens"]), name.startswith("finals/")
             self._results[name] = Trial(planned.subject, setting.optimizer, setting.rate, tokens, bleu, nll, final)
         return self._results.get(name)
 

@@ -46,11 +46,15 @@ def _is_limit(change: str) -> bool:
 def with_history(prints: Fingerprint, before: Fingerprint, state: TrainState, changed: list[str]) -> Fingerprint:
     """The fingerprint of a run that goes on, with what the one ``before`` says of the run's past.
 
+    A run that goes on under other code or versions than it was begun with is no run of either: that is a leg, too.
+
     Args:
         state: where the training stands.
         changed: options of a further leg that begins there; empty if none does.
     """
     legs = before.get("legs", [])
+    if state.step:
+        changed = [*changed, *other_program(prints, before)]
     if changed:
         earlier = [leg for leg in legs if leg["step"] < state.step]  # a leg that was cut short begins again
         legs = [*earlier, Leg(step=state.step, tokens=state.tokens, changed=changed)]
@@ -59,3 +63,9 @@ def with_history(prints: Fingerprint, before: Fingerprint, state: TrainState, ch
     if "initial" in before:
         prints.setdefault("initial", before["initial"])  # there already where no update has been made since
     return prints
+
+
+def other_program(prints: Fingerprint, before: Fingerprint) -> list[str]:
+    """In what the code and the versions of packages differ from those ``before``, each as ``what: before -> now``."""
+    old, new = ({"code": each["code"][:12], **each["versions"]} for each in (before, prints))
+    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]

@@ -87,6 +87,20 @@ def test_the_median_of_the_seeds_counts() -> None:
     assert row.startswith("| 90 | 90, > 200, 70 | 50 | 1.50M | `transformer` | Abacus, AVX512-BF16, 2 cores | `abc` |")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"), [(["lstm", "--seeds", "1,x"], "give whole numbers"), (["gru", "--seeds", "1"], "unknown experiment gru")]
+)
+def test_a_mistake_is_one_line(
+    given: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["speedrun", *given, "--out", str(tmp_path)])
+    try:
+        code = speedrun.main()
+    except SystemExit as ended:  # argparse's own
+        code = ended.code
+    assert code == 2 and said in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_real_training_is_watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

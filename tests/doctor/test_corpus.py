@@ -6,6 +6,7 @@ import json
 import random
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,14 @@ def test_repeated_pairs_and_pairs_of_a_test_are_found(clean: list[Pair]) -> None
     assert kinds(result.splits["train"]) == {"duplicate": [10], "near-duplicate": [20], "in a test": [30, 40]}
     assert kinds(result.splits["valid"]) == {"in training": [6]}
     assert kinds(result.splits["test"]) == {"in training": [11]}
+
+
+def test_a_test_set_may_have_any_name(clean: list[Pair]) -> None:
+    pairs, held = clean[:900], clean[1_200:]
+    pairs[29] = held[60]
+    corpus = config(pairs, held)
+    named = replace(corpus, tests={"leaked": corpus.test})
+    assert kinds(examine(named, None).splits["leaked"]) == {"in training": [11]}
 
 
 def test_pairs_that_do_not_fit_are_found(clean: list[Pair]) -> None:
@@ -269,6 +278,16 @@ def test_the_machine_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"python", "threads", "memory", "free disk here", "langid", "zst"} <= set(figures)
     assert main(["doctor", "--drop", "x"]) == 2
     assert main(["doctor", "--resume", "data=text"]) == 2
+
+
+@pytest.mark.parametrize("option", ["--kills", "--seed"])
+@pytest.mark.parametrize("more", [[], ["data=text"]])
+def test_kills_without_a_training_to_kill_are_refused(
+    option: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", option, "3", *more]) == 2
+    said = capsys.readouterr().err
+    assert f"{option} is of the kills: give --resume as well" in said and said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sacrebleu.metrics.bleu import BLEU as SacreBLEUBLEU
 from torch import Tensor, nn
 
 from scripts.faults import attention_after, last_state, mixed_batches, padding_in_loss, results, token_bleu
-from scripts.faults.__main__ import main, options_of
+from scripts.faults.__main__ import check_alike, main, options_of
 from scripts.faults.plan import (
     EVALUATIONS,
     HALF,
@@ -34,6 +34,7 @@ from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.search import search
 from seq2seq.decoding.translator import Translator
+from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.models.interface import Memory, Seq2Seq
@@ -317,6 +318,13 @@ def test_the_command_trains_evaluates_and_prints_the_table(tmp_path: Path, capsy
     assert "trainings to do" not in capsys.readouterr().out
     assert main(["--only", "4", "--seeds", "1", *small(tmp_path), "trainer.max_tokens=3000"]) == 2
     assert "trainer.max_tokens: 2000 -> 3000" in capsys.readouterr().err
+
+
+def test_trainings_by_other_code_are_not_mixed_into_one_table(fake_run: Callable[..., Run]) -> None:
+    runs = [fake_run("a"), fake_run("b", fingerprint={"code": "newer"})]
+    with pytest.raises(UserError, match=r"b is not like .*a: code: give another outputs=…, or delete"):
+        check_alike(runs)
+    check_alike(runs[:1])
 
 
 def measured(faults: list[str], *_: object) -> list[results.Result]:

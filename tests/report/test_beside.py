@@ -266,6 +266,22 @@ def test_the_best_at_each_size_and_the_crossover_are_told(sized: ReportData) -> 
     assert "sizes" in [each.name for each in page_of(sized).sections]
 
 
+def test_what_has_learned_nothing_is_neither_the_best_nor_ahead(
+    sized: ReportData, fake_run: FakeRun, text: Text
+) -> None:
+    nothing = grouped(
+        [fake_run(f"{model}-0", model, 1, damaged(text[1], 1), *TAKE) for model in ("lstm", "transformer")]
+    )
+    section = data_size(replace(sized, sized={**sized.sized, 100: nothing}))
+    assert section.text[1].startswith("The best: lstm at 300 (by ")
+    assert section.text[2].startswith("On 100 training pairs no model has learned enough to be compared")
+    assert section.text[3].startswith("transformer is ahead of lstm from ")
+    assert table(section, "crossovers")[0][3] >= 300  # nothing is interpolated from where both are noise
+    fewest = data_size(replace(sized, groups=nothing, sized=dict.fromkeys(sized.sized, nothing)))
+    assert len(fewest.text) == 2 and "On 100 and 300 and 1,000 training pairs no model" in fewest.text[1]
+    assert [each.name for each in fewest.tables] == ["best-by-pairs"]
+
+
 def test_a_model_that_is_ahead_everywhere_and_one_whose_run_failed(sized: ReportData) -> None:
     swapped = replace(sized, sized=dict.fromkeys(sized.sized, sized.groups))
     assert "transformer is ahead of lstm at every number from 100 on" in data_size(swapped).text[-1]

@@ -100,6 +100,17 @@ def test_the_same_page_is_written_twice_to_the_same_bytes(written: Path, sample:
     assert write_page(small, tmp_path).read_bytes() == first
 
 
+def test_no_figure_of_an_earlier_page_stays_beside_a_new_one(sample: Page, tmp_path: Path) -> None:
+    section = next(each for each in sample.sections if each.figures and each.tables)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.svg").touch()
+    write_page(replace(sample, sections=[section], explorer=None), tmp_path)
+    assert (tmp_path / "figures" / f"{section.figures[0].name}.svg").exists()
+    write_page(replace(sample, sections=[], explorer=None), tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {sample.figure.name, "mine"}
+    assert not list((tmp_path / "tables").iterdir())
+
+
 @pytest.mark.parametrize("name", ["../up", "Upper", "", "bleu-by-length"])
 def test_a_name_that_is_no_file_name_or_taken_is_refused(sample: Page, tmp_path: Path, name: str) -> None:
     section = Section("s", "S", [], [replace(sample.figure, name=name)])

@@ -81,6 +81,32 @@ def test_the_same_seed_twice_and_an_unfinished_run_are_refused(fake_run: FakeRun
         grouped(runs)
 
 
+@pytest.mark.parametrize(
+    ("folders", "options", "names"),
+    [
+        (("adamw/s1", "muon/s2"), ("trainer.optimizer.name=adamw", "trainer.optimizer.name=muon"), ["adamw", "muon"]),
+        (("A/lstm/s1", "B/lstm/s2"), ("model.embedding=64", "model.embedding=96"), ["A/lstm", "B/lstm"]),
+        (("r/one", "r/two"), ("trainer.optimizer.name=adamw", "trainer.optimizer.name=muon"), ["r/one", "r/two"]),
+    ],
+)
+def test_unlike_runs_are_no_seeds_of_one_model_whatever_their_folders_are_called(
+    fake_run: FakeRun, folders: tuple[str, str], options: tuple[str, str], names: list[str]
+) -> None:
+    runs = [
+        fake_run(folder, "lstm", 1, [], "trainer.optimizer.lr=0.004", option)
+        for folder, option in zip(folders, options, strict=True)
+    ]
+    other = fake_run("r/transformer", "transformer")
+    assert [group.model for group in grouped([*runs, other])] == [*names, "transformer"]
+
+
+def test_runs_on_fewer_pairs_have_the_names_of_those_on_all(fake_run: FakeRun) -> None:
+    full = [fake_run(f"w{width}/s1", "lstm", 1, [], f"model.embedding={width}") for width in (64, 96)]
+    fewer = [fake_run(f"w{width}-1000/s1", "lstm", 1, [], f"model.embedding={width}") for width in (64, 96)]
+    assert [group.model for group in grouped(full)] == ["w64", "w96"]
+    assert [group.model for group in grouped(fewer, "-1000")] == ["w64", "w96"]
+
+
 # ------------------------------------------------------------------------------------------------------- quality
 
 
@@ -110,25 +136,27 @@ def test_further_test_sets_have_a_table_each_if_all_runs_were_tested_on_their_te
     fake_run: FakeRun, text: Text, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where the corpus is made
-    texts = {"news": (["dog", "cat moon"], ["Hund da .", "Katze Mond da ."]), "talks": (["key"], ["Schlüssel"])}
-    found = {"lstm": ["Hund da", "Katze da ."], "transformer": texts["news"][1]}
+    texts = {"WMT14": (["dog", "cat moon"], ["Hund da .", "Katze Mond da ."]), "talks": (["key"], ["Schlüssel"])}
+    found = {"lstm": ["Hund da", "Katze da ."], "transformer": texts["WMT14"][1]}
     runs = [fake_run(name, name, 1, text[1], "data.grammar.pairs=50") for name in found]
     for run, name in zip(runs, found, strict=True):
         for test, (src, references) in texts.items():
-            save_split(run, test, src, references if test == "news" else [f"{name}'s own"])
-        write_atomically(run.evaluation("news") / "hypotheses.txt", "".join(f"{line}\n" for line in found[name]))
+            save_split(run, test, src, references if test == "WMT14" else [f"{name}'s own"])
+        write_atomically(run.evaluation("WMT14") / "hypotheses.txt", "".join(f"{line}\n" for line in found[name]))
         summary = run.load_summary()
         write_json(run.summary_file, {**summary, "tests": dict.fromkeys(texts, summary["test"])})
     data = data_of_runs(runs, "test", [5, 11])
     assert data.warnings == ["the test set talks is not shown: not all runs were tested on the same text of it"]
-    tables = {each.name: each for each in Quality(data).overall().tables}
-    assert "test-talks" not in tables
-    scores = {(row[0], row[1]): row[2] for row in tables["test-news"].rows}
+    further = [each for each in Quality(data).overall().tables if each.name.startswith("test-")]
+    assert [(each.name, each.title) for each in further] == [
+        ("test-1", "Scores on the test set WMT14")
+    ]  # a file's name
+    scores = {(row[0], row[1]): row[2] for row in further[0].rows}
     for name, lines in found.items():
-        wanted = score(lines, texts["news"][1], "de")
+        wanted = score(lines, texts["WMT14"][1], "de")
         assert scores[name, "BLEU"] == pytest.approx(wanted["bleu"])
         assert scores[name, "chrF"] == pytest.approx(wanted["chrf"])
-    write_atomically(runs[1].evaluation("news") / "hypotheses.txt", "one line\n")
+    write_atomically(runs[1].evaluation("WMT14") / "hypotheses.txt", "one line\n")
     with pytest.raises(UserError, match="has 1 lines but the test has 2 pairs"):
         Quality(data).overall()
 
@@ -479,6 +507,26 @@ def test_what_is_equal_and_what_differs_is_told_apart(data: ReportData, fake_run
     large = fake_run("large", "bahdanau", 1, parameters=1021)
     section = fairness(replace(data, groups=[*data.groups, ModelRuns("bahdanau", [large])]))
     assert "parameters" in section.text[0]
+
+
+def test_runs_without_a_common_seed_are_compared_in_all_that_no_seed_decides(
+    data: ReportData, fake_run: FakeRun
+) -> None:
+    runs = [fake_run("a", "lstm", 1, [], "trainer.optimizer.lr=0.001"), fake_run("b", "transformer", 2)]
+    checks = {row[0]: row[2] for row in table(fairness(replace(data, groups=grouped(runs))), "declared")}
+    assert checks["peak learning rate"] == checks["seeds"] == "differ"
+    assert checks["updates"] == checks["subwords"] == "the same"
+
+
+def test_the_tolerance_of_the_study_is_the_pages(data: ReportData, fake_run: FakeRun) -> None:
+    large = replace(data, groups=grouped([*data.groups[0].runs, fake_run("large", "bahdanau", 1, parameters=1040)]))
+    told = [table(fairness(each), "declared")[-1] for each in (large, replace(large, tolerance=0.05))]
+    assert [row[2] for row in told] == ["differ", "within 4.0%"]
+
+
+def test_likelihoods_are_of_the_tokens_that_were_scored(data: ReportData, fake_run: FakeRun) -> None:
+    cut = grouped([fake_run("cut", "lstm", 1, data.references, "decode.max_input=4")])
+    assert max(data.reference_tokens) > 4 == max(replace(data, groups=cut).reference_tokens)
 
 
 def test_every_trial_is_shown_and_the_chosen_one_marked(data: ReportData) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from seq2seq.errors import UserError
 from seq2seq.runs.run import Run
 from seq2seq.study import conduct
 from seq2seq.study.fairness import (
+    OF_EQUAL_COST,
     check_alike,
     check_as_now,
     check_fingerprints,
@@ -81,6 +83,7 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("runs=..", "one folder below outputs/studies: give a plain name"),
         ("variants=[{name:a},{name:a}]", "'a' is taken, or no folder's name"),
         ("variants=[{name:lstm}]", "'lstm' is taken, or no folder's name"),
+        ("sizes=[10,20] variants=[{name:lstm-10}]", "'lstm-10' is taken, or no folder's name"),
         ("variants=[{name:finals,tuned:true}]", "'finals' is taken, or no folder's name"),
         ("variants=[{name:a/b}]", "'a/b' is taken, or no folder's name"),
         ("variants=[{name:a,of:gru}]", "a is of gru, which is none of models"),
@@ -89,7 +92,7 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
 )
 def test_a_mistake_is_one_line(argument: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        study_of([argument])
+        study_of(argument.split())
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -323,6 +326,15 @@ def test_the_likeliest_of_both_optimisers_is_taken_whatever_its_bleu(fake_run: F
     assert [trial.nll for trial in planned.tried()] == list(nll.values())
 
 
+def test_a_trial_whose_every_score_is_no_number_is_the_last_choice(fake_run: FakeRun, tmp_path: Path) -> None:
+    planned = one_model(tmp_path, "optimizers=[adamw]", "widen=0")
+    run_trials(fake_run, planned, lambda setting: math.nan if setting.rate == 0.004 else 2.0)
+    [diverged] = [each.run for each in planned.trials if each.setting.rate == 0.004]
+    summary = json.loads(diverged.summary_file.read_text())
+    write_json(diverged.summary_file, {**summary, "test": {**summary["test"], "nll": math.nan}})  # written as null
+    assert planned.settings() == {"lstm": Setting("adamw", 0.002)}
+
+
 def test_of_equally_likely_rates_the_smaller_is_taken(fake_run: FakeRun, tmp_path: Path) -> None:
     planned = one_model(tmp_path, "optimizers=[adamw]", "widen=0")
     run_trials(fake_run, planned, lambda setting: 1.0 if (setting.rate or 0) > 0.002 else 2.0)
@@ -475,6 +487,14 @@ def test_another_budget_is_refused_and_names_the_key(fake_run: FakeRun, override
         check_alike(runs, anyway=False)
 
 
+def test_runs_of_equal_cost_have_tokens_and_a_warm_up_of_their_own(fake_run: FakeRun) -> None:
+    cheaper = ["trainer.max_tokens=9000000", "trainer.optimizer.warmup_steps=999"]
+    runs = [fake_run("a"), fake_run("b", "transformer", 1, (), *cheaper)]
+    assert check_alike(runs, False, OF_EQUAL_COST) == []
+    with pytest.raises(UserError, match=r"trainer\.max_tokens.*trainer\.optimizer\.warmup_steps"):
+        check_alike(runs, False)
+
+
 def test_other_test_sentences_are_never_compared(fake_run: FakeRun) -> None:
     runs = [fake_run("a"), fake_run("b", "transformer", fingerprint={"references": "other"})]
     with pytest.raises(UserError, match="b was tested on other sentences"):
@@ -493,6 +513,14 @@ def test_a_variant_may_learn_from_other_text_but_has_the_same_test(fake_run: Fak
     assert check_of_other_text(first, fake_run("b", fingerprint={"data": "more", "subwords": "t"}), False) == []
     with pytest.raises(UserError, match=r"c is not like .*a: references"):
         check_of_other_text(first, fake_run("c", fingerprint={"data": "more", "references": "other"}), False)
+
+
+def test_a_run_on_fewer_pairs_has_the_subwords_of_those_on_all(fake_run: FakeRun) -> None:
+    first = fake_run("a")
+    assert check_of_other_text(first, fake_run("b", fingerprint={"data": "few"}), False, own_subwords=False) == []
+    with pytest.raises(UserError, match=r"c is not like .*a: subwords"):
+        older = fake_run("c", fingerprint={"data": "few", "subwords": "older"})
+        check_of_other_text(first, older, False, own_subwords=False)
 
 
 def test_a_tuned_variant_of_other_text_is_compared_by_its_test_alone(fake_run: FakeRun, tmp_path: Path) -> None:

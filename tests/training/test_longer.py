@@ -21,6 +21,7 @@ from seq2seq.training.progress import TrainState
 from seq2seq.training.trainer import Trainer
 
 MakeConfig = Callable[..., Config]
+PRINTS: Any = {"code": "old", "versions": {"torch": "2.12"}}
 
 
 @pytest.fixture
@@ -169,6 +170,15 @@ def test_an_unfinished_run_is_extended_too_and_goes_on_by_the_same_command(make:
 
 def test_the_weights_that_were_loaded_last_are_those_it_began_from() -> None:
     """A fine-tuning that was killed before its first checkpoint loads them again, and they may be others by then."""
-    begins: dict[str, Any] = {"initial": "new"}
-    assert with_history(begins, {"initial": "old"}, TrainState(), [])["initial"] == "new"  # type: ignore
-    assert with_history({}, {"initial": "old"}, TrainState(), [])["initial"] == "old"  # type: ignore
+    assert with_history(PRINTS | {"initial": "new"}, PRINTS | {"initial": "old"}, TrainState(), [])["initial"] == "new"  # type: ignore
+    assert with_history({**PRINTS}, PRINTS | {"initial": "old"}, TrainState(), [])["initial"] == "old"  # type: ignore
+
+
+def test_a_run_that_goes_on_by_other_code_or_versions_says_so() -> None:
+    """Its scores are neither program's: a comparison must not take it for a run of the newer one."""
+    now: Any = {"code": "new", "versions": {"torch": "2.13"}}
+    stopped = TrainState(step=900, tokens=5)
+    [leg] = with_history({**now}, PRINTS, stopped, [])["legs"]  # type: ignore
+    assert leg == {"step": 900, "tokens": 5, "changed": ["code: old -> new", "torch: 2.12 -> 2.13"]}
+    assert "legs" not in with_history({**now}, PRINTS, TrainState(), [])  # type: ignore  # it has made no update yet
+    assert "legs" not in with_history({**PRINTS}, PRINTS, stopped, [])  # type: ignore

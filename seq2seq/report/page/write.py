@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -42,6 +44,7 @@ def write_page(page: Page, folder: Path) -> Path:
         for name in names:
             if not _SAFE_NAME.fullmatch(name) or names.count(name) > 1:
                 raise ValueError(f"{name!r} must be a file name of a-z, 0-9, dots and dashes, and only one may have it")
+    earlier = _files_named_in(folder / "report.json")
     for figure in page.figures:
         svg = charts.to_svg(figure, page.colours)
         write_atomically(folder / "figures" / f"{figure.name}.svg", svg)
@@ -50,10 +53,33 @@ def write_page(page: Page, folder: Path) -> Path:
     for table in page.tables:
         write_atomically(folder / "tables" / f"{table.name}.csv", to_csv(table))
     explorer = pack_explorer(page.explorer) if page.explorer else None
+    figures, tables = [figure.name for figure in page.figures], [table.name for table in page.tables]
+    for path in earlier - _files_of(
+        figures, tables
+    ):  # of other runs: they would pass for this page's
+        (folder / path).unlink(missing_ok=True)
     write_json(folder / "report.json", plain(asdict(replace(page, explorer=None)) | {"explorer": explorer}))
     write_atomically(folder / "report.md", as_markdown(page))
     write_atomically(folder / "report.html", html.as_html(page, explorer))
     return folder / "report.html"
+
+
+def _files_of(figures: Sequence[str], tables: Sequence[str]) -> set[Path]:
+    """Paths of the files of figures and tables, relative to the page's folder."""
+    drawn = {Path("figures") / f"{name}.{kind}" for name in figures for kind in ("svg", "png", "csv")}
+    return drawn | {Path("tables") / f"{name}.csv" for name in tables}
+
+
+def _files_named_in(numbers: Path) -> set[Path]:
+    """The files of the page whose ``report.json`` this is; none where it is missing, or that of no page."""
+    try:
+        page = json.loads(numbers.read_text(encoding="utf-8"))
+        figures = [page["figure"], *(figure for section in page["sections"] for figure in section["figures"])]
+        tables = [table for section in page["sections"] for table in section["tables"]]
+        names = [[str(each["name"]) for each in named] for named in (figures, tables)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return _files_of(*([name for name in named if _SAFE_NAME.fullmatch(name)] for named in names))
 
 
 def write_tensorboard(page: Page, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +10,7 @@ from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.onset import Crossover, crossover
 from seq2seq.evaluation.statistics import System, difference, holm, interval
 from seq2seq.report.data import ReportData
+from seq2seq.report.level import Level
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import TESTED, mean_score, spread
 from seq2seq.report.sections.scales import CERTAIN, chance
@@ -46,10 +47,11 @@ def data_size(data: ReportData) -> Section:
     )  # fmt: skip
     if len(systems) < 2:
         return Section("sizes", TITLE, [_how(full), *([LOST] if data.others else [])], [figure])
+    levels = [data.level_of({model: own[n] for model, own in systems.items()}) for n in range(len(sizes))]
     best = _best(systems, sizes)
-    crossings, said = _crossings(systems, sizes)
-    text = [_how(full), _winners(best), *said]
-    return Section("sizes", TITLE, text, [figure], [best, crossings])
+    crossings, said = _crossings(systems, sizes, levels)
+    text = [_how(full), *_winners(best, levels), *said]
+    return Section("sizes", TITLE, text, [figure], [best, *([crossings] if crossings.rows else [])])
 
 
 def _how(full: int) -> str:
@@ -79,27 +81,39 @@ def _best(systems: Systems, sizes: list[int]) -> Table:
     return Table("best-by-pairs", "The best model at each number of training pairs", columns, rows, note)
 
 
-def _winners(best: Table) -> str:
-    """A sentence on the best model at each size."""
-    said = []
-    for size, first, second, value, *_, certain in best.rows:
+def _winners(best: Table, levels: Sequence[Level]) -> list[str]:
+    """A sentence on the best model at each size, and one on the sizes at which none has learned enough to be best."""
+    said, few = [], []
+    for (size, first, second, value, *_, certain), level in zip(best.rows, levels, strict=True):
         ahead = f"by {number(value)} BLEU" if certain else f"but its lead on {second} may be chance"
-        said.append(f"{first} at {size:,} ({ahead})")
-    return f"The best: {', '.join(said)}."
+        if level.reached(first):
+            said.append(f"{first} at {size:,} ({ahead})")
+        else:
+            few.append(f"{size:,}")
+    none = f"On {' and '.join(few)} {PAIRS} no model has learned enough to be compared, so none is called the best."
+    return [*([f"The best: {', '.join(said)}."] if said else []), *([none] if few else [])]
 
 
-def _crossings(systems: Systems, sizes: list[int]) -> tuple[Table, list[str]]:
-    """From which number of pairs on the better of two models on the most pairs is ahead of the other."""
+def _crossings(systems: Systems, sizes: list[int], levels: Sequence[Level]) -> tuple[Table, list[str]]:
+    """From which number of pairs on the better of two models on the most pairs is ahead of the other.
+
+    Of the sizes at which one of the two, at the least, has learned enough: below them both are noise.
+    """
     rows: list[list[Any]] = []
     text = []
     for pair in combinations(systems, 2):
+        learned = next((n for n, level in enumerate(levels) if any(map(level.reached, pair))), len(sizes) - 1)
+        if not levels[-1].reached(*pair) or len(sizes) - learned < 2:
+            continue
+        own = sizes[learned:]
         loser, winner = sorted(pair, key=lambda model: mean_score(systems[model][-1], BLEU))
-        found = crossover(systems[winner], systems[loser], sizes, BLEU)
+        found = crossover(systems[winner][learned:], systems[loser][learned:], own, BLEU)
         rows.append([winner, loser, found.size, found.low, found.high, found.covers])
-        text.append(f"{winner} is ahead of {loser} {_from(found, sizes)}.")
+        text.append(f"{winner} is ahead of {loser} {_from(found, own)}.")
     note = (
         "Interpolated on the logarithm of the number; 95 % bootstrap intervals. Empty: beyond the most that was tried; "
-        "the least that was tried stands for all below it."
+        "the least that was tried stands for all below it. Only numbers from which on one of the two has learned "
+        "enough to be compared, and only models that have on the most pairs."
     )
     columns = ["ahead", "of", f"from {PAIRS}", "low", "high", "the interval covers"]
     return Table("crossovers", "From how many training pairs on", columns, rows, note), text

@@ -5,8 +5,10 @@ from __future__ import annotations
 from seq2seq.report.data import ModelRuns, ReportData
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.runs.run import Run
-from seq2seq.study.options import StudyConfig
 from seq2seq.study.plan import Trial, best, deciding
+
+OF_THE_BATCHES = ("updates", "target tokens trained on")
+"""What the batches of a seed decide, so that it is compared between runs of one seed."""
 
 
 def fairness(data: ReportData) -> Section:
@@ -14,7 +16,7 @@ def fairness(data: ReportData) -> Section:
     checks = _checks(data.groups)
     counts = [group.parameters for group in data.groups]
     apart = max(counts) / min(counts) - 1
-    within = f"within {apart:.1%}" if apart <= StudyConfig.tolerance else "differ"
+    within = f"within {apart:.1%}" if apart <= data.tolerance else "differ"
     checks.append(["parameters", f"{min(counts):,} to {max(counts):,}", within])
     differ = [row[0] for row in checks if row[2] == "differ"]
     text = [
@@ -65,14 +67,14 @@ def _declared(run: Run, seeds: list[int]) -> dict[str, object]:
 
 
 def _checks(groups: list[ModelRuns]) -> list[list[str]]:
-    """Rows of the table. Values are compared seed by seed, since seeds may have different batches."""
+    """Rows of the table: of each value what it is in the runs, and whether it is the same in all."""
     runs = [(run, seed, group.seeds) for group in groups for run, seed in zip(group.runs, group.seeds, strict=True)]
     declared = [(seed, _declared(run, seeds)) for run, seed, seeds in runs]
     rows = []
     for name in declared[0][1]:
-        found = list(dict.fromkeys((seed, values[name]) for seed, values in declared))
+        found = {(seed if name in OF_THE_BATCHES else None, values[name]) for seed, values in declared}
         same = len(found) == len({seed for seed, _ in found})
-        shown = list(dict.fromkeys(str(value) for _, value in found))
+        shown = list(dict.fromkeys(str(values[name]) for _, values in declared))
         text = shown[0] if len(shown) == 1 else f"{shown[0]} … {shown[-1]}"
         rows.append([name, text, "the same" if same else "differ"])
     return rows

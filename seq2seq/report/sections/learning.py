@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -131,15 +132,16 @@ def _is_it(data: ReportData, long_ones: list[ModelRuns], closed: Table) -> list[
         if said:
             text.append(
                 f"Trained on {tokens[0] / tokens[1]:.0f} times as many tokens, {group.model} closes "
-                f"{' and '.join(said)} (test; {base.model}'s run with the same seed). {_long_onset(data, group)}"
+                f"{' and '.join(said)} (test; {base.model}'s run with the same seed). "
+                + _long_onset(data, group, others)
             )
     return text
 
 
-def _long_onset(data: ReportData, group: ModelRuns) -> str:
-    """A sentence: the source length from which on a long training is behind the other models."""
+def _long_onset(data: ReportData, group: ModelRuns, others: Sequence[ModelRuns]) -> str:
+    """A sentence: the source length from which on a long training is behind each of the ``others``."""
     own, lengths = data.system(group, BLEU), data.lengths.tolist()
-    onsets = [(other.model, onset(data.system(other, BLEU), own, lengths, BLEU)) for other in data.others]
+    onsets = [(other.model, onset(data.system(other, BLEU), own, lengths, BLEU)) for other in others]
     said = " and ".join(f"{model} {behind_from(found, data.unit)}" for model, found in onsets)
     return f"On the test, {group.model}, trained on many more tokens, is behind {said}."
 

@@ -260,10 +260,10 @@ class Quality:
         """The scores on each further test set."""
         return [
             _score_table(
-                f"test-{name}", f"Scores on the test set {name}", self._scores(partial(self.data.further, name=name)),
+                f"test-{n}", f"Scores on the test set {name}", self._scores(partial(self.data.further, name=name)),
                 f"{len(src):,} sentences; intervals as of the test scores.",
             )
-            for name, (src, _) in self.data.tests.items()
+            for n, (name, (src, _)) in enumerate(self.data.tests.items(), 1)
         ]  # fmt: skip
 
     def _pairs(self) -> Table:
