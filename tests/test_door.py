@@ -12,7 +12,9 @@ import pytest
 import torch
 
 import seq2seq
+from seq2seq.cli import translate as cli_translate
 from seq2seq.cli.main import main
+from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
 from seq2seq.runs.loading import TrainedModel
 
@@ -56,6 +58,30 @@ def test_python_and_the_command_line_translate_alike(
     printed = capsys.readouterr().out.split("\n")[:-1]
     assert [found.text for found in load(trained).translate(LINES)] == printed
     assert printed[1] == ""
+
+
+def test_attention_is_drawn_a_few_lines_at_a_time(
+    trained: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of one long line take megabytes, those of its maps a hundred."""
+    sizes, heads, own = list[int](), set[int](), Translator.translate
+
+    def translate(self: Translator, lines: list[str], *rest: Any, **more: Any) -> Any:
+        found = own(self, lines, *rest, **more)
+        sizes.append(len(lines))
+        heads.update(best.attention.shape[1] for best, *_ in found if best.attention is not None)
+        return found
+
+    source, run = tmp_path / "lines", str(trained.run.folder)
+    source.write_text("".join(f"{line}\n" for line in LINES))
+    drawn = []
+    for most in (2_000, 3):
+        monkeypatch.setattr(Translator, "translate", translate)
+        monkeypatch.setattr(cli_translate, "DRAWN", most)
+        assert main(["translate", run, "--in", str(source), "--attention", "device=cpu"]) == 0
+        drawn.append(capsys.readouterr().out)
+    assert sizes == [4, 3, 1] and heads == {1}
+    assert drawn[0] == drawn[1]
 
 
 def test_batches_do_not_change_translations_and_progress_is_told(trained: TrainedModel) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.cli.arguments import CORPUS, Arguments, Parser, Trained, pairs_of, runs_and_config
+from seq2seq.cli.arguments import CORPUS, Arguments, Parser, Trained, is_own_split, pairs_of, runs_and_config
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.evaluations import name_of
@@ -84,14 +84,17 @@ def run(given: Arguments, valid: Trained) -> int:
         choices = most_attended_words(translator, pairs, done)
     lines = (sorted(links_of(choice[0, number])) for choice in choices)
     name = config.data.split
-    if given.src:
-        name = name_of(Path(given.src).name, [str(folder.checkpoint(checkpoint))], {}, (src, references))
+    if not is_own_split(given, folder, config):
+        text = Path(given.src).name if given.src else name
+        name = name_of(text, [str(folder.checkpoint(checkpoint))], {}, (src, references))
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
     write_atomically(out, "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in lines))
     if gold is None:
         print("no gold alignment to compare with: give --gold FILE", file=sys.stderr)
     else:
-        _print(agreements(choices, tgt_words, gold, names if given.heads else names[:1]), str(folder.folder))
+        shown = range(len(names)) if given.heads else sorted({0, number})
+        chosen = [choice[:, list(shown)] for choice in choices]
+        _print(agreements(chosen, tgt_words, gold, [names[n] for n in shown]), str(folder.folder))
     print(f"{len(src):,} alignments ({names[number]['map']}) in {out}")
     return 0
 

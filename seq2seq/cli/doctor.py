@@ -25,7 +25,8 @@ prove that a training that is killed goes on to the same bits: a small run of
 each model is killed at random moments, started again, and compared with one
 that was not."""
 MODELS = ("lstm", "bahdanau", "transformer")
-MOST_KILLS = 1_000
+KILLS, MOST_KILLS = 3, 1_000
+SEED = 1
 
 
 def parser() -> Parser:
@@ -34,8 +35,8 @@ def parser() -> Parser:
     taken.add_argument("--drop", metavar="FILE", help="write what to leave out, for data.filters.drop=FILE")
     taken.add_argument("--json", action="store_true", help="print the findings as JSON")
     taken.add_argument("--resume", action="store_true", help="train a small run of each model under kills")
-    taken.add_argument("--kills", type=int, default=3, metavar="N", help="kills of each model (default: 3)")
-    taken.add_argument("--seed", type=int, default=1, metavar="N", help="of the moments of the kills (default: 1)")
+    taken.add_argument("--kills", type=int, metavar="N", help=f"kills of each model (default: {KILLS})")
+    taken.add_argument("--seed", type=int, metavar="N", help=f"of the moments of the kills (default: {SEED})")
     return taken
 
 
@@ -45,7 +46,10 @@ def validate(given: Arguments) -> Config | None:
     Raises:
         UserError: an impossible number of kills, a system on which no process can be forked, or a wrong option.
     """
-    if not 1 <= given.kills <= MOST_KILLS:
+    for flag, value in (("--kills", given.kills), ("--seed", given.seed)):
+        if value is not None and not given.resume:
+            raise UserError(f"{flag} is of the trainings that are killed: give --resume as well")
+    if given.kills is not None and not 1 <= given.kills <= MOST_KILLS:
         raise UserError(f"--kills={given.kills} is not possible: give a number from 1 to {MOST_KILLS}")
     if given.resume and sys.platform == "win32":
         raise UserError("--resume needs Linux or macOS: there are no such kills on Windows")
@@ -63,7 +67,7 @@ def validate(given: Arguments) -> Config | None:
 def run(given: Arguments, config: Config | None) -> int:
     """Print tables or JSON; the exit code is 1 for a serious finding, and for a resumed run that differs."""
     if given.resume:
-        return _resume(given.kills, given.seed)
+        return _resume(given.kills or KILLS, SEED if given.seed is None else given.seed)
     if config is not None:
         return _corpus(config.data, given.drop, given.json)
     from seq2seq.doctor.machine import machine, versions

@@ -45,7 +45,10 @@ def parser() -> Parser:
 
 
 def validate(given: Arguments) -> Trained:
-    """The runs and the config. Raises ``UserError``, also if ``--out`` names a file."""
+    """The runs and the config. Raises ``UserError``, also if ``--out`` names a file, or beside ``--list`` a score."""
+    scoring = {"--src": given.src, "--ref": given.ref, "--ter": given.ter, "--out": given.out, "--corpus": given.corpus}
+    if given.listed and (idle := [flag for flag, value in scoring.items() if value]):
+        raise UserError(f"--list scores nothing: leave {idle[0]} out")
     if given.out and Path(given.out).exists() and not Path(given.out).is_dir():
         raise UserError(f"--out {given.out} is a file: name a folder")
     return runs_and_config(given)

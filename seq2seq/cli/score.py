@@ -59,9 +59,9 @@ def parser() -> Parser:
 
 def validate(given: Arguments) -> Asked:
     """What is to be scored, by what. Raises ``UserError``."""
-    if given.buckets and not given.src:
+    if given.buckets is not None and not given.src:
         raise UserError("--buckets are of source length: give --src as well")
-    edges = bucket_edges(given.buckets) if given.buckets else None
+    edges = None if given.buckets is None else bucket_edges(given.buckets)
     systems: dict[str, list[str]] = {}
     for name, paths in map(_named, given.systems):
         if name in systems:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seq2seq.runs.loading import TrainedModel
 
 CHUNK = 2_000  # most lines that are translated at once
+DRAWN = 100  # most lines whose attention is kept at once, until it is drawn
 
 
 def parser() -> Parser:
@@ -60,9 +61,10 @@ def run(given: Arguments, valid: Trained) -> int:
         return 0
     texts: list[str] = []
     number, lost = 0, False
-    with _opened(given.source or None) as (total, batches), progress("translating", total) as done:
+    most, drawn = DRAWN if given.attention else CHUNK, given.attention
+    with _opened(given.source or None, most) as (total, batches), progress("translating", total) as done:
         for batch in batches:
-            found = loaded.translator.translate(batch, loaded.config.decode, given.attention, done)
+            found = loaded.translator.translate(batch, loaded.config.decode, drawn, done, mean=drawn)
             lost |= _name_too_long(number, found, loaded.config.decode)
             written = [_rendered(n, each, loaded, given.attention) for n, each in enumerate(found, start=number + 1)]
             number += len(batch)
@@ -89,21 +91,21 @@ def _name_too_long(before: int, found: Sequence[Sequence[Translation]], options:
 
 
 @contextmanager
-def _opened(source: str | None) -> Iterator[tuple[int | None, Iterator[list[str]]]]:
-    """The number of lines of a file, None if it is a pipe or standard input, and its lines in batches."""
+def _opened(source: str | None, most: int) -> Iterator[tuple[int | None, Iterator[list[str]]]]:
+    """The number of lines of a file, None if it is a pipe or standard input, and its lines, ``most`` at once."""
     from seq2seq.data import files, streams
     from seq2seq.data.arriving import batches_of_lines
 
     if source is None:
-        yield None, batches_of_lines(sys.stdin.fileno(), "standard input", CHUNK)
+        yield None, batches_of_lines(sys.stdin.fileno(), "standard input", most)
     elif not streams.is_regular(source):
         with Path(source).open("rb", buffering=0) as pipe:
-            yield None, batches_of_lines(pipe.fileno(), source, CHUNK)
+            yield None, batches_of_lines(pipe.fileno(), source, most)
     else:
         lines = files.lines(source, cut=True)
-        first = list(itertools.islice(lines, CHUNK))
+        first = list(itertools.islice(lines, most))
         total = files.measure(source, cut=True)[0] if first else 0
-        rest = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
+        rest = iter(lambda: list(itertools.islice(lines, most)), [])
         yield total, itertools.chain([first] if first else [], rest)
 
 
@@ -120,8 +122,8 @@ def _rendered(number: int, found: Sequence[Translation], loaded: TrainedModel, a
         nothing = loaded.config.model.sees == "nothing"
         seen = "nothing of the source" if nothing else "the source through one fixed vector"
         return f"{best.text}\n(no attention: this model sees {seen})\n"
-    heads_averaged = best.attention.mean(1).tolist()  # (T, S)
-    return f"{best.text}\n{attention_grid(heads_averaged, best.src_tokens, best.tgt_tokens)}"
+    [heads_averaged] = best.attention.unbind(1)  # (T, S)
+    return f"{best.text}\n{attention_grid(heads_averaged.tolist(), best.src_tokens, best.tgt_tokens)}"
 
 
 def _converse(loaded: TrainedModel, attention: bool) -> None:
@@ -137,6 +139,6 @@ def _converse(loaded: TrainedModel, attention: bool) -> None:
         line = next(lines, "")
         if is_blank(line):
             return
-        [found] = loaded.translator.translate([line], loaded.config.decode, attention)
+        [found] = loaded.translator.translate([line], loaded.config.decode, attention, mean=attention)
         _name_too_long(number - 1, [found], loaded.config.decode)
         print(_rendered(number, found, loaded, attention), end="", flush=True)

@@ -20,6 +20,7 @@ from seq2seq.decoding.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq, State, reorder_state
 
 FORBIDDEN = [PAD, UNK, BOS]  # never part of a hypothesis
+COLDEST = torch.finfo(torch.float32).tiny  # least temperature whose reciprocal is finite
 LEAVE = 0.8  # closed sentences leave the batch when at most this share of it is open: each new size costs copies
 
 
@@ -59,6 +60,7 @@ def search(
     options: DecodeConfig,
     attention: bool = False,
     probabilities: bool = False,
+    mean: bool = False,
 ) -> list[list[Hypothesis]]:
     """Translate ``src`` (B, S) ids: for each sentence its ``options.nbest`` hypotheses, the best first.
 
@@ -68,14 +70,14 @@ def search(
     hypothesis of score -inf. Sampling draws from torch's global generator.
 
     Args:
-        attention: whether hypotheses keep the attention weights of their steps.
+        attention: whether hypotheses keep the attention weights of their steps; with ``mean``, H is 1, the maps' mean.
         probabilities: whether they keep the log-probability of each token.
     """
     sentences = list(range(len(src)))  # the number of each sentence of the batch
     limits = ((src != PAD).sum(1) * options.max_ratio + options.max_extra).long().clamp_(min=options.min_length)
     finished: list[list[Hypothesis]] = [[] for _ in sentences]
     width = options.nbest if options.sample else options.beam
-    ensemble = Ensemble(models, src)
+    ensemble = Ensemble(models, src, mean)
     history = {"tokens": torch.full((len(src), 1, 1), BOS, device=src.device)}
     scores = torch.zeros(len(src), 1, device=src.device)
     while sentences:
@@ -163,7 +165,9 @@ def sample_step(scores: Tensor, log_probs: Tensor, width: int, options: DecodeCo
         parents = torch.zeros(scores.shape, dtype=torch.long, device=scores.device)
     else:
         parents = torch.arange(width, device=scores.device).expand(scores.shape)
-    logits = truncate(log_probs / options.temperature, options)
+    # The likeliest token at 0 stays there, whatever the temperature: else all could become -inf.
+    highest = log_probs.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
+    logits = truncate((log_probs - highest) / max(options.temperature, COLDEST), options)
     stuck = ~logits.isfinite().any(-1, keepdim=True)  # ended, or without a possible token: any draw scores -inf
     logits = logits.masked_fill(stuck, 0.0)
     tokens = torch.multinomial(logits.softmax(-1).flatten(0, 1), 1).view(scores.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Translation:
     log_probability: float  # of all tokens, in nats
     src_tokens: list[str]  # S, EOS last
     tgt_tokens: list[str]  # T, EOS last
-    attention: Tensor | None  # (T, H, S): for each target token, the weights of the step that predicted it
+    attention: Tensor | None  # (T, H, S): for each target token, the weights of the step that predicted it; of the best
     too_long: bool = False  # whether the source is longer than ``max_input``, so that not all of it was read
     token_log_probs: list[float] | None = None  # (T,) in nats, where they were asked for
 
@@ -55,6 +55,7 @@ class Translator:
         attention: bool = False,
         done: Callable[[int], None] = lambda count: None,
         probabilities: bool = False,
+        mean: bool = False,
     ) -> list[list[Translation]]:
         """The n-best translations of each line, in the order of the lines; an empty line gives an empty text.
 
@@ -63,9 +64,10 @@ class Translator:
         A line of more than ``options.max_input`` tokens is cut, or gives an empty text, as ``options.too_long`` says.
 
         Args:
-            attention: whether to keep attention weights.
+            attention: whether to keep the attention weights of the best translation of each line.
             done: called after each batch with the number of lines in it (batches are of similar lengths).
             probabilities: whether to keep the log-probability of each token.
+            mean: whether the mean of the attention maps is kept instead of all: it takes a part of the memory.
         """
         encoded = self.subwords.encode_src(lines, options.max_input)
         too_long = set(self.subwords.too_long(0, lines, options.max_input))
@@ -79,10 +81,12 @@ class Translator:
                 batch = [todo[row] for row in rows]
                 src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
                 with self.autocast():
-                    found = search(self.models, src, options, attention, probabilities)
+                    found = search(self.models, src, options, attention, probabilities, mean)
                 texts = iter(self.subwords.decode_tgt([h.ids for hypotheses in found for h in hypotheses]))
                 for n, hypotheses in zip(batch, found, strict=True):
-                    results[n] = [self._translation(next(texts), encoded[n], h, n in too_long) for h in hypotheses]
+                    best, *others = hypotheses
+                    chosen = [best, *(replace(other, attention=None) for other in others)]
+                    results[n] = [self._translation(next(texts), encoded[n], h, n in too_long) for h in chosen]
                 done(len(batch))
         return self._of_all(results)
 

@@ -18,7 +18,7 @@ from torch import nn
 from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.lengths import WORDS, unit_of
 from seq2seq.data.subwords import Subwords
-from seq2seq.decoding.ensemble import teacher_forced_log_probs
+from seq2seq.decoding.ensemble import score_targets
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, check_scored_lengths, score
@@ -175,9 +175,9 @@ def token_log_probs(
     scores: list[tuple[list[float], list[bool]]] = [([], [])] * len(targets)
     for rows, batch in translator.teacher_forcing_batches(sources, targets):
         with translator.autocast():
-            predicted = teacher_forced_log_probs(translator.models, batch.src, batch.tgt_in)
-        picked = predicted.gather(-1, batch.tgt_out[..., None]).squeeze(-1)
-        is_argmax = predicted.argmax(-1) == batch.tgt_out
+            picked, is_argmax = score_targets(
+                translator.models, batch.src, batch.tgt_in, batch.tgt_out, translator.subwords.sizes[1]
+            )
         for n, row, hits in zip(rows, picked.tolist(), is_argmax.tolist(), strict=True):
             scores[n] = (row[: len(targets[n])], hits[: len(targets[n])])
         done(0)

@@ -50,13 +50,18 @@ def write(paths: Sequence[Path], out: Path) -> None:
     """Write the mean of the weights in ``paths`` as the checkpoint ``out``.
 
     Raises:
-        UserError: checkpoints of different models or vocabularies, or with numbers that are not finite.
+        UserError: checkpoints of different models or vocabularies, or with numbers that are not finite; another
+            content of ``out``.
     """
     vocabulary = _vocabulary(paths[0])
     if strangers := [path for path in paths if _vocabulary(path) != vocabulary]:
         what = "its subwords differ"
         raise UserError(f"{strangers[0]}: another model than {paths[0]} ({what}): no mean of the two is possible")
-    checkpoint.save_weights(out, checkpoint.average(paths), {"mean of": [path.name for path in paths]})
+    mean = checkpoint.average(paths)
+    held = checkpoint.part(checkpoint.read(out)[0], "model") if out.exists() else mean
+    if checkpoint.checksum(held, "") != checkpoint.checksum(mean, ""):
+        raise UserError(f"{out} is there, the mean of other weights: give --out FILE")
+    checkpoint.save_weights(out, mean, {"mean of": [path.name for path in paths]})
 
 
 def _vocabulary(path: Path) -> list[bytes]:

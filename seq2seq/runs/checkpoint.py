@@ -135,10 +135,15 @@ def _others(path: Path) -> str:
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
-    """Load a checkpoint's weights into ``model``; returns its plain state. Raises as ``read`` and ``set_weights``."""
+    """Load the weights that translate into ``model``; returns the plain state. Raises as ``read``, ``set_weights``."""
     tensors, state = read(path)
-    set_weights(model, part(tensors, "model"), path)
+    set_weights(model, translating(tensors), path)
     return state
+
+
+def translating(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that are validated and tested: the average of a training that has one, else its model's."""
+    return part(tensors, "average") or part(tensors, "model")
 
 
 def part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
@@ -198,14 +203,14 @@ def _set_moments(
 
 
 def average(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of several checkpoints' weights, summed in float64.
+    """The mean of the weights of several checkpoints that translate, summed in float64.
 
     Raises:
         UserError: checkpoints of different models, or with numbers that are not finite.
     """
     total: dict[str, Tensor] = {}
     for path in paths:
-        weights = part(read(path)[0], "model")
+        weights = translating(read(path)[0])
         total = total or {name: torch.zeros(tensor.shape, dtype=torch.float64) for name, tensor in weights.items()}
         unlike = sorted(total.keys() ^ weights.keys()) or [n for n in total if total[n].shape != weights[n].shape]
         if unlike:

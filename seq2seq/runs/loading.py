@@ -50,7 +50,8 @@ class TrainedModel:
         Args:
             lines: detokenised sentences; they are batched by length. Of one of more than ``decode.max_input`` tokens
                 the first are read, or none (``decode.too_long``), and its ``Translation.too_long`` is True.
-            attention: keep the attention weights, ``Translation.attention`` (T, H, S), where the model has any.
+            attention: keep the attention weights of the best translation, ``Translation.attention`` (T, H, S), where
+                the model has any.
             done: called after each batch with the number of lines that it finished.
             search: options of ``DecodeConfig`` that differ from the run's own, such as ``beam=1``.
 

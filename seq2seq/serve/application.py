@@ -6,6 +6,7 @@ Nothing is read from disk for a request: the page, its styles and its scripts ar
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -46,7 +47,7 @@ class Service:
         self.batcher = Batcher(self._work, limits.queue, budget, prepacked_weights)
 
     def _work(self, key: Any, texts: Sequence[str]) -> list[dict[str, Any]]:
-        return self.models[key.model].answers(texts, key.wanted)
+        return self.models[key.model].answers(texts, key.wanted, key.mean)
 
     async def asset(self, request: Request) -> Response:
         """The page, or a part of it."""
@@ -83,7 +84,11 @@ class Service:
             {"model": self.names[number], "translations": answers}
             for number, answers in zip(asked.models, found, strict=True)
         ]
-        return JSONResponse({"models": models, "seconds": round(time.monotonic() - began, 4)})
+        seconds = round(time.monotonic() - began, 4)
+        if not asked.wanted.attention:
+            return JSONResponse({"models": models, "seconds": seconds})
+        content = await anyio.to_thread.run_sync(encoded, models, seconds)  # the event loop answers others meanwhile
+        return Response(content, media_type="application/json")
 
     async def _body(self, request: Request) -> bytes:
         limit, body = self.limits.body, bytearray()
@@ -103,12 +108,11 @@ class Service:
 
     async def _answers(self, request: Request, asked: Asked) -> list[Answers]:
         """The answers of each model. If the client goes, or waits too long, its tasks leave the queue."""
-        keys = [Key(number, asked.wanted) for number in asked.models]
-        sizes = [self._size(key, asked) for key in keys]
+        sized = [self._sized(number, asked) for number in asked.models]
         tasks: list[asyncio.Future[Answers]] = []
         gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(request))
         try:
-            for key, size in zip(keys, sizes, strict=True):
+            for key, size in sized:
                 tasks.append(self.batcher.submit(key, asked.texts, size))
             answers: asyncio.Future[Any] = asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.wait({answers, gone}, timeout=self.limits.answering, return_when=asyncio.FIRST_COMPLETED)
@@ -121,13 +125,41 @@ class Service:
             for task in (gone, *tasks):
                 task.cancel()
 
-    def _size(self, key: Key, asked: Asked) -> int:
-        model = self.models[key.model]
-        model.search_options(key.wanted)
-        tokens = model.tokens_of(asked.texts)
+    def _sized(self, number: int, asked: Asked) -> tuple[Key, int]:
+        """The key of a model's task and its size in tokens; attention counts by its share of ``Limits.weights``.
+
+        The weights that are told, of target words, are about as many as those between source tokens.
+
+        Raises:
+            Refusal: 413, more tokens or weights than a request may have; as ``search_options`` and ``lengths_of``.
+        """
+        model, wanted = self.models[number], asked.wanted
+        model.search_options(wanted)
+        lengths = model.lengths_of(asked.texts)
+        tokens, maps = sum(lengths), len(model.map_names)
         if tokens > self.limits.tokens:
             raise Refusal(413, f"texts of {tokens:,} tokens: at most {self.limits.tokens:,} in a request")
-        return tokens
+        if not (wanted.attention and maps):
+            return Key(number, wanted), tokens
+        weights, most = sum(length**2 for length in lengths), self.limits.weights
+        if weights > most:
+            raise Refusal(413, "the attention is too large: send shorter or fewer texts, or ask without it")
+        mean = weights * maps > most
+        told = weights if mean else weights * maps
+        return Key(number, wanted, mean), max(tokens, self.batcher.budget * told // most)
+
+
+def encoded(models: Sequence[dict[str, Any]], seconds: float) -> bytes:
+    """An answer as JSON, translation by translation: only between two of them can another thread go on."""
+    parts = []
+    for model in models:
+        translations = ",".join(map(_json, model["translations"]))
+        parts.append(f'{{"model":{_json(model["model"])},"translations":[{translations}]}}')
+    return f'{{"models":[{",".join(parts)}],"seconds":{_json(seconds)}}}'.encode()
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def application(service: Service, hosts: Sequence[str]) -> SecurityHeaders:

@@ -19,6 +19,7 @@ class Limits:
     texts: int = 64  # of a request
     characters: int = 2_000  # of a text
     tokens: int = 4_000  # of all texts of a request, by each model
+    weights: int = 1 << 20  # between the source tokens of a request, in all maps; of more their mean is told, or none
     body: int = 256 * 1024  # bytes of a request
     beam: int = 16  # hypotheses of the search
     queue: int = 128  # tasks that wait: of a request, one for each of its models

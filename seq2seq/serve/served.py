@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from torch import Tensor
 from seq2seq.analysis.explorer import names_of_maps, rounded_attention
 from seq2seq.analysis.loaded_run import SEED, evenly
 from seq2seq.config.schema import Config, DecodeConfig
+from seq2seq.data.batches import batched
 from seq2seq.data.blank import is_blank
 from seq2seq.data.lengths import unit_of
 from seq2seq.decoding.translator import Translation
@@ -36,6 +37,7 @@ class Key(NamedTuple):
 
     model: int
     wanted: Wanted
+    mean: bool = False  # whether of the attention the mean of all maps alone is computed
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class ServedModel:
             "examples": self.examples,
         }
 
-    def tokens_of(self, texts: Sequence[str]) -> int:
-        """Tokens of the texts, EOS included.
+    def lengths_of(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, EOS included.
 
         Raises:
             Refusal: 413, a text has more than ``decode.max_input``.
@@ -82,7 +84,7 @@ class ServedModel:
         longest, subwords = self.options.max_input, self.trained.translator.subwords
         if subwords.too_long(0, texts, longest):
             raise Refusal(413, f"a text of more than {longest} tokens of {self.name} (decode.max_input)")
-        return sum(map(len, subwords.encode_src(texts, longest)))
+        return list(map(len, subwords.encode_src(texts, longest)))
 
     def search_options(self, wanted: Wanted) -> DecodeConfig:
         """The search for what is wanted.
@@ -98,11 +100,22 @@ class ServedModel:
             batch_tokens = min(batch_tokens, ATTENTION_TOKENS)
         return replace(self.options, beam=beam, nbest=nbest, batch_tokens=batch_tokens)
 
-    def answers(self, texts: Sequence[str], wanted: Wanted) -> list[dict[str, Any]]:
-        """For each text its translation and what is wanted of it, as plain data."""
-        options = self.search_options(wanted)
-        found = self.trained.translator.translate(texts, options, wanted.attention, probabilities=wanted.probabilities)
-        return [self._told(text, nbest, wanted) for text, nbest in zip(texts, found, strict=True)]
+    def answers(self, texts: Sequence[str], wanted: Wanted, mean: bool = False) -> list[dict[str, Any]]:
+        """For each text its translation and what is wanted of it, as plain data.
+
+        Args:
+            mean: whether of the attention the mean of all maps alone is computed and told.
+        """
+        options, translate = self.search_options(wanted), self.trained.translator.translate
+        batches: Iterable[Sequence[int]] = [range(len(texts))]
+        if wanted.attention:  # each batch of the search is told at once: no other's weights are held beside it
+            batches = batched(self.lengths_of(texts), options.batch_tokens)
+        told: dict[int, dict[str, Any]] = {}
+        for rows in batches:
+            lines = [texts[n] for n in rows]
+            found = translate(lines, options, wanted.attention, probabilities=wanted.probabilities, mean=mean)
+            told |= {n: self._told(texts[n], nbest, wanted) for n, nbest in zip(rows, found, strict=True)}
+        return [told[n] for n in range(len(texts))]
 
     def _told(self, text: str, nbest: Sequence[Translation], wanted: Wanted) -> dict[str, Any]:
         best = nbest[0]
@@ -132,7 +145,7 @@ class ServedModel:
 
 def with_mean(attention: Tensor, names: Sequence[str]) -> tuple[Tensor, list[str]]:
     """Attention (T, H, S) with the mean of its maps in front, and the names; a single map is its own mean."""
-    if len(names) == 1:
+    if attention.shape[1] == 1:
         return attention, [MEAN]
     return torch.cat([attention.mean(1, keepdim=True), attention], 1), [MEAN, *names]
 

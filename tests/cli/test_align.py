@@ -94,6 +94,29 @@ def test_heads_are_scored_and_one_map_can_be_written(
         align(run, "--map", "5")
 
 
+def test_the_map_that_is_written_is_scored_too(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make(grammar=True)
+    align(run, "--corpus", "--heads")
+    before = capsys.readouterr().out.splitlines()
+    align(run, "--corpus", "--map", "3")
+    rows = [line for line in capsys.readouterr().out.splitlines() if "before" in line or "after" in line]
+    assert [row for row in before if "mean" in row or "layer 2 head 1" in row][:4] == rows
+
+
+def test_other_files_of_a_split_leave_the_own_alignment(make: Make, tmp_path: Path) -> None:
+    run = make()
+    align(run)
+    own = run.evaluation("test") / "alignment.pharaoh"
+    before = own.read_bytes()
+    src, ref = tmp_path / "new.en", tmp_path / "new.de"
+    src.write_text("the cat\n")
+    ref.write_text("die Katze\n")
+    align(run, "--corpus", options=(f"data.test.src={src}", f"data.test.tgt={ref}"))
+    assert own.read_bytes() == before
+    [place] = run.folder.glob("evaluations/test-*-best/alignment.pharaoh")
+    assert len(written(place)) == 1
+
+
 def test_the_only_map_is_the_first(make: Make, tmp_path: Path) -> None:
     run = make("bahdanau")
     align(run, "--map", "1", "--out", str(tmp_path / "one"))

@@ -358,6 +358,13 @@ def test_wrong_files_are_one_line(arguments: list[str], message: str, trained: P
     assert message in complaint(capfd, [str(trained) if word == "RUN" else word for word in arguments])
 
 
+@pytest.mark.parametrize(
+    "more", [["--src", "a", "--ref", "b"], ["--ref", "b"], ["--ter"], ["--out", "a"], ["--corpus"]]
+)
+def test_a_list_of_evaluations_scores_nothing(more: list[str], capfd: Any) -> None:
+    assert complaint(capfd, ["evaluate", "run", "--list", *more]).startswith(f"--list scores nothing: leave {more[0]} ")
+
+
 def test_input_that_is_not_utf8_is_one_line(trained: Path) -> None:
     done = subprocess.run(
         [SEQ2SEQ, "translate", str(trained)],

@@ -123,7 +123,7 @@ def test_a_person_at_a_terminal_is_read_as_a_file_is(end: str, monkeypatch: pyte
     given = f"\ufeff  für\u2028ölige \r\ne\u0301 \x0c\u00a0x\n{end}" + ("never\n" if end else "")
     asked: list[str] = []
 
-    def translate(lines: list[str], *_: object) -> list[list[Translation]]:
+    def translate(lines: list[str], *_: object, **more: object) -> list[list[Translation]]:
         asked.extend(lines)
         return [[Translation(f"<{line}>", 0.0, 0.0, [], [], None)] for line in lines]
 

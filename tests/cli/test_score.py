@@ -353,6 +353,8 @@ def test_a_file_may_have_signs_in_its_name(folder: Path, capsys: pytest.CaptureF
         (["=hyp1"], r"^=hyp1: give NAME=FILE"),
         (["x=hyp1,,hyp2"], r"give NAME=FILE"),
         (["hyp1", "--buckets", "10"], r"--src as well"),
+        (["hyp1", "--buckets", ""], r"--src as well"),
+        (["hyp1", "--src", "src", "--buckets", ""], r"growing numbers"),
         (["hyp1", "--src", "src", "--buckets", "20,10"], r"growing numbers"),
         (["hyp1", "--src", "src", "--buckets", "10,10"], r"growing numbers"),
         (["hyp1", "--src", "src", "--buckets", "0,10"], r"growing numbers"),

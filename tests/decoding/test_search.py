@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import seq2seq.decoding.ensemble as ensembles
 import seq2seq.decoding.search as searching
 from seq2seq.config.schema import BOS, EOS, PAD, UNK, DecodeConfig
-from seq2seq.decoding.ensemble import teacher_forced_log_probs
+from seq2seq.decoding.ensemble import score_targets, teacher_forced_log_probs
 from seq2seq.decoding.search import Hypothesis, length_penalty, search, truncate
 from seq2seq.models.interface import DecoderOutput, Memory, Seq2Seq, State, Step
 from seq2seq.models.kernels.linear import prepacked_weights
@@ -394,6 +395,25 @@ def test_an_ensemble_shows_the_first_attention_there_is(build_tiny: Build, src: 
         assert any(torch.allclose(hypothesis.attention[:, 0], maps[0], atol=1e-5) for maps in expected)
 
 
+@pytest.mark.parametrize("names", [["lstm"], ["bahdanau", "transformer"]])
+def test_targets_are_scored_in_blocks_as_at_once(
+    names: list[str], build_tiny: Build, src: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, sizes = [build_tiny(name) for name in names], list[int]()
+    for model in models:
+        model.output.register_forward_hook(lambda _, given, found: sizes.append(found.numel()))
+    tgt_out = src.roll(1, 0)
+    tgt_in = torch.cat([torch.full((len(src), 1), BOS), tgt_out[:, :-1]], 1)
+    whole = teacher_forced_log_probs(models, src, tgt_in)
+    for most in (1, 2 * whole[0].numel(), 1 << 25):
+        monkeypatch.setattr(ensembles, "LOGITS", most)
+        sizes.clear()
+        scores, likeliest = score_targets(models, src, tgt_in, tgt_out, whole.shape[-1])
+        assert max(sizes) <= max(most, whole[0].numel())
+        torch.testing.assert_close(scores, whole.gather(-1, tgt_out[..., None])[..., 0])
+        assert torch.equal(likeliest, whole.argmax(-1) == tgt_out)
+
+
 # ------------------------------------------------------------------------------------------------------- sampling
 
 
@@ -428,6 +448,14 @@ def test_draws_follow_the_tempered_softmax(temperature: float) -> None:
     possible[NEVER] = -math.inf
     expected = (possible / temperature).softmax(-1).tolist()
     assert [firsts[token] / 4_000 for token in range(8)] == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e-39, 1e-300])
+def test_draws_of_a_tiny_temperature_are_the_likeliest(temperature: float) -> None:
+    torch.manual_seed(0)
+    model = markov(8)
+    [[greedy]] = search([model], torch.tensor([[4, EOS]]), DecodeConfig(beam=1))
+    assert {tuple(h.ids) for h in draws(model, 20, temperature=temperature)} == {tuple(greedy.ids)}
 
 
 def test_draws_of_a_sentence_are_independent() -> None:

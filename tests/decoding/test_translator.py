@@ -88,13 +88,25 @@ def test_attention_has_a_row_a_piece_and_a_column_a_source_piece(
     architecture: str, make: Callable[..., Translator]
 ) -> None:
     found = make(architecture).translate(LINES, OPTIONS, attention=True)
-    for t in (found[n][k] for n in (0, 2, 4, 5) for k in (0, 1)):
+    for t, second in (found[n] for n in (0, 2, 4, 5)):
         assert t.attention is not None
+        assert second.attention is None, "of the best translation alone"
         assert t.src_tokens[-1] == t.tgt_tokens[-1] == "</s>"
         assert t.attention.shape[0] == len(t.tgt_tokens)
         assert t.attention.shape[2] == len(t.src_tokens)
         torch.testing.assert_close(t.attention.sum(-1), torch.ones(t.attention.shape[:2]))
         assert t.attention.untyped_storage().nbytes() == 4 * t.attention.numel(), "the whole batch's maps stay"
+
+
+@pytest.mark.parametrize("architecture", ["bahdanau", "transformer"])
+def test_the_mean_of_the_maps_can_be_all_that_is_kept(architecture: str, make: Callable[..., Translator]) -> None:
+    translator = make(architecture)
+    whole, mean = (translator.translate(LINES, OPTIONS, attention=True, mean=only) for only in (False, True))
+    assert texts(whole) == texts(mean)
+    for maps, of_maps in ((one.attention, other.attention) for (one, _), (other, _) in zip(whole, mean, strict=True)):
+        assert (maps is None) == (of_maps is None)
+        if maps is not None and of_maps is not None:
+            torch.testing.assert_close(of_maps, maps.mean(1, keepdim=True))
 
 
 def test_each_token_has_a_log_probability_where_it_is_asked_for(make: Callable[..., Translator]) -> None:

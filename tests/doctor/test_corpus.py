@@ -287,7 +287,7 @@ def test_kills_without_a_training_to_kill_are_refused(
 ) -> None:
     assert main(["doctor", option, "3", *more]) == 2
     said = capsys.readouterr().err
-    assert f"{option} is of the kills: give --resume as well" in said and said.count("\n") == 1
+    assert f"{option} is of the trainings that are killed: give --resume as well" in said and said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,27 @@ def test_a_loaded_table_is_still_shared(build_tiny: Build, tmp_path: Path) -> No
     assert model.output.weight is model.encoder.embedding.weight
 
 
-def test_averaging_is_the_mean_of_the_weights_alone(build_tiny: Build, tmp_path: Path) -> None:
+def test_the_average_of_a_training_is_what_translates(build_tiny: Build, tmp_path: Path) -> None:
+    """As validation and the test use it; to go on, a training reads both."""
+    path = tmp_path / "last.safetensors"
+    both = {"model": build_tiny("lstm", seed=1), "average": build_tiny("lstm", seed=2)}
+    optimizer = build_optimizer(both["model"], OptimizerConfig())
+    checkpoint.save_training(path, both, optimizer, {"at": 3})
+    loaded = build_tiny("lstm", seed=3)
+    assert checkpoint.load_weights(path, loaded) == {"at": 3}
+    assert torch.equal(vector(loaded), vector(both["average"]))
+    again = {kind: build_tiny("lstm", seed=4) for kind in both}
+    checkpoint.load_training(path, again, build_optimizer(again["model"], OptimizerConfig()))
+    assert all(torch.equal(vector(again[kind]), vector(both[kind])) for kind in both)
+
+
+@pytest.mark.parametrize("kinds", [("model",), ("model", "average")])
+def test_the_mean_is_of_the_weights_that_translate(kinds: tuple[str, ...], build_tiny: Build, tmp_path: Path) -> None:
     paths = [tmp_path / f"{seed}.safetensors" for seed in (1, 2, 3)]
     models = [build_tiny("lstm", seed=seed) for seed in (1, 2, 3)]
     for path, model in zip(paths, models, strict=True):
-        both = {"model": model, "average": build_tiny("lstm", seed=9)}
-        checkpoint.save_training(path, both, build_optimizer(model, OptimizerConfig()), {})
+        own = {kind: build_tiny("lstm", seed=9) for kind in kinds} | {kinds[-1]: model}
+        checkpoint.save_training(path, own, build_optimizer(own["model"], OptimizerConfig()), {})
     mean = checkpoint.average(paths)
     assert mean.keys() == checkpoint.weights_of(models[0]).keys()
     for name, tensor in mean.items():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,63 @@ def test_alternatives_attention_and_probabilities(translate: Any) -> None:
         assert all(len(row) == len(best["source_words"]) and sum(row) < 1.01 for rows in maps for row in rows)
     mean = [[sum(values) / 4 for values in zip(*rows, strict=True)] for rows in zip(*maps[1:], strict=True)]
     assert [each for row in mean for each in row] == pytest.approx([each for row in maps[0] for each in row], abs=2e-3)
+
+
+def test_attention_is_told_batch_by_batch(translate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2seq.decoding.translator import Translator
+    from seq2seq.serve import served
+
+    asked = {"texts": LINES[:5], "models": ["transformer"], "attention": True, "alternatives": 2}
+    whole, sizes, own = translate(**asked)["models"], list[int](), Translator.translate
+
+    def watched(self: Translator, lines: list[str], *rest: Any, **more: Any) -> Any:
+        sizes.append(len(lines))
+        return own(self, lines, *rest, **more)
+
+    monkeypatch.setattr(Translator, "translate", watched)
+    monkeypatch.setattr(served, "ATTENTION_TOKENS", 1)
+    assert [each["text"] for each in translate(**asked)["models"][0]["translations"]] == [
+        each["text"] for each in whole[0]["translations"]
+    ]
+    assert sizes == [1] * 5
+
+
+def test_the_attention_of_a_request_is_bounded(client: Any, translate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"texts": LINES[:3], "models": ["transformer"], "attention": True}
+    lengths = [len(each["source_tokens"]) for each in translate(**asked)["models"][0]["translations"]]
+    weights = sum(length**2 for length in lengths)
+    for most, maps in ((4 * weights, 5), (weights, 1)):
+        monkeypatch.setattr(client.service, "limits", replace(client.service.limits, weights=most))
+        told = [each["attention"] for each in translate(**asked)["models"][0]["translations"]]
+        assert [len(each["maps"]) for each in told] == [len(each["weights"]) for each in told] == [maps] * 3
+        assert all(each["maps"][0] == "mean" for each in told)
+    monkeypatch.setattr(client.service, "limits", replace(client.service.limits, weights=weights - 1))
+    answer = client.post("/api/translate", json=asked)
+    assert answer.status_code == 413 and "attention" in answer.json()["error"]
+    assert translate(**{**asked, "attention": False})["models"]
+    assert translate(**{**asked, "models": ["lstm"]})["models"], "it has no attention"
+
+
+def test_a_large_answer_leaves_the_event_loop_to_others(translate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2seq.serve import application
+
+    own, loops = application.encoded, list[bool]()
+
+    def watched(*given: Any) -> bytes:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            loops.append(True)
+        loops.append(False)
+        return own(*given)
+
+    monkeypatch.setattr(application, "encoded", watched)
+    found = translate(texts=['the "cat" – 猫', ""], attention=True, alternatives=1)
+    assert loops == [False]
+    plain = translate(texts=['the "cat" – 猫', ""], alternatives=1)
+    for with_maps, without in zip(found["models"], plain["models"], strict=True):
+        for one, other in zip(with_maps["translations"], without["translations"], strict=True):
+            assert {key: one[key] for key in other} == other
+    assert found.keys() == plain.keys()
 
 
 def test_line_breaks_are_spaces_and_strange_text_is_answered(translate: Any) -> None:
@@ -188,10 +248,10 @@ def test_a_fault_of_the_work_is_one_answer_and_the_service_goes_on(
 ) -> None:
     model, own = client.service.models[0], type(client.service.models[0]).answers
 
-    def fail(self: Any, texts: Any, wanted: Any) -> Any:
+    def fail(self: Any, texts: Any, *rest: Any) -> Any:
         if "dog" in texts:
             raise MemoryError
-        return own(self, texts, wanted)
+        return own(self, texts, *rest)
 
     monkeypatch.setattr(type(model), "answers", fail)
     answer = client.post("/api/translate", json={"text": "dog", "models": ["lstm"]})

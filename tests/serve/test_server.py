@@ -66,10 +66,10 @@ class Held:
         kind = type(served[0])
         own = kind.answers
 
-        def wait(model: Any, texts: Any, wanted: Any) -> Any:
+        def wait(model: Any, texts: Any, *rest: Any) -> Any:
             self.batches.append(list(texts))
             assert self.released.wait(30)
-            return own(model, texts, wanted)
+            return own(model, texts, *rest)
 
         monkeypatch.setattr(kind, "answers", wait)
 

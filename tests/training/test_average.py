@@ -134,6 +134,23 @@ def test_the_mean_of_files(kept: Run, tmp_path: Path, capsys: Any) -> None:
     assert "next:  seq2seq evaluate" in capsys.readouterr().out
 
 
+def test_an_earlier_mean_of_others_is_not_replaced(kept: Run, tmp_path: Path, capsys: Any) -> None:
+    run = Run(Path(shutil.copytree(kept.folder, tmp_path / "run")))
+    mean = run.checkpoint("average-of-2")
+    mean.unlink(missing_ok=True)
+    first, second = (
+        [str(run.checkpoint(name)) for name in names] for names in (("step-2", "step-4"), ("best", "last"))
+    )
+    assert main(["average", *first]) == 0
+    before = mean.read_bytes()
+    assert main(["average", *first]) == 0
+    capsys.readouterr()
+    assert main(["average", *second]) == 2
+    said = capsys.readouterr().err
+    assert f"{mean} is there" in said and "--out FILE" in said and said.count("\n") == 1
+    assert mean.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -42,6 +42,21 @@ def test_dropout_treats_units_apart() -> None:
     assert correlation.abs().max() < 0.05
 
 
+@pytest.mark.parametrize("type_", [torch.float32, torch.bfloat16, torch.float16])
+def test_dropout_keeps_the_mean_of_values_and_gradients_in_every_precision(type_: torch.dtype) -> None:
+    """A mask in bfloat16 cannot hold 256/230: the scale would be 0.3 % too small."""
+    torch.manual_seed(0)
+    x = (1 + torch.rand(1 << 20)).to(type_).requires_grad_()
+    slope = (1 + torch.rand(1 << 20)).to(type_)
+    y = Dropout(0.1)(x)
+    y.backward(slope)
+    kept = y != 0
+    assert torch.equal(kept, x.grad != 0)
+    for found, given in ((y, x), (x.grad, slope)):
+        scale = found[kept].double().sum() / given[kept].double().sum()
+        assert scale.item() == pytest.approx(256 / 230, rel=2e-4)
+
+
 def test_dropout_passes_the_gradient_of_what_is_kept() -> None:
     torch.manual_seed(0)
     x = torch.ones(64, requires_grad=True)
