@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.analysis.frequency import frequencies
-from seq2seq.analysis.measurements import Measurement, Record
 from seq2seq.analysis.nearness import nearness
 from seq2seq.analysis.trained_lengths import trained_lengths
 from seq2seq.config.overrides import override
@@ -28,8 +26,9 @@ from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, 
 from seq2seq.evaluation.statistics import Bucket, System, by_bucket, interval
 from seq2seq.report.beside import Beside, pages_beside
 from seq2seq.report.level import Level, trivial_translations
+from seq2seq.report.model_runs import ModelRuns, grouped
 from seq2seq.runs.loading import saved_split, split_of_source
-from seq2seq.runs.records import Frequencies, Nearness, Summary, TrainedLengths
+from seq2seq.runs.records import Frequencies, Nearness, TrainedLengths
 from seq2seq.runs.run import Run
 from seq2seq.study.conduct import Outcome
 from seq2seq.study.options import StudyConfig, VariantConfig
@@ -37,69 +36,12 @@ from seq2seq.study.plan import Setting, Trial
 
 LENGTH_RATIO = Metric("length_ratio", "output / reference", ratio, high=math.inf)
 """Words of a translation, or characters, for each of its reference."""
-Cell = TypeVar("Cell")
-"""A row of a measurement's table."""
 
 
 def lines_of(path: Path) -> list[str]:
     """Lines of a text file, split at line feeds alone. Raises ``UserError``: missing, empty, or not UTF-8."""
     files.measure(str(path))
     return list(files.lines(str(path)))
-
-
-def mean(values: Iterable[float]) -> float:
-    """The mean, e.g. over runs."""
-    return float(np.mean(list(values)))
-
-
-def mean_row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of one row over several runs; what is no float is the same in all."""
-    return {
-        key: mean(cell[key] for cell in cells) if isinstance(value, float) else value for key, value in cells[0].items()
-    }
-
-
-@dataclass(frozen=True)
-class ModelRuns:
-    """One model's runs, in the order of their seeds."""
-
-    model: str
-    runs: list[Run]
-
-    @cached_property
-    def configs(self) -> list[Config]:
-        """Each run's config."""
-        return [run.load_config() for run in self.runs]
-
-    @cached_property
-    def summaries(self) -> list[Summary]:
-        """Each run's ``summary.json``."""
-        return [run.load_summary() for run in self.runs]
-
-    @property
-    def seeds(self) -> list[int]:
-        """Each run's seed."""
-        return [config.seed for config in self.configs]
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters of the model."""
-        return self.summaries[0]["parameters"]["total"]
-
-    @property
-    def bleu(self) -> float:
-        """Test BLEU, the mean over the runs."""
-        return mean(summary["test"]["bleu"] for summary in self.summaries)
-
-    def measured(self, measurement: Measurement[Record]) -> list[Record]:
-        """The record of a measurement of each run that has it."""
-        return [measurement.load(run) for run in self.runs if measurement.file(run).exists()]
-
-    def cells(
-        self, measurement: Measurement[Record], table: Callable[[Record], Sequence[Cell] | None]
-    ) -> Iterator[tuple[Cell, ...]]:
-        """Each row of a measurement's ``table`` as it is in all runs that have the table."""
-        return zip(*(rows for record in self.measured(measurement) if (rows := table(record))), strict=True)
 
 
 @dataclass(frozen=True)
@@ -275,54 +217,6 @@ class ReportData:
         """Number of tokens of each test reference (N,) that the runs were scored on, EOS included."""
         subwords = Subwords.load(self.baseline.runs[0].subwords)
         return np.array([len(ids) for ids in subwords.encode_tgt(self.references, self.config.decode.max_input)])
-
-
-def grouped(runs: Sequence[Run], suffix: str = "") -> list[ModelRuns]:
-    """Group runs by the name of their model, each group in the order of the seeds.
-
-    Where runs of one name differ in the model's options, the optimiser or the learning rate, groups are named by their
-    folders: by the parent, or by as much of the path as tells them apart.
-
-    Args:
-        suffix: what the names of the parents end with beyond the group's name.
-
-    Raises:
-        UserError: a run is not finished, or a model has two runs with one seed.
-    """
-    for run in runs:
-        if not run.finished:
-            raise UserError(f"{run.folder}: not finished: start the same `seq2seq train` again")
-    configs = [run.load_config() for run in runs]
-    kinds = [(config.model, config.trainer.optimizer.name, config.trainer.optimizer.lr) for config in configs]
-    names = [model.name for model, *_ in kinds]
-    several = {name for name, kind in zip(names, kinds, strict=True) if kinds[names.index(name)] != kind}
-    unlike = [n for n, name in enumerate(names) if name in several]
-    told_apart = _told_apart([runs[n].folder for n in unlike], [kinds[n] for n in unlike], suffix)
-    for n, name in zip(unlike, told_apart, strict=True):
-        names[n] = name
-    by_model: dict[str, list[Run]] = {}
-    for run, name in zip(runs, names, strict=True):
-        by_model.setdefault(name, []).append(run)
-    groups = [ModelRuns(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
-    for group in groups:
-        if len(set(group.seeds)) < len(group.seeds):
-            folders = ", ".join(str(run.folder) for run in group.runs)
-            raise UserError(f"{group.model} has two runs with the same seed among {folders}: leave one out")
-    return groups
-
-
-def _told_apart(folders: Sequence[Path], kinds: Sequence[object], suffix: str) -> list[str]:
-    """A name for each folder: its parent's, or as much more of the path as it takes to tell unlike kinds apart."""
-    paths = [folder.absolute().parts for folder in folders]
-    parents = [(*path[:-2], path[-2].removesuffix(suffix)) for path in paths]
-    deepest = max(map(len, parents), default=1)
-    candidates = [["/".join(path[-n:]) for path in parents] for n in range(1, deepest)]
-    candidates.append(["/".join(path[-2:]) for path in paths])  # in one folder: by their own names
-    for names in candidates:
-        named = list(zip(names, kinds, strict=True))
-        if all(name != other or kind == another for (name, kind), (other, another) in combinations(named, 2)):
-            return names
-    return [str(folder) for folder in folders]
 
 
 def data_of_runs(

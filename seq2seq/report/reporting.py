@@ -9,7 +9,8 @@ from pathlib import Path
 
 from seq2seq.config.overrides import override
 from seq2seq.errors import UserError
-from seq2seq.report.data import ModelRuns, ReportData, data_of_runs, data_of_study
+from seq2seq.report.data import ReportData, data_of_runs, data_of_study
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.write import require_charts, write_page, write_tensorboard
 from seq2seq.report.sections.assembly import page_of
 from seq2seq.runs.run import find

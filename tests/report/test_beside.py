@@ -19,7 +19,8 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.onset import crossover
 from seq2seq.report.beside import Beside, pages_beside, read_page
-from seq2seq.report.data import ReportData, data_of_runs, data_of_study, grouped
+from seq2seq.report.data import ReportData, data_of_runs, data_of_study
+from seq2seq.report.model_runs import grouped
 from seq2seq.report.page.document import Page, Section
 from seq2seq.report.page.formatting import plain
 from seq2seq.report.sections.assembly import page_of

@@ -11,8 +11,9 @@ import pytest
 
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import score
-from seq2seq.report.data import ModelRuns, ReportData, data_of_runs, grouped
+from seq2seq.report.data import ReportData, data_of_runs
 from seq2seq.report.level import trivial_translations
+from seq2seq.report.model_runs import ModelRuns, grouped
 from seq2seq.report.page.charts import legend, on_page
 from seq2seq.report.page.document import Section
 from seq2seq.report.page.explorer import pack_explorer

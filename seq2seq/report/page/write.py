@@ -54,9 +54,7 @@ def write_page(page: Page, folder: Path) -> Path:
         write_atomically(folder / "tables" / f"{table.name}.csv", to_csv(table))
     explorer = pack_explorer(page.explorer) if page.explorer else None
     figures, tables = [figure.name for figure in page.figures], [table.name for table in page.tables]
-    for path in earlier - _files_of(
-        figures, tables
-    ):  # of other runs: they would pass for this page's
+    for path in earlier - _files_of(figures, tables):  # of other runs: they would pass for this page's
         (folder / path).unlink(missing_ok=True)
     write_json(folder / "report.json", plain(asdict(replace(page, explorer=None)) | {"explorer": explorer}))
     write_atomically(folder / "report.md", as_markdown(page))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from seq2seq.analysis.measurements import ATTENTION, EXPLORER
-from seq2seq.report.data import ModelRuns, ReportData, mean, mean_row
+from seq2seq.report.data import ReportData
+from seq2seq.report.model_runs import ModelRuns, mean, mean_row
 from seq2seq.report.page.document import Explorer, Figure, Row, Section, table_of
 from seq2seq.terminal.numbers import number
 

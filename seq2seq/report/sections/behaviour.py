@@ -9,7 +9,8 @@ from seq2seq.data.lengths import WORDS
 from seq2seq.evaluation.failures import FAILURES
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import interval
-from seq2seq.report.data import ReportData, mean, mean_row
+from seq2seq.report.data import ReportData
+from seq2seq.report.model_runs import mean, mean_row
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
 from seq2seq.terminal.numbers import number

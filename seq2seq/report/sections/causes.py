@@ -10,7 +10,8 @@ import numpy as np
 from seq2seq.analysis.measurements import FORGETTING, INTERVENTIONS, PROBE
 from seq2seq.evaluation.metrics import BLEU, RATE
 from seq2seq.evaluation.statistics import Bucket, Estimate, System, by_bucket, interval
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ReportData
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
 from seq2seq.terminal.numbers import number

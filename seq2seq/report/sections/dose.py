@@ -6,7 +6,8 @@ import math
 
 from seq2seq.evaluation.metrics import BLEU, NLL, Metric
 from seq2seq.evaluation.statistics import difference, interval
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ReportData
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.causes import of_seed
 from seq2seq.report.sections.quality import at, spread

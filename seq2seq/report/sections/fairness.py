@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ReportData
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.runs.run import Run
 from seq2seq.study.plan import Trial, best, deciding

@@ -5,7 +5,8 @@ from __future__ import annotations
 from seq2seq.analysis.frequency import BUCKETS, found_words
 from seq2seq.evaluation.metrics import RATE
 from seq2seq.evaluation.statistics import SMALL, Estimate, interval
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ReportData
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 
 TITLE = "Rare words and frequent ones"

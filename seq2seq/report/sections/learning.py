@@ -12,7 +12,8 @@ from seq2seq.analysis.measurements import COST
 from seq2seq.evaluation.metrics import BLEU, SufficientStatistics
 from seq2seq.evaluation.onset import onset
 from seq2seq.evaluation.statistics import Bucket, by_bucket
-from seq2seq.report.data import ModelRuns, ReportData, lines_of, mean
+from seq2seq.report.data import ReportData, lines_of
+from seq2seq.report.model_runs import ModelRuns, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.causes import of_seed
 from seq2seq.report.sections.quality import at, behind_from, mean_score

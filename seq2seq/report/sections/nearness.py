@@ -13,8 +13,9 @@ import numpy as np
 
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import SMALL, Estimate, Indices, interval, select
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ReportData
 from seq2seq.report.level import shown
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import Quality, spread
 from seq2seq.report.sections.scales import APART, Growths, chance

@@ -21,8 +21,9 @@ from seq2seq.evaluation.statistics import (
     interval,
     select,
 )
-from seq2seq.report.data import LENGTH_RATIO, ModelRuns, ReportData, mean
+from seq2seq.report.data import LENGTH_RATIO, ReportData
 from seq2seq.report.level import shown
+from seq2seq.report.model_runs import ModelRuns, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.scales import Growth, Growths, chance
 from seq2seq.terminal.numbers import number

@@ -29,8 +29,9 @@ from seq2seq.evaluation.statistics import (
     quotient_growth,
     select,
 )
-from seq2seq.report.data import ModelRuns, ReportData
+from seq2seq.report.data import ReportData
 from seq2seq.report.level import shown
+from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Section, Table
 from seq2seq.terminal.numbers import number
 

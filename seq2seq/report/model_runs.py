@@ -1,0 +1,127 @@
+"""Finished runs grouped by model, each model's runs in the order of their seeds. Knows run folders; no text.
+
+Runs are of one model only if they differ in nothing but the seed, whatever their folders are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from seq2seq.analysis.measurements import Measurement, Record
+from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
+from seq2seq.runs.records import Summary
+from seq2seq.runs.run import Run
+
+Cell = TypeVar("Cell")
+"""A row of a measurement's table."""
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean, e.g. over runs."""
+    return float(np.mean(list(values)))
+
+
+def mean_row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of one row over several runs; what is no float is the same in all."""
+    return {
+        key: mean(cell[key] for cell in cells) if isinstance(value, float) else value for key, value in cells[0].items()
+    }
+
+
+@dataclass(frozen=True)
+class ModelRuns:
+    """One model's runs, in the order of their seeds."""
+
+    model: str
+    runs: list[Run]
+
+    @cached_property
+    def configs(self) -> list[Config]:
+        """Each run's config."""
+        return [run.load_config() for run in self.runs]
+
+    @cached_property
+    def summaries(self) -> list[Summary]:
+        """Each run's ``summary.json``."""
+        return [run.load_summary() for run in self.runs]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Each run's seed."""
+        return [config.seed for config in self.configs]
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the model."""
+        return self.summaries[0]["parameters"]["total"]
+
+    @property
+    def bleu(self) -> float:
+        """Test BLEU, the mean over the runs."""
+        return mean(summary["test"]["bleu"] for summary in self.summaries)
+
+    def measured(self, measurement: Measurement[Record]) -> list[Record]:
+        """The record of a measurement of each run that has it."""
+        return [measurement.load(run) for run in self.runs if measurement.file(run).exists()]
+
+    def cells(
+        self, measurement: Measurement[Record], table: Callable[[Record], Sequence[Cell] | None]
+    ) -> Iterator[tuple[Cell, ...]]:
+        """Each row of a measurement's ``table`` as it is in all runs that have the table."""
+        return zip(*(rows for record in self.measured(measurement) if (rows := table(record))), strict=True)
+
+
+def grouped(runs: Sequence[Run], suffix: str = "") -> list[ModelRuns]:
+    """Group runs by the name of their model, each group in the order of the seeds.
+
+    Where runs of one name differ in the model's options, the optimiser or the learning rate, groups are named by their
+    folders: by the parent, or by as much of the path as tells them apart.
+
+    Args:
+        suffix: what the names of the parents end with beyond the group's name.
+
+    Raises:
+        UserError: a run is not finished, or a model has two runs with one seed.
+    """
+    for run in runs:
+        if not run.finished:
+            raise UserError(f"{run.folder}: not finished: start the same `seq2seq train` again")
+    configs = [run.load_config() for run in runs]
+    kinds = [(config.model, config.trainer.optimizer.name, config.trainer.optimizer.lr) for config in configs]
+    names = [model.name for model, *_ in kinds]
+    several = {name for name, kind in zip(names, kinds, strict=True) if kinds[names.index(name)] != kind}
+    unlike = [n for n, name in enumerate(names) if name in several]
+    told_apart = _told_apart([runs[n].folder for n in unlike], [kinds[n] for n in unlike], suffix)
+    for n, name in zip(unlike, told_apart, strict=True):
+        names[n] = name
+    by_model: dict[str, list[Run]] = {}
+    for run, name in zip(runs, names, strict=True):
+        by_model.setdefault(name, []).append(run)
+    groups = [ModelRuns(model, sorted(own, key=lambda run: run.load_config().seed)) for model, own in by_model.items()]
+    for group in groups:
+        if len(set(group.seeds)) < len(group.seeds):
+            folders = ", ".join(str(run.folder) for run in group.runs)
+            raise UserError(f"{group.model} has two runs with the same seed among {folders}: leave one out")
+    return groups
+
+
+def _told_apart(folders: Sequence[Path], kinds: Sequence[object], suffix: str) -> list[str]:
+    """A name for each folder: its parent's, or as much more of the path as it takes to tell unlike kinds apart."""
+    paths = [folder.absolute().parts for folder in folders]
+    parents = [(*path[:-2], path[-2].removesuffix(suffix)) for path in paths]
+    deepest = max(map(len, parents), default=1)
+    candidates = [["/".join(path[-n:]) for path in parents] for n in range(1, deepest)]
+    candidates.append(["/".join(path[-2:]) for path in paths])  # in one folder: by their own names
+    for names in candidates:
+        named = list(zip(names, kinds, strict=True))
+        if all(name != other or kind == another for (name, kind), (other, another) in combinations(named, 2)):
+            return names
+    return [str(folder) for folder in folders]
