@@ -67,7 +67,7 @@ def set_weights(config: Config, model: nn.Module) -> str | None:
     path = run.checkpoint(name)
     if name == ONNX:
         raise UserError(f"{config.init} holds graphs, whose weights cannot be trained: give the run that was exported")
-    given, own = checkpoint.part(checkpoint.read(path)[0], "model"), checkpoint.weights_of(model)
+    given, own = checkpoint.translating(checkpoint.read(path)[0]), checkpoint.weights_of(model)
     _refuse_idle("init_skip", config.init_skip, [*own, *given])
     skipped = set(matching(config.init_skip, [*own, *given]))
     wrong = [

@@ -74,6 +74,18 @@ def test_weights_and_subwords_are_taken_along(
     assert "what this training changed" in capsys.readouterr().out
 
 
+def test_of_a_training_that_averages_the_average_is_taken(
+    toy_config: MakeConfig, tuned: MakeConfig, tmp_path: Path
+) -> None:
+    config = toy_config("transformer", max_steps=2, valid_every=2, ema=0.9)
+    source = session.train(replace(config, outputs=str(tmp_path), name="averaged"))
+    run = session.train(tuned("from-last", init=str(source.checkpoint("last")), max_steps=1))
+    last = load_file(source.checkpoint("last"))
+    average = {name.replace("average/", "model/"): last[name] for name in last if name.startswith("average/")}
+    assert weights(run, "initial") == {name: tensor.numpy().tobytes() for name, tensor in average.items()}
+    assert weights(run, "initial") != weights(source, "last")
+
+
 def test_a_run_goes_on_without_the_one_that_it_began_from(
     tuned: MakeConfig, general: dict[str, Run], tmp_path: Path, monkeypatch: Any
 ) -> None:
