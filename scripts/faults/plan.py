@@ -90,6 +90,7 @@ ROWS = (
     Row("2", "… trained in mixed batches", Source("lstm-mixed-loss"), Source("lstm-mixed")),
     Row("3", "attention after the step", Source("bahdanau-after"), Source("bahdanau")),
     Row("3", "sound: after the step, fed back", Source("bahdanau-fed"), Source("bahdanau")),
+    Row("3", "… against the same, fed back", Source("bahdanau-after"), Source("bahdanau-fed")),
     Row("4", "BLEU of lower-cased words", Source("bahdanau", tokens="words"), Source("bahdanau")),
     Row("4", "BLEU of subwords", Source("bahdanau", tokens="subwords"), Source("bahdanau")),
     Row("5", "cut at 25 tokens", Source("bahdanau", "cut"), Source("bahdanau")),
