@@ -1,4 +1,4 @@
-"""The one exception type that a user sees. Knows nothing else."""
+"""The exceptions that a user sees. Knows nothing else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ class UserError(Exception):
     """Something the user can mend. Its message is one line: what is wrong, where, what to do.
 
     ``cli`` prints it without a traceback and exits with code 2.
+    """
+
+
+class Outage(UserError):
+    """One that may not come again: the machine had too little of something, such as free disk, at that moment.
+
+    What took long to make is kept, so that the same command goes on with it.
     """
 
 

@@ -82,13 +82,14 @@ def run(given: Arguments, valid: Trained) -> int:
     pairs = encode_pairs(translator.subwords, src, references, splits[0], config.decode.max_input, splits[1])
     with progress("aligning", len(src)) as done:
         choices = most_attended_words(translator, pairs, done)
-    lines = (sorted(links_of(choice[0, number])) for choice in choices)
+    found = (sorted(links_of(choice[0, number])) for choice in choices)
+    lines = "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in found)
     name = config.data.split
     if not is_own_split(given, folder, config):
         text = Path(given.src).name if given.src else name
         name = name_of(text, [str(folder.checkpoint(checkpoint))], {}, (src, references))
     out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
-    write_atomically(out, "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in lines))
+    write_atomically(out, lines, follow=bool(given.out))
     if gold is None:
         print("no gold alignment to compare with: give --gold FILE", file=sys.stderr)
     else:

@@ -75,7 +75,7 @@ def check(config: Config) -> Config:
     check_compiled_on(config.trainer, config.device)
     run = run_of(config)
     run.refuse_other_content()
-    if config.overwrite or not run.config_file.exists():
+    if config.overwrite or not run.begun:
         for path in filter(None, (config.init, config.subwords_of)):
             _check_source(path, run)
     if config.data.source == "hub" and config.data.hub.repo and not run.finished:

@@ -76,7 +76,7 @@ def run(given: Arguments, valid: Trained) -> int:
         out = Path(given.out)
         if not out.parent.exists():
             print(f"making the folder {out.parent}", file=sys.stderr)
-        write_atomically(out, "".join(texts))
+        write_atomically(out, "".join(texts), follow=True)
     return 2 if lost else 0
 
 

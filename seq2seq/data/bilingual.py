@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import files, streams
-from seq2seq.data.files import Pair, Part
+from seq2seq.data.files import Pair, Part, unchanged
 from seq2seq.data.languages import Language
 from seq2seq.data.streams import Member
 from seq2seq.data.units import units
@@ -63,12 +63,12 @@ def _marked(path: str, kind: str, data: DataConfig) -> Part:
     if size < total:
         print(f"{path}: {total - size:,} of {total:,} units have no translation and are left out", file=sys.stderr)
 
-    def pairs() -> Iterator[Pair]:
+    def translated() -> Iterator[Pair]:
         for unit in units(path, kind):
             if src in unit.texts and tgt in unit.texts:
                 yield unit.texts[src], unit.texts[tgt]
 
-    return Part(path, size, f"{kind}/{digest.hexdigest()}/{src}/{tgt}", pairs)
+    return Part(path, size, f"{kind}/{digest.hexdigest()}/{src}/{tgt}", lambda: unchanged(translated(), size, path))
 
 
 def _moses(path: str, data: DataConfig) -> Part:

@@ -30,7 +30,7 @@ def write_drop(path: Path, parts: Iterable[Part], reasons: Sequence[Mapping[int,
     for part, found in zip(parts, reasons, strict=True):
         text.append(f"= {hash_of(part)} {part.size} {part.where}\n")
         text += [f"{number}\t{found[number]}\n" for number in sorted(found)]
-    write_atomically(path, "".join(text))
+    write_atomically(path, "".join(text), follow=True)
 
 
 def read_drop(path: str) -> list[tuple[str, set[int]]]:

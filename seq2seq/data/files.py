@@ -17,7 +17,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -210,10 +210,25 @@ def text_files(src: Place, tgt: Place, measured: Measure = measure) -> Part:
     if size != tgt_size:
         raise UserError(f"{src} has {size:,} lines but {tgt} has {tgt_size:,}: a pair needs a line in each")
 
-    def pairs() -> Iterator[Pair]:
-        return zip(lines(src), lines(tgt), strict=True)
+    where = f"{src} + {tgt}"
 
-    return Part(f"{src} + {tgt}", size, f"text/{src_hash}/{tgt_hash}", pairs)
+    def pairs() -> Iterator[Pair]:
+        return unchanged(zip(lines(src), lines(tgt), strict=True), size, where)
+
+    return Part(where, size, f"text/{src_hash}/{tgt_hash}", pairs)
+
+
+def unchanged(pairs: Iterable[Pair], size: int, where: str) -> Iterator[Pair]:
+    """The pairs of a file that had ``size`` of them when it was measured.
+
+    Raises:
+        UserError: it has another number of them now.
+    """
+    try:
+        for _, pair in zip(range(size), pairs, strict=True):
+            yield pair
+    except ValueError as error:
+        raise UserError(f"{where} changed while it was read: start the same command again") from error
 
 
 def tabbed_file(path: str, src_column: str | None, tgt_column: str | None, measured: Measure = measure) -> Part:
@@ -241,7 +256,7 @@ def tabbed_file(path: str, src_column: str | None, tgt_column: str | None, measu
 
     last = max(places)
 
-    def pairs() -> Iterator[Pair]:
+    def rows() -> Iterator[Pair]:
         for number, line in enumerate(lines(path), start=1):
             if header and number == 1:
                 continue
@@ -253,7 +268,8 @@ def tabbed_file(path: str, src_column: str | None, tgt_column: str | None, measu
                 )
             yield cells[src], cells[tgt]
 
-    return Part(path, count - header, f"tsv/{digest}/{places}/{header}", pairs)
+    size = count - header
+    return Part(path, size, f"tsv/{digest}/{places}/{header}", lambda: unchanged(rows(), size, path))
 
 
 def check_csv(path: str) -> tuple[list[str], int]:

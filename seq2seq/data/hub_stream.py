@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import hub
 from seq2seq.data.files import Pair, Part
-from seq2seq.errors import UserError
+from seq2seq.errors import Outage, UserError
 
 Place = dict[str, int]
 PREFIX = "stream"  # of the names of a state's numbers
@@ -83,7 +83,7 @@ def _readable(where: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # their types change from release to release
-        raise UserError(
+        raise Outage(
             f"{where} cannot be read on ({hub.why(error)}): check the network and start the same command again"
         ) from error
 

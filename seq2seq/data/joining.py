@@ -77,15 +77,16 @@ def joined_pairs(pairs: Iterable[Pair], most: int, name: str) -> Iterator[Pair]:
 
 
 def joined_text(lines: Sequence[str], unit: Unit) -> str:
-    """Lines as one; ``unit`` tells whether a space stands between any two of them.
+    """Lines as one, without the blank ones; ``unit`` tells whether a space stands between any two of them.
 
     Where it does not, one stands where the lines' ends would become one word: between Latin words or numbers, and in
     Thai and its like, which have none between words but one between sentences.
     """
+    written = filter(str.strip, lines)
     if unit.between:
-        return unit.between.join(lines)
+        return unit.between.join(written)
     text = ""
-    for line in filter(None, lines):
+    for line in written:
         text += f" {line}" if text and _are_parted(text[-1], line[0]) else line
     return text
 

@@ -133,16 +133,18 @@ def _count(source: TextCorpus, data: DataConfig, step: int, processes: int) -> t
     """The words of every ``step``-th training pair that is not dropped, and the number of all such pairs."""
     met = 0
 
-    def requests(done: Callable[[int], None]) -> Iterator[Frame]:
+    def pairs() -> Iterator[Pair]:
         nonlocal met
-        pairs = filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter())
-        for chunk in chunks(pairs, CHUNK * step):
-            first = -met % step
-            met += len(chunk)
-            taken = chunk[first::step]
-            if taken:
-                yield [jobs.text_of(side) for side in zip(*taken, strict=True)]
-            done(len(chunk))
+        for pair in filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter()):
+            met += 1
+            yield pair
+
+    def requests(done: Callable[[int], None]) -> Iterator[Frame]:
+        told = 0
+        for chunk in chunks(itertools.islice(pairs(), 0, None, step), CHUNK):
+            yield _request(chunk)
+            done(met - told)
+            told = met
 
     with (
         progress("learning subwords", size_of(source, data)) as done,

@@ -21,7 +21,7 @@ CHUNK = 1 << 16  # bytes given to expat at once
 DEEPEST = 100  # elements in each other
 DROPPED = frozenset(("bpt", "ept", "ph", "it", "ut", "sub"))
 UNTRANSLATED = ("new", "needs-translation", "initial")  # states of a target or, in XLIFF 2, of a segment
-LINE_END = re.compile(r"\s*[\r\n]\s*")
+LINE_END = re.compile(r"(?<!\s)\s*[\r\n]\s*")  # looked for once in a run of spaces, not at each of them
 CUT_SHORT = (
     expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS],
     expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_TOKEN],

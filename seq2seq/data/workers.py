@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import seq2seq
-from seq2seq.errors import UserError
+from seq2seq.errors import Outage
 from seq2seq.system.processes import usable_cores
 
 Frame = list[bytes]
@@ -124,7 +124,7 @@ def _send(process: subprocess.Popen[bytes], frame: Frame) -> None:
     try:
         write_frame(process.stdin, frame)  # type: ignore[arg-type]
     except BrokenPipeError as error:
-        raise UserError(ENDED) from error
+        raise Outage(ENDED) from error
 
 
 def _asker(process: subprocess.Popen[bytes]) -> Callable[[Frame], Callable[[], Frame]]:
@@ -132,7 +132,7 @@ def _asker(process: subprocess.Popen[bytes]) -> Callable[[Frame], Callable[[], F
         assert process.stdout is not None
         frame = read_frame(process.stdout)  # type: ignore[arg-type]
         if frame is None:
-            raise UserError(ENDED)
+            raise Outage(ENDED)
         return frame
 
     def ask(request: Frame) -> Callable[[], Frame]:

@@ -32,7 +32,7 @@ from seq2seq.system.files import (
 )
 from seq2seq.system.locks import lock
 from seq2seq.system.typed_json import read_record
-from seq2seq.system.yaml_text import check_plain, read_yaml_text
+from seq2seq.system.yaml_text import LARGEST_FILE, check_plain, read_yaml_text
 
 FREE_TO_DIFFER = (
     *("overwrite", "extend", "outputs", "name", "device", "data.cache", "data.split"),
@@ -127,20 +127,28 @@ class Run:
 
     def refuse_other_content(self) -> None:
         """Raise ``UserError`` if the folder holds anything, but not a run: it is somebody's, and stays as it is."""
-        if self.folder.exists() and not self.has_config():
-            with os_errors_as_user_errors(self.folder):
-                names = sorted(path.name for path in self.folder.iterdir())
-            names = [name for name in names if name != LOCK and not name.endswith(UNFINISHED)]
-            if names:
-                held = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
-                raise UserError(f"{self.folder} is no run of this program (it holds {held}): choose another name=…")
+        if self.folder.exists() and not self.has_config() and (names := self._names()):
+            held = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
+            raise UserError(f"{self.folder} is no run of this program (it holds {held}): choose another name=…")
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to go on with: more than what is written before the fingerprint, and a config."""
+        own = {self.config_file.name, self.subwords.name}
+        return self.config_file.exists() and not own.issuperset(self._names())
+
+    def _names(self) -> list[str]:
+        """What is in the folder, but for its lock and what is being written."""
+        with os_errors_as_user_errors(self.folder):
+            names = sorted(path.name for path in self.folder.iterdir())
+        return [name for name in names if name != LOCK and not name.endswith(UNFINISHED)]
 
     def has_config(self) -> bool:
         """Whether ``config.yaml`` is a run's, of whatever version, and not one of somebody's own."""
         if not self.config_file.is_file():
             return False
         with self.config_file.open(encoding="utf-8", errors="replace") as file:
-            sections = {line.partition(":")[0] for line in file.read(1 << 16).splitlines()}
+            sections = {line.partition(":")[0] for line in file.read(LARGEST_FILE).splitlines()}
         return set(SECTIONS) <= sections
 
     def refuse_removed(self) -> None:
@@ -148,11 +156,20 @@ class Run:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder} was removed while it was being trained: nothing is left to go on with")
 
-    def remove(self) -> None:
-        """Remove what this program has written into the folder, and nothing else."""
+    def remove_measurements(self) -> None:
+        """Remove what was measured of the run's weights."""
+        shutil.rmtree(self.folder / "measurements", ignore_errors=True)
+
+    def remove(self, but_config: bool = False) -> None:
+        """Remove what this program has written into the folder, and nothing else.
+
+        Args:
+            but_config: leave the config, so that the folder stays a run's while a new one is begun in it.
+        """
         self.remove_events()
-        for name in CONTENT:
-            path = self.folder / name
+        for path in (self.folder / name for name in CONTENT):
+            if but_config and path == self.config_file:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -172,8 +189,11 @@ class Run:
         return read_record(self.fingerprint_file, Fingerprint, "fingerprint", ANEW)
 
     def save_config(self, config: Config) -> None:
-        """Write the resolved config."""
-        write_atomically(self.config_file, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
+        """Write the resolved config. Raises ``UserError`` for one that is too large to be read again."""
+        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+        if len(text.encode()) > LARGEST_FILE:
+            raise UserError(f"{self.config_file} would have more than {LARGEST_FILE:,} bytes: name files by a pattern")
+        write_atomically(self.config_file, text)
 
     def load_config(self) -> Config:
         """Read the config as plain data; nothing in it can run code.

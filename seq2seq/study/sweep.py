@@ -103,7 +103,7 @@ def _job(combination: Combination, config_of: ConfigOf, began: float) -> Job:
         arguments = [*(argument for argument in arguments if not argument.startswith("name=")), f"name={name}"]
         config = config_of(arguments)
     run = run_of(config)
-    if run.config_file.exists() and not config.overwrite:
+    if run.begun and not config.overwrite:
         changed = differences(run.load_config(), config)
         if changed and not config.extend:
             raise UserError(
@@ -194,7 +194,7 @@ def _print_outcome(sweep: Sweep, before: set[str], failed: Mapping[str, str]) ->
         elif job.label in failed:
             state = "failed"
         else:
-            state = "unfinished" if job.run.config_file.exists() else "not begun"
+            state = "unfinished" if job.run.begun else "not begun"
         rows.append((job.label, state, *scores))
     print_table(f"sweep in {sweep.jobs[0].config.outputs}", ("run", "", "BLEU", "loss"), rows, left=("run", ""))
     for label, why in failed.items():

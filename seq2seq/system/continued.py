@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from seq2seq.errors import UserError
+from seq2seq.errors import Outage, UserError
 from seq2seq.system.files import ADVICE, os_errors_as_user_errors, sync
 from seq2seq.system.locks import NO_LOCKS, lock
 
@@ -67,7 +67,7 @@ def continued_folder(path: Path, is_worth_keeping: Callable[[Path], bool], advic
     """Yield a folder, with all that an earlier process has left in it, that is renamed to ``path`` at the end.
 
     Nobody else may be making ``path`` (``one_at_a_time``). After an exception the folder stays if it
-    ``is_worth_keeping``; after a ``UserError``, which would come again, it does not.
+    ``is_worth_keeping``; after a ``UserError`` that would come again, which an ``Outage`` may not, it does not.
     """
     work = path.with_name(f".{path.name}{BEGUN}")
     with os_errors_as_user_errors(path.parent, advice):
@@ -77,7 +77,8 @@ def continued_folder(path: Path, is_worth_keeping: Callable[[Path], bool], advic
             sync(work)
             work.rename(path)
         except BaseException as error:
-            if isinstance(error, UserError) or not is_worth_keeping(work):
+            comes_again = isinstance(error, UserError) and not isinstance(error, Outage)
+            if comes_again or not is_worth_keeping(work):
                 shutil.rmtree(work, ignore_errors=True)
             raise
 

@@ -7,13 +7,14 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from seq2seq.errors import UserError
+from seq2seq.errors import Outage, UserError
 from seq2seq.system.locks import lock
 
 ADVICE = "choose another place"  # what a user can do where a path cannot be written
@@ -31,18 +32,18 @@ def is_there(path: str) -> bool:
 
 
 def refuse_too_many_open(path: Path | str, error: BaseException) -> None:
-    """Raise ``UserError`` if ``error``, or one that it comes from, says that the process may open no more files.
+    """Raise ``Outage`` if ``error``, or one that it comes from, says that the process may open no more files.
 
     Nothing is wrong with ``path`` then, and advice about it would be wrong.
     """
     if _comes_from(error, errno.EMFILE, errno.ENFILE):
-        raise UserError(f"{path}: {MORE_FILES}") from error
+        raise Outage(f"{path}: {MORE_FILES}") from error
 
 
 def refuse_full_disk(path: Path | str, error: BaseException) -> None:
-    """Raise ``UserError`` if ``error``, or one that it comes from, says that the disk of ``path`` is full."""
+    """Raise ``Outage`` if ``error``, or one that it comes from, says that the disk of ``path`` is full."""
     if _comes_from(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        raise UserError(f"{path}: the disk is full: free some space and start the same command again") from error
+        raise Outage(f"{path}: the disk is full: free some space and start the same command again") from error
 
 
 def _comes_from(error: BaseException | None, *numbers: int) -> bool:
@@ -65,10 +66,14 @@ def os_errors_as_user_errors(path: Path, advice: str = ADVICE) -> Iterator[None]
         raise UserError(f"{path}: cannot be written ({error.strerror or error}): {advice}") from error
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str, follow: bool = False) -> None:
     """Replace ``path`` by ``content`` at once: a reader, or a power cut, sees the old file or the new one.
 
-    A device or a pipe, such as /dev/stdout, is not replaced but written to.
+    A device or a pipe, such as /dev/stdout, is not replaced but written to. A file leaves its mode to the new one.
+
+    Args:
+        follow: of a link, replace what it leads to. For places that the user named: the folder of a run may come from
+            a stranger, and a link in it is replaced by a file, whatever it leads to.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; nothing half-written is left.
@@ -78,12 +83,13 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         if path.exists() and not (path.is_file() or path.is_dir()):
             path.write_bytes(data)
             return
+        path = Path(os.path.realpath(path)) if follow else path
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path.parent)
-        temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{UNFINISHED}")
-        descriptor = lock(temporary)
-        assert descriptor is not None  # nobody else knows the name
+        temporary, descriptor = _locked_file(path)
         try:
+            if path.is_file() and not path.is_symlink():
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(data)
             os.fsync(descriptor)
@@ -93,11 +99,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             os.close(descriptor)
 
 
+def _locked_file(path: Path) -> tuple[Path, int]:
+    """An empty file beside ``path``, and the descriptor of its lock."""
+    while True:
+        file = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{UNFINISHED}")
+        descriptor = lock(file)
+        if descriptor is not None:  # otherwise another process has taken it for an abandoned one, and removes it
+            return file, descriptor
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what processes that were killed have left half-written in ``folder``; they hold no lock any more."""
     for path in folder.glob(f".*{UNFINISHED}"):
         with suppress(OSError, UserError):  # somebody else's, or just gone
-            descriptor = lock(path, strictly=True)
+            descriptor = lock(path, strictly=True, make=False)
             if descriptor is not None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 os.close(descriptor)
@@ -174,7 +189,7 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(UNFINISHED, f".{path.name[:40]}.", path.parent))
         with suppress(FileNotFoundError):  # another process has taken it for an abandoned one
-            descriptor = lock(folder)
+            descriptor = lock(folder, make=False)
             if descriptor is not None:
                 return folder, descriptor
 

@@ -16,19 +16,20 @@ from seq2seq.errors import UserError
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # what some network file systems answer
 
 
-def lock(path: Path, strictly: bool = False) -> int | None:
-    """Lock a folder, or a file, which is made if it is missing.
+def lock(path: Path, strictly: bool = False, make: bool = True) -> int | None:
+    """Lock a folder or a file.
 
     Args:
         strictly: an error where nothing can be locked, as on Windows and some network file systems. Without it,
             nothing is locked there, and every process gets a descriptor.
+        make: make a file where nothing is.
 
     Returns:
         An open descriptor; the lock ends when it is closed. None: the lock is held by somebody else.
 
     Raises:
         UserError: a link, a pipe or a device is there.
-        OSError: the file cannot be made, or, ``strictly``, not be locked.
+        OSError: nothing is there and no file can be or is to be made, or, ``strictly``, it cannot be locked.
     """
     if sys.platform == "win32":
         if strictly:
@@ -37,7 +38,7 @@ def lock(path: Path, strictly: bool = False) -> int | None:
     import fcntl
 
     while True:
-        descriptor = _open(path)
+        descriptor = _open(path, make)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -51,9 +52,9 @@ def lock(path: Path, strictly: bool = False) -> int | None:
         os.close(descriptor)  # the last holder has removed it meanwhile: there is another one, or none
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, make: bool) -> int:
     """A descriptor of a folder or of a regular file, and of nothing else."""
-    kind = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    kind = os.O_RDONLY if path.is_dir() else os.O_RDWR | (os.O_CREAT if make else 0)
     try:
         descriptor = os.open(path, kind | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:

@@ -9,7 +9,7 @@ import yaml
 
 from seq2seq.errors import UserError
 
-LARGEST_FILE = 100_000  # bytes; a whole config has about 4,000
+LARGEST_FILE = 1_000_000  # bytes, read in some seconds; a whole config has about 4,000, and more with many files
 LONGEST_VALUE = 10_000  # characters
 DEEPEST = 20  # levels; a config has four
 MOST_INTERPOLATIONS = 16  # in a file: a few that name each other stand for thousands of values

@@ -57,7 +57,7 @@ def train(config: Config, group: Group = ALONE) -> Run:
     """
     run = run_of(config)
     run.refuse_other_content()
-    goes_on, changed = run.config_file.exists() and not config.overwrite, list[str]()
+    goes_on, changed = run.begun and not config.overwrite, list[str]()
     if goes_on:
         saved = run.load_config()
         changed = longer.changes(run, saved, config)
@@ -107,17 +107,20 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     print_parameters(config.model.name, parameters_by_part(model), initial.freeze(config.trainer.freeze, model))
     config = _with_limits(config, corpus, goes_on)
     prints = _prepare_folder(run, corpus, goes_on, texts)
+    weights = checkpoint.weights_of(model) if started else {}  # before the trainer may share them out
     if started:
         prints["initial"] = started
-        checkpoint.save_weights(run.checkpoint(initial.NAME), checkpoint.weights_of(model), {})
     trainer = Trainer(config, corpus, model, run, device, group)
     if goes_on:
         prints = longer.with_history(prints, run.load_fingerprint(), trainer.state, changed)
     if changed:
         trainer.begin_leg()
         run.summary_file.unlink(missing_ok=True)  # before the config has the new limits, so that a kill is made good
+        run.remove_measurements()  # of weights that will no longer be the run's
         print(f"a further leg of {run.folder}: {'; '.join(changed)}", file=sys.stderr)
     _describe(run, config, corpus, prints, texts)
+    if started:
+        checkpoint.save_weights(run.checkpoint(initial.NAME), weights, {})
     if trainer.state.step:
         print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
     print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
@@ -184,12 +187,18 @@ def _prepare_folder(run: Run, corpus: Corpus, goes_on: bool, texts: Texts) -> Fi
         further_tests.check_texts(run, texts)
     with os_errors_as_user_errors(run.folder):
         if not goes_on:  # only now: nothing can be wrong with the new run any more
-            run.remove()
+            run.remove(but_config=True)
     return prints
 
 
 def _describe(run: Run, config: Config, corpus: Corpus, prints: Fingerprint, texts: Texts) -> None:
-    """Write what the run is; its config, which says that the folder is a run, comes last."""
+    """Write what the run is.
+
+    The config, which says that the folder is a run, comes first in a new one: what a kill leaves then can be begun
+    anew. It comes last in one that goes on: a kill before it leaves the options that the further leg is known by.
+    """
+    if not run.begun:
+        run.save_config(config)
     corpus.subwords.save(run.subwords)
     write_json(run.fingerprint_file, prints)
     further_tests.keep_texts(run, texts)

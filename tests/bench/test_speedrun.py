@@ -88,7 +88,8 @@ def test_the_median_of_the_seeds_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [(["lstm", "--seeds", "1,x"], "give whole numbers"), (["gru", "--seeds", "1"], "unknown experiment gru")]
+    ("given", "said"),
+    [(["lstm", "--seeds", "1,x"], "give whole numbers"), (["gru", "--seeds", "1"], "unknown experiment gru")],
 )
 def test_a_mistake_is_one_line(
     given: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import re
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -187,6 +188,21 @@ def test_inline_codes_are_dropped_and_marked_text_stays() -> None:
         "Den rotenKnopf – a < b drücken",
     )
     assert found == by_elementtree("a.tmx")
+
+
+def test_a_file_that_changes_while_it_is_read_is_one_line() -> None:
+    put("a.tmx", tmx(PAIRS))
+    source = open_source(config("a.tmx"))
+    put("a.tmx", tmx(PAIRS[1:]))
+    with pytest.raises(UserError, match=r"^a\.tmx changed while it was read: start the same command again$"):
+        list(source.pairs("train"))
+
+
+def test_a_long_run_of_spaces_takes_no_time_and_stays() -> None:
+    spaces = " " * 40_000
+    start = time.process_time()
+    assert read(put("a.tmx", tmx([(f"a{spaces}b \n\n c", "x")]))) == [(f"a{spaces}b c", "x")]
+    assert time.process_time() - start < 5  # four times as many where the time grows with the square
 
 
 def test_the_marks_of_xliff_stay_and_its_codes_go() -> None:

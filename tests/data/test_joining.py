@@ -18,7 +18,7 @@ from seq2seq.data import batches as batches_module
 from seq2seq.data.batches import Batch, BatchStream
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.data.joining import joined_pairs, joined_text, spans
-from seq2seq.data.lengths import CHARACTERS
+from seq2seq.data.lengths import CHARACTERS, WORDS, Unit
 from seq2seq.data.sources import open_source
 from seq2seq.data.streamed import batches_of
 from seq2seq.errors import UserError
@@ -321,3 +321,9 @@ def test_what_does_not_go_together_is_one_line(options: dict[str, Any], said: st
 )
 def test_a_space_stands_where_two_lines_would_become_one_word(lines: list[str], whole: str) -> None:
     assert joined_text(lines, CHARACTERS) == whole
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\u3000"])
+@pytest.mark.parametrize("unit", [WORDS, CHARACTERS])
+def test_a_blank_line_leaves_no_space_in_a_joined_text(unit: Unit, blank: str) -> None:
+    assert joined_text([blank, "a b", blank, "c", blank], unit) == "a b c"

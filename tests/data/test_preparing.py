@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from seq2seq.config.schema import DataConfig, FilterConfig, SplitConfig, SubwordConfig
-from seq2seq.data import preparing, workers
+from seq2seq.data import filters, preparing, workers
 from seq2seq.data.encoded import prepare
 from seq2seq.data.encoding import ChunkEncoder, Encoded
+from seq2seq.data.sources import open_source
 from seq2seq.data.workers import Workers
 from seq2seq.errors import UserError
 
@@ -132,6 +135,31 @@ def test_what_nobody_goes_on_with_is_removed_after_a_week(make: Make, monkeypatc
     assert list((Path(data.cache) / "prepared").iterdir()) == [corpus.folder]
 
 
+def test_subwords_are_learned_of_one_pair_in_so_many_and_the_others_are_not_held(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, held = make("learned"), Counter[str]()
+    source = open_source(data)
+    pairs = list(filters.drop_empty_and_duplicates(source.pairs("train"), data.filters, Counter()))
+
+    class Held(tuple[str, ...]):
+        def __new__(cls, pair: tuple[str, str]) -> Held:
+            held["now"] += 1
+            held["most"] = max(held["now"], held["most"])
+            return super().__new__(cls, pair)
+
+        def __del__(self) -> None:
+            held["now"] -= 1
+
+    monkeypatch.setattr(source, "pairs", lambda split: iter(pairs[::4]))
+    expected, taken = preparing._count(source, data, 1, 1)
+    monkeypatch.setattr(source, "pairs", lambda split: map(Held, pairs))
+    counted, met = preparing._count(source, data, 4, 1)
+    assert counted == expected
+    assert (met, taken) == (len(pairs), -(-len(pairs) // 4))
+    assert held["most"] <= 2 * preparing.CHUNK + 3, "a chunk, and the next one"
+
+
 PROGRAM = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is begun with SIGINT ignored
@@ -187,3 +215,55 @@ def test_a_worker_that_is_killed_is_an_error_that_says_what_to_do(make: Make, mo
     monkeypatch.setattr(workers, "Workers", Killed)
     with pytest.raises(UserError, match="start the same command again"):
         prepare(make("killed"))
+
+
+def kill_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers be killed when two chunks are written."""
+    crews, written, write = list[Workers](), list[int](), preparing._Writer.write
+
+    class Crew(Workers):
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given)  # type: ignore[arg-type]
+            crews.append(self)
+
+    def killing(self: preparing._Writer, chunk: Pairs, encoded: Encoded) -> Pairs:
+        written.append(len(chunk))
+        if len(written) == 2:
+            for process in crews[-1].processes:
+                process.kill()
+        return write(self, chunk, encoded)
+
+    monkeypatch.setattr(preparing, "processes_for", lambda size, cores: 2)
+    monkeypatch.setattr(workers, "Workers", Crew)
+    monkeypatch.setattr(preparing._Writer, "write", killing)
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk be full for every file that is written as a whole."""
+
+    def full(path: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+
+
+@pytest.mark.parametrize(
+    ("fail", "message"), [(kill_workers, "it goes on where it was"), (fill_disk, "the disk is full")]
+)
+def test_a_preparation_goes_on_after_a_killed_worker_and_after_a_full_disk(
+    make: Make, monkeypatch: pytest.MonkeyPatch, fail: Callable[[pytest.MonkeyPatch], None], message: str
+) -> None:
+    prepare(make("whole"))
+    data = make("ended")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_at(patch, 4)
+        prepare(data)
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=message):
+        fail(patch)
+        prepare(data)
+    with monkeypatch.context() as patch:
+        chunks = stop_at(patch, 1_000)
+        counts = prepare(data).counts["train"]
+    assert files_of(data) == files_of(make("whole"))
+    filtered = counts["read"] - counts["dropped"]["empty"] - counts["dropped"]["duplicate"]
+    assert len(chunks) <= -(-filtered // 5) - 4 + 2, "what is noted is not encoded again"

@@ -162,6 +162,17 @@ def test_files_of_different_lengths_are_named_with_their_counts(here: Path) -> N
     assert message == "a.en has 3 lines but a.de has 2: a pair needs a line in each"
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_text_that_changes_while_it_is_read_is_one_line(here: Path, both: bool) -> None:
+    split = write_text(here, "train", [("one", "eins"), ("two", "zwei")])
+    source = open_source(text(split))
+    for name in ("train.en", "train.de") if both else ("train.de",):
+        with (here / name).open("a") as file:
+            file.write("more\n")
+    with pytest.raises(UserError, match=r"^train\.en \+ train\.de changed while it was read: start the same"):
+        list(source.pairs("train"))
+
+
 def test_missing_file_is_named_with_its_nearest_neighbour(here: Path) -> None:
     (here / "corpus").mkdir()
     (here / "corpus" / "train.de").write_bytes(b"x\n")
@@ -341,6 +352,13 @@ def test_tsv_keeps_every_character(here: Path, packed: bool) -> None:
     content = "".join(f"{en}\t{de}\n" for en, de in NASTY).encode()
     data = table(here, "tsv", gzip.compress(content) if packed else content, "c.tsv.gz" if packed else "c.tsv")
     assert list(open_source(data).pairs("train")) == NASTY
+
+
+def test_tsv_that_changes_while_it_is_read_is_one_line(here: Path) -> None:
+    source = open_source(table(here, "tsv", b"one\teins\ntwo\tzwei\n", "a.tsv"))
+    (here / "a.tsv").write_text("one\teins\n")
+    with pytest.raises(UserError, match=r"^a\.tsv changed while it was read: start the same command again$"):
+        list(source.pairs("train"))
 
 
 def test_tsv_columns_by_number_and_by_name(here: Path) -> None:

@@ -42,6 +42,19 @@ def test_a_config_is_read_again_when_its_file_has_changed_and_is_nobody_elses(co
     assert run.load_config().seed == 2
 
 
+def test_a_config_of_many_files_is_a_runs_and_one_that_could_not_be_read_is_not_written(
+    config: Config, tmp_path: Path
+) -> None:
+    run = Run(tmp_path)
+    config.data.train.src = [f"/mnt/corpora/a-collection-of-texts/part-{n:05d}.de-en.en.txt.gz" for n in range(1500)]
+    run.save_config(config)
+    assert run.has_config() and run.load_config() == config
+    config.data.train.src *= 10
+    with pytest.raises(UserError, match=r"config\.yaml .* 1,000,000 bytes: name files by a pattern"):
+        run.save_config(config)
+    assert len(run.load_config().data.train.src) == 1500
+
+
 def test_a_value_that_was_not_finite_is_no_number_of_the_curve(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.metrics_file.write_text('{"step": 1, "valid/nll": null}\n{"step": 2, "valid/nll": 3.5}\n')

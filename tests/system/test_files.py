@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from seq2seq.system.files import (
     new_folder,
     os_errors_as_user_errors,
     read_json,
+    remove_unfinished,
     write_atomically,
     write_json,
 )
@@ -99,6 +101,35 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_its_target_is_written(there: bool, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    if there:
+        (tmp_path / "elsewhere/file").write_text("old")
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    write_atomically(tmp_path / "link", "new", follow=True)
+    assert (tmp_path / "link").readlink() == Path("elsewhere/file")
+    assert (tmp_path / "elsewhere/file").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["elsewhere", "file", "link"]
+
+
+def test_a_link_in_a_strangers_folder_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to("mine")
+    write_atomically(tmp_path / "link", "new")
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+def test_a_file_that_is_replaced_keeps_its_mode(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(mode)
+    write_atomically(path, "new")
+    assert path.stat().st_mode & 0o777 == mode
+    assert path.read_text() == "new"
 
 
 def test_other_errors_than_the_systems_are_not_touched(tmp_path: Path) -> None:
@@ -211,6 +242,32 @@ def test_what_is_being_written_is_not_removed(tmp_path: Path) -> None:
             pass
     assert (tmp_path / "corpus/ids").read_text() == "x"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "other", "second"]
+
+
+@pytest.mark.parametrize("taken", ["held", "removed"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_another_process_takes_for_abandoned_before_it_is_locked_is_begun_anew(
+    kind: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, calls = fcntl.flock, list[int]()
+
+    def late(descriptor: int, how: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            remove_unfinished(tmp_path)
+            if taken == "held":
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    if kind == "file":
+        write_atomically(tmp_path / "own", "whole")
+        assert (tmp_path / "own").read_text() == "whole"
+    else:
+        with new_folder(tmp_path / "own") as folder:
+            (folder / "ids").write_text("whole")
+        assert (tmp_path / "own/ids").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 
 def test_json_holds_no_nan(tmp_path: Path) -> None:

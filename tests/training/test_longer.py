@@ -64,7 +64,9 @@ def test_it_is_the_run_that_was_made_in_one_go(make: MakeConfig, model: str, sch
 
 def test_a_cosine_that_has_ended_begins_anew_with_its_warmup(make: MakeConfig) -> None:
     config = make("cosine", schedule="cosine", lr=0.01, final_lr=0.1)
-    session.train(config)
+    measured = session.train(config).folder / "measurements" / "probe.json"
+    measured.parent.mkdir()
+    measured.touch()
     run = session.train(longer(config, max_steps=12, valid_every=4))
     rates = list(curve(run, "train/lr").values())
     assert len(rates) == 12
@@ -73,6 +75,7 @@ def test_a_cosine_that_has_ended_begins_anew_with_its_warmup(make: MakeConfig) -
     assert rates[4] == pytest.approx(0.005)
     assert list(curve(run, "valid/bleu")) == [2, 4, 8, 12]
     assert list(curve(run, "test/bleu")) == [12]
+    assert not measured.exists(), "it was of the weights of the first leg"
     assert run.load_fingerprint()["legs"] == [
         {"step": 4, "tokens": 0, "changed": ["trainer.max_steps: 4 -> 12", "trainer.valid_every: 2 -> 4"]}
         | {"tokens": run.load_fingerprint()["legs"][0]["tokens"]}

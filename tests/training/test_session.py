@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,43 @@ def test_overwriting_leaves_what_is_not_the_runs(config: Config) -> None:
     assert (folder / "notes.md").read_text() == "precious"
     assert not (folder / "evaluations/mine").exists()
     assert not list(folder.rglob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["new", "init", "overwrite"])
+def test_a_beginning_that_is_cut_short_anywhere_is_made_again_by_the_same_command(
+    config: Config, kind: str, monkeypatch: Any
+) -> None:
+    config.init = str(session.train(replace(config, name="source")).folder) if kind == "init" else None
+    straight = session.train(replace(config, name="straight"))
+    folder, begin, replaced = run_of(config).folder, Trainer.__init__, Path.replace
+    if kind == "overwrite":
+        (session.train(replace(config, seed=2)).folder / "notes.md").write_text("precious")
+        config.overwrite = True
+
+    def no_memory(trainer: Trainer, *given: Any) -> None:
+        begin(trainer, *given)
+        raise MemoryError
+
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(Trainer, "__init__", no_memory)
+        session.train(config)
+    assert kind == "overwrite" or not folder.exists()
+    for cut in range(10):  # so many files have been written
+        written = iter(range(cut))
+
+        def kill(path: Path, target: Path, written: Iterator[int] = written) -> Path:
+            if folder in target.parents and next(written, None) is None:
+                raise SystemExit(9)
+            return replaced(path, target)
+
+        with monkeypatch.context() as patched, pytest.raises(SystemExit):
+            patched.setattr(Path, "replace", kill)
+            session.train(config)
+    run = session.train(config)
+    ours, theirs = (load_file(each.checkpoint("last")) for each in (run, straight))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    assert run.checkpoint("initial").exists() == (kind == "init")
+    assert run.load_fingerprint() == straight.load_fingerprint()
 
 
 def test_a_kill_before_the_summary_does_not_double_the_test(config: Config, monkeypatch: Any) -> None:
