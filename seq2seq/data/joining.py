@@ -27,6 +27,8 @@ from seq2seq.data.languages import ABUGIDAS, READ, script_of
 from seq2seq.data.lengths import Unit, unit_of
 from seq2seq.data.ragged import RaggedArray
 
+VERSION = 2
+"""To be raised whenever pairs are joined otherwise: it is part of the fingerprint of a corpus that is joined."""
 ABSENT = -1
 """In place of a row, where a joined pair has fewer parts than another."""
 DRAWN = 1

@@ -20,6 +20,7 @@ from typing import Any
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import bilingual, dropping, files, hub, hub_stream
 from seq2seq.data.files import Pair, Part
+from seq2seq.data.joining import VERSION as JOINING
 from seq2seq.data.joining import joined_pairs
 from seq2seq.data.remembered import remembered
 from seq2seq.data.streams import Member, Place
@@ -85,7 +86,7 @@ class TextCorpus:
         self._left_out = self._not_trained_on(data.filters.drop)
         told = {split: part.identity for split, part in parts.items()}
         whole: list[Any] = [told, data.take, data.holdout if missing else None]
-        whole += [] if data.join is None else ["join", data.join, data.join_training]
+        whole += [] if data.join is None else ["join", JOINING, data.join, data.join_training]
         whole += [] if data.filters.drop is None else ["drop", [sorted(numbers) for numbers in self._left_out]]
         self._fingerprint = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 

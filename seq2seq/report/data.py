@@ -26,7 +26,7 @@ from seq2seq.evaluation.metrics import BLEU, NLL, Metric, SufficientStatistics, 
 from seq2seq.evaluation.statistics import Bucket, System, by_bucket, interval
 from seq2seq.report.beside import Beside, pages_beside
 from seq2seq.report.level import Level, trivial_translations
-from seq2seq.report.model_runs import ModelRuns, grouped
+from seq2seq.report.model_runs import ModelRuns, grouped, named
 from seq2seq.runs.loading import saved_split, split_of_source
 from seq2seq.runs.records import Frequencies, Nearness, TrainedLengths
 from seq2seq.runs.run import Run
@@ -284,11 +284,19 @@ def _further_tests(groups: Sequence[ModelRuns], warnings: list[str]) -> dict[str
     return found
 
 
+def _of_fewer(outcome: Outcome, size: int) -> list[ModelRuns]:
+    """The runs on so many training pairs, by the names that the models have on all of them."""
+    known = {run.folder.parent.name: group.model for group in grouped(outcome.runs) for run in group.runs}
+    runs = [run for number, run in outcome.sized if number == size]
+    folders = [run.folder.parent.name.removesuffix(f"-{size}") for run in runs]
+    return named(runs, [known.get(folder, folder) for folder in folders])
+
+
 def data_of_study(outcome: Outcome) -> ReportData:
     """Read the finished runs, trials and variants of a study. Raises ``UserError`` as ``data_of_runs`` does."""
     study = outcome.study
     fewer = study.options.sizes[:-1]  # of which one is kept where every run failed
-    sized = {size: grouped([run for number, run in outcome.sized if number == size], f"-{size}") for size in fewer}
+    sized = {size: _of_fewer(outcome, size) for size in fewer}
     beside, missing = pages_beside(study.report, study.options.beside)
     return data_of_runs(
         outcome.runs,

@@ -5,7 +5,7 @@ Runs are of one model only if they differ in nothing but the seed, whatever thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -79,14 +79,11 @@ class ModelRuns:
         return zip(*(rows for record in self.measured(measurement) if (rows := table(record))), strict=True)
 
 
-def grouped(runs: Sequence[Run], suffix: str = "") -> list[ModelRuns]:
+def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     """Group runs by the name of their model, each group in the order of the seeds.
 
     Where runs of one name differ in the model's options, the optimiser or the learning rate, groups are named by their
     folders: by the parent, or by as much of the path as tells them apart.
-
-    Args:
-        suffix: what the names of the parents end with beyond the group's name.
 
     Raises:
         UserError: a run is not finished, or a model has two runs with one seed.
@@ -99,9 +96,15 @@ def grouped(runs: Sequence[Run], suffix: str = "") -> list[ModelRuns]:
     names = [model.name for model, *_ in kinds]
     several = {name for name, kind in zip(names, kinds, strict=True) if kinds[names.index(name)] != kind}
     unlike = [n for n, name in enumerate(names) if name in several]
-    told_apart = _told_apart([runs[n].folder for n in unlike], [kinds[n] for n in unlike], suffix)
+    taken = {name for name in names if name not in several}
+    told_apart = _told_apart([runs[n].folder for n in unlike], [kinds[n] for n in unlike], taken)
     for n, name in zip(unlike, told_apart, strict=True):
         names[n] = name
+    return named(runs, names)
+
+
+def named(runs: Sequence[Run], names: Sequence[str]) -> list[ModelRuns]:
+    """Group runs by the name that is given for each. Raises ``UserError`` where a group has two runs with one seed."""
     by_model: dict[str, list[Run]] = {}
     for run, name in zip(runs, names, strict=True):
         by_model.setdefault(name, []).append(run)
@@ -113,15 +116,19 @@ def grouped(runs: Sequence[Run], suffix: str = "") -> list[ModelRuns]:
     return groups
 
 
-def _told_apart(folders: Sequence[Path], kinds: Sequence[object], suffix: str) -> list[str]:
-    """A name for each folder: its parent's, or as much more of the path as it takes to tell unlike kinds apart."""
+def _told_apart(folders: Sequence[Path], kinds: Sequence[object], taken: Collection[str]) -> list[str]:
+    """A name for each folder: its parent's, or as much more of the path as it takes to tell unlike kinds apart.
+
+    Args:
+        taken: names of other groups.
+    """
     paths = [folder.absolute().parts for folder in folders]
-    parents = [(*path[:-2], path[-2].removesuffix(suffix)) for path in paths]
-    deepest = max(map(len, parents), default=1)
-    candidates = [["/".join(path[-n:]) for path in parents] for n in range(1, deepest)]
+    deepest = max(map(len, paths), default=2)
+    candidates = [["/".join(path[-n:-1]) for path in paths] for n in range(2, deepest)]
     candidates.append(["/".join(path[-2:]) for path in paths])  # in one folder: by their own names
     for names in candidates:
-        named = list(zip(names, kinds, strict=True))
-        if all(name != other or kind == another for (name, kind), (other, another) in combinations(named, 2)):
+        pairs = combinations(zip(names, kinds, strict=True), 2)
+        apart = all(name != other or kind == another for (name, kind), (other, another) in pairs)
+        if apart and not set(taken) & set(names):
             return names
     return [str(folder) for folder in folders]

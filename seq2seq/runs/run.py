@@ -40,8 +40,8 @@ FREE_TO_DIFFER = (
 )
 """Keys in which two configs of the same run may differ."""
 CONTENT = (
-    *("checkpoints", "tensorboard", "metrics.jsonl", "summary.json", "fingerprint.json", "validations"),
-    *("evaluations", "measurements", "export", "subwords", "config.yaml"),
+    *("checkpoints", "tensorboard", "metrics.jsonl", "summary.json", "validations"),
+    *("evaluations", "measurements", "export", "subwords", "fingerprint.json", "config.yaml"),
 )
 """What this program writes into a run folder; the config, which says that it is a run, is the last to be removed."""
 EVENTS = "events.out.tfevents.*"
@@ -134,8 +134,8 @@ class Run:
     @property
     def begun(self) -> bool:
         """Whether there is something to go on with: more than what is written before the fingerprint, and a config."""
-        own = {self.config_file.name, self.subwords.name}
-        return self.config_file.exists() and not own.issuperset(self._names())
+        early = {self.config_file.name, self.subwords.name}
+        return self.config_file.exists() and any(name in CONTENT and name not in early for name in self._names())
 
     def _names(self) -> list[str]:
         """What is in the folder, but for its lock and what is being written."""
@@ -190,10 +190,14 @@ class Run:
 
     def save_config(self, config: Config) -> None:
         """Write the resolved config. Raises ``UserError`` for one that is too large to be read again."""
+        write_atomically(self.config_file, self.text_of(config))
+
+    def text_of(self, config: Config) -> str:
+        """The resolved config as YAML. Raises ``UserError`` for one that is too large to be read again."""
         text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
         if len(text.encode()) > LARGEST_FILE:
             raise UserError(f"{self.config_file} would have more than {LARGEST_FILE:,} bytes: name files by a pattern")
-        write_atomically(self.config_file, text)
+        return text
 
     def load_config(self) -> Config:
         """Read the config as plain data; nothing in it can run code.

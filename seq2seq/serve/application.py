@@ -47,7 +47,7 @@ class Service:
         self.batcher = Batcher(self._work, limits.queue, budget, prepacked_weights)
 
     def _work(self, key: Any, texts: Sequence[str]) -> list[dict[str, Any]]:
-        return self.models[key.model].answers(texts, key.wanted, key.mean)
+        return self.models[key.model].answers(texts, key.wanted, key.maps)
 
     async def asset(self, request: Request) -> Response:
         """The page, or a part of it."""
@@ -131,7 +131,7 @@ class Service:
         The weights that are told, of target words, are about as many as those between source tokens.
 
         Raises:
-            Refusal: 413, more tokens or weights than a request may have; as ``search_options`` and ``lengths_of``.
+            Refusal: 413, more tokens than a request may have; as ``search_options`` and ``lengths_of``.
         """
         model, wanted = self.models[number], asked.wanted
         model.search_options(wanted)
@@ -143,10 +143,11 @@ class Service:
             return Key(number, wanted), tokens
         weights, most = sum(length**2 for length in lengths), self.limits.weights
         if weights > most:
-            raise Refusal(413, "the attention is too large: send shorter or fewer texts, or ask without it")
-        mean = weights * maps > most
-        told = weights if mean else weights * maps
-        return Key(number, wanted, mean), max(tokens, self.batcher.budget * told // most)
+            return Key(number, wanted, "none"), tokens
+        told = weights if weights * maps > most else weights * maps
+        return Key(number, wanted, "mean" if told < weights * maps else "all"), max(
+            tokens, self.batcher.budget * told // most
+        )
 
 
 def encoded(models: Sequence[dict[str, Any]], seconds: float) -> bytes:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,12 +32,16 @@ WEIGHTS = 200_000  # of the attention of one translation; of more, the mean of t
 MEAN = "mean"
 
 
+Maps = Literal["all", "mean", "none"]
+"""Which maps of the attention are computed and told: the more there is of it, the fewer."""
+
+
 class Key(NamedTuple):
     """What tasks of one batch have in common: the model's place in the list, and what is wanted."""
 
     model: int
     wanted: Wanted
-    mean: bool = False  # whether of the attention the mean of all maps alone is computed
+    maps: Maps = "all"  # of attention, where it is wanted
 
 
 @dataclass(frozen=True)
@@ -100,20 +104,17 @@ class ServedModel:
             batch_tokens = min(batch_tokens, ATTENTION_TOKENS)
         return replace(self.options, beam=beam, nbest=nbest, batch_tokens=batch_tokens)
 
-    def answers(self, texts: Sequence[str], wanted: Wanted, mean: bool = False) -> list[dict[str, Any]]:
-        """For each text its translation and what is wanted of it, as plain data.
-
-        Args:
-            mean: whether of the attention the mean of all maps alone is computed and told.
-        """
+    def answers(self, texts: Sequence[str], wanted: Wanted, maps: Maps = "all") -> list[dict[str, Any]]:
+        """For each text its translation and what is wanted of it, as plain data; of attention, these ``maps``."""
         options, translate = self.search_options(wanted), self.trained.translator.translate
         batches: Iterable[Sequence[int]] = [range(len(texts))]
-        if wanted.attention:  # each batch of the search is told at once: no other's weights are held beside it
+        drawn, mean = wanted.attention and maps != "none", maps == "mean"
+        if drawn:  # each batch of the search is told at once: no other's weights are held beside it
             batches = batched(self.lengths_of(texts), options.batch_tokens)
         told: dict[int, dict[str, Any]] = {}
         for rows in batches:
             lines = [texts[n] for n in rows]
-            found = translate(lines, options, wanted.attention, probabilities=wanted.probabilities, mean=mean)
+            found = translate(lines, options, drawn, probabilities=wanted.probabilities, mean=mean)
             told |= {n: self._told(texts[n], nbest, wanted) for n, nbest in zip(rows, found, strict=True)}
         return [told[n] for n in range(len(texts))]
 

@@ -35,6 +35,7 @@ from seq2seq.study.runner import Task, minutes, run_all
 from seq2seq.study.tasks import (
     MEASURING_SECONDS,
     check_gold,
+    cost_of_training,
     default_workers,
     expected_seconds,
     measuring_tasks,
@@ -128,14 +129,19 @@ def _check_as_now(study: Study, corpus: Corpus) -> list[str]:
     settings = study.settings() if all(one.run.finished for one in tried) else study.draft
     runs, reference = study.runs(settings), study.language_model(settings)
     planned = [*tried, *runs, *(run for _, run in study.variants(settings)), *([reference] if reference else [])]
-    there = [one.run for one in planned if one.run.finished and one.config.data == runs[0].config.data]
+    there = [one.run for one in planned if _is_there(one) and one.config.data == runs[0].config.data]
     sized = [one for _, one in study.sized(settings)]
     if all(one.run.finished for one in [*planned, *sized]):
         return []
     now = fingerprint(corpus)
     of_fewer = {entry: value for entry, value in now.items() if entry != "data"}  # the corpus of all pairs has another
-    fewer = [one.run for one in sized if one.run.finished]
+    fewer = [one.run for one in sized if _is_there(one)]
     return [*check_as_now(there, now, study.options.anyway), *check_as_now(fewer, of_fewer, study.options.anyway)]
+
+
+def _is_there(planned: Planned) -> bool:
+    """Whether updates of a run have been made and saved, so that what goes on with them must be the same program."""
+    return planned.finished or planned.run.checkpoint("last").exists()
 
 
 def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
@@ -236,6 +242,6 @@ def cost_of_a_token(study: Study, parameters: dict[str, int], settings: dict[str
     cost: dict[str, float] = {}
     for model in study.options.models:
         chosen = [one for one in tried if one.subject == model and one.setting.optimizer == settings[model].optimizer]
-        summaries = [one.run.load_summary() for one in chosen]
-        cost[model] = sum(each["seconds"] for each in summaries) / sum(each["tokens"] for each in summaries)
+        tokens, seconds = zip(*(cost_of_training(one.run) for one in chosen), strict=True)
+        cost[model] = sum(seconds) / sum(tokens)
     return cost

@@ -105,9 +105,15 @@ def expected_seconds(study: Study, planned: Planned) -> float:
     model, tokens = planned.config.model.name, planned.config.trainer.max_tokens
     for trial in study.trials:
         if tokens is not None and trial.config.model.name == model and trial.run.finished:
-            summary = trial.run.load_summary()
-            return float(summary["seconds"]) / summary["tokens"] * tokens * 1.1 + OVERHEAD_SECONDS
+            trained, seconds = cost_of_training(trial.run)
+            return seconds / trained * tokens * 1.1 + OVERHEAD_SECONDS
     return seconds_of(planned.config, study.options.pace.get(model, DEFAULT_PACE))
+
+
+def cost_of_training(run: Run) -> tuple[int, float]:
+    """Target tokens that a finished run was trained on, and seconds of its updates; also of one that diverged."""
+    last = run.points("valid/bleu")[-1]
+    return int(last["train/tokens"]), float(last["train/seconds"])
 
 
 def default_workers(device: str, threads: int) -> int:

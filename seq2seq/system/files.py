@@ -69,26 +69,27 @@ def os_errors_as_user_errors(path: Path, advice: str = ADVICE) -> Iterator[None]
 def write_atomically(path: Path, content: bytes | str, follow: bool = False) -> None:
     """Replace ``path`` by ``content`` at once: a reader, or a power cut, sees the old file or the new one.
 
-    A device or a pipe, such as /dev/stdout, is not replaced but written to. A file leaves its mode to the new one.
+    A device or a pipe is not replaced but written to, as is an open file by a name such as /dev/stdout.
 
     Args:
-        follow: of a link, replace what it leads to. For places that the user named: the folder of a run may come from
-            a stranger, and a link in it is replaced by a file, whatever it leads to.
+        follow: of a link, replace what it leads to, and leave its mode to the new file. For places that the user named:
+            the folder of a run may come from a stranger, and a link in it is replaced, whatever it leads to.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; nothing half-written is left.
     """
     data = content.encode() if isinstance(content, str) else content
     with os_errors_as_user_errors(path):
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            path.write_bytes(data)
+        if path.exists() and (_is_open_file(path) or not (path.is_file() or path.is_dir())):
+            with path.open("ab") as file:  # beside what others have written to it
+                file.write(data)
             return
         path = Path(os.path.realpath(path)) if follow else path
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path.parent)
         temporary, descriptor = _locked_file(path)
         try:
-            if path.is_file() and not path.is_symlink():
+            if follow and path.exists():
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(data)
@@ -97,6 +98,11 @@ def write_atomically(path: Path, content: bytes | str, follow: bool = False) -> 
         finally:
             temporary.unlink(missing_ok=True)
             os.close(descriptor)
+
+
+def _is_open_file(path: Path) -> bool:
+    """Whether the path names a file that a process has open, such as what standard output was redirected to."""
+    return path.absolute().parts[1:2] in (("dev",), ("proc",))
 
 
 def _locked_file(path: Path) -> tuple[Path, int]:

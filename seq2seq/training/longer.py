@@ -5,6 +5,8 @@ A longer training is a further leg of the same run. Knows configs and run folder
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seq2seq.config.schema import LIMITS, Config
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint, Leg
@@ -56,13 +58,24 @@ def with_history(prints: Fingerprint, before: Fingerprint, state: TrainState, ch
     if state.step:
         changed = [*changed, *other_program(prints, before)]
     if changed:
-        earlier = [leg for leg in legs if leg["step"] < state.step]  # a leg that was cut short begins again
-        legs = [*earlier, Leg(step=state.step, tokens=state.tokens, changed=changed)]
+        cut_short = [change for leg in legs if leg["step"] >= state.step for change in leg["changed"]]
+        legs = [leg for leg in legs if leg["step"] < state.step]
+        if changed := _at_once([*cut_short, *changed]):
+            legs = [*legs, Leg(step=state.step, tokens=state.tokens, changed=changed)]
     if legs:
         prints["legs"] = legs
     if "initial" in before:
         prints.setdefault("initial", before["initial"])  # there already where no update has been made since
     return prints
+
+
+def _at_once(changes: Sequence[str]) -> list[str]:
+    """Changes between which no update was made: of each option what it was first and is last, where the two differ."""
+    ends: dict[str, tuple[str, str]] = {}
+    for key, values in (change.split(": ", 1) for change in changes):
+        before, since = values.split(" -> ", 1)
+        ends[key] = ends.get(key, (before, since))[0], since
+    return [f"{key}: {before} -> {since}" for key, (before, since) in ends.items() if before != since]
 
 
 def other_program(prints: Fingerprint, before: Fingerprint) -> list[str]:

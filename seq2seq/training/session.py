@@ -106,6 +106,7 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     started = initial.set_weights(config, model) if begins else None
     print_parameters(config.model.name, parameters_by_part(model), initial.freeze(config.trainer.freeze, model))
     config = _with_limits(config, corpus, goes_on)
+    run.text_of(config)  # refused, where it is too large, while the folder is as it was
     prints = _prepare_folder(run, corpus, goes_on, texts)
     weights = checkpoint.weights_of(model) if started else {}  # before the trainer may share them out
     if started:

@@ -101,11 +101,10 @@ def test_unlike_runs_are_no_seeds_of_one_model_whatever_their_folders_are_called
     assert [group.model for group in grouped([*runs, other])] == [*names, "transformer"]
 
 
-def test_runs_on_fewer_pairs_have_the_names_of_those_on_all(fake_run: FakeRun) -> None:
-    full = [fake_run(f"w{width}/s1", "lstm", 1, [], f"model.embedding={width}") for width in (64, 96)]
-    fewer = [fake_run(f"w{width}-1000/s1", "lstm", 1, [], f"model.embedding={width}") for width in (64, 96)]
-    assert [group.model for group in grouped(full)] == ["w64", "w96"]
-    assert [group.model for group in grouped(fewer, "-1000")] == ["w64", "w96"]
+def test_no_group_takes_the_name_of_another_model(fake_run: FakeRun) -> None:
+    lstm = [fake_run(f"transformer/w{width}", "lstm", width, [], f"model.embedding={width}") for width in (64, 96)]
+    names = [group.model for group in grouped([fake_run("a/s1", "transformer"), *lstm])]
+    assert names == ["transformer", "transformer/w64", "transformer/w96"]
 
 
 # ------------------------------------------------------------------------------------------------------- quality

@@ -28,7 +28,7 @@ from seq2seq.study.fairness import (
 from seq2seq.study.options import study_of
 from seq2seq.study.plan import OWN, Planned, Setting, Study
 from seq2seq.study.runner import Task
-from seq2seq.study.tasks import measuring_tasks, training_task
+from seq2seq.study.tasks import expected_seconds, measuring_tasks, training_task
 from seq2seq.system.files import write_json
 
 FakeRun = Callable[..., Run]
@@ -211,10 +211,9 @@ def test_at_equal_cost_a_variant_has_the_tokens_of_its_model_unless_it_says_how_
     for trial in planned.trials:
         trained(fake_run, trial, nll=1.0 if trial.setting.optimizer == "muon" else 2.0)
         seconds = {"lstm": 10.0, "bahdanau": 25.0, "tuned": 500.0}[trial.subject]
-        summary = trial.run.load_summary() | {"tokens": 1_000_000}
-        write_json(
-            trial.run.summary_file, summary | {"seconds": seconds if trial.setting.optimizer == "muon" else 99.0}
-        )
+        [*_, last] = trial.run.points("valid/bleu")
+        last |= {"train/tokens": 1_000_000, "train/seconds": seconds if trial.setting.optimizer == "muon" else 99.0}
+        trial.run.metrics_file.write_text(json.dumps(last) + "\n")
     settings = planned.settings()
     cost = conduct.cost_of_a_token(planned, {}, settings)
     assert cost == pytest.approx({"lstm": 1e-5, "bahdanau": 2.5e-5}), "of the chosen optimiser, no variant's"
@@ -333,6 +332,7 @@ def test_a_trial_whose_every_score_is_no_number_is_the_last_choice(fake_run: Fak
     summary = json.loads(diverged.summary_file.read_text())
     write_json(diverged.summary_file, {**summary, "test": {**summary["test"], "nll": math.nan}})  # written as null
     assert planned.settings() == {"lstm": Setting("adamw", 0.002)}
+    assert expected_seconds(planned, planned.runs(planned.settings())[0]) > 0
 
 
 def test_of_equally_likely_rates_the_smaller_is_taken(fake_run: FakeRun, tmp_path: Path) -> None:
@@ -560,6 +560,13 @@ def test_the_page_of_a_finished_study_is_made_by_newer_code(
     run_trials(fake_run, planned, lambda setting: 1.0 if str(setting) == "muon 0.004" else 2.0)
     with pytest.raises(UserError, match="is not like a run that begins now: code"):
         conduct._check_as_now(planned, corpus)
+    for trial in planned.trials:
+        trial.run.summary_file.rename(trial.run.folder / "aside")
+        write_json(trial.run.checkpoint("last"), {})
+    with pytest.raises(UserError, match="is not like a run that begins now: code"):
+        conduct._check_as_now(planned, corpus)  # one that was stopped would end as a mixture
+    for trial in planned.trials:
+        (trial.run.folder / "aside").rename(trial.run.summary_file)
     settings = planned.settings()
     for run in (*planned.runs(settings), *(run for _, run in planned.variants(settings))):
         trained(fake_run, run)

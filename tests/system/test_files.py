@@ -115,6 +115,15 @@ def test_a_link_stays_and_its_target_is_written(there: bool, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["elsewhere", "file", "link"]
 
 
+def test_what_standard_output_leads_to_is_written_on_and_not_replaced(tmp_path: Path) -> None:
+    """``( echo first; seq2seq translate … --out /dev/stdout; echo last ) > file`` has all three."""
+    write = "from seq2seq.system.files import write_atomically as w; from pathlib import Path"
+    write += "; w(Path('/dev/stdout'), 'mine\\n', follow=True)"
+    line = f'( echo first; "{sys.executable}" -c "{write}"; echo last ) >> file'
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert (tmp_path / "file").read_text() == "first\nmine\nlast\n"
+
+
 def test_a_link_in_a_strangers_folder_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "link").symlink_to("mine")
@@ -127,7 +136,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(mode: int, tmp_path: Path) -> No
     path = tmp_path / "file"
     path.write_text("old")
     path.chmod(mode)
-    write_atomically(path, "new")
+    write_atomically(path, "new", follow=True)
     assert path.stat().st_mode & 0o777 == mode
     assert path.read_text() == "new"
 

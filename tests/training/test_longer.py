@@ -183,5 +183,11 @@ def test_a_run_that_goes_on_by_other_code_or_versions_says_so() -> None:
     stopped = TrainState(step=900, tokens=5)
     [leg] = with_history({**now}, PRINTS, stopped, [])["legs"]  # type: ignore
     assert leg == {"step": 900, "tokens": 5, "changed": ["code: old -> new", "torch: 2.12 -> 2.13"]}
+    extended = {**PRINTS, "legs": [{"step": 900, "tokens": 5, "changed": ["trainer.max_steps: 900 -> 2000"]}]}
+    [leg] = with_history({**now}, extended, stopped, [])["legs"]  # killed before an update of the further leg
+    assert leg["changed"] == ["trainer.max_steps: 900 -> 2000", "code: old -> new", "torch: 2.12 -> 2.13"]
+    assert "legs" not in with_history(
+        {**PRINTS}, {**now, "legs": [{**leg, "changed": leg["changed"][1:]}]}, stopped, []
+    )
     assert "legs" not in with_history({**now}, PRINTS, TrainState(), [])  # type: ignore  # it has made no update yet
     assert "legs" not in with_history({**PRINTS}, PRINTS, stopped, [])  # type: ignore
