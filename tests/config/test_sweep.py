@@ -151,6 +151,8 @@ def test_another_run_in_the_place_of_one_is_found_before_any_begins(tmp_path: Pa
     sweep = plan(combinations(arguments), IN_TURN, compose, unchecked)
     sweep.jobs[1].run.folder.mkdir(parents=True)
     sweep.jobs[1].run.save_config(sweep.jobs[1].config)
+    plan(combinations([*arguments, "model.dropout=0.3"]), IN_TURN, compose, unchecked)  # cut short in its beginning
+    sweep.jobs[1].run.fingerprint_file.touch()
     plan(combinations(arguments), IN_TURN, compose, unchecked)
     said = refused(combinations([*arguments, "model.dropout=0.3"]))
     assert said.startswith("seed=2: ") and "model.dropout" in said
