@@ -102,7 +102,10 @@ def write_atomically(path: Path, content: bytes | str, follow: bool = False) -> 
 
 def _is_open_file(path: Path) -> bool:
     """Whether the path names a file that a process has open, such as what standard output was redirected to."""
-    return path.absolute().parts[1:2] in (("dev",), ("proc",))
+    first, second = (*path.absolute().parts[1:3], "", "")[:2]
+    return first == "proc" or (
+        first == "dev" and second in ("stdout", "stderr", "fd")
+    )  # not /dev/shm, which holds files
 
 
 def _locked_file(path: Path) -> tuple[Path, int]:

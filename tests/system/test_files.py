@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -122,6 +123,14 @@ def test_what_standard_output_leads_to_is_written_on_and_not_replaced(tmp_path: 
     line = f'( echo first; "{sys.executable}" -c "{write}"; echo last ) >> file'
     subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
     assert (tmp_path / "file").read_text() == "first\nmine\nlast\n"
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm")
+def test_a_file_in_shared_memory_is_replaced_as_elsewhere() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for content in ("old", "new"):
+            write_atomically(Path(folder) / "file", content)
+        assert (Path(folder) / "file").read_text() == "new"
 
 
 def test_a_link_in_a_strangers_folder_leads_nowhere(tmp_path: Path) -> None:
