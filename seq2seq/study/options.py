@@ -16,7 +16,6 @@ from seq2seq.data.lengths import CHARACTERS, EDGES
 from seq2seq.errors import UserError
 
 SET_BY_THE_STUDY = {
-    "experiment": ": it takes each of models in turn",
     "model": ": it takes each of models in turn",
     "seed": ": it takes each of seeds in turn",
     "trainer.optimizer.lr": ": it takes what the trials choose; rates=[…] says which are tried, one is possible",
@@ -129,7 +128,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     from seq2seq.config.verbatim import GROUPS, for_hydra, parse, text_fields, text_options
     from seq2seq.errors import nearest
 
-    own, runs = list[str](), list[str]()
+    own, runs, experiment = list[str](), list[str](), ""
     known = [*STUDY_KEYS, *known_keys(), *GROUPS]
     lists = {"models", "overrides", "trials"}  # in Hydra's grammar: their elements may hold lists
     text = dict(text_options()) | {key: kind for key, kind in text_fields(StudyConfig()).items() if key not in lists}
@@ -142,6 +141,11 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
             hint = SET_BY_THE_STUDY.get(key) or nearest(key, known)
             raise UserError(f"{key} is no option of a study{hint}")
         parsed = parse(argument, text)
+        if key == "experiment":  # also a group of configs, of which Hydra would take a file here
+            experiment = str(parsed.value())
+            if "{model}" not in experiment:
+                raise UserError(f"{argument}: a study takes each of models in turn: give {{model}} for it")
+            continue
         if key == "study":
             check_choice("study", str(parsed.value()))
         if key in STUDY_KEYS:
@@ -151,6 +155,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     ConfigStore.instance().store(name="_study", node=StudyConfig)
     with hydra_explained():
         study: Any = OmegaConf.to_object(compose("compare", own))
+    study.experiment = experiment or study.experiment
     taken = [argument for argument in [*study.overrides, *runs] if argument.partition("=")[0] == "data.take"]
     if study.sizes and taken:
         raise UserError(f"{taken[-1]}: sizes={study.sizes} says how many training pairs there are: leave one out")

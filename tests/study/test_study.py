@@ -65,6 +65,7 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("trainer.max_step=1", "did you mean trainer.max_steps?"),
         ("seed=1", "it takes each of seeds"),
         ("model=lstm", "it takes each of models"),
+        ("experiment=lstm", "give {model} for it"),
         ("trainer.optimizer.lr=0.1", "rates=[…] says which are tried"),
         ("overwrite=true", "delete the folder"),
         ("seeds=[]", "must not be empty"),
@@ -94,6 +95,11 @@ def test_a_mistake_is_one_line(argument: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         study_of(argument.split())
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_experiment_of_each_model_is_an_option_of_the_study() -> None:
+    options, for_runs = study_of(["study=text", "experiment=quick/{model}"])
+    assert (options.experiment, for_runs) == ("quick/{model}", [])
 
 
 def test_optimisers_without_rates_would_not_be_tried_and_are_refused() -> None:
