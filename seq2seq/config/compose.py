@@ -57,11 +57,12 @@ def _corpus_experiments() -> dict[str, dict[str, Any]]:
     sizes: Any = OmegaConf.create((files("seq2seq.configs") / "experiments.yaml").read_text(encoding="utf-8"))
     experiments = {}
     for size, row in sizes.items():
-        for corpus, (model, lr) in itertools.product(row.corpora, row.lr.items()):
-            choices = {"data": corpus, "model": f"{model}-{row.get('model', size)}", "trainer": size}
+        models = row.get("model", size)
+        for corpus, (model, optimizer) in itertools.product(row.corpora, sizes[models].optimizer.items()):
+            choices = {"data": corpus, "model": f"{model}-{models}", "trainer": size}
             experiments[f"{corpus}/{model}"] = {
                 "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
-                "trainer": {"optimizer": {"lr": lr}},
+                "trainer": {"optimizer": dict(optimizer)},
             }
     return experiments
 

@@ -12,8 +12,8 @@ from seq2seq.config.schema import TrainerConfig
 from seq2seq.terminal import tables
 from seq2seq.training.progress import TrainState
 
-PASSES, LEAST_PASSES = 60, 5  # over a corpus of tens of thousands of pairs, as trainer=multi30k makes; over a large one
-MOST_TOKENS = 25_000_000  # target tokens, unless the corpus needs more for LEAST_PASSES
+PASSES, LEAST_PASSES = 40, 5  # over a corpus of tens of thousands of pairs, as trainer=multi30k makes; over a large one
+MOST_TOKENS = 20_000_000  # target tokens, unless the corpus needs more for LEAST_PASSES
 LEAST_UPDATES = 500  # below them even a tiny corpus is not learned
 WARMUP = 0.1  # share of the training
 WARMUP_OF_HOURS = 400  # updates, where hours are the only limit

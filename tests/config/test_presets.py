@@ -108,16 +108,19 @@ def test_a_corpus_has_all_three_models_on_equal_terms(corpus: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "choices", "lr"),
+    ("experiment", "choices", "optimizer"),
     [
-        ("text/lstm", ["data=text", "model=lstm-multi30k", "trainer=text"], 0.001),
-        ("iwslt14/transformer", ["data=iwslt14", "model=transformer-iwslt", "trainer=iwslt"], 0.0005),
-        ("opus100/bahdanau", ["data=opus100", "model=bahdanau-wmt", "trainer=wmt"], 0.0005),
-        ("wmt14/transformer", ["data=wmt14", "model=transformer-wmt", "trainer=wmt"], 0.0007),
+        ("text/lstm", ["data=text", "model=lstm-multi30k", "trainer=text"], {"name": "muon", "lr": 0.004}),
+        ("iwslt14/transformer", ["data=iwslt14", "model=transformer-iwslt", "trainer=iwslt"], {"lr": 0.0005}),
+        ("opus100/bahdanau", ["data=opus100", "model=bahdanau-wmt", "trainer=wmt"], {"lr": 0.0005}),
+        ("wmt14/transformer", ["data=wmt14", "model=transformer-wmt", "trainer=wmt"], {"lr": 0.0007}),
     ],
 )
-def test_the_sizes_of_model_and_trainer_follow_the_corpus(experiment: str, choices: list[str], lr: float) -> None:
-    assert composed(experiment) == compose([*choices, f"trainer.optimizer.lr={lr}"])
+def test_the_sizes_of_model_and_trainer_follow_the_corpus(
+    experiment: str, choices: list[str], optimizer: dict[str, object]
+) -> None:
+    given = [f"trainer.optimizer.{key}={value}" for key, value in optimizer.items()]
+    assert composed(experiment) == compose([*choices, *given])
 
 
 def test_a_choice_on_the_command_line_replaces_that_of_the_experiment() -> None:

@@ -32,7 +32,7 @@ TOLERANCE = 1e-3
 (ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2) and two threads are within 3e-5 of these values."""
 SMALL = ["data.grammar.pairs=3000", "data.grammar.valid=4", "data.grammar.test=4", "data.grammar.version=1"]
 SMALL_BATCHES = ["data=embedded", "trainer.batch_tokens=400", "data.filters.max_length=64"]
-"""The larger models on the embedded corpus: theirs are downloaded, and their batches take minutes on a small CPU."""
+"""These on the embedded corpus: theirs are downloaded, and the larger ones' batches take minutes on a small CPU."""
 UPDATES = ["trainer.max_steps=50", "trainer.valid_every=50", "trainer.samples=0", "trainer.log_every=5"]
 
 
