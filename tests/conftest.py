@@ -70,6 +70,7 @@ TINY = {
     "bahdanau": _model(READER, ATTENTION),
     "bahdanau-dot": _model(READER, replace(ATTENTION, score="dot", width=12)),
     "bahdanau-general": _model(READER, replace(ATTENTION, score="general")),
+    "bahdanau-after": _model(READER, replace(ATTENTION, order="after")),
     "bahdanau-gru": _model(replace(READER, cell="gru"), replace(ATTENTION, cell="gru")),
     "bahdanau-two-layers": _model(replace(READER, layers=2), replace(ATTENTION, layers=2), tie="none"),
     "transformer": _model(SELF, CROSS),

@@ -53,7 +53,7 @@ TRAININGS = {
     "lstm-mixed-loss": Training("lstm", (_MIXED, _LOSS), (), 600.0),
     "bahdanau": Training("bahdanau", pace=335.0),
     "bahdanau-after": Training("bahdanau", (attention_after.applied,), WIDER, 400.0),
-    "bahdanau-fed": Training("bahdanau", (attention_after.fed_back,), (), 700.0),
+    "bahdanau-fed": Training("bahdanau", (), ("model.decoder.order=after",), 335.0),
 }
 """By the name of the run's folder."""
 

@@ -148,6 +148,12 @@ class AttentionDecoderConfig(RecurrentDecoderConfig):
         "score function of a source position; uniform: every position weighs the same",
         choices=("additive", "dot", "general", "uniform"),
     )
+    order: str = option(
+        "before",
+        "when a step attends: before its cell, which reads the context, by the previous state (Bahdanau et al. 2014); "
+        "after its cell, by the new state, and the next cell reads the context (Luong et al. 2015, input feeding)",
+        choices=("before", "after"),
+    )
     attention_width: int = option(128, "hidden units of the additive score function", low=1, high=1 << 16)
 
     def vector_width(self, memory_width: int) -> int:

@@ -1,6 +1,7 @@
 """The attentive context: the mean of the source states, weighted by relevance at each step (Bahdanau et al. 2014).
 
-The dot and general scores of Luong et al. 2015 are options. Shapes as in ``interface``; A units of the additive score.
+The scores dot and general of Luong et al. 2015, and their order, are options. Shapes as in ``interface``; A units of
+the additive score.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ def attentive_context(options: AttentionDecoderConfig, memory_width: int) -> Con
 
 
 class AttentiveContext(Context, SourceAttention):
-    """c_i = Σ_j α_ij h_j, where α_i is the softmax over the source of the energies e_ij (section 3.1)."""
+    """c_i = Σ_j α_ij h_j, where α_i is the softmax over the source of the energies e_ij (section 3.1).
+
+    ``after`` the step s_i stands for s_{i-1} (Luong et al. 2015, section 3).
+    """
 
     changes = True
 
     def __init__(self, options: AttentionDecoderConfig, memory_width: int) -> None:
         super().__init__()
         self.width = self.first_width = memory_width
-        self.score = options.score
+        self.score, self.after = options.score, options.order == "after"
         if options.score == "additive":  # e_ij = v·tanh(W s_{i-1} + U h_j), appendix A.1.2
             self.query = Linear(options.width, options.attention_width, bias=False)
             self.key = Linear(memory_width, options.attention_width)
@@ -73,7 +77,7 @@ class AttentiveContext(Context, SourceAttention):
             return None
         keys, padding = memory.precomputed
         weights = (recurrent, reading, self.query.weight, self.energy)
-        return attentive_scan(gates, weights, (keys, memory.states, padding[:, 0]), state, cell)
+        return attentive_scan(gates, weights, (keys, memory.states, padding[:, 0]), state, cell, self.after)
 
 
 class UniformContext(Context):

@@ -130,7 +130,8 @@ class Context(nn.Module, ABC):
 
     width: int  # C
     first_width: int  # C'; 0: ``first`` is the decoder's first state itself
-    changes: bool  # whether the vector depends on the decoder's previous state
+    changes: bool  # whether the vector depends on the decoder's state
+    after = False  # whether that is the state after the step, so that only the next step's cell reads the vector
 
     @abstractmethod
     def precompute(self, memory: Memory) -> Memory:
@@ -146,7 +147,7 @@ class Context(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """From the previous state (B, K, D): the context (B, K, C), and the attention weights (B, K, S) or None.
+        """From the state (B, K, D): the context (B, K, C), and the attention weights (B, K, S) or None.
 
         A context that is the same for all hypotheses of a sentence is (B, 1, C).
         """
@@ -169,7 +170,8 @@ class Context(nn.Module, ABC):
 class RecurrentDecoder(Decoder):
     """s_i = cell(y_{i-1}, c_i, s_{i-1}), then a readout of s_i, y_{i-1} and c_i (Bahdanau et al. 2014, appendix A.2.2).
 
-    The order is RNNsearch's: the previous state determines the context, which enters the cell of the next state.
+    The order is RNNsearch's: the previous state determines the context, which enters the cell of the next state. Where
+    the context is chosen ``after`` the step, s_i = cell(y_{i-1}, c_{i-1}, s_{i-1}) determines c_i, and c_0 = 0.
     """
 
     def __init__(self, options: RecurrentDecoderConfig, embedding: Embedding, context: Context, dropout: float) -> None:
@@ -211,20 +213,31 @@ class RecurrentDecoder(Decoder):
         state = dict(zip(names, first.chunk(len(names), -1), strict=True))
         # Cells are sums over all steps: in bf16 a small addition to a large cell would be rounded away.
         high = torch.promote_types(first.dtype, torch.float32)
-        return {name: part.to(high) if name.startswith("c") else part for name, part in state.items()}
+        state = {name: part.to(high) if name.startswith("c") else part for name, part in state.items()}
+        if self.context.after:
+            state["read"] = self._nothing(memory)
+        return state
+
+    def _nothing(self, memory: Memory) -> Tensor:
+        """c_0 (B, 1, C), where a context is chosen after the step."""
+        return memory.states.new_zeros(len(memory.states), 1, self.context.width)
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
-        embedded = self.embedding(token)
-        context, weights, of_readout = None, None, None
+        embedded, top = self.embedding(token), f"h{len(self.layers) - 1}"
+        context, weights, of_readout = state.get("read"), None, None
         if self.context.changes:
-            context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
+            if context is None:
+                context, weights = self.context(state[top], memory)
             weight, _, bias, _ = matrices_of(self.layers[0])
             gates = linear(torch.cat([embedded, context], -1), weight, bias)
         else:
             of_gates, of_readout = memory.precomputed[-2:]
             gates = self._embedded_gates(embedded) + of_gates
         state = self._advance(gates, state)
-        hidden = self._read_out(state[f"h{len(self.layers) - 1}"], embedded, context, of_readout)
+        if self.context.after:
+            context, weights = self.context(state[top], memory)
+            state["read"] = context
+        hidden = self._read_out(state[top], embedded, context, of_readout)
         return Step(hidden, state, memory.over_positions(None if weights is None else weights[:, :, None]))
 
     def forward(self, memory: Memory, tgt_in: Tensor, attention: bool = False) -> DecoderOutput:
@@ -280,11 +293,15 @@ class RecurrentDecoder(Decoder):
     def _forward_loop(self, embedded: Tensor, memory: Memory) -> Attended:
         """The reference: a loop over steps, as in a search."""
         state, states, contexts, maps = self.init_state(memory), [], [], []
+        context, top = self._nothing(memory), f"h{len(self.layers) - 1}"
         _, reading = self._of_context(matrices_of(self.layers[0])[0])
         for gates in self._embedded_gates(embedded):
-            context, weights = self.context(state[f"h{len(self.layers) - 1}"], memory)
+            if not self.context.after:
+                context, weights = self.context(state[top], memory)
             state = self._advance(gates[:, None] + F.linear(context, reading), state)
-            states.append(state[f"h{len(self.layers) - 1}"][:, 0])
+            if self.context.after:
+                context, weights = self.context(state[top], memory)
+            states.append(state[top][:, 0])
             contexts.append(context[:, 0])
             maps.append(weights)
         given = [weights[:, 0] for weights in maps if weights is not None]

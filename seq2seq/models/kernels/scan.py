@@ -151,6 +151,7 @@ def attentive_scan(
     memory: tuple[Tensor, Tensor, Tensor],
     state: Tensor,
     cell: Tensor,
+    after: bool = False,
 ) -> Attended:
     """An LSTM layer with additive attention, over T steps (Bahdanau et al. 2014, appendix A.2.2).
 
@@ -159,13 +160,14 @@ def attentive_scan(
         weights: from the state (4D, D) and the context (4D, C) to the gates; of the query (A, D), of the energy (A).
         memory: keys (B, S, A); states (B, S, C); the padding (B, S), -inf at padded positions, else 0.
         state, cell: (B, D), before the first step.
+        after: attend after each cell, which reads the last context, first 0 (Luong et al. 2015, section 3.3).
     """
     keep = torch.is_grad_enabled()
-    return Attended(*_AttentiveScan.apply(keep, gates, *weights, *memory, state, cell))  # type: ignore[no-untyped-call]
+    return Attended(*_AttentiveScan.apply(keep, after, gates, *weights, *memory, state, cell))  # type: ignore[no-untyped-call]
 
 
 class _AttentiveScan(torch.autograd.Function):
-    """A step attends with the previous state, then runs the cell. With keys k_j, memory m_j, energy weight v:
+    """A step attends with the previous state h, then runs the cell. With keys k_j, memory m_j, energy weight v:
 
         z_tj = σ(2(Q h_{t-1} + k_j))
         e_tj = v·tanh(Q h_{t-1} + k_j) = 2 v·z_tj - Σv    (the constant Σv is left out: softmax does not change by it)
@@ -185,42 +187,49 @@ class _AttentiveScan(torch.autograd.Function):
 
         d[W R] = Σ_t da_tᵀ [h_{t-1}, r_t]   dQ = Σ_t dq_tᵀ h_{t-1}   dk_j = Σ_t du_tj   dm_j = Σ_t α_tj dr_t
         dv = Σ_tj de_tj tanh(u_tj) = 2 Σ_tj de_tj z_tj, because Σ_j de_tj = 0
+
+    ``after``: a step runs the cell with h_{t-1} and r_{t-1} (r_{-1} = 0), then attends with h_t. So the equations of z,
+    e, dq and dQ have h_t for h_{t-1}, those of a and d[W R] r_{t-1} for r_t; the backward begins with the attention.
     """
 
     @staticmethod
-    def forward(ctx: Any, keep: bool, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, keep: bool, after: bool, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         gates, recurrent, reading, query, energy, keys, memory, padding, state, cell = given
         ctx.types = [x.dtype for x in (gates, recurrent, reading, query, energy, keys, memory, state, cell)]
-        low = product_type(recurrent)
+        low, ctx.after = product_type(recurrent), after
         steps, (sentences, width) = len(gates), state.shape
         with torch.autocast(recurrent.device.type, enabled=False):
             cells = Cells(gates.to(low), cell.to(recurrent.dtype))
             both = torch.cat([recurrent, reading], 1).to(low)
             into, twice_query, twice_keys = cells.doubled(both), query.to(low) * 2, keys.to(low) * 2
             low_energy, memory = energy.to(low)[:, None] * 2, memory.to(low)
-            # The previous state and the context of a step, side by side: the input of one product.
+            # The state and the context that a step's cell reads, side by side: the input of one product.
             inputs = memory.new_empty(steps + 1, sentences, both.shape[1])
             # All z_tj. Nothing else is as large, so without a backward only one step's are held.
             squashed = memory.new_empty(steps if keep else 1, *keys.shape)
             weights = memory.new_empty(steps, *padding.shape)
-            inputs[0, :, :width] = state
+            inputs[0, :, :width], inputs[0, :, width:] = state, 0
             for t in range(steps):
-                queries = inputs[t, :, :width] @ twice_query.t()
+                if after:
+                    inputs[t + 1, :, :width] = cells.forward(t, inputs[t], into)
+                attending = inputs[t + after]  # by its state, which is given its context
+                queries = attending[:, :width] @ twice_query.t()
                 inside = torch.add(twice_keys, queries[:, None], out=squashed[t if keep else 0]).sigmoid_()
                 energies = (inside.flatten(0, 1) @ low_energy).view(padding.shape)
                 weights[t] = torch.softmax(padding + energies, -1)
-                torch.bmm(weights[t][:, None], memory, out=inputs[t, :, None, width:])
-                inputs[t + 1, :, :width] = cells.forward(t, inputs[t], into)
+                torch.bmm(weights[t][:, None], memory, out=attending[:, None, width:])
+                if not after:
+                    inputs[t + 1, :, :width] = cells.forward(t, inputs[t], into)
         ctx.cells = cells
         ctx.save_for_backward(both, query, energy, memory, inputs, squashed, weights)
         ctx.set_materialize_grads(False)  # the weights seldom have a gradient
-        return inputs[1:, :, :width], inputs[:-1, :, width:], weights
+        return inputs[1:, :, :width], inputs[after : steps + after, :, width:], weights
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_states: Tensor | None, of_contexts: Tensor | None, given: Tensor | None) -> Gradients:
         both, query, energy, memory, inputs, squashed, weights = ctx.saved_tensors
-        cells, low = ctx.cells, inputs.dtype
+        cells, after, low = ctx.cells, ctx.after, inputs.dtype
         steps, sentences, width = len(inputs) - 1, inputs.shape[1], both.shape[1] - memory.shape[2]
         of_states = inputs.new_zeros(steps, sentences, width) if of_states is None else of_states
         of_contexts = inputs.new_zeros(steps, sentences, memory.shape[2]) if of_contexts is None else of_contexts
@@ -231,10 +240,12 @@ class _AttentiveScan(torch.autograd.Function):
         state = torch.zeros_like(cell)
         keys = torch.zeros(squashed.shape[1:], dtype=cell.dtype, device=cell.device)
         inner = (energy * 4).to(cell.dtype)
+        through = torch.zeros_like(inputs[0])  # the gradients of h and r from the cell that reads them
         for t in reversed(range(steps)):
-            gates[t], cell = cells.backward(t, state.add_(of_states[t]), cell)
-            before = gates[t] @ both
-            torch.add(before[:, width:], of_contexts[t], out=contexts[t])
+            if not after:
+                gates[t], cell = cells.backward(t, state.add_(of_states[t]), cell)
+                through = gates[t] @ both
+            torch.add(through[:, width:], of_contexts[t], out=contexts[t])
             of_weights = torch.bmm(memory, contexts[t][:, :, None]).squeeze(-1).to(cell.dtype)
             if given is not None:
                 of_weights += given[t]
@@ -244,12 +255,17 @@ class _AttentiveScan(torch.autograd.Function):
             slope = torch.addcmul(squashed[t], squashed[t], squashed[t], value=-1)  # z(1 - z)
             queries[t] = torch.bmm(energies[t][:, None], slope).squeeze(1) * inner
             keys += slope.mul_(energies[t][:, :, None])
-            state = torch.addmm(before[:, :width], queries[t], low_query).to(cell.dtype)
+            state = torch.addmm(through[:, :width], queries[t], low_query).to(cell.dtype)
+            if after:
+                gates[t], cell = cells.backward(t, state.add_(of_states[t]), cell)
+                through = gates[t] @ both
+        if after:
+            state = through[:, :width]
         flat = gates.flatten(0, 1)
         of_both = flat.t() @ inputs[:-1].flatten(0, 1)
-        of_query = queries.flatten(0, 1).t() @ inputs[:-1, :, :width].flatten(0, 1)
+        of_query = queries.flatten(0, 1).t() @ inputs[after : steps + after, :, :width].flatten(0, 1)
         of_energy = (energies.flatten()[None] @ squashed.flatten(0, 2)).squeeze(0) * 2
         of_memory = torch.bmm(weights.permute(1, 2, 0), contexts.transpose(0, 1))
         found = (gates, of_both[:, :width], of_both[:, width:], of_query, of_energy, keys * inner, of_memory)
         typed = [x.to(type_) for x, type_ in zip((*found, state, cell), ctx.types, strict=True)]
-        return None, *typed[:7], None, *typed[7:]
+        return None, None, *typed[:7], None, *typed[7:]

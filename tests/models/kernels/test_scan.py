@@ -62,14 +62,17 @@ def test_gradients_of_the_lstm_scan_are_those_of_finite_differences(inputs: dict
     assert torch.autograd.gradcheck(lstm_scan, [inputs[name] for name in ("gates", "recurrent", "state", "cell")])
 
 
-def test_gradients_of_the_attentive_scan_are_those_of_finite_differences(inputs: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("after", [False, True])
+def test_gradients_of_the_attentive_scan_are_those_of_finite_differences(
+    inputs: dict[str, Tensor], after: bool
+) -> None:
     names = [name for name in inputs if name != "padding"]
 
     def scan(*given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = dict(zip(names, given, strict=True))
         weights = (x["recurrent"], x["reading"], x["query"], x["energy"])
         memory = (x["keys"], x["memory"], inputs["padding"])
-        found = attentive_scan(x["gates"], weights, memory, x["state"], x["cell"])
+        found = attentive_scan(x["gates"], weights, memory, x["state"], x["cell"], after)
         assert found.contexts is not None and found.weights is not None
         return found.states, found.contexts, found.weights
 
@@ -100,7 +103,7 @@ def test_without_gradients_no_step_is_kept(inputs: dict[str, Tensor]) -> None:
     assert largest.numbers == wide[0].numel()
 
 
-@pytest.fixture(params=["lstm", "bahdanau"])
+@pytest.fixture(params=["lstm", "bahdanau", "bahdanau-after"])
 def model(request: pytest.FixtureRequest, build_tiny: Make) -> Seq2Seq:
     made = build_tiny(request.param)
     assert isinstance(made.decoder, RecurrentDecoder)
