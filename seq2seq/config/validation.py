@@ -148,6 +148,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         if decoder.width != states:
             needs = f"model.decoder.score=dot needs model.decoder.width={states}, the encoder's output width"
             yield f"{needs}, not {decoder.width}: change it, or take score=general"
+    if isinstance(decoder, AttentionDecoderConfig) and decoder.score == "uniform" and decoder.order == "after":
+        yield "model.decoder.order=after makes no difference with model.decoder.score=uniform: leave it out"
     if model.tie == "all" and not config.data.subwords.joint:
         yield "model.tie=all needs one vocabulary: set data.subwords.joint=true or model.tie=output"
     if longest > trainer.batch_tokens:

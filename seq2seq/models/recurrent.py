@@ -220,7 +220,8 @@ class RecurrentDecoder(Decoder):
 
     def _nothing(self, memory: Memory) -> Tensor:
         """c_0 (B, 1, C), where a context is chosen after the step."""
-        return memory.states.new_zeros(len(memory.states), 1, self.context.width)
+        sentences = memory.states.shape[0]  # an exporter takes ``len`` for a constant
+        return memory.states.new_zeros(sentences, 1, self.context.width)
 
     def step(self, token: Tensor, state: State, memory: Memory) -> Step:
         embedded, top = self.embedding(token), f"h{len(self.layers) - 1}"

@@ -16,9 +16,10 @@ import numpy as np
 
 from seq2seq.analysis.measurements import Measurement, Record
 from seq2seq.config.schema import Config
+from seq2seq.config.validation import sections
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Summary
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import FREE_TO_DIFFER, Run
 
 Cell = TypeVar("Cell")
 """A row of a measurement's table."""
@@ -82,7 +83,7 @@ class ModelRuns:
 def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     """Group runs by the name of their model, each group in the order of the seeds.
 
-    Where runs of one name differ in the model's options, the optimiser or the learning rate, groups are named by their
+    Where runs of one name differ in any option of the config but the seed and their place, groups are named by their
     folders: by the parent, or by as much of the path as tells them apart.
 
     Raises:
@@ -91,9 +92,8 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     for run in runs:
         if not run.finished:
             raise UserError(f"{run.folder}: not finished: start the same `seq2seq train` again")
-    configs = [run.load_config() for run in runs]
-    kinds = [(config.model, config.trainer.optimizer.name, config.trainer.optimizer.lr) for config in configs]
-    names = [model.name for model, *_ in kinds]
+    kinds = [_kind(run.load_config()) for run in runs]
+    names = [run.load_config().model.name for run in runs]
     several = {name for name, kind in zip(names, kinds, strict=True) if kinds[names.index(name)] != kind}
     unlike = [n for n, name in enumerate(names) if name in several]
     taken = {name for name in names if name not in several}
@@ -101,6 +101,11 @@ def grouped(runs: Sequence[Run]) -> list[ModelRuns]:
     for n, name in zip(unlike, told_apart, strict=True):
         names[n] = name
     return named(runs, names)
+
+
+def _kind(config: Config) -> dict[str, Any]:
+    """What runs of one model share that differ in their seeds alone."""
+    return {key: value for key, _, value in sections(config) if key != "seed" and key not in FREE_TO_DIFFER}
 
 
 def named(runs: Sequence[Run], names: Sequence[str]) -> list[ModelRuns]:

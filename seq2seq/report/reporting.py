@@ -11,7 +11,7 @@ from seq2seq.config.overrides import override
 from seq2seq.errors import UserError
 from seq2seq.report.data import ReportData, data_of_runs, data_of_study
 from seq2seq.report.model_runs import ModelRuns
-from seq2seq.report.page.write import require_charts, write_page, write_tensorboard
+from seq2seq.report.page.write import check_place, require_charts, write_page, write_tensorboard
 from seq2seq.report.sections.assembly import page_of
 from seq2seq.runs.run import find
 from seq2seq.study.conduct import conduct
@@ -25,6 +25,7 @@ from seq2seq.study.tasks import check_gold, default_workers, measuring_tasks
 def compare(study: Study) -> int:
     """Conduct a study and write its page; returns the exit code, 1 where a run failed. Raises as ``conduct`` does."""
     require_charts()
+    check_place(study.report)
     outcome = conduct(study)
     write_report(data_of_study(outcome), study.report)
     return 1 if outcome.failed else 0
@@ -52,9 +53,11 @@ def report(
         corpus: whether the files and the cache that the runs' configs name may be used.
 
     Raises:
-        UserError: a run is not finished, or the runs are not alike and ``anyway`` is false.
+        UserError: a run is not finished, the runs are not alike and ``anyway`` is false, or other files of the page's
+            names are in the folder.
     """
     require_charts()
+    check_place(folder)
     found = [find(path)[0] for path in runs]
     sourceless = [run for run in found if run.load_config().model.sees == "nothing"]
     found = [run for run in found if run not in sourceless]

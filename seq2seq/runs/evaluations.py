@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from seq2seq.config.schema import Config
+from seq2seq.errors import UserError
 from seq2seq.runs.records import Scores
 from seq2seq.runs.run import Run
 from seq2seq.system.typed_json import read_record
@@ -73,11 +74,20 @@ def _digest(*texts: str) -> str:
 def kept(run: Run) -> list[Kept]:
     """The evaluations of a run, the oldest first. Raises ``UserError`` for one whose scores are damaged."""
     files = run.evaluation("").glob("*/scores.json")
-    return sorted(map(_read, files), key=lambda each: datetime.fromisoformat(each["date"]))
+    return sorted(map(_read, files), key=lambda each: _moment(each["date"]))
+
+
+def _moment(date: str) -> datetime:
+    """The moment of a date, of this machine's time zone where it names none."""
+    return datetime.fromisoformat(date).astimezone()
 
 
 def _read(file: Path) -> Kept:
     scores = read_record(file, Scores, "scores file", "evaluate again")
+    try:
+        _moment(scores.get("date", "2026-01-01"))
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{file}: not a readable scores file (date: {error}): evaluate again") from error
     written = datetime.fromtimestamp(file.stat().st_mtime).astimezone().isoformat(timespec="seconds")
     return Kept(
         name=file.parent.name,

@@ -140,8 +140,11 @@ def _check_as_now(study: Study, corpus: Corpus) -> list[str]:
 
 
 def _is_there(planned: Planned) -> bool:
-    """Whether updates of a run have been made and saved, so that what goes on with them must be the same program."""
-    return planned.finished or planned.run.checkpoint("last").exists()
+    """Whether updates of a run have been made and saved, so that what goes on with them must be the same program.
+
+    Whether its config is the one that is planned is asked when the trials have decided it, not of a draft.
+    """
+    return planned.run.finished or planned.run.checkpoint("last").exists()
 
 
 def _check_sizes(sizes: Sequence[int], pairs: int) -> None:

@@ -25,6 +25,12 @@ SET_BY_THE_STUDY = {
 }
 """Keys of a run that its study decides, each with a hint what to do instead."""
 
+OF_ITS_PLACE = ("seed", "name", "outputs", "trainer.threads", "overwrite")
+"""Those of them, and its folder, that no list of ``key=value`` may set either, since the study sets them last."""
+
+OF_ITS_TRIALS = ("trainer.optimizer.lr", "trainer.optimizer.name")
+"""Those that trials choose, so that ``overrides`` would train all of them alike."""
+
 BUCKETS = f"{','.join(map(str, EDGES))} words, or {','.join(map(str, CHARACTERS.edges(None)))} characters"
 """Default upper ends of the buckets of source length, as the help tells them."""
 
@@ -214,6 +220,20 @@ def check(study: StudyConfig) -> StudyConfig:
         if variant.optimizer and (variant.tuned or variant.optimizer not in study.optimizers):
             told = "takes its optimizer from the model's trials: name it in optimizers, and leave tuned out"
             raise UserError(f"variants: {variant.name} {told}")
+    _check_overrides(study)
     if study.match == "seconds" and not study.rates:
         raise UserError("match=seconds needs trials to measure the speed in: set rates, e.g. rates=[0.004]")
     return study
+
+
+def _check_overrides(study: StudyConfig) -> None:
+    """Refuse ``key=value`` that the study would set otherwise, or that would make all its trials one. ``UserError``."""
+    chosen = OF_ITS_TRIALS if study.rates else ()
+    lists = [("overrides", study.overrides, chosen), ("trials", study.trials, chosen)]
+    lists += [(f"variants: {variant.name}", variant.overrides, ()) for variant in study.variants]
+    for where, arguments, more in lists:
+        for argument in arguments:
+            key = argument.partition("=")[0]
+            if key in (*OF_ITS_PLACE, *more):
+                hint = SET_BY_THE_STUDY.get(key, ": the study gives each run its own folder")
+                raise UserError(f"{where}: {argument} is not for the runs of a study{hint}")

@@ -41,6 +41,11 @@ def changes(run: Run, saved: Config, config: Config) -> list[str]:
     return changed
 
 
+def begins_leg(changed: Sequence[str]) -> bool:
+    """Whether limits and schedule begin anew; else the run goes on in its schedule, and saves or validates otherwise."""
+    return any(change.partition(":")[0] in (*LIMITS, *RATE) for change in changed)
+
+
 def _is_limit(change: str) -> bool:
     return change.partition(":")[0] in LIMITS
 

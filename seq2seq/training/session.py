@@ -115,7 +115,8 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     if goes_on:
         prints = longer.with_history(prints, run.load_fingerprint(), trainer.state, changed)
     if changed:
-        trainer.begin_leg()
+        if longer.begins_leg(changed) or trainer.at_the_end:
+            trainer.begin_leg()
         run.summary_file.unlink(missing_ok=True)  # before the config has the new limits, so that a kill is made good
         run.remove_measurements()  # of weights that will no longer be the run's
         print(f"a further leg of {run.folder}: {'; '.join(changed)}", file=sys.stderr)

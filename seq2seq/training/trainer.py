@@ -161,11 +161,16 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------ saving and resuming
 
+    @property
+    def at_the_end(self) -> bool:
+        """Whether its limits leave nothing to train."""
+        return self._progress() >= 1
+
     def begin_leg(self) -> None:
         """Begin a new leg at this place, and save it. Raises ``UserError`` where its limits leave nothing to train."""
         state, options = self.state, self.options
         state.begin_leg(self.batches.epoch)
-        if self._progress() >= 1:
+        if self.at_the_end:
             raise UserError(
                 f"{self.run.folder} has been trained for {state.step:,} updates, {self.batches.epoch:.1f} epochs, "
                 f"{state.tokens:,} target tokens, {state.seconds / 3600:.2f} hours: give larger limits "

@@ -326,6 +326,11 @@ def test_a_mistyped_choice_is_answered_with_the_nearest() -> None:
             ("recurrent", "attention"),
             ["model.decoder.score=dot", "model.decoder.width=256", "100", "general"],
         ),
+        (
+            {"model.decoder.score": "uniform", "model.decoder.order": "after"},
+            ("recurrent", "attention"),
+            ["model.decoder.order=after", "model.decoder.score=uniform"],
+        ),
         ({"data.subwords.joint": False}, ("recurrent", "attention"), ["model.tie=all", "data.subwords.joint=true"]),
         (
             {"data.filters.max_length": 300, "trainer.batch_tokens": 200},

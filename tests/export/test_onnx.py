@@ -35,7 +35,7 @@ from seq2seq.runs.onnx_model import open_graphs
 from seq2seq.runs.run import Run
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
-FEW = ("lstm", "bahdanau", "transformer", "hybrid")
+FEW = ("lstm", "bahdanau", "bahdanau-after", "transformer", "hybrid")
 LINES = ["the cat sees a small dog", "runs", "", "near our old house and runs home quickly", "a dog"]
 MakeRun = Callable[..., Run]
 

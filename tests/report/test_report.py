@@ -100,6 +100,14 @@ def test_the_same_page_is_written_twice_to_the_same_bytes(written: Path, sample:
     assert write_page(small, tmp_path).read_bytes() == first
 
 
+@pytest.mark.parametrize("name", ["report.md", "report.html", "report.json"])
+def test_a_file_of_the_users_is_no_page_and_is_not_replaced(name: str, sample: Page, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=rf"{name} is there, and of no page of this program"):
+        write_page(sample, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["{}"]
+
+
 def test_no_figure_of_an_earlier_page_stays_beside_a_new_one(sample: Page, tmp_path: Path) -> None:
     section = next(each for each in sample.sections if each.figures and each.tables)
     (tmp_path / "figures").mkdir()

@@ -68,6 +68,14 @@ def table(section: Section, name: str) -> list[list[Any]]:
 # ------------------------------------------------------------------------------------------------------ data
 
 
+def test_runs_that_differ_in_more_than_the_seed_are_no_seeds_of_one_model(fake_run: FakeRun) -> None:
+    smoothed = [fake_run(f"smooth{n}/seed{n}", "lstm", n, (), f"trainer.label_smoothing=0.{n}") for n in (1, 2)]
+    same = [fake_run(f"plain/seed{n}", "lstm", n) for n in (1, 2)]
+    assert [(group.model, group.seeds) for group in grouped([*smoothed, *same])] == [
+        ("smooth1", [1]), ("smooth2", [2]), ("plain", [1, 2]),
+    ]  # fmt: skip
+
+
 def test_runs_are_grouped_by_model_in_the_order_of_the_seeds(fake_run: FakeRun) -> None:
     runs = [fake_run("b", "transformer", 2), fake_run("a", "lstm", 3), fake_run("c", "transformer", 1)]
     assert [(group.model, group.seeds) for group in grouped(runs)] == [("transformer", [1, 2]), ("lstm", [3])]
@@ -666,7 +674,7 @@ def test_of_two_optimisers_the_dose_has_the_likelier_and_says_so(
 
 def test_variants_are_compared_with_the_run_of_their_own_seed(data: ReportData, fake_run: FakeRun, text: Text) -> None:
     """Their seed is the first of the study's ``seeds``, which need not be the least, and whose run may have failed."""
-    runs = [fake_run(f"base/seed{seed}", "lstm", seed, text[1] if seed == 2 else forgetful(text[1])) for seed in (1, 2)]
+    runs = [fake_run(f"lstm/seed{seed}", "lstm", seed, text[1] if seed == 2 else forgetful(text[1])) for seed in (1, 2)]
     attending = [fake_run("transformer/seed1", "transformer", 1), fake_run("transformer/seed2", "transformer", 2)]
 
     def of_seed(seed: int) -> ReportData:

@@ -87,6 +87,10 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("sizes=[10,20] variants=[{name:lstm-10}]", "'lstm-10' is taken, or no folder's name"),
         ("variants=[{name:finals,tuned:true}]", "'finals' is taken, or no folder's name"),
         ("variants=[{name:a/b}]", "'a/b' is taken, or no folder's name"),
+        ("overrides=[seed\\=7]", "overrides: seed=7 is not for the runs of a study: it takes each of seeds in turn"),
+        ("trials=[name\\=mine]", "trials: name=mine is not for the runs of a study: the study gives each run"),
+        ("variants=[{name:a,overrides:[trainer.threads\\=2]}]", "variants: a: trainer.threads=2 is not for the runs"),
+        ("rates=[0.1] overrides=[trainer.optimizer.lr\\=0.5]", "it takes what the trials choose"),
         ("variants=[{name:a,of:gru}]", "a is of gru, which is none of models"),
         ("seeds", "give key=value"),
     ],
@@ -148,14 +152,14 @@ def test_runs_differ_in_model_seed_and_rate_alone() -> None:
 
 
 def test_the_command_of_every_run_gives_the_config_that_was_planned(tmp_path: Path) -> None:
-    variant = "variants=[{name:a,overrides:[trainer.optimizer.lr\\=0.03,seed\\=7]}]"
+    variant = "variants=[{name:a,overrides:[trainer.optimizer.lr\\=0.03]}]"
     planned = study("study=smoke", variant, f"outputs={tmp_path / 'with space'}", "trainer.valid_every=7", "threads=2")
     setting = Setting("muon", 0.0005)
     settings = dict.fromkeys(MODELS, setting)
     runs = [*planned.trials, *planned.runs(settings), *(run for _, run in planned.variants(settings))]
     for run in runs:
         assert compose(run.arguments) == run.config
-    assert runs[-1].config.trainer.optimizer.lr == 0.03 and runs[-1].config.seed == 1, "the study's seed"
+    assert runs[-1].config.trainer.optimizer.lr == 0.03
 
 
 def test_the_users_options_reach_every_run_and_win() -> None:
@@ -577,6 +581,33 @@ def test_the_page_of_a_finished_study_is_made_by_newer_code(
     for run in (*planned.runs(settings), *(run for _, run in planned.variants(settings))):
         trained(fake_run, run)
     assert conduct._check_as_now(planned, corpus) == [], "nothing is left to be trained: by-muon is lstm itself"
+
+
+@pytest.mark.parametrize("more", ["rates=[0.004,0.008,0.016]", "variants=[{name:tuned,tuned:true}]"])
+def test_a_finished_study_that_is_to_have_more_is_gone_on_with(
+    fake_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """Its runs have what their trials chose, which the draft does not know while further trials are to come."""
+    given = ("seeds=[1]", "rates=[0.004,0.008]", "widen=0")
+    planned = one_model(tmp_path, *given)
+    run_trials(fake_run, planned, lambda setting: 1.0 if str(setting) == "muon 0.008" else 2.0)
+    for run in planned.runs(planned.settings()):
+        trained(fake_run, run)
+    same = planned.runs(planned.settings())[0].run.load_fingerprint()
+    monkeypatch.setattr(conduct, "fingerprint", lambda corpus: same)
+    corpus: Any = None
+    assert conduct._check_as_now(one_model(tmp_path, *given, more), corpus) == []
+
+
+def test_a_study_of_equal_cost_is_gone_on_with(
+    fake_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = one_model(tmp_path, "models=[lstm,transformer]", "rates=[]", "optimizers=[]", "match=flops")
+    first = planned.runs(planned.settings(), {"lstm": 1.0, "transformer": 2.0})[0]
+    trained(fake_run, first)
+    monkeypatch.setattr(conduct, "fingerprint", lambda corpus: first.run.load_fingerprint())
+    corpus: Any = None
+    assert conduct._check_as_now(planned, corpus) == []
 
 
 def test_a_finished_run_with_another_config_is_not_taken_for_the_one_that_is_asked_for(

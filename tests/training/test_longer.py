@@ -83,6 +83,22 @@ def test_a_cosine_that_has_ended_begins_anew_with_its_warmup(make: MakeConfig) -
     assert run.load_config().trainer.max_steps == 12
 
 
+def test_a_cosine_that_has_not_ended_goes_on_where_only_saving_changes(make: MakeConfig, monkeypatch: Any) -> None:
+    one = session.train(make("one", schedule="cosine", max_steps=8))
+    config, log = make("stopped", schedule="cosine", max_steps=8), Trainer._log_training
+
+    def die_at_six(trainer: Trainer) -> None:
+        log(trainer)
+        if trainer.state.step == 6:
+            raise SystemExit(9)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Trainer, "_log_training", die_at_six)
+        session.train(config)
+    run = session.train(longer(config, save_every=3))
+    assert curve(run, "train/lr") == curve(one, "train/lr") and weights(run) == weights(one)
+
+
 def test_validations_are_spread_over_the_leg_and_patience_begins_anew(make: MakeConfig) -> None:
     config = make("spread", valid_every=None, patience=1, lr=3.0)
     run = session.train(config)

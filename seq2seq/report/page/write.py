@@ -29,14 +29,24 @@ def require_charts() -> None:
         ) from error
 
 
+def check_place(folder: Path) -> None:
+    """Check that a page in ``folder`` would replace none but an earlier page. Raises ``UserError`` for other files."""
+    if _files_named_in(folder / "report.json"):
+        return
+    for name in ("report.html", "report.md", "report.json"):
+        if (folder / name).exists():
+            raise UserError(f"{folder / name} is there, and of no page of this program: choose another folder")
+
+
 def write_page(page: Page, folder: Path) -> Path:
     """Write ``report.html``, after the files beside it: numbers as JSON, figures, tables, Markdown. Returns its path.
 
     Raises:
-        UserError: a package of the extra ``report`` is not installed, or the folder cannot be written.
+        UserError: a package of the extra ``report`` is not installed, the folder cannot be written, or ``check_place``.
         ValueError: two figures, tables or sections share a name, or a name is no safe file name.
     """
     require_charts()
+    check_place(folder)
     from seq2seq.report.page import charts, html
 
     for named in (page.figures, page.tables, page.sections):
