@@ -12,7 +12,7 @@ from seq2seq.config.schema import TrainerConfig
 from seq2seq.terminal import tables
 from seq2seq.training.progress import TrainState
 
-PASSES, LEAST_PASSES = 40, 5  # over a corpus of tens of thousands of pairs, as trainer=multi30k makes; over a large one
+PASSES, LEAST_PASSES = 24, 5  # over a corpus of tens of thousands of pairs, as trainer=multi30k makes; over a large one
 MOST_TOKENS = 20_000_000  # target tokens, unless the corpus needs more for LEAST_PASSES
 LEAST_UPDATES = 500  # below them even a tiny corpus is not learned
 WARMUP = 0.1  # share of the training
@@ -21,10 +21,15 @@ WARMUP_OF_HOURS = 400  # updates, where hours are the only limit
 
 @dataclass(frozen=True)
 class Size:
-    """A training split as its trainer sees it: target tokens, and updates in a pass."""
+    """A training split as its trainer sees it: target tokens, and updates in a pass.
+
+    Of one that is streamed it is the size of its first pairs, which tell the tokens of an update but not how long a
+    pass is: then it is not ``whole``.
+    """
 
     tokens: int
     updates: float
+    whole: bool = True
 
 
 def choose_limits(options: TrainerConfig, size: Size) -> TrainerConfig:
@@ -41,10 +46,10 @@ def choose_limits(options: TrainerConfig, size: Size) -> TrainerConfig:
 
 
 def updates_of(options: TrainerConfig, size: Size) -> int | None:
-    """About how many updates the training has; None where hours are its only limit."""
+    """About how many updates the training has; None where no limit tells it, as hours do not."""
     limits = [
         options.max_steps,
-        options.max_epochs and options.max_epochs * size.updates,
+        size.whole and options.max_epochs and options.max_epochs * size.updates,
         options.max_tokens and options.max_tokens / size.tokens * size.updates,
     ]
     return max(round(min(limit for limit in limits if limit)), 1) if any(limits) else None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,10 @@ SMALL = Size(tokens=45_000, updates=15.0)  # 3,000 pairs
 @pytest.mark.parametrize(
     ("size", "tokens", "warmup"),
     [
-        (SMALL, 1_800_000, 60),  # 40 passes
-        (Size(400_000, 110.0), 16_000_000, 440),
+        (SMALL, 1_500_000, 50),  # 500 updates
+        (Size(400_000, 110.0), 9_600_000, 264),  # 24 passes
         (Size(20_000_000, 5_500.0), 100_000_000, 2_750),  # 5 passes
-        (Size(300, 1.0), 150_000, 50),  # 500 updates
+        (Size(300, 1.0), 150_000, 50),  # 500 updates, too
     ],
 )
 def test_the_budget_follows_the_corpus(size: Size, tokens: int, warmup: int) -> None:
@@ -46,7 +47,7 @@ def test_a_limit_and_a_warmup_of_the_users_stay() -> None:
     assert choose_limits(given, SMALL) == given
     assert choose_limits(replace(OWN, max_epochs=20), SMALL).optimizer.warmup_steps == 30
     hours = replace(OWN, max_hours=1.0)
-    assert choose_limits(hours, SMALL).max_tokens == 1_800_000, "a cosine must have an end"
+    assert choose_limits(hours, SMALL).max_tokens == 1_500_000, "a cosine must have an end"
     constant = choose_limits(replace(hours, optimizer=OptimizerConfig(schedule="constant")), SMALL)
     assert (constant.max_tokens, constant.optimizer.warmup_steps) == (None, 400)
 
@@ -55,6 +56,21 @@ def test_updates_are_those_of_the_first_limit() -> None:
     assert updates_of(replace(OWN, max_steps=100, max_epochs=2, max_tokens=10**9), SMALL) == 30
     assert updates_of(replace(OWN, max_tokens=90_000, max_steps=100), SMALL) == 30
     assert updates_of(replace(OWN, max_hours=1.0), SMALL) is None
+
+
+def test_epochs_of_a_stream_are_not_those_of_its_first_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    given = compose(["experiment=text/lstm", "data.source=hub", "data.hub.repo=owner/name", "data.hub.streaming=true"])
+    given.trainer = replace(given.trainer, max_steps=100_000, max_epochs=1)
+    side = RaggedArray.of(np.full(50, 20, np.uint32), np.zeros(1_000, np.uint16))
+    corpus: Any = SimpleNamespace(splits={"train": Split(side, side, None)})
+    assert session._with_limits(given, corpus, False).trainer.optimizer.warmup_steps == 10_000
+    given.trainer.optimizer = replace(given.trainer.optimizer, warmup_steps=4_000)
+    capsys.readouterr()
+    session._with_limits(given, corpus, False)
+    assert capsys.readouterr().err == ""
+    hours = replace(OWN, max_epochs=1, max_hours=1.0)
+    chosen = choose_limits(hours, replace(SMALL, whole=False))
+    assert (chosen.max_tokens, chosen.optimizer.warmup_steps) == (None, 400)
 
 
 @pytest.mark.parametrize(("steps", "warned"), [(100, True), (800, True), (801, False)])
