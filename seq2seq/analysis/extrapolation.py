@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from seq2seq import grammar
 from seq2seq.analysis.loaded_run import LoadedRun
+from seq2seq.data.joining import joined_text
+from seq2seq.data.lengths import unit_of
 from seq2seq.runs.records import Extrapolation, TranslatedSet
 
 SENTENCES = 60  # of each set
@@ -44,13 +46,17 @@ def generated(run: LoadedRun) -> list[TranslatedSet]:
 
 
 def joined(src: Sequence[str], references: Sequence[str]) -> list[TranslatedSet]:
-    """Test sentences joined two, three and four at a time, in a fixed random order."""
+    """Test sentences joined two, three and four at a time, in a fixed random order, as ``data.join`` joins them."""
+    units = [unit_of(side) for side in (src, references)]
     rng = random.Random("joined")
     order = sorted(range(len(src)), key=lambda n: rng.random())
     sets: list[TranslatedSet] = []
     for parts in JOINED:
         groups = [order[n * parts : (n + 1) * parts] for n in range(min(SENTENCES, len(src) // parts))]
-        texts, wanted = ([" ".join(side[n] for n in group) for group in groups] for side in (src, references))
+        texts, wanted = (
+            [joined_text([side[n] for n in group], unit) for group in groups]
+            for side, unit in zip((src, references), units, strict=True)
+        )
         name = f"{parts} joined"
         sets.append(TranslatedSet(name=name, kind="joined", parts=parts, src=texts, references=wanted, hypotheses=[]))
     return sets

@@ -139,7 +139,8 @@ def _origins(run: Run, links: Path | None, gold: bool) -> dict[str, str]:
         by_links = (FORGETTING, ATTENTION) if gold else (FORGETTING,)
         origins |= dict.fromkeys((each.name for each in by_links), _digest([*files, links]))
     if any(unit_of(side) is CHARACTERS for side in saved_split(run, "test") or ()):  # older records count words here
-        return {name: f"{origin}-{CHARACTERS.name}" for name, origin in origins.items()}
+        found = {name: f"{origin}-{CHARACTERS.name}" for name, origin in origins.items()}
+        return {**found, EXTRAPOLATION.name: f"{found[EXTRAPOLATION.name]}-joined"}  # older ones were joined by spaces
     return origins
 
 

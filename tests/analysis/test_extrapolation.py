@@ -31,6 +31,16 @@ def test_lines_and_references_are_joined_alike(pairs: Pairs) -> None:
     assert extrapolation.joined(src, [f"t{n} !" for n in range(13)]) == sets
 
 
+def test_sentences_of_a_script_without_spaces_are_joined_without_one() -> None:
+    chinese, english = ["我有一只猫。", "他看见了那只狗！"] * 2, ["I have a cat.", "He saw the dog!"] * 2
+    for src, references in ((chinese, english), (english, chinese)):
+        [pairs, *_] = extrapolation.joined(src, references)
+        for made, lines in ((pairs["src"], src), (pairs["references"], references)):
+            space = " " if lines is english else ""
+            assert all(line.count(" ") == 7 * len(space) for line in made)
+            assert {*"".join(made)} == {*"".join(lines), *space}
+
+
 def test_the_grammar_goes_on_where_its_training_ends(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extrapolation, "SENTENCES", 21)
     english = make("lstm", source="grammar", grammar=GrammarConfig(max_words=12))

@@ -24,7 +24,8 @@ from seq2seq.report.model_runs import grouped
 from seq2seq.report.page.document import Page, Section
 from seq2seq.report.page.formatting import plain
 from seq2seq.report.sections.assembly import page_of
-from seq2seq.report.sections.beside import beside
+from seq2seq.report.sections.behaviour import extrapolation
+from seq2seq.report.sections.beside import _below, beside
 from seq2seq.report.sections.data_size import data_size
 from seq2seq.report.sections.quality import Quality
 from seq2seq.report.sections.trained import covered, trained
@@ -102,6 +103,29 @@ def test_what_is_said_of_lengths_is_of_the_pairs_that_were_read(fake_run: FakeRu
     ]
     whole = covered(with_lengths(fake_run, text, {**found, "cut": False}))
     assert "first" not in whole[0] and "None of the training sources have 13 words" in whole[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "covers"),
+    [(lengths((5, 100), (19, 2)), True), (lengths((5, 100)), False), (lengths((5, 100), (18, 9)), False),
+     (lengths((5, 999), (19, 2)), False), (None, False)],
+)  # fmt: skip
+def test_training_is_said_to_cover_the_test_only_where_it_is_known_to(
+    fake_run: FakeRun, text: Text, found: TrainedLengths | None, covers: bool
+) -> None:
+    [said] = extrapolation(with_lengths(fake_run, text, found)).text
+    assert ("up to 19 words, which training covers. Beyond them an" in said) is covers
+    assert ("up to 19 words. Beyond the trained lengths an" in said) is not covers
+
+
+def test_only_where_sentences_were_not_joined_in_training_a_full_stop_ends_the_output(
+    fake_run: FakeRun, text: Text
+) -> None:
+    stops = {
+        options: "a full stop ends" in extrapolation(with_lengths(fake_run, text, None, *options)).text[0]
+        for options in ((), (*JOIN, "data.join_training=false"), (*JOIN,))
+    }
+    assert [*stops.values()] == [True, True, False]
 
 
 def test_the_table_holds_all_splits_side_by_side(fake_run: FakeRun, text: Text) -> None:
@@ -186,15 +210,40 @@ def test_another_study_is_put_beside_with_its_gap_on_the_longest_sentences(
     gaps = [Quality(each).behind["transformer"][-1] for each in (own, other)]
     assert gaps[0].value < gaps[1].value
     told = [f"{each.value:.1f} [{each.low:.1f}, {each.high:.1f}] BLEU on 13–19 words in Study" for each in gaps]
-    assert section.text[1] == (
-        f"On the longest sentences transformer is above lstm by {told[0]} own; by {told[1]} other."
-    )
+    assert section.text[1] == (f"The gap transformer − lstm on the longest sentences: {told[0]} own; {told[1]} other.")
+    assert "above" not in section.figures[0].caption, "nothing above says what differs between the studies"
     rows = table(section, "beside")
     assert [row[0] for row in rows] == ["Study own"] * 3 + ["Study other"] * 3
     [figure] = section.figures
     assert {row["study"] for row in figure.rows} == {"Study own", "Study other"} and len(figure.rows) == 12
     assert "beside" in [each.name for each in page_of(replace(own, beside=found)).sections]
     assert "beside" not in [each.name for each in page_of(own).sections]
+
+
+def test_a_model_that_is_behind_is_not_said_to_be_above(fake_run: FakeRun, text: Text) -> None:
+    own = study(fake_run, text, "own", 19)
+    worse = replace(own, groups=[own.groups[0], *study(fake_run, text, "worse", 10).groups[:1]])
+    worse = replace(worse, groups=[worse.groups[0], replace(worse.groups[1], model="transformer")])
+    quality = Quality(worse)
+    [told] = beside(
+        replace(worse, beside=[Beside("Study other", [], [], "source words", quality.gaps())]), quality
+    ).text
+    assert told.startswith("The gap transformer − lstm on the longest sentences: −") and "above" not in told
+
+
+def test_a_model_that_has_learned_nothing_in_another_study_is_not_compared_there(
+    fake_run: FakeRun, text: Text, tmp_path: Path
+) -> None:
+    own, other = study(fake_run, text, "own", 10), study(fake_run, text, "other", 4)
+    nothing = [fake_run(f"nothing/{name}", name, 1, ["und"] * len(text[0])) for name in ("transformer", "bahdanau")]
+    weak = replace(other, groups=[other.groups[0], *grouped(nothing)])
+    assert weak.level.below == ["transformer", "bahdanau"]
+    write(page_of(weak), tmp_path / "studies" / "other" / "report")
+    found, _ = pages_beside(tmp_path / "studies" / "own" / "report", ["other"])
+    [answer] = beside(replace(own, beside=found), Quality(own)).text
+    assert answer.startswith("Study other: No verdict on transformer (")
+    for each in (weak, replace(weak, groups=[weak.groups[0], weak.groups[2]])):
+        assert _below(Beside("", page_of(each).answer, [], "", [])) == {*each.level.below}
 
 
 @pytest.mark.parametrize("longest", ["13–19", "45–47"])
@@ -204,7 +253,7 @@ def test_a_gap_on_a_few_sentences_of_another_study_is_not_told(fake_run: FakeRun
     few = [{**row, "source words": longest, "sentences": 3} if row["source words"] == "13–19" else row for row in rows]
     other = Beside("Study other", [], [], "source words", few)
     [told] = beside(replace(own, beside=[other]), Quality(own)).text
-    assert "BLEU on 13–19 words in Study own; by " in told and told.endswith("BLEU on 7–12 words in Study other.")
+    assert "BLEU on 13–19 words in Study own; " in told and told.endswith("BLEU on 7–12 words in Study other.")
     alone = replace(other, gaps=[row for row in few if row["sentences"] == 3])
     assert beside(replace(own, beside=[alone]), Quality(own)).text == [], "there is no other gap to tell"
 

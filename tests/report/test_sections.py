@@ -24,6 +24,7 @@ from seq2seq.report.sections.dose import dose
 from seq2seq.report.sections.fairness import fairness
 from seq2seq.report.sections.learning import undertraining
 from seq2seq.report.sections.quality import Quality
+from seq2seq.report.sections.repetition import hardware, repetition
 from seq2seq.report.sections.scales import APART, LIKELIHOOD, SHARE, chance
 from seq2seq.runs.loading import save_split
 from seq2seq.runs.run import Run
@@ -517,6 +518,19 @@ def test_what_is_equal_and_what_differs_is_told_apart(data: ReportData, fake_run
     assert "parameters" in section.text[0]
 
 
+def test_options_that_no_row_names_are_compared_as_well(data: ReportData, fake_run: FakeRun) -> None:
+    told = {row[0]: row[1:] for row in table(fairness(data), "declared")}
+    assert told["other options"] == ["equal in all runs", "the same"]
+    assert "other options" not in fairness(data).text[0]
+    options = ["trainer.optimizer.clip_norm=7", "trainer.label_smoothing=0.3", "trainer.optimizer.lr=0.5"]
+    began = {"initial": "checksum"}
+    odd = fake_run("odd", "bahdanau", 1, (), *options, "model.decoder.width=64", fingerprint=began)
+    section = fairness(replace(data, groups=[*data.groups, ModelRuns("bahdanau", [odd])]))
+    [value, verdict] = next(row[1:] for row in table(section, "declared") if row[0] == "other options")
+    assert value == "trainer.optimizer.clip_norm: 1.0 … 7.0; weights from which it began" and verdict == "differ"
+    assert "other options" in section.text[0]
+
+
 def test_runs_without_a_common_seed_are_compared_in_all_that_no_seed_decides(
     data: ReportData, fake_run: FakeRun
 ) -> None:
@@ -775,7 +789,13 @@ def test_the_page_says_by_what_a_token_is_placed_in_the_source(data: ReportData,
     text = ["data=text", "data.train.src=a", "data.train.tgt=b"]
     of_text = replace(data, groups=grouped([fake_run("text/seed1", "text/lstm", 1, (), *text)]))
     assert aligned_by(of_text) == "the attention of the first model that has any"
-    assert aligned_by(replace(of_text, gold="gold.pharaoh")) == "the gold alignment"
+    for each in (of_text, data):
+        assert aligned_by(replace(each, gold="gold.pharaoh")) == "the gold alignment", "also in place of the grammar's"
+
+
+def test_the_machine_that_makes_the_page_is_not_taken_for_that_of_the_runs(data: ReportData) -> None:
+    rows = {row[0]: row[1] for row in table(repetition(data), "environment")}
+    assert rows["processor"] == "p" and rows["cores and memory where this page was made"] == hardware()
 
 
 def test_the_explorer_counts_words_as_the_buckets_do(data: ReportData) -> None:

@@ -13,6 +13,7 @@ from seq2seq.report.data import ReportData
 from seq2seq.report.model_runs import mean, mean_row
 from seq2seq.report.page.document import Figure, Row, Section, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
+from seq2seq.report.sections.trained import are_covered
 from seq2seq.terminal.numbers import number
 
 SHORT = 0.85  # an output below this share of the reference's length ends too early
@@ -20,7 +21,7 @@ LOST = 0.1  # a loss of less than this share of the test BLEU counts as none
 
 
 def extrapolation(data: ReportData) -> Section:
-    """BLEU and output length on sentences longer than any in training."""
+    """BLEU and output length on sentences longer than the grammar's, and on several test sentences as one."""
     rows: list[Row] = []
     for group in data.groups:
         for same in group.cells(EXTRAPOLATION, lambda record: record["sets"]):
@@ -39,15 +40,24 @@ def extrapolation(data: ReportData) -> Section:
         own = [row for row in rows if row["kind"] == kind]
         for ending, more, value in (("", "", "BLEU"), ("-length", ": output length", "output / reference")):
             figures.append(_figure(f"extrapolation-{kind}{ending}", title + more, own, data.source_length, value))
-    text = [
-        f"The sections above use the lengths of the test, up to {data.lengths.max()} {data.unit.name}, which training "
-        "covers. Beyond them an architecture may fail for another reason than the bottleneck: its output keeps to "
-        "lengths that it was trained on. So the output's length stands beside each BLEU. Joined sentences also differ "
-        "in kind: in training a full stop ends the output.",
-        *_verdicts(data, rows),
-    ]
-    table = table_of("extrapolation", "Beyond the trained lengths", rows)
+    text = [_what_is_beyond(data), *_verdicts(data, rows)]
+    table = table_of("extrapolation", "Longer sentences", rows)
     return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table] if rows else [])
+
+
+def _what_is_beyond(data: ReportData) -> str:
+    """Which lengths the rest of the page is about, and why longer sentences are kept apart; only what is so here."""
+    longest = f"{data.lengths.max()} {data.unit.name}"
+    known = are_covered(data)
+    covered, beyond = (", which training covers", "Beyond them") if known else ("", "Beyond the trained lengths")
+    text = (
+        f"The sections above use the lengths of the test, up to {longest}{covered}. {beyond} an architecture may fail "
+        "for another reason than the bottleneck: its output keeps to lengths that it was trained on. So the output's "
+        "length stands beside each BLEU."
+    )
+    if data.config.data.joins_training:
+        return text
+    return f"{text} Joined sentences also differ in kind: in training a full stop ends the output."
 
 
 def _figure(name: str, title: str, rows: list[Row], x: str, value: str) -> Figure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from seq2seq.evaluation.metrics import BLEU
 from seq2seq.evaluation.statistics import SMALL
 from seq2seq.report.beside import Beside
@@ -12,6 +14,7 @@ from seq2seq.terminal.numbers import number
 
 TITLE = "Beside other studies"
 GAP = ("difference", "low", "high")
+NO_VERDICT = "No verdict on "
 
 
 def beside(data: ReportData, quality: Quality) -> Section:
@@ -23,7 +26,7 @@ def beside(data: ReportData, quality: Quality) -> Section:
     studies = [own, *others]
     figure = Figure(
         "beside", "BLEU by source length, in each study",
-        "Test BLEU with 95 % intervals of each study's own runs; what differs between the studies is said above.",
+        "Test BLEU with 95 % intervals of each study's own runs.",
         [{"study": study.title, **row} for study in studies for row in study.curve],
         "lines", data.source_length, "BLEU", "model", "low", "high", facet="study", y_title="test BLEU",
         order=tuple(study.title for study in studies),
@@ -55,8 +58,9 @@ def _longest(data: ReportData, studies: list[Beside]) -> list[str]:
     sound = [bucket.name for bucket in data.buckets if not bucket.small]
     text = []
     for group in data.compared if sound else ():
-        pair, said = f"{group.model} − {data.baseline.model}", []
-        for study in studies:
+        models = group.model, data.baseline.model
+        pair, said = " − ".join(models), []
+        for study in (each for each in studies if not _below(each) & {*models}):
             rows = [row for row in _of_bleu(study) if row["pair"] == pair and row["sentences"] >= SMALL]
             row = next((row for row in rows if row[data.source_length] == sound[-1]), rows[-1] if rows else None)
             if row is not None:
@@ -64,6 +68,11 @@ def _longest(data: ReportData, studies: list[Beside]) -> list[str]:
                 length = f"{row[data.source_length]} {data.unit.name}"
                 said.append(f"{value} [{low}, {high}] BLEU on {length} in {study.title}")
         if len(said) > 1:
-            above = f"On the longest sentences {group.model} is above {data.baseline.model}"
-            text.append(f"{above} by {'; by '.join(said)}.")
+            text.append(f"The gap {pair} on the longest sentences: {'; '.join(said)}.")
     return text
+
+
+def _below(study: Beside) -> set[str]:
+    """The models of which the study's own page says that they have not learned enough, as ``Level.notice`` says it."""
+    named = [line.partition(NO_VERDICT)[2].partition(": ")[0] for line in study.answer if line.startswith(NO_VERDICT)]
+    return {name for each in named for name in re.findall(r"(?:^|, | and )(.+?) \([^()]* BLEU\)", each)}

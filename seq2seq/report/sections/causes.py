@@ -14,11 +14,13 @@ from seq2seq.report.data import ReportData
 from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
 from seq2seq.report.sections.quality import at, mean_score, spread
+from seq2seq.report.sections.varied import of_seed, variants_by_model, varied_by
 from seq2seq.terminal.numbers import number
 
 ENOUGH = 100  # a share of fewer target tokens is not put into words
 FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
 """Equal parts of a source sentence."""
+UNITS = "units of the vector"
 BASELINE = ", baseline"  # after the name of a model: what its probe knows of length and frequency alone
 
 
@@ -152,9 +154,10 @@ def _middle(data: ReportData, model: str, rows: list[Row], what: str) -> str:
 
 def aligned_by(data: ReportData) -> str:
     """The source of the word alignment, in words."""
-    if data.config.data.source == "grammar":
-        return "the grammar's gold alignment"
-    return "the gold alignment" if data.gold else "the attention of the first model that has any"
+    if data.gold:
+        return "the gold alignment"
+    grammar = data.config.data.source == "grammar"
+    return "the grammar's gold alignment" if grammar else "the attention of the first model that has any"
 
 
 def _bucket_of(length: int, data: ReportData) -> int:
@@ -214,42 +217,48 @@ def _cells(estimate: Estimate) -> list[Any]:
 
 
 def width(data: ReportData) -> Found:
-    """Test BLEU by source length for each width of the fixed context."""
-    swept = data.variants_on("width")
-    if not swept:
-        return [], [], []
+    """Test BLEU by source length for each width of the fixed context, of each model whose vector is varied."""
+    words, figures, tables = list[str](), list[Figure](), list[Table]()
+    by_model = variants_by_model(data, "width")
+    for n, (of, swept) in enumerate(by_model.items(), start=1):
+        suffix, named = f"-{n}" if n > 1 else "", f", {of}" if len(by_model) > 1 else ""
+        model = varied_by(data, of)
+        base = of_seed(model, swept[0]) if model else None
+        rows = _by_width(data, [*([base] if base else []), *swept])
+        figures.append(Figure(
+            f"width{suffix}", f"A wider vector{named}",
+            "Test BLEU by the width of the fixed context; one seed; a line for each bucket of source length. What else "
+            "changed with the width is in the runs' configs; the table has the numbers of parameters.",
+            rows, "lines", UNITS, "BLEU", data.source_length, y_title="test BLEU", log_x=True,
+        ))  # fmt: skip
+        tables.append(table_of(f"width{suffix}", f"Width of the fixed context{named}", rows, headings={UNITS: "units"}))
+        if base is not None and data.level.reached(base.model):
+            words += _widened(data, rows, f"{base.model}'s BLEU" if named else "BLEU")
+    return words, figures, tables
+
+
+def _by_width(data: ReportData, groups: list[ModelRuns]) -> list[Row]:
+    """A row for each group and bucket, the narrowest vector first; none for a group that has no single vector."""
     rows: list[Row] = []
-    base = of_seed(data.baseline, swept[0])
-    for group in [*([base] if base else []), *swept]:
-        row = {
-            "run": group.model,
-            "units of the vector": group.configs[0].model.vector_width,
-            "parameters": group.parameters,
-        }
-        rows += _by_bucket(data, row, data.system(group, BLEU), data.buckets)
-    rows.sort(key=lambda row: row["units of the vector"])  # stable: the buckets keep their order
-    figure = Figure(
-        "width", "A wider vector",
-        "Test BLEU by the width of the fixed context; one seed; a line for each bucket of source length. What else "
-        "changed with the width is in the runs' configs; the table has the numbers of parameters.",
-        rows, "lines", "units of the vector", "BLEU", data.source_length, y_title="test BLEU", log_x=True,
-    )  # fmt: skip
-    table = table_of("width", "Width of the fixed context", rows, headings={"units of the vector": "units"})
-    longest = data.buckets[-1].name
-    own = [row for row in rows if row[data.source_length] == longest]
-    bleu, units = [number(row["BLEU"]) for row in own], [row["units of the vector"] for row in own]
-    words = [
-        f"On {longest} {data.unit.name} BLEU goes from {bleu[0]} with {units[0]} units of the vector to {bleu[-1]} "
-        f"with {units[-1]}."
-    ]
-    told = base is not None and data.level.reached(data.baseline.model)
-    return words if told else [], [figure], [table]
+    for group in sorted(groups, key=_units):  # stable
+        row = {"run": group.model, UNITS: _units(group), "parameters": group.parameters}
+        rows += _by_bucket(data, row, data.system(group, BLEU), data.buckets) if _units(group) else []
+    return rows
 
 
-def of_seed(group: ModelRuns, variant: ModelRuns) -> ModelRuns | None:
-    """The group's run with the seed of a variant alone, to compare the two; None where there is no such run."""
-    runs = [run for run, seed in zip(group.runs, group.seeds, strict=True) if seed in variant.seeds]
-    return ModelRuns(group.model, runs) if runs else None
+def _units(group: ModelRuns) -> int:
+    """Units of the single vector that the group's decoder reads; 0 where it reads several or every position."""
+    return group.configs[0].model.vector_width
+
+
+def _widened(data: ReportData, rows: list[Row], what: str) -> list[str]:
+    """BLEU with the narrowest and the widest vector, on the longest sentences of which there are enough."""
+    sound = [bucket.name for bucket in data.buckets if not bucket.small]
+    own = [row for row in rows if row[data.source_length] in sound[-1:]]
+    if len({row[UNITS] for row in own}) < 2:
+        return []
+    ends = [f"{number(row['BLEU'])} with {row[UNITS]}" for row in (own[0], own[-1])]
+    return [f"On {sound[-1]} {data.unit.name} {what} goes from {ends[0]} {UNITS} to {ends[1]}."]
 
 
 def _by_bucket(data: ReportData, row: Row, system: System, buckets: list[Bucket]) -> list[Row]:
@@ -260,8 +269,10 @@ def _by_bucket(data: ReportData, row: Row, system: System, buckets: list[Bucket]
 def variants(data: ReportData) -> Found:
     """Test BLEU by source length of the variants, beside the models themselves."""
     changed = [group for variant, group in data.variants if variant.question not in ("width", "slots")]
-    if not changed:
+    if not data.variants:
         return ["Slots, width, reversal and a long training need runs of their own: see STUDY=causes."], [], []
+    if not changed:
+        return [], [], []
     rows: list[Row] = []
     body = []
     names = [bucket.name for bucket in data.buckets]

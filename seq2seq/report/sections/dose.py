@@ -9,8 +9,8 @@ from seq2seq.evaluation.statistics import difference, interval
 from seq2seq.report.data import ReportData
 from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
-from seq2seq.report.sections.causes import of_seed
 from seq2seq.report.sections.quality import at, spread
+from seq2seq.report.sections.varied import of_seed, variants_by_model, varied_by
 from seq2seq.terminal.numbers import number
 
 TITLE = "The dose: how much of the source may pass"
@@ -38,14 +38,12 @@ def dose(data: ReportData) -> Section:
 def _by_model(data: ReportData) -> dict[str, dict[str, ModelRuns]]:
     """By model: its variants and itself by the number of vectors, growing.
 
-    Of variants with as many vectors, by different optimisers, it is the one with the lowest validation NLL. A study may
-    call a model otherwise than its config does: the folder of its runs has the name that variants give.
+    Of variants with as many vectors, by different optimisers, it is the one with the lowest validation NLL.
     """
     found: dict[str, list[ModelRuns]] = {}
-    of_folder = {group.runs[0].folder.absolute().parent.name: group for group in data.groups}
-    for of in dict.fromkeys(variant.of for variant, _ in data.variants if variant.question == "slots"):
-        swept = [group for variant, group in data.variants if (variant.question, variant.of) == ("slots", of)]
-        whole = of_seed(of_folder[of], swept[0]) if of in of_folder else None
+    for of, swept in variants_by_model(data, "slots").items():
+        model = varied_by(data, of)
+        whole = of_seed(model, swept[0]) if model else None
         if whole is not None:
             found[whole.model] = sorted([*swept, whole], key=lambda one: (_vectors(one) or math.inf, -_lowest_nll(one)))
     # The last of those with as many vectors stays.
@@ -112,7 +110,7 @@ def _rows(data: ReportData, doses: dict[str, ModelRuns], metric: Metric) -> list
 
 
 def _response(data: ReportData, doses: dict[str, ModelRuns], of: str) -> list[str]:
-    """What one vector costs on the shortest and on the longest sentences, and how many vectors win half of it back."""
+    """What is varied; then, of the shortest and longest sentences, BLEU by dose and what the fewest vectors cost."""
     sound = [bucket for bucket in data.buckets if not bucket.small]
     if len(sound) < 2 or len(doses) < 2 or not data.level.reached(of):
         return []

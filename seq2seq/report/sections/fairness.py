@@ -5,11 +5,20 @@ from __future__ import annotations
 from seq2seq.report.data import ReportData
 from seq2seq.report.model_runs import ModelRuns
 from seq2seq.report.page.document import Figure, Row, Section, Table, table_of
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import Run, differences
+from seq2seq.study.fairness import MAY_DIFFER, unlike_entries
 from seq2seq.study.plan import Trial, best, deciding
 
 OF_THE_BATCHES = ("updates", "target tokens trained on")
 """What the batches of a seed decide, so that it is compared between runs of one seed."""
+
+OF_ROWS = (
+    *("trainer.optimizer.schedule", "trainer.optimizer.warmup_steps", "trainer.label_smoothing", "trainer.ema"),
+    *("trainer.average", "trainer.precision", "decode.beam", "decode.length_penalty"),
+)
+"""Options that have a row of their own, as those of ``MAY_DIFFER`` have that are no part of the architecture."""
+ORIGINS = {"legs": "trainings that it continues", "initial": "weights from which it began"}
+"""Entries of a fingerprint that no option and no other row shows."""
 
 
 def fairness(data: ReportData) -> Section:
@@ -78,7 +87,20 @@ def _checks(groups: list[ModelRuns]) -> list[list[str]]:
         shown = list(dict.fromkeys(str(values[name]) for _, values in declared))
         text = shown[0] if len(shown) == 1 else f"{shown[0]} … {shown[-1]}"
         rows.append([name, text, "the same" if same else "differ"])
-    return rows
+    others = _other_differences([run for run, *_ in runs])
+    return [*rows, ["other options", "; ".join(others) or "equal in all runs", "differ" if others else "the same"]]
+
+
+def _other_differences(runs: list[Run]) -> list[str]:
+    """In what the runs differ from the first of them, apart from the architecture and what other rows show."""
+    first, *others = runs
+    config, found = first.load_config(), list[str]()
+    for other in others:
+        options = [each.partition(": ") for each in differences(config, other.load_config())]
+        options = [each for each in options if not each[0].startswith(MAY_DIFFER) and each[0] not in OF_ROWS]
+        found += [f"{key}{sign}{values.replace(' -> ', ' … ')}" for key, sign, values in options]
+        found += [ORIGINS[entry] for entry in unlike_entries(first, other) if entry in ORIGINS]
+    return list(dict.fromkeys(found))
 
 
 def _trials(data: ReportData) -> tuple[str, list[Figure], Table]:

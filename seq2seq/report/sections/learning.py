@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from seq2seq.evaluation.statistics import Bucket, by_bucket
 from seq2seq.report.data import ReportData, lines_of
 from seq2seq.report.model_runs import ModelRuns, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
-from seq2seq.report.sections.causes import of_seed
 from seq2seq.report.sections.quality import at, behind_from, mean_score
+from seq2seq.report.sections.varied import of_seed, variants_by_model, varied_by
 
 
 def undertraining(data: ReportData) -> Section:
@@ -46,9 +46,10 @@ def undertraining(data: ReportData) -> Section:
         note="NLL in nats a token; of training over its last stretch, dropout included. BLEU: validation, greedy. "
         "A training NLL far below that of validation means that pairs are learned by heart.",
     )  # fmt: skip
-    closed = _closed(data, long_ones)
+    longer = _longer(data)
+    closed = _closed(data, longer)
     tables = [table, *([closed] if closed.rows else [])]
-    text = _is_it(data, long_ones, closed)
+    text = _is_it(data, longer, closed)
     return Section("undertraining", "Is it only undertrained?", text, [figure], tables)
 
 
@@ -88,55 +89,94 @@ def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: l
 SHARE = "share closed"
 
 
-def _closed(data: ReportData, long_ones: list[ModelRuns]) -> Table:
-    """What a longer training closes of the baseline's gap to each other model, by source length, on the test."""
+@dataclass(frozen=True)
+class _Longer:
+    """A longer training, all runs of the model that it trains longer, and the other models."""
+
+    group: ModelRuns
+    model: ModelRuns
+    others: list[ModelRuns]
+
+    @property
+    def base(self) -> ModelRuns | None:
+        """The model's run with the seed of the longer training; None where there is none."""
+        return of_seed(self.model, self.group)
+
+
+def _longer(data: ReportData) -> list[_Longer]:
+    """Every longer training whose model is here."""
+    return [
+        _Longer(group, model, [other for other in data.groups if other is not model])
+        for of, groups in variants_by_model(data, "undertraining").items()
+        if (model := varied_by(data, of))
+        for group in groups
+    ]
+
+
+def _closed(data: ReportData, longer: Sequence[_Longer]) -> Table:
+    """What a longer training closes of its model's gap to each other model, by source length, on the test."""
     rows: list[list[Any]] = []
-    pairs = [(base, group) for group in long_ones if (base := of_seed(data.baseline, group))]
+    compared = [(base, each.group, other) for each in longer if (base := each.base) for other in each.others]
     for bucket in data.buckets:
-        for pair, other in product(pairs, data.others):
-            short, long, above = (mean_score(at(data.system(one, BLEU), bucket), BLEU) for one in (*pair, other))
+        for base, group, other in compared:
+            systems = (data.system(one, BLEU) for one in (base, group, other))
+            short, long, above = (mean_score(at(system, bucket), BLEU) for system in systems)
             gap, left = above - short, above - long
             share = (gap - left) / gap if gap > 0 else None
-            rows.append([pair[1].model, other.model, bucket.name, short, long, gap, left, share])
-    columns = ["training", "gap to", data.source_length, f"BLEU of {data.baseline.model}", "BLEU of the training"]
-    columns += ["gap", "left", SHARE]
-    note = "Test BLEU, beam search; the longer training and the baseline's run with the same seed."
+            rows.append([group.model, other.model, bucket.name, short, long, gap, left, share])
+    models = {each.model.model for each in longer}
+    columns = ["training", "gap to", data.source_length, f"BLEU of {' or '.join(sorted(models))}"]
+    columns += ["BLEU of the training", "gap", "left", SHARE]
+    note = "Test BLEU, beam search; the longer training and its model's run with the same seed."
     return Table("closed", "What a longer training closes of the gap", columns, rows, note)
 
 
-def _is_it(data: ReportData, long_ones: list[ModelRuns], closed: Table) -> list[str]:
-    """The objection that the baseline only learns more slowly, and what a longer training says to it.
+def _is_it(data: ReportData, longer: Sequence[_Longer], closed: Table) -> list[str]:
+    """The objection that a model only learns more slowly, and what a longer training says to it.
 
-    ``closed``: the table of what the longer trainings close.
+    ``closed``: the table of what the longer trainings close. Nothing is said of models that have not learned enough.
     """
-    base = data.baseline
-    others = [other for other in data.others if data.level.reached(base.model, other.model)]
-    if not others:
-        return []
-    text = [f"A possible objection: {base.model} only learns more slowly."]
-    if not long_ones:
-        return [*text, "STUDY=causes shows how much of the gap a ten times longer training on new pairs closes."]
+    if not data.variants_on("undertraining"):
+        hint = "STUDY=causes shows how much of the gap a ten times longer training on new pairs closes."
+        return [_objection([data.baseline.model]), hint] if data.compared else []
+    reached = data.level.reached
+    compared = [
+        replace(each, others=others)
+        for each in longer
+        if (others := [other for other in each.others if reached(each.model.model, other.model)])
+    ]
+    said = [_what_it_closes(data, each, closed) for each in compared]
+    return [*([_objection([each.model.model for each in compared])] if compared else []), *filter(None, said)]
+
+
+def _objection(models: Sequence[str]) -> str:
+    named = list(dict.fromkeys(models))
+    return f"A possible objection: {' and '.join(named)} only {'learns' if len(named) == 1 else 'learn'} more slowly."
+
+
+def _what_it_closes(data: ReportData, each: _Longer, closed: Table) -> str:
+    """What a longer training closes of its model's gaps on the shortest and the longest sentences; "" of no gaps."""
+    group, base, sound = each.group, each.base, [bucket.name for bucket in data.buckets if not bucket.small]
+    if base is None:
+        lost = f"for {each.model.model} has no run with its seed"
+        return f"How much of the gap {group.model} closes is not known, {lost}."
     shares = {tuple(row[:3]): row[closed.columns.index(SHARE)] for row in closed.rows}
-    sound = [bucket.name for bucket in data.buckets if not bucket.small]
-    for group in long_ones:
-        if of_seed(base, group) is None:
-            lost = f"for {base.model} has no run with its seed"
-            text.append(f"How much of the gap {group.model} closes is not known, {lost}.")
-            continue
-        tokens = [each.summaries[0]["tokens"] for each in (group, base)]
-        said = [
-            f"{shares[group.model, other.model, sound[0]]:.0%} of its gap to {other.model} on sources of {sound[0]} "
-            f"{data.unit.name} and {shares[group.model, other.model, sound[-1]]:.0%} on {sound[-1]}"
-            for other in others
-            if sound and None not in (shares[group.model, other.model, name] for name in (sound[0], sound[-1]))
-        ]
-        if said:
-            text.append(
-                f"Trained on {tokens[0] / tokens[1]:.0f} times as many tokens, {group.model} closes "
-                f"{' and '.join(said)} (test; {base.model}'s run with the same seed). "
-                + _long_onset(data, group, others)
-            )
-    return text
+    outermost = [*sound[:1], *sound[-1:]]
+    ends = {one.model: [shares[group.model, one.model, bucket] for bucket in outermost] for one in each.others}
+    said = [
+        f"{found[0]:.0%} of its gap to {model} on sources of {sound[0]} {data.unit.name} and {found[1]:.0%} on "
+        f"{sound[-1]}"
+        for model, found in ends.items()
+        if sound and None not in found
+    ]
+    if not said:
+        return ""
+    times = group.summaries[0]["tokens"] / base.summaries[0]["tokens"]
+    ahead = [other for other in each.others if ends[other.model][-1] is not None]
+    return (
+        f"Trained on {times:.0f} times as many tokens, {group.model} closes {' and '.join(said)} (test; {base.model}'s "
+        f"run with the same seed). {_long_onset(data, group, ahead)}"
+    )
 
 
 def _long_onset(data: ReportData, group: ModelRuns, others: Sequence[ModelRuns]) -> str:

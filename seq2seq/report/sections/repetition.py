@@ -27,10 +27,10 @@ def repetition(data: ReportData) -> Section:
         *([name, version] for name, version in fingerprint["versions"].items()),
         ["processor", fingerprint["machine"]["processor"]],
         ["CPU threads of a run", fingerprint["machine"]["threads"]],
-        ["cores and memory", hardware()],
         ["code", fingerprint["code"][:16]],
         ["data", fingerprint["data"][:16]],
         ["subwords", fingerprint["subwords"][:16]],
+        ["cores and memory where this page was made", hardware()],
         *(["command", command] for command in data.commands),
     ]
     text = ["Everything needed to repeat the comparison; the configs are the resolved ones saved with the runs."]

@@ -34,15 +34,25 @@ def covered(data: ReportData) -> list[str]:
     return [f"{trained_on} {span}; {test}.{_beyond(data, lengths)}"]
 
 
+def are_covered(data: ReportData) -> bool:
+    """Whether training is known to have sources as long as the longest of the test, and more than a few of them."""
+    lengths = _training(data)
+    share = _share_of_longest(data, lengths) if len(lengths) else None
+    return share is not None and share >= RARE and bool(lengths.max() >= data.lengths.max())
+
+
+def _share_of_longest(data: ReportData, lengths: Lengths) -> float | None:
+    """Per cent of the training sources that are as long as those of the last bucket that is large enough."""
+    sound = [bucket for bucket in data.buckets if not bucket.small]
+    return 100 * float((lengths >= sound[-1].first).mean()) if sound else None
+
+
 def _beyond(data: ReportData, lengths: Lengths) -> str:
     """A sentence where the test has sentences of lengths that training hardly covers; else nothing."""
-    sound = [bucket for bucket in data.buckets if not bucket.small]
-    if not sound:
+    share = _share_of_longest(data, lengths)
+    if share is None or share >= RARE:
         return ""
-    last = sound[-1]
-    share = 100 * float((lengths >= last.first).mean())
-    if share >= RARE:
-        return ""
+    last = [bucket for bucket in data.buckets if not bucket.small][-1]
     few = "None" if not share else f"{number(share, 2)} %"
     longest = f"{last.first} {data.unit.name} or more, as the longest of the test have"
     return f" {few} of the {_sources(data)} have {longest}."
