@@ -29,6 +29,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
+        self.history: dict[str, dict[str, bytes]] = {}  # the files of each commit that was published
         self.public: set[str] = set()
         self.revisions = {"main"}  # names of the newest commit
         hub = self
@@ -58,6 +59,7 @@ class Hub:
 
     def publish(self, repo: str, files: dict[str, bytes]) -> None:
         self.repos[repo] = files
+        self.history[self.commit(repo)] = files
 
     def commit(self, repo: str) -> str:
         """As on the hub, the commit changes with the content."""
@@ -77,7 +79,9 @@ class Hub:
         if repo not in self.repos:
             return self._send(request, 404, b"{}", {"X-Error-Code": "RepoNotFound"})
         files, sha = self.repos[repo], self.commit(repo)
-        if len(route) > 1 and route[1] not in {*self.revisions, sha}:
+        if len(route) > 1 and route[1] in self.history:
+            files, sha = self.history[route[1]], route[1]
+        elif len(route) > 1 and route[1] not in {*self.revisions, sha}:
             return self._send(request, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         if not api:  # resolve/REVISION/PATH
             path = "/".join(route[2:])

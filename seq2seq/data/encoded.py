@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class Corpus:
     splits: dict[str, Split]
     counts: Counts
     fingerprint: str
+    commit: str | None = None
+    """The commit of the repository of the hub that it was read from."""
 
 
 def prepare(data: DataConfig, taken: Subwords | None = None, threads: int | None = None) -> Corpus:
@@ -85,7 +87,7 @@ def prepare(data: DataConfig, taken: Subwords | None = None, threads: int | None
     if not folder.exists():
         _make(folder, lambda work: preparing.write(source, data, work, taken, cores(threads)))
     try:
-        return _open(folder, fingerprint)
+        return replace(_open(folder, fingerprint), commit=source.commit)
     except (OSError, EOFError, ValueError, KeyError, UserError) as error:
         refuse_too_many_open(folder, error)
         raise UserError(

@@ -46,6 +46,7 @@ class Part:
     identity: str  # of the text and of the columns that are read
     pairs: Callable[[], Iterator[Pair]]  # each call starts at the first
     members: tuple[Part, ...] = ()  # the parts that it is made of, if there are several
+    commit: str | None = None  # of the repository of the hub that it was read from
 
 
 def matching(files: str | list[str], key: str) -> list[str]:

@@ -18,6 +18,8 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from seq2seq.config.schema import DataConfig, HubConfig
 from seq2seq.data.files import Pair, Part
+from seq2seq.data.revisions import asked_for
 from seq2seq.errors import UserError
 from seq2seq.system.files import refuse_full_disk, refuse_too_many_open, write_json
 
@@ -79,8 +82,8 @@ def open_file(path: str, data: DataConfig, names: list[str], digest: str) -> Par
 def open_repository(data: DataConfig, wanted: Iterable[str] = tuple(DEFAULT_SPLITS)) -> dict[str, Part]:
     """The ``wanted`` splits of a repository; valid and test only if they are named in ``data`` or exist.
 
-    A cached copy of the current commit is used as it is. If the hub is out of reach, the cached copy of the same
-    repository, configuration and revision is used, with a line on stderr.
+    A cached copy of the current commit is used as it is, and that of a pinned one without asking the hub. If the hub is
+    out of reach, the cached copy of the same repository, configuration and revision is used, with a line on stderr.
 
     Raises:
         UserError: the repository, configuration, revision, split or column does not exist, or there is no copy.
@@ -91,31 +94,43 @@ def open_repository(data: DataConfig, wanted: Iterable[str] = tuple(DEFAULT_SPLI
     if Path(hub.repo).is_dir():  # the library would read the folder in silence
         raise UserError(f"data.hub.repo={hub.repo} is also a folder here: start in another directory")
     where = name_of(hub)
-    cache, record = _places(data)
+    commit, splits = _copy(data, where)
+    return _choose(data, splits, where, commit, wanted)
+
+
+def _copy(data: DataConfig, where: str) -> tuple[str, Mapping[str, Any]]:
+    """The commit of the repository and its splits, in the cache; a copy is known by its revision and by its commit."""
+    hub, (cache, record) = data.hub, _places(data)
+    known = _recall(record)
+    if known and known[0] == asked_for(hub.revision):
+        return known
     try:
-        commit = _commit(hub.repo, hub.revision)
+        commit = _commit(hub.repo or "", asked_for(hub.revision))
     except _OutOfReach as reason:
         commit, splits = _known(data, reason)
         print(f"{where}: the hub is out of reach, taking the copy of commit {commit[:12]} in {cache}", file=sys.stderr)
     else:
-        known = _recall(record)
-        if known and known[0] == commit:
-            splits = known[1]
-        else:
-            splits = load(hub, commit, cache, where)
-            _remember(record, commit, splits)
-    return _choose(data, splits, where, f"{hub.repo}@{commit}/{hub.name}/{hub.data_dir}", wanted)
+        if not known or known[0] != commit:
+            known = commit, load(hub, commit, cache, where)
+            _remember(record, *known)
+        splits = known[1]
+    by_commit = _places(replace(data, hub=replace(hub, revision=commit)))[1]
+    if not by_commit.exists():
+        with suppress(UserError):  # a cache that cannot be written is still read
+            _remember(by_commit, commit, splits)
+    return commit, splits
 
 
 def _choose(
-    data: DataConfig, splits: Mapping[str, Any], where: str, identity: str, wanted: Iterable[str]
+    data: DataConfig, splits: Mapping[str, Any], where: str, commit: str, wanted: Iterable[str]
 ) -> dict[str, Part]:
-    tables = {}
+    tables, identity = {}, f"{data.hub.repo}@{commit}/{data.hub.name}/{data.hub.data_dir}"
     for split in wanted:
         asked = data.split_options(split).split
         name = asked or DEFAULT_SPLITS[split]  # a further test set is always asked for by name
         if name in splits:
-            tables[split] = _table(splits[name], data, f"{where} {name}", f"{identity}/{name}")
+            found = _table(splits[name], data, f"{where} {name}", f"{identity}/{name}")
+            tables[split] = replace(found, commit=commit)
         elif asked or split == "train":
             raise UserError(
                 f"{where} has no split {name}; it has {', '.join(splits)}: set {data.key_of_split(split)}.split"
@@ -126,7 +141,7 @@ def _choose(
 def commit_of(data: DataConfig) -> str:
     """The commit that ``data.hub.revision`` names. Raises ``UserError`` if the hub cannot be asked."""
     try:
-        return _commit(data.hub.repo or "", data.hub.revision)
+        return _commit(data.hub.repo or "", asked_for(data.hub.revision))
     except _OutOfReach as reason:
         raise UserError(
             f"{name_of(data.hub)}: the hub is out of reach ({reason}), and a stream needs it: check the network, or "
@@ -149,7 +164,7 @@ def name_of(hub: HubConfig) -> str:
 
 def _places(data: DataConfig) -> tuple[Path, Path]:
     """The cache folder of ``datasets``, and the path of the record that belongs to ``data.hub``."""
-    wanted = [data.hub.repo, data.hub.name, data.hub.revision, data.hub.data_dir]
+    wanted = [data.hub.repo, data.hub.name, asked_for(data.hub.revision), data.hub.data_dir]
     cache = Path(data.cache) / "datasets"
     return cache, cache / "hub" / f"{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.json"
 

@@ -31,6 +31,7 @@ class Rows(NamedTuple):
     tgt: hub.Column
     where: str
     identity: str
+    commit: str | None = None
 
     def pairs(self) -> Iterator[Pair]:
         """All pairs, from the first."""
@@ -45,32 +46,45 @@ class PairStream:
         self.rows = hub.of_columns(split.rows, split.src, split.tgt)
         self.begin = self.rows.state_dict()
         self.chunks = self._iterate()
+        self._at: Place | None = self._place_of(self.begin)  # until a chunk is read from there
 
     def _iterate(self) -> Iterator[Any]:
         return iter(self.rows.iter(batch_size=hub.BATCH))
 
+    def _place_of(self, state: dict[str, Any]) -> Place:
+        return {"pass": self.passes, **dict(_numbers(state, PREFIX))}
+
     def seek(self, place: Place) -> None:
-        """Go on at a ``place``."""
-        next(self.chunks, None)  # from here on a state has all its parts
+        """Go on at a ``place``, which may have keys of others. Raises ``UserError`` where the hub does not answer."""
+        with _readable(self.split.where):
+            next(self.chunks, None)  # from here on a state has all its parts
         state = _filled(self.rows.state_dict(), self.begin, place, PREFIX)
         self.passes = place["pass"]
+        self._go_on(state, {key: place[key] for key in place if key == "pass" or key.startswith(f"{PREFIX}.")})
+
+    def _go_on(self, state: dict[str, Any] | None, place: Place) -> None:
+        """Read on from a state. ``datasets`` tells it as its own only after the next chunk, so its place is noted."""
         self.rows.load_state_dict(state)
-        self.chunks = self._iterate()
+        self.chunks, self._at = self._iterate(), place
 
     def place(self) -> Place:
         """The place behind the last chunk: numbers alone."""
-        return {"pass": self.passes, **dict(_numbers(self.rows.state_dict(), PREFIX))}
+        return self._place_of(self.rows.state_dict()) if self._at is None else dict(self._at)
 
     def next(self) -> list[Pair]:
-        """The next pairs, at most ``hub.BATCH``; after the last of the split comes an empty list, then the first."""
+        """The next pairs, at most ``hub.BATCH``; after the last of the split comes an empty list, then the first.
+
+        Raises:
+            UserError: the hub does not answer, or a row has no text.
+        """
         split = self.split
         with _readable(split.where):
             batch = next(self.chunks, None)
         if batch is None:
             self.passes += 1
-            self.rows.load_state_dict(self.begin)
-            self.chunks = self._iterate()
+            self._go_on(self.begin, self._place_of(self.begin))
             return []
+        self._at = None
         src, tgt = (hub.texts_of(batch, column, split.where, None) for column in (split.src, split.tgt))
         return list(zip(src, tgt, strict=True))
 
@@ -130,7 +144,7 @@ def open_rows(data: DataConfig, wanted: Sequence[str]) -> dict[str, Rows]:
             )
         rows, identity = loaded[name], f"stream/{data.hub.repo}@{commit}/{data.hub.name}/{data.hub.data_dir}/{name}"
         src, tgt = hub.columns(rows, data, f"{where} {name}")
-        found[split] = Rows(rows, src, tgt, f"{where} {name}", identity)
+        found[split] = Rows(rows, src, tgt, f"{where} {name}", identity, commit)
     return found
 
 
@@ -142,7 +156,7 @@ def open_parts(data: DataConfig, wanted: Sequence[str]) -> dict[str, Part]:
         with _readable(rows.where):
             pairs = list(itertools.islice(rows.pairs(), most))
         identity = json.dumps([rows.identity, rows.src, rows.tgt, most])
-        parts[split] = Part(rows.where, len(pairs), identity, pairs.__iter__)
+        parts[split] = Part(rows.where, len(pairs), identity, pairs.__iter__, commit=rows.commit)
     return parts
 
 

@@ -80,6 +80,7 @@ class TextCorpus:
         if data.weights and "train" in parts:
             _check_weights(data.weights, parts["train"])
         self._parts = parts
+        self.commit = next((part.commit for part in parts.values()), None)  # of a repository of the hub
         self._take, self._join = data.take, data.join
         self._alignments = alignments or {}
         self._held = _hold_out(parts["train"], missing, data.holdout) if missing else {}

@@ -67,7 +67,14 @@ class StreamedBatches(BatchStream):
         multiple: int,
         state: dict[str, int] | None = None,
     ) -> None:
-        """Begin, or go on at ``state``. ``budget``: padded positions of a batch."""
+        """Begin, or go on at ``state``.
+
+        Args:
+            budget: padded positions of a batch.
+
+        Raises:
+            UserError: the hub does not answer, no pair is kept, or a block has fewer batches than ``state`` says.
+        """
         self.stream, self.data = PairStream(open_rows(data, ("train",))["train"]), data
         self.encoder = ChunkEncoder(subwords.models, dtype_of(subwords), data.filters)
         self.budget, self.seed, self.sampler, self.join = budget, seed, None, None
@@ -76,6 +83,11 @@ class StreamedBatches(BatchStream):
         if state:
             self.stream.seek(state)
         self.planned = self.shard(self.shard_number)
+        if self.batch_number > len(self.planned):  # earlier versions saved wrong places in runs that went on
+            raise UserError(
+                f"{self.stream.split.where}: the checkpoint is behind batch {self.batch_number} of a block that has "
+                f"{len(self.planned)}, so its place in the stream is lost: start the run anew with overwrite=true"
+            )
 
     def state(self) -> dict[str, int]:
         """The place behind the last batch."""

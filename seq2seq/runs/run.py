@@ -20,6 +20,7 @@ import yaml
 
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, sections, to_plain
+from seq2seq.data.revisions import stands_for
 from seq2seq.errors import UserError
 from seq2seq.runs.curves import read_points
 from seq2seq.runs.records import Fingerprint, Summary
@@ -274,13 +275,15 @@ def find(path: Path) -> tuple[Run, str]:
 
 
 def with_choices_of(saved: Config, config: Config) -> Config:
-    """``config`` with a run's own languages, ``max_tokens`` and warm-up where the corpus decides them.
+    """``config`` with a run's own languages, ``max_tokens``, warm-up and commit where the corpus decides them.
 
     The options of subwords that are taken from another run are the run's own, too.
     """
     if config.subwords_of is not None:
         config = with_subwords_of(saved, config)
     data = replace(config.data, src=config.data.src or saved.data.src, tgt=config.data.tgt or saved.data.tgt)
+    if data.source == "hub" and stands_for(data.hub.revision, saved.data.hub.revision):
+        data = replace(data, hub=replace(data.hub, revision=saved.data.hub.revision))
     trainer, optimizer = config.trainer, config.trainer.optimizer
     if trainer.needs_budget:
         trainer = replace(trainer, max_tokens=saved.trainer.max_tokens)

@@ -23,7 +23,7 @@ from seq2seq.system.continued import one_at_a_time
 from seq2seq.system.files import new_folder, remove_unfinished
 from seq2seq.terminal.progress import progress
 
-NAME, TYPE = "links", "uint16"
+NAME = "links"
 CHUNK = 1_000  # pairs segmented at once
 
 
@@ -33,23 +33,28 @@ def training_links(config: Config, corpus: Corpus) -> RaggedArray:
     Raises:
         UserError: the corpus has no alignments, or other pairs than were prepared, or its folder cannot be written.
     """
-    folder = corpus.folder / NAME
+    folder, dtype = corpus.folder / NAME, _type_of(config.data.filters.max_length)
     if not folder.is_dir():
         with one_at_a_time(folder, ADVICE):
             if not folder.is_dir():
                 remove_unfinished(corpus.folder)
                 with new_folder(folder, shared=True, advice=ADVICE) as work:
-                    writer = RaggedWriter(work, NAME, TYPE)
+                    writer = RaggedWriter(work, NAME, dtype)
                     for some in chunks_of_links(config, corpus):
                         writer.extend(some)
                     writer.close()
     try:
-        found = RaggedArray(folder, NAME, TYPE)
+        found = RaggedArray(folder, NAME, dtype)
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{folder} is damaged ({error}): delete it and start the same command again") from error
     if len(found) != len(corpus.splits["train"]):
         raise UserError(f"{folder} has links of other pairs: delete it and start the same command again")
     return found
+
+
+def _type_of(max_length: int) -> str:
+    """The type that holds a place in a pair of at most so many tokens; a prepared corpus has one ``max_length``."""
+    return "uint16" if max_length <= 1 << 16 else "uint32"
 
 
 def chunks_of_links(config: Config, corpus: Corpus) -> Iterator[list[list[int]]]:

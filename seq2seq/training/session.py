@@ -15,6 +15,7 @@ from seq2seq.config.schema import Config, DataConfig
 from seq2seq.config.validation import check_compiled_on
 from seq2seq.data.encoded import Corpus, Split, prepare
 from seq2seq.data.lengths import unit_of
+from seq2seq.data.revisions import pinned
 from seq2seq.data.sides import doubts, sides_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import Evaluation, check_lengths, figures_by_length
@@ -95,6 +96,7 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
         raise UserError("a stream cannot tell how much of trainer.max_epochs is done: give trainer.max_steps=… as well")
     config, taken = initial.with_subwords(config, run if goes_on else None)
     corpus = prepare(config.data, taken, config.trainer.threads)
+    config = _with_commit(config, corpus)
     config, texts = _with_languages(config, corpus, goes_on), further_tests.scored_texts(config, corpus)
     _say_doubts(config, corpus, texts)
     print_corpus(config, corpus)
@@ -129,6 +131,14 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     return trainer
 
 
+def _with_commit(config: Config, corpus: Corpus) -> Config:
+    """The config with the commit that a repository of the hub was read at, so that the run goes on with the same."""
+    if corpus.commit is None:
+        return config
+    data, hub = config.data, config.data.hub
+    return replace(config, data=replace(data, hub=replace(hub, revision=pinned(hub.revision, corpus.commit))))
+
+
 def _with_languages(config: Config, corpus: Corpus, goes_on: bool) -> Config:
     """The config with the languages that are read off the text, where it gives none; says what was read."""
     valid, data = corpus.splits["valid"], config.data
@@ -161,7 +171,7 @@ def _with_limits(config: Config, corpus: Corpus, goes_on: bool) -> Config:
     given = config.trainer
     positions, tokens = _sums(corpus.splits["train"], config.data.weights)
     batches = -(-round(positions) // given.batch_tokens)  # whatever seed and device are
-    size = Size(max(round(tokens), 1), max(batches, 1) / given.accumulate)
+    size = Size(max(round(tokens), 1), max(batches, 1) / given.accumulate, not config.data.is_streamed)
     chosen = choose_limits(given, size)
     for notice in [] if goes_on else notices(given, chosen, size):
         print(notice, file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from seq2seq.config.schema import DataConfig, HubConfig, SplitConfig
+from seq2seq.data import revisions
 from tests import hub_server
 
 NASTY = '\u2028 \x85 \x0b a\rb \t " e\u0301 😀 NA'
@@ -253,6 +254,35 @@ def test_use_of_a_cached_copy_is_announced(asked: Any) -> None:
     assert len(lines) == 2
     assert lines[0].startswith("hub team/flat: the hub is out of reach, taking the copy of commit ")
     assert lines[1].startswith("hub team/nested[de-en]: the hub is out of reach, taking the copy of commit ")
+
+
+def test_a_pinned_commit_is_read_whatever_the_hub_has_since(tmp_path: Path) -> None:
+    """Anew from the hub, and from the copy that was made before it was pinned, with the hub and without."""
+    live = DataConfig(source="hub", holdout=1, cache="cache", hub=HubConfig(repo="team/live"))
+    with hub_server.Hub() as hub:
+        hub.publish("team/live", {"train.jsonl": flat("old", 10)})
+        commit = hub.commit("team/live")
+        pinned = replace(live, hub=HubConfig(repo="team/live", revision=f"main@{commit}"))
+        before, _ = ask(hub.address, tmp_path, {"live": live})
+        hub.publish("team/live", {"train.jsonl": flat("new", 10)})
+        after, _ = ask(hub.address, tmp_path, {"pinned": pinned, "anew": replace(pinned, cache="another")})
+    offline, noise = ask(hub.address, tmp_path, {"pinned": pinned})
+    wanted = before["live"]
+    assert all(pair[0].startswith("old") for pair in wanted["train"])
+    assert after == {"pinned": wanted, "anew": wanted}
+    assert (offline, noise) == ({"pinned": wanted}, "")
+
+
+def test_revisions_that_are_pinned() -> None:
+    commit, other = "0123456789" * 4, "9876543210" * 4
+    for given in (None, "main", "refs/convert/parquet"):
+        kept = revisions.pinned(given, commit)
+        assert revisions.asked_for(kept) == commit
+        assert revisions.pinned(kept, other) == kept
+        named = (None, "main", "refs/convert/parquet", commit, other)
+        assert [each for each in named if revisions.stands_for(each, kept)] == [given, commit]
+    assert revisions.asked_for("v1.0") == "v1.0"
+    assert not revisions.stands_for(None, None)
 
 
 def test_new_commit_replaces_the_cached_copy(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from seq2seq.config.schema import DataConfig, SubwordConfig
-from seq2seq.data import streamed, subwords
+from seq2seq.data import hub as hub_tables
+from seq2seq.data import hub_stream, streamed, subwords
+from seq2seq.errors import UserError
 from tests.hub_server import Hub, client_environment
 
 PAIRS = 230
@@ -99,6 +101,72 @@ def test_a_pass_has_every_pair_once_and_a_stop_anywhere_changes_nothing(hub: Hub
     gone_on = ask(hub, tmp_path, 27, begun["state"])  # in another process
     assert begun["batches"] + gone_on["batches"] == whole["batches"]
     assert gone_on["state"] == whole["state"]
+
+
+Opened = Callable[[dict[str, int] | None], streamed.StreamedBatches]
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """Opens a stream of 60 pairs in two files of this machine, 20 pairs a block, at a state."""
+    datasets = hub_tables._quiet_datasets()
+    for name, rows in (("a", jsonl(0, 35)), ("b", jsonl(35, 60))):
+        (tmp_path / f"{name}.jsonl").write_bytes(rows)
+    files, cache = [str(tmp_path / f"{name}.jsonl") for name in "ab"], str(tmp_path / "cache")
+    text = [json.loads(row) for row in jsonl(0, 60).splitlines()]
+    options = SubwordConfig(vocab_size=60, byte_fallback=False)
+    learned = subwords.train([row["en"] for row in text], [row["de"] for row in text], options)
+
+    def opened(data: DataConfig, wanted: Sequence[str]) -> dict[str, hub_stream.Rows]:
+        rows = datasets.load_dataset("json", data_files=files, split="train", streaming=True, cache_dir=cache)
+        return {"train": hub_stream.Rows(rows, ("en",), ("de",), "hub owner/pairs train", "identity")}
+
+    monkeypatch.setattr(hub_tables, "BATCH", 10)
+    monkeypatch.setattr(streamed, "CHUNKS", 2)
+    monkeypatch.setattr(streamed, "open_rows", opened)
+    return lambda state: streamed.StreamedBatches(DataConfig(), learned, 60, 1, 1, state)
+
+
+def sessions(opened: Opened, batches: int, each: int) -> list[tuple[list[list[int]], int, int, float]]:
+    """Source, block, number in it and epoch of so many batches; after ``each`` of them another stream goes on."""
+    found, stream = list[tuple[list[list[int]], int, int, float]](), opened(None)
+    for number in range(batches):
+        if number and number % each == 0:
+            state = json.loads(json.dumps(stream.state()))
+            stream = opened(state)
+            assert stream.state() == state
+        source = next(stream).src.tolist()
+        found.append((source, stream.shard_number, stream.batch_number, stream.epoch))
+    return found
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_any_number_of_stops_gives_the_batches_and_places_of_one_session(local: Opened, each: int) -> None:
+    """Several in a block, at the last batch of one, and in the first block of the second pass."""
+    whole = sessions(local, 30, 30)
+    assert whole[-1][-1] >= 1, "in the second pass"
+    assert max(number for _, _, number, _ in whole) >= 3
+    assert sessions(local, 30, each) == whole
+
+
+def test_a_lost_place_is_said_in_a_line(local: Opened) -> None:
+    with pytest.raises(
+        UserError, match=r"^hub owner/pairs train: .* its place in the stream is lost: .*overwrite=true$"
+    ):
+        local(local(None).state() | {"batch": 99})
+
+
+def test_a_hub_that_fails_is_said_in_a_line_where_a_stream_goes_on(
+    local: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(stream: hub_stream.PairStream) -> Any:
+        raise ConnectionError("no route")
+        yield
+
+    state = local(None).state()
+    monkeypatch.setattr(hub_stream.PairStream, "_iterate", failing)
+    with pytest.raises(UserError, match=r"^hub owner/pairs train cannot be read on \(no route\): check the network"):
+        local(state)
 
 
 @pytest.mark.parametrize(

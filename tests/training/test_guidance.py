@@ -99,6 +99,13 @@ def test_links_are_made_once(grammar_data: DataConfig, monkeypatch: pytest.Monke
     (corpus.folder / "links").rmdir()
 
 
+def test_places_beyond_sixteen_bits_are_kept(grammar_data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = replace(grammar_data, filters=FilterConfig(max_length=70_000))
+    monkeypatch.setattr(guidance, "token_links", lambda *_: [69_999, 65_536])
+    found = training_links(Config(data=data), prepare(data))
+    assert found[0].tolist() == [69_999, 65_536]
+
+
 class OneOfTwo(Group):
     """The place of one process beside another."""
 
