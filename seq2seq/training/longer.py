@@ -42,7 +42,7 @@ def changes(run: Run, saved: Config, config: Config) -> list[str]:
 
 
 def begins_leg(changed: Sequence[str]) -> bool:
-    """Whether limits and schedule begin anew; else the run goes on in its schedule, and saves or validates otherwise."""
+    """Whether limits and schedule begin anew; else the run goes on in its schedule, whenever it saves or validates."""
     return any(change.partition(":")[0] in (*LIMITS, *RATE) for change in changed)
 
 
