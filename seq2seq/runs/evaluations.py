@@ -84,14 +84,15 @@ def _moment(date: str) -> datetime:
 
 def _read(file: Path) -> Kept:
     scores = read_record(file, Scores, "scores file", "evaluate again")
+    written = datetime.fromtimestamp(file.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+    date = scores.get("date", written)
     try:
-        _moment(scores.get("date", "2026-01-01"))
+        _moment(date)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{file}: not a readable scores file (date: {error}): evaluate again") from error
-    written = datetime.fromtimestamp(file.stat().st_mtime).astimezone().isoformat(timespec="seconds")
     return Kept(
         name=file.parent.name,
-        date=scores.get("date", written),
+        date=date,
         text=scores.get("text", file.parent.name),
         options=scores.get("options", {}),
         models=scores.get("models", []),
