@@ -22,7 +22,6 @@ class Leg:
     tokens: int = 0
     epoch: float = 0.0
     seconds: float = 0.0
-    validations: int = 0
 
 
 @dataclass
@@ -42,6 +41,7 @@ class TrainState:
     seconds: float = 0.0  # spent on updates; validations are not counted
     validations: int = 0
     validated: int = 0  # step of the last validation
+    validated_at: float = 0.0  # share of the leg that was done by then, 0 to 1
     best: float | None = None  # best value so far of trainer.metric
     best_step: int = 0
     best_nll: float | None = None  # validation NLL at best_step; None in checkpoints of older versions
@@ -58,13 +58,15 @@ class TrainState:
     def restore(cls, plain: dict[str, Any]) -> TrainState:
         """The state that ``dataclasses.asdict`` made plain. Raises ``TypeError`` for unknown keys."""
         kept = [Kept(**each) for each in plain.get("kept", [])]
-        parts = {"plateau": Plateau(**plain["plateau"]), "leg": Leg(**plain.get("leg", {})), "kept": kept}
+        leg = {key: value for key, value in plain.get("leg", {}).items() if key != "validations"}  # of older versions
+        parts = {"plateau": Plateau(**plain["plateau"]), "leg": Leg(**leg), "kept": kept}
         return cls(**{**plain, **parts})
 
     def begin_leg(self, epoch: float) -> None:
-        """Count progress, validations and patience from here on."""
-        self.leg = Leg(self.step, self.tokens, epoch, self.seconds, self.validations)
+        """Count progress, validations by it, and patience from here on."""
+        self.leg = Leg(self.step, self.tokens, epoch, self.seconds)
         self.waited = self.pictured = 0
+        self.validated_at = 0.0
 
 
 def progress(state: TrainState, options: TrainerConfig, epoch: float) -> float:

@@ -273,8 +273,9 @@ def _choose_weights(trainer: Trainer) -> str:
     run, state = trainer.run, trainer.state
     name = "averaged" if trainer.options.average and state.recent else "best"
     if name == "averaged":
-        recent = [run.checkpoint(f"recent-{step}") for step in state.recent]
-        if all(path.exists() for path in recent):  # otherwise they were averaged before the test was cut short
+        # Those of before an earlier test are gone; where none came after it, its average stands.
+        recent = [path for step in state.recent if (path := run.checkpoint(f"recent-{step}")).exists()]
+        if recent:
             checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(state))
     checkpoint.load_weights(run.checkpoint(name), trainer.eval_model)
     return name

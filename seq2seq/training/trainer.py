@@ -176,7 +176,6 @@ class Trainer:
                 f"{state.tokens:,} target tokens, {state.seconds / 3600:.2f} hours: give larger limits "
                 f"({', '.join(f'{name}={value}' for name, value in options.limits.items())})"
             )
-        state.recent = [step for step in state.recent if self.run.checkpoint(f"recent-{step}").exists()]
         self._save()
 
     def _save(self) -> None:

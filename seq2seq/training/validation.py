@@ -30,7 +30,7 @@ def validation_due(state: TrainState, config: Config, epoch: float) -> bool:
     done = progress(state, config.trainer, epoch)
     if config.trainer.valid_every:
         return state.step >= state.validated + config.trainer.valid_every or done >= 1
-    return int(done * VALIDATIONS) > state.validations - state.leg.validations
+    return int(done * VALIDATIONS) > int(state.validated_at * VALIDATIONS)
 
 
 class Validation:
@@ -53,7 +53,7 @@ class Validation:
         texts, most = (self.src, self.references, self.config.data.language), self.options.valid_pairs
         evaluation = evaluate_together(self.translator, *texts, greedy, translate_first=most, done=done)
         scores = evaluation.scores
-        state.validated = state.step
+        state.validated, state.validated_at = state.step, share
         state.validations += 1
         state.plateau.observe(scores["nll"], self.options.optimizer)
         value = METRICS[self.options.metric].of(scores)

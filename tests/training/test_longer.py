@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
+from seq2seq.runs.checkpoint import read
 from seq2seq.runs.run import Run
 from seq2seq.training import session
 from seq2seq.training.longer import with_history
@@ -107,6 +108,32 @@ def test_validations_are_spread_over_the_leg_and_patience_begins_anew(make: Make
     run = session.train(longer(config, max_steps=42, patience=100))
     added = list(curve(run, "valid/bleu"))[len(before) :]
     assert len(added) == 20 and added[-1] == 42 and {b - a for a, b in pairwise(added)} <= {1, 2, 3}
+
+
+def test_validations_go_on_where_their_interval_is_given_up(make: MakeConfig, monkeypatch: Any) -> None:
+    config = make("interval", max_steps=30, valid_every=1)
+    log = Trainer._log_training
+
+    def die_at_25(trainer: Trainer) -> None:
+        if trainer.state.step == 25:
+            raise SystemExit(9)
+        log(trainer)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Trainer, "_log_training", die_at_25)
+        session.train(config)
+    run = session.train(longer(config, max_steps=30, valid_every=None))
+    validated = list(curve(run, "valid/bleu"))
+    assert 26 in validated and validated[-1] == 30
+
+
+def test_the_average_is_of_the_weights_that_were_validated_since(make: MakeConfig) -> None:
+    config = make("patient", max_steps=400, average=3, metric="nll", lr=1e-12, patience=3)
+    first = session.train(config)
+    assert (ended := first.load_summary()["steps"]) < 400, "out of patience"
+    run = session.train(longer(config, max_steps=400, patience=4))
+    assert (steps := run.load_summary()["steps"]) > ended and run.load_summary()["checkpoint"] == "averaged"
+    assert read(run.checkpoint("averaged"))[1]["step"] == steps
 
 
 @pytest.mark.parametrize("moment", ["leg saved", "summary gone", "mid-leg", "before the new summary"])
