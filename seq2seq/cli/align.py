@@ -11,8 +11,10 @@ from seq2seq.cli.arguments import CORPUS, Arguments, Parser, Trained, is_own_spl
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.evaluations import name_of
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import Run, find
 from seq2seq.system.files import write_atomically
+
+FILE = "alignment.pharaoh"
 
 
 def parser() -> Parser:
@@ -64,7 +66,7 @@ def run(given: Arguments, valid: Trained) -> int:
     from seq2seq.terminal.progress import progress
 
     runs, config = valid
-    [(folder, checkpoint)] = runs
+    [(folder, _)] = runs
     src, references = pairs_of(given, folder, config)
     gold_path = given.gold or (None if given.src else _gold_of_grammar(folder, config, (src, references)))
     cuts = ((unit_of(side).split if given.src else splitter(config, side)) for side in (src, references))
@@ -84,11 +86,7 @@ def run(given: Arguments, valid: Trained) -> int:
         choices = most_attended_words(translator, pairs, done)
     found = (sorted(links_of(choice[0, number])) for choice in choices)
     lines = "".join(" ".join(f"{i}-{j}" for i, j in links) + "\n" for links in found)
-    name = config.data.split
-    if not is_own_split(given, folder, config):
-        text = Path(given.src).name if given.src else name
-        name = name_of(text, [str(folder.checkpoint(checkpoint))], {}, (src, references))
-    out = Path(given.out) if given.out else folder.evaluation(name) / "alignment.pharaoh"
+    out = Path(given.out) if given.out else folder.evaluation(_name(given, valid, number, (src, references))) / FILE
     write_atomically(out, lines, follow=bool(given.out))
     if gold is None:
         print("no gold alignment to compare with: give --gold FILE", file=sys.stderr)
@@ -98,6 +96,17 @@ def run(given: Arguments, valid: Trained) -> int:
         _print(agreements(chosen, tgt_words, gold, [names[n] for n in shown]), str(folder.folder))
     print(f"{len(src):,} alignments ({names[number]['map']}) in {out}")
     return 0
+
+
+def _name(given: Arguments, valid: Trained, number: int, pairs: tuple[list[str], list[str]]) -> str:
+    """The folder of an alignment: the test's own for that of the weights which were tested and the mean of the maps."""
+    [(folder, checkpoint)], config = valid
+    own = is_own_split(given, folder, config)
+    if own and number == 0 and find(folder.folder)[1] == checkpoint:
+        return config.data.split
+    text = Path(given.src).name if given.src else config.data.split
+    options = {"map": number} if number else {}
+    return name_of(text, [str(folder.checkpoint(checkpoint))], options, () if own else pairs)
 
 
 def _gold_of_grammar(folder: Run, config: Config, pairs: tuple[list[str], list[str]]) -> str | None:

@@ -61,6 +61,10 @@ def validate(given: Arguments) -> Config | None:
         return None
     from seq2seq.config.compose import compose
 
+    if given.drop:
+        from seq2seq.data.dropping import check_drop_place
+
+        check_drop_place(Path(given.drop))
     return compose(given.arguments)
 
 

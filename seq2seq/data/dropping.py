@@ -25,7 +25,7 @@ def hash_of(part: Part) -> str:
 
 
 def write_drop(path: Path, parts: Iterable[Part], reasons: Sequence[Mapping[int, str]]) -> None:
-    """Write the file: for each part, the reason by the number of the pair."""
+    """Write the file: for each part, the reason by the number of the pair. It replaces an earlier one of its kind."""
     text = [HEAD]
     for part, found in zip(parts, reasons, strict=True):
         text.append(f"= {hash_of(part)} {part.size} {part.where}\n")
@@ -56,6 +56,18 @@ def read_drop(path: str) -> list[tuple[str, set[int]]]:
                 f"{path}:{line_number}: no number of a pair: seq2seq doctor … --drop FILE writes such a file"
             )
     return found
+
+
+def check_drop_place(path: Path) -> None:
+    """Raise ``UserError`` where ``write_drop`` would replace a file that it has not written."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        known = bool(read_drop(str(path)))
+    except UserError:
+        known = False
+    if not known:
+        raise UserError(f"{path} is there, and is no list of pairs to leave out: name another file")
 
 
 def _number(text: str) -> bool:

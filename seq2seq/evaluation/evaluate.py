@@ -152,11 +152,18 @@ def reference_likelihood(
     likelihood: Likelihood = {
         "nll": nll / max(count, 1),
         "ppl": math.exp(min(nll / max(count, 1), 100.0)),
-        "bits_per_character": nll / math.log(2) / max(sum(map(len, references)), 1),
+        "bits_per_character": nll / math.log(2) / max(_characters_read(translator.subwords, references, longest), 1),
         "token_accuracy": sum(sum(is_argmax) for _, is_argmax in tokens) / max(count, 1),
         "target_tokens": count,
     }
     return likelihood, log_probability
+
+
+def _characters_read(subwords: Subwords, references: Sequence[str], longest: int) -> int:
+    """The characters of the references, of one that is longer than ``longest`` tokens those that were read."""
+    cut = subwords.too_long(1, references, longest)
+    read = subwords.decode_tgt(subwords.encode_tgt([references[n] for n in cut], longest))
+    return sum(map(len, references)) - sum(len(references[n]) for n in cut) + sum(map(len, read))
 
 
 def token_log_probs(

@@ -62,6 +62,11 @@ class ServedModel:
         """Names of the attention maps without their mean; none for a model without attention."""
         return names_of_maps(self.trained.config.model.attention_maps)
 
+    @property
+    def parameters(self) -> int | None:
+        """Their number in all models of an ensemble; None for graphs, which do not tell it."""
+        return sum(p.numel() for model in self.trained.translator.models for p in model.parameters()) or None
+
     def described(self) -> dict[str, Any]:
         """What ``GET /api/models`` tells of it."""
         config = self.trained.config
@@ -72,7 +77,7 @@ class ServedModel:
             "sees": config.model.sees,
             "source": codes[0],
             "target": codes[1],
-            "parameters": sum(p.numel() for model in self.trained.translator.models for p in model.parameters()),
+            "parameters": self.parameters,
             "maps": self.map_names,
             "beam": self.options.beam,
             "longest": self.options.max_input,

@@ -38,7 +38,7 @@ class TrainState:
 
     step: int = 0  # updates made
     tokens: int = 0  # target tokens trained on, padding not counted
-    seconds: float = 0.0  # spent on updates; validations are not counted
+    seconds: float = 0.0  # of updates and of making their batches; validations are not counted
     validations: int = 0
     validated: int = 0  # step of the last validation
     validated_at: float = 0.0  # share of the leg that was done by then, 0 to 1

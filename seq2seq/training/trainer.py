@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -89,19 +91,26 @@ class Trainer:
                 self.log.close()
 
     def _next_batches(self) -> list[Batch]:
-        return self.batches.take(self.options.accumulate, self.group)
+        with self._timed():
+            return self.batches.take(self.options.accumulate, self.group)
 
-    def _update(self, batches: list[Batch]) -> None:
-        """One update at the learning rate of this step."""
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Count the time of the block as training."""
         started = time.perf_counter()
-        done = schedule_progress(self.state, self.options, self.batches.epoch)
-        state = self.state
-        rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
-        self.group.tell("update", rate=rate)
-        self.updater.update(batches, rate, self.state, self.metrics)
+        yield
         seconds = time.perf_counter() - started
         self.state.seconds += seconds
         self.metrics.seconds += seconds
+
+    def _update(self, batches: list[Batch]) -> None:
+        """One update at the learning rate of this step."""
+        done = schedule_progress(self.state, self.options, self.batches.epoch)
+        state = self.state
+        rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
+        with self._timed():
+            self.group.tell("update", rate=rate)
+            self.updater.update(batches, rate, self.state, self.metrics)
         if self.state.skipped >= self.options.max_skipped:
             raise UserError(
                 f"the gradient was not finite in {self.state.skipped} updates in a row, up to step "

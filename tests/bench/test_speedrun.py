@@ -47,6 +47,12 @@ def test_a_training_ends_at_the_validation_that_reaches_the_mark(tmp_path: Path)
     assert not low["reached"] and low["bleu"] == 30.0 and low["step"] == 20
 
 
+def test_a_file_of_ones_own_has_another_folder_than_what_ships() -> None:
+    names = ["transformer", "transformer.yaml", "mine/transformer.yaml", "/x/transformer.yaml", "multi30k/lstm"]
+    assert len(set(map(speedrun.name_of, names))) == len(names)
+    assert speedrun.name_of("transformer") == "transformer"
+
+
 def test_a_training_that_fails_is_no_record(tmp_path: Path) -> None:
     for scores, code in (([], 2), ([20.0], 2), ([], 0)):
         with pytest.raises(speedrun.Refused, match=f"ended with exit code {code}"):

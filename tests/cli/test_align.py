@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_other_files_of_a_split_leave_the_own_alignment(make: Make, tmp_path: Pa
     assert own.read_bytes() == before
     [place] = run.folder.glob("evaluations/test-*-best/alignment.pharaoh")
     assert len(written(place)) == 1
+
+
+def test_another_checkpoint_or_map_leaves_the_alignment_of_the_tested_weights(make: Make) -> None:
+    run = make()
+    align(run)
+    own = run.evaluation("test") / "alignment.pharaoh"
+    before = own.read_bytes()
+    shutil.copy(run.checkpoint("best"), run.checkpoint("last"))
+    align(Run(run.checkpoint("last")))
+    align(run, "--map", "2")
+    assert own.read_bytes() == before
+    align(Run(run.checkpoint("best")))
+    others = {place.parent.name: written(place) for place in run.folder.glob("evaluations/*/alignment.pharaoh")}
+    assert others.keys() == {"test", "test-last", "test-best-map=2"}
+    assert others["test-best-map=2"] != written(own)
 
 
 def test_the_only_map_is_the_first(make: Make, tmp_path: Path) -> None:

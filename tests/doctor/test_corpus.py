@@ -224,6 +224,17 @@ def test_training_leaves_out_what_the_filter_file_names(clean: list[Pair], capsy
         open_source(data)
 
 
+def test_a_list_of_pairs_to_leave_out_replaces_no_other_file(
+    clean: list[Pair], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config(clean[:30], clean[1_200:])
+    text = Path("train.en").read_text()
+    assert main(["doctor", *ARGUMENTS, "--drop", "train.en"]) == 2
+    assert "train.en is there, and is no list of pairs to leave out" in capsys.readouterr().err
+    assert Path("train.en").read_text() == text
+    assert [main(["doctor", *ARGUMENTS, "--drop", "drop.txt"]) for _ in range(2)] != [2, 2]
+
+
 def test_what_is_held_out_stays_the_same_when_pairs_are_left_out(clean: list[Pair]) -> None:
     pairs = clean[:300]
     pairs[6] = pairs[8] = (pairs[6][0], pairs[6][0])

@@ -16,7 +16,7 @@ from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.evaluate import check_lengths, evaluate, evaluating
+from seq2seq.evaluation.evaluate import check_lengths, evaluate, evaluating, reference_likelihood
 from seq2seq.evaluation.metrics import BLEU, CHRF, TER, score
 from seq2seq.models.interface import Seq2Seq
 
@@ -24,9 +24,9 @@ GREEDY = DecodeConfig(max_ratio=1.0, max_extra=2)
 
 
 @pytest.fixture
-def translator(name: str, build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords) -> Translator:
+def translator(telling: str, build_tiny: Callable[..., Seq2Seq], tiny_subwords: Subwords) -> Translator:
     """Each architecture in turn."""
-    return Translator([build_tiny(name, vocab=320)], tiny_subwords, torch.device("cpu"))
+    return Translator([build_tiny(telling, vocab=320)], tiny_subwords, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -68,6 +68,17 @@ def test_likelihood_figures_are_those_of_one_sentence_at_a_time(
     assert found.scores["bits_per_character"] == pytest.approx(nll / math.log(2) / sum(map(len, references)), rel=1e-5)
     assert found.scores["token_accuracy"] == pytest.approx(correct / tokens)
     assert found.scores["target_tokens"] == tokens
+
+
+def test_bits_a_character_are_of_the_characters_that_are_read(
+    translator: Translator, text: tuple[list[str], list[str]]
+) -> None:
+    src, references = text
+    ids = translator.subwords.encode_tgt(references, 3)
+    read = translator.subwords.decode_tgt(ids)
+    assert sum(map(len, read)) < sum(map(len, references)), "some are cut"
+    likelihood, totals = reference_likelihood(translator, src, references, longest=3)
+    assert likelihood["bits_per_character"] == pytest.approx(-sum(totals) / math.log(2) / sum(map(len, read)))
 
 
 def test_padding_that_is_predicted_is_not_counted_right(lstm: Translator, text: tuple[list[str], list[str]]) -> None:

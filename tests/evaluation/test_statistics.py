@@ -239,6 +239,7 @@ def test_with_seeds_enough_the_p_value_and_the_interval_say_the_same() -> None:
 # ---------------------------------------------------------------------------------------------------- simulations
 
 SIMULATED, SENTENCES = 1_000, 80
+FEWER = pytest.mark.parametrize("simulated", [300, pytest.param(SIMULATED, marks=pytest.mark.slow)])
 
 
 def qualities(
@@ -269,11 +270,18 @@ def matches(
     ]
 
 
-@pytest.mark.parametrize(("make", "metric"), [(means, MEAN), (matches, BLEU)], ids=["mean", "bleu"])
+def cases(*ordinary: str) -> list[object]:
+    """Every number of seeds with every metric; those that are not named are in the slow suite."""
+    found = []
+    for name, seeds, between in (("one-seed", 1, 0.0), ("seeds-alike", 3, 0.004), ("seeds-as-sentences", 3, 0.02)):
+        for of, make, metric in (("mean", means, MEAN), ("bleu", matches, BLEU)):
+            marks = [pytest.mark.slow] * (f"{name}-{of}" not in ordinary)
+            found.append(pytest.param(seeds, between, 0.1, make, metric, id=f"{name}-{of}", marks=marks))
+    return found
+
+
 @pytest.mark.parametrize(
-    ("seeds", "between", "own"),
-    [(1, 0.0, 0.1), (3, 0.004, 0.1), (3, 0.02, 0.1)],
-    ids=["one-seed", "seeds-alike", "seeds-as-sentences"],
+    ("seeds", "between", "own", "make", "metric"), cases("one-seed-mean", "seeds-alike-mean", "seeds-as-sentences-bleu")
 )
 def test_intervals_cover_the_truth_as_often_as_they_say(make, metric: Metric, seeds: int, between: float, own: float):  # type: ignore[no-untyped-def]
     """The truth: the mean over many seeds of the score on very many sentences."""
@@ -327,7 +335,8 @@ def informed(
     "between",
     [pytest.param(0.004, id="seeds-alike", marks=pytest.mark.slow), pytest.param(0.02, id="seeds-apart")],
 )
-def test_intervals_of_growth_cover_the_truth_at_the_sizes_of_a_study(between: float) -> None:
+@FEWER
+def test_intervals_of_growth_cover_the_truth_at_the_sizes_of_a_study(between: float, simulated: int) -> None:
     """Three seeds. The truth: the mean over many seeds on very many sentences."""
     generator = np.random.default_rng(11)
     many = study_lengths(generator, dict.fromkeys(STUDY, 20_000))
@@ -338,29 +347,30 @@ def test_intervals_of_growth_cover_the_truth_at_the_sizes_of_a_study(between: fl
         for part in (slice(20_000), slice(20_000, None))
     )
     covered = 0
-    for _ in range(SIMULATED):
+    for _ in range(simulated):
         seeds = generator.normal(0, between, 3), generator.normal(0, between, 3)
         found = growth(*translated(generator, study_lengths(generator, STUDY), seeds), *ENDS, BLEU, draws=160)
         covered += found.low <= long - short <= found.high
         assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
     assert found.covers == "sentences and seeds" and long - short > 10
-    assert covered / SIMULATED == pytest.approx(0.95, abs=0.02)
+    assert covered / simulated == pytest.approx(0.95, abs=0.02)
 
 
-def test_intervals_of_a_quotient_and_of_its_growth_cover_the_truth_at_the_sizes_of_a_study() -> None:
+@FEWER
+def test_intervals_of_a_quotient_and_of_its_growth_cover_the_truth_at_the_sizes_of_a_study(simulated: int) -> None:
     generator = np.random.default_rng(12)
     many = study_lengths(generator, dict.fromkeys(STUDY, 100_000))
     [a], [b] = informed(generator, many, (np.zeros(1), np.zeros(1)))
     short, long = (float(b[n].sum(0)[0] / a[n].sum(0)[0]) for n in (slice(100_000), slice(100_000, None)))
     covered = np.zeros(2)
-    for _ in range(SIMULATED):
+    for _ in range(simulated):
         seeds = generator.normal(0, 0.01, 3), generator.normal(0, 0.01, 3)
         one, other = informed(generator, study_lengths(generator, STUDY), seeds)
         on_long = quotient(select(other, ENDS[1]), select(one, ENDS[1]), INFORMATION, draws=160)
         fallen = quotient_growth(other, one, *ENDS, INFORMATION, draws=160)
         assert on_long is not None and fallen is not None and fallen.high < 1 and fallen.p < 0.05
         covered += on_long.low <= long <= on_long.high, fallen.low <= long / short <= fallen.high
-    assert covered / SIMULATED == pytest.approx(0.95, abs=0.02)
+    assert covered / simulated == pytest.approx(0.95, abs=0.02)
 
 
 # ---------------------------------------------------------------------------------------------------------- holm

@@ -17,8 +17,15 @@ from seq2seq.evaluation.metrics import BLEU, TER, tokenizer_notices
 BROKEN = "class Tagger:\n    def __init__(self, arguments):\n        raise RuntimeError('no such file: dicrc')\n"
 
 
-@pytest.mark.parametrize("part", ["without its dictionary", "without the package of the dictionary"])
-@pytest.mark.parametrize("verb", ["train", "score"])
+@pytest.mark.parametrize(
+    ("verb", "part"),
+    [
+        ("train", "without its dictionary"),
+        ("score", "without its dictionary"),
+        ("score", "without the package of the dictionary"),
+        pytest.param("train", "without the package of the dictionary", marks=pytest.mark.slow),
+    ],
+)
 def test_half_of_a_tokenizer_is_refused_before_anything_begins(verb: str, part: str, tmp_path: Path) -> None:
     (tmp_path / "MeCab.py").write_text(BROKEN)
     dictionary = "MECAB_ARGS = ''" if part == "without its dictionary" else "raise ImportError('gone')"
