@@ -22,9 +22,10 @@ from seq2seq.cli.arguments import (
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import EVALUATION
 from seq2seq.errors import UserError
-from seq2seq.runs.evaluations import changed_options, kept, name_of
+from seq2seq.runs.evaluations import EVALUATION_FILES, changed_options, kept, name_of
 from seq2seq.runs.records import Scores
 from seq2seq.runs.run import Run
+from seq2seq.system.typed_json import read_record
 
 if TYPE_CHECKING:
     from seq2seq.runs.loading import TrainedModel
@@ -51,7 +52,19 @@ def validate(given: Arguments) -> Trained:
         raise UserError(f"--list scores nothing: leave {idle[0]} out")
     if given.out and Path(given.out).exists() and not Path(given.out).is_dir():
         raise UserError(f"--out {given.out} is a file: name a folder")
+    if given.out:
+        _check_place(Path(given.out))
     return runs_and_config(given)
+
+
+def _check_place(folder: Path) -> None:
+    """Raise ``UserError`` for a folder with files that an evaluation would replace and that are of none."""
+    taken = [name for name in EVALUATION_FILES if (folder / name).exists()]
+    if taken:
+        try:
+            read_record(folder / EVALUATION_FILES[-1], Scores, "scores file", "name another folder")
+        except UserError as error:
+            raise UserError(f"--out {folder}: {taken[0]} there is of no evaluation: name another folder") from error
 
 
 def run(given: Arguments, valid: Trained) -> int:

@@ -22,6 +22,7 @@ from seq2seq.decoding.ensemble import score_targets
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import BLEU, USUAL, SacreBLEUMetric, check_scored_lengths, score
+from seq2seq.runs.evaluations import EVALUATION_FILES
 from seq2seq.runs.records import Details, Likelihood, Scores, Third
 from seq2seq.system.files import write_atomically, write_json
 
@@ -47,9 +48,10 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write ``scores.json``, and hypotheses and the references' log-probabilities with a line a sentence."""
-        write_atomically(folder / "hypotheses.txt", "".join(f"{best[0].text}\n" for best in self.translations))
-        write_atomically(folder / "log_probability.txt", "".join(f"{value:.6f}\n" for value in self.log_probability))
-        write_json(folder / "scores.json", self.scores)
+        hypotheses, log_probability, scores = (folder / name for name in EVALUATION_FILES)
+        write_atomically(hypotheses, "".join(f"{best[0].text}\n" for best in self.translations))
+        write_atomically(log_probability, "".join(f"{value:.6f}\n" for value in self.log_probability))
+        write_json(scores, self.scores)
 
 
 @contextmanager

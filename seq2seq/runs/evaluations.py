@@ -16,6 +16,7 @@ from seq2seq.runs.records import Scores
 from seq2seq.runs.run import Run
 from seq2seq.system.typed_json import read_record
 
+EVALUATION_FILES = ("hypotheses.txt", "log_probability.txt", "scores.json")
 LONGEST = 100  # characters of a folder's name
 SIGNS = re.compile(r"[^\w.=+-]+")  # that are replaced in it
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from seq2seq.cli.help import options_below
 from seq2seq.cli.main import main
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.schema import Config
-from tests.processes import run_command
+from tests.processes import run_command, start_command
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
@@ -221,21 +222,20 @@ def test_a_run_does_not_go_on_with_other_data(place: Path, copied: Path, tmp_pat
 # ---------------------------------------------------------------------------------------------------- interruptions
 
 
-def start_and_wait(arguments: list[str], folder: Path, steps: int) -> subprocess.Popen[bytes]:
+def start_and_wait(arguments: list[str], folder: Path, steps: int, said: Path) -> BaseProcess:
     """A training in its own process, once ``folder`` shows that it has made so many updates."""
-    process = subprocess.Popen(
-        [SEQ2SEQ, "train", *arguments], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    streams = [Path(os.devnull), Path(os.devnull), said]
+    process = start_command("train", *arguments, env=ENVIRONMENT, streams=streams)
     metrics = folder / "metrics.jsonl"
     for _ in range(3000):
         if metrics.exists() and f'"step": {steps},' in metrics.read_text():
             return process
-        assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+        assert process.exitcode is None, said.read_text()
         time.sleep(0.02)
     raise AssertionError("the training did not get going")
 
 
-LONG = ["trainer.max_steps=640", "trainer.valid_every=320", "trainer.save_every=7", "trainer.log_every=1"]
+LONG = ["trainer.max_steps=200", "trainer.valid_every=100", "trainer.save_every=7", "trainer.log_every=1"]
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +249,7 @@ def straight(place: Path) -> Path:
     "signal_",
     [
         signal.SIGTERM,
-        signal.SIGKILL,
-        *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGINT, signal.SIGHUP)),
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGKILL, signal.SIGINT, signal.SIGHUP)),
     ],
 )
 def test_a_stopped_training_goes_on_to_the_same_weights(
@@ -259,16 +258,17 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
     arguments = train_arguments(
         place, "bahdanau", *LONG, "model.dropout=0.1", f"outputs={tmp_path}", "name=stopped", "overwrite=true"
     )
-    process = start_and_wait(arguments, tmp_path / "stopped", 9)
-    process.send_signal(signal_)
-    _, said = process.communicate(timeout=60)
+    said = tmp_path / "said"
+    process = start_and_wait(arguments, tmp_path / "stopped", 9, said)
+    os.kill(process.pid or 0, signal_)
+    process.join(60)
     assert not (tmp_path / "stopped/summary.json").exists(), "it was too fast to be stopped"
     if signal_ is signal.SIGKILL:
-        assert process.returncode == -signal.SIGKILL
+        assert process.exitcode == -signal.SIGKILL
         again = arguments[:-1]
     else:
-        assert process.returncode == 130
-        line = said.decode().splitlines()[-1]
+        assert process.exitcode == 130
+        line = said.read_text().splitlines()[-1]
         assert line.startswith("stopped and saved; to go on, the same command again: seq2seq train model=bahdanau")
         assert "overwrite" not in line, "that would throw the saved state away"
         again = line.partition(": ")[2].split()[2:]
@@ -603,6 +603,7 @@ def test_pipes_of_the_shell_are_translated_evaluated_and_aligned(
         (["translate", "RUN", "data.test.src=a"], "data.test.src changes no translation"),
         (["serve", "RUN", "data.tgt=fr"], "data.tgt changes no translation"),
         (["evaluate", "RUN", "--out", "FILE"], "is a file: name a folder"),
+        (["evaluate", "RUN", "--out", "OWN"], "own: hypotheses.txt there is of no evaluation: name another folder"),
         (["align", "RUN", "--out", "."], "is a folder: name a file in it"),
         (["train", "init=RUN", "model.encoder=5", "model.encoder.width=3"], "encoder is set to 5"),
         (["average", "MEAN", "WEIGHTS"], "is one of the checkpoints, and the mean would replace it"),
@@ -613,10 +614,12 @@ def test_what_would_do_nothing_or_overwrite_is_one_line(
 ) -> None:
     weights = copied / "checkpoints/last.safetensors"
     mean = Path(shutil.copy(weights, weights.with_name("average-of-2.safetensors")))
-    (tmp_path / "file").touch()
-    names = {"RUN": str(copied), "FILE": str(tmp_path / "file"), "MEAN": str(mean), "WEIGHTS": str(weights)}
+    (tmp_path / "own").mkdir()
+    for file in (tmp_path / "file", tmp_path / "own" / "hypotheses.txt"):
+        file.touch()
+    names = {"RUN": copied, "FILE": tmp_path / "file", "OWN": tmp_path / "own", "MEAN": mean, "WEIGHTS": weights}
     before = mean.read_bytes()
-    assert main([names.get(each, each.replace("=RUN", f"={copied}")) for each in arguments]) == 2
+    assert main([str(names.get(each, each.replace("=RUN", f"={copied}"))) for each in arguments]) == 2
     told = capfd.readouterr().err
     assert said in told and told.count("\n") == 1
     assert mean.read_bytes() == before
