@@ -100,6 +100,12 @@ TINY = {
     "language-model-lstm": _model(NOTHING, FIXED, tie="output"),
 }
 
+TELLING = [
+    *("lstm", "lstm-two-layers", "final-states-gru", "mingru", "bahdanau", "bahdanau-after", "hybrid"),
+    *("transformer-learned", "transformer-rotary", "transformer-slots", "language-model"),
+]
+"""Every kind of encoder, decoder, positions and slots at least once."""
+
 Build = Callable[..., Seq2Seq]
 Sentences = Callable[..., Tensor]
 
@@ -135,6 +141,18 @@ def name(request: pytest.FixtureRequest) -> str:
 def model(name: str, build_tiny: Build) -> Seq2Seq:
     """Each architecture in turn."""
     return build_tiny(name)
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name not in TELLING)) for name in TINY])
+def telling(request: pytest.FixtureRequest) -> str:
+    """Each architecture in turn, in the ordinary suite the telling ones: for tests that take a second with each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def telling_model(telling: str, build_tiny: Build) -> Seq2Seq:
+    """The model of ``telling``."""
+    return build_tiny(telling)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 
 from seq2seq.config.compose import compose
+from seq2seq.config.schema import Config
 from seq2seq.data.subwords import Subwords
+from seq2seq.evaluation.metrics import SacreBLEUMetric
+from seq2seq.runs import run as run_module
 from seq2seq.runs.run import Run
 from seq2seq.system.files import to_json, write_json
 
@@ -26,9 +30,39 @@ REFERENCES = [" ".join(NOUNS[noun] for noun in nouns) for nouns in _CHOSEN]
 FINGERPRINT = {"data": "d", "subwords": "s", "references": "r", "code": "c", "versions": {"torch": "2"}}
 
 FakeRun = Callable[..., Run]
+Lines = Sequence[str]
+Rows = Sequence[Sequence[float]]
 
 
 _composed = cache(lambda *arguments: compose(arguments))  # a third of a second of Hydra, once for all runs alike
+_saved: dict[str, Config] = {}
+"""The configs that tests with fake runs saved, by what stands in the file: to read one takes a tenth of a second."""
+
+
+def _text_of(run: Run, config: Config) -> str:
+    text = _WRITE(run, config)
+    _saved[text] = deepcopy(config)
+    return text
+
+
+def _read_config(path: Path, state: tuple[int, int, int]) -> Config:
+    return _saved.get(path.read_text(encoding="utf-8", errors="replace")) or _READ(path, state)
+
+
+_WRITE, _READ = Run.text_of, run_module._read_config
+
+
+@cache
+def _rows_once(metric: SacreBLEUMetric, language: str, hypotheses: Lines, references: Lines) -> Rows:
+    return _ROWS(metric, hypotheses, references, language, None)
+
+
+def _rows(metric: SacreBLEUMetric, hypotheses: Lines, references: Lines, language: str, src: Any) -> Rows:
+    """sacreBLEU's statistics, once for all tests with the same translations."""
+    return _rows_once(metric, language, tuple(hypotheses), tuple(references))
+
+
+_ROWS = SacreBLEUMetric.rows
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +72,11 @@ def text() -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture
-def fake_run(tmp_path: Path, tiny_subwords: Subwords) -> FakeRun:
+def fake_run(tmp_path: Path, tiny_subwords: Subwords, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     """``fake_run(name, model, seed, hypotheses, *overrides, **changes)``: a finished run that was never trained."""
+    monkeypatch.setattr(Run, "text_of", _text_of)
+    monkeypatch.setattr(run_module, "_read_config", _read_config)
+    monkeypatch.setattr(SacreBLEUMetric, "rows", _rows)
 
     def make(
         name: str,

@@ -22,6 +22,7 @@ from seq2seq.evaluation.alignment import Gold
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
+from tests.processes import run_command
 
 TINY = (
     *("experiment=bahdanau", "data.grammar.pairs=300", "data.grammar.valid=20", "data.grammar.test=30"),
@@ -115,13 +116,11 @@ def test_the_checkpoint_that_is_given_is_the_one_that_is_measured(
 
 
 def test_a_run_without_attention_or_gold_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scripts.aligners", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_command(str(tmp_path), module="scripts.aligners")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
 @pytest.mark.parametrize("pairs", ["0", "-1"])
 def test_no_pairs_are_refused_before_anything_is_read(pairs: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scripts.aligners", str(tmp_path), "--pairs", pairs]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_command(str(tmp_path), "--pairs", pairs, module="scripts.aligners")
     assert done.returncode == 2 and done.stderr.endswith(f"error: --pairs {pairs}: give at least 1\n")

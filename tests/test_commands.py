@@ -14,6 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +25,8 @@ import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.cli.train import config_of
 from seq2seq.cli.verbs import VERBS
+from seq2seq.config.compose import compose
+from seq2seq.config.schema import Config, ModelConfig
 from seq2seq.config.sweep import combinations, take_launcher
 from seq2seq.grammar import sentence
 from seq2seq.study.sweep import plan
@@ -49,6 +53,23 @@ FOREIGN |= {"trackio"}
 """Other programs, or folders of them."""
 RUNS = {*VERBS} - {"compare", "serve"}  # verbs that are run; the others have to be marked
 LONG = {"onnx", "argos", "ctranslate2", "report"}  # exports compare many translations, and a page asks every run much
+
+
+_composed: dict[str, Config] = {}
+
+
+@pytest.fixture(autouse=True)
+def composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same arguments stand in many places: to compose a config takes a third of a second."""
+
+    def once(arguments: Sequence[str], model: ModelConfig | None = None) -> Config:
+        key = f"{list(arguments)} {model}"
+        if key not in _composed:
+            _composed[key] = compose(arguments, model)
+        return deepcopy(_composed[key])
+
+    for module in ("seq2seq.config.compose", "seq2seq.study.plan"):
+        monkeypatch.setattr(f"{module}.compose", once)
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +174,20 @@ def to_run(slow: bool) -> list[object]:
         for command in block.commands:
             if command.why_not is None and command.words[0] not in FREE:
                 found.setdefault(f"{command.text} {command.stdin}", command)
+    trainings: dict[str, Command] = {}
+    for command in found.values():
+        trainings.setdefault(trained(command), command)
     return [
         pytest.param(command, id=f"{command.text}"[:100])
         for command in found.values()
-        if bool(LONG & set(re.split(r"[ /]", command.text))) == slow
+        if slow == bool(LONG & set(re.split(r"[ /]", command.text)) or trainings[trained(command)] is not command)
     ]
+
+
+def trained(command: Command) -> str:
+    """What a training begins with; of those that begin alike the first is in the ordinary suite. Else the command."""
+    found = re.search(r"train .*?\b(experiment=|CONFIG=|init=)(\S+)", command.text)
+    return f"{found[1]}{found[2]}" if found else f"{command.text} {command.stdin}"
 
 
 def made_small(arguments: list[str]) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_command
 
 ROOT = Path(__file__).parents[1]
 EXERCISES = ROOT / "docs" / "exercises"
@@ -28,10 +28,9 @@ MISTAKES = {
 
 
 def check(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What ``make exercises`` runs, in a clone at ``root``."""
-    command = [sys.executable, "-m", "pytest", "docs/exercises", "--no-header", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    """What ``make exercises`` runs, in a clone at ``root``, by processes that find torch and our package loaded."""
+    given = ["docs/exercises", "--no-header", "-p", "no:cacheprovider", *arguments]
+    return run_command(*given, cwd=root, module="pytest")
 
 
 def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
@@ -61,7 +60,6 @@ def test_the_holes_fail_and_say_what_is_not_written() -> None:
 def test_a_usual_mistake_fails(tmp_path: Path) -> None:
     """In a copy whose solutions have one mistake each, every file of tests has a failure."""
     shutil.copytree(EXERCISES, tmp_path / "docs" / "exercises", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "seq2seq", tmp_path / "seq2seq", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for name, (right, wrong) in MISTAKES.items():
         path = tmp_path / "docs" / "exercises" / "solutions" / f"{name}.py"

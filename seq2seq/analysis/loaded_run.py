@@ -74,10 +74,12 @@ class LoadedRun:
         given = [pair.possible for pair in read_gold(str(links), src, references)]
         return replace(opened, links=given, gold=given if correct else gold)
 
-    def encode_pairs(self, src: Sequence[str], references: Sequence[str]) -> list[Pair]:
-        """Segment sentence pairs with the run's vocabulary, into the corpus's words."""
+    def encode_pairs(
+        self, src: Sequence[str], references: Sequence[str], *, longest: int = DecodeConfig.max_input
+    ) -> list[Pair]:
+        """Segment pairs with the run's vocabulary, into the corpus's words; of longer lines, ``longest`` tokens."""
         split, split_tgt = (splitter(self.config, side) for side in (self.src, self.references))
-        return encode_pairs(self.translator.subwords, src, references, split, split_tgt=split_tgt)
+        return encode_pairs(self.translator.subwords, src, references, split, longest, split_tgt)
 
     def search_options(self, **changes: Any) -> DecodeConfig:
         """Options of a search that can be compared between runs: one deterministic answer; ``changes`` to the rest."""

@@ -63,6 +63,7 @@ class TrainingText:
         """Open the text of a run's config. Raises ``UserError``: it is not there, or may not be read."""
         self._pairs = corpus_of(config, "train").pairs("train")
         self._side, self._most, self.read = side, most, 0
+        self._sample = config.data.hub.sample if config.data.is_streamed else None
 
     def __iter__(self) -> Iterator[str]:
         return (pair[self._side] for pair in self.pairs())
@@ -75,8 +76,9 @@ class TrainingText:
 
     @property
     def cut(self) -> bool:
-        """Whether there are more pairs than were read; asked after the last."""
-        return next(self._pairs, None) is not None
+        """Whether there are more pairs than were read; asked after the last. Of a stream a sample alone is at hand."""
+        of_stream = self._sample is not None and self.read >= self._sample
+        return of_stream or next(self._pairs, None) is not None
 
 
 def filtered(

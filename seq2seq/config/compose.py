@@ -91,7 +91,7 @@ def compose(arguments: Sequence[str], model: ModelConfig | None = None) -> Confi
     register_configs()
     with tempfile.TemporaryDirectory() as folder:
         own = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), "")
-        arguments = [_own_experiment(_long_form(argument), Path(folder)) for argument in arguments]
+        arguments = [_own_experiment(long_form(argument), Path(folder)) for argument in arguments]
         check_arguments(arguments, Path(folder))
         arguments = [argument for argument in arguments if argument != "experiment=null"]  # Hydra has no choice null
         # The schema has no key for a test set that is yet to be named, and knows the options of one kind of model.
@@ -113,7 +113,7 @@ def compose(arguments: Sequence[str], model: ModelConfig | None = None) -> Confi
     return directed(from_plain(plain, "config"))
 
 
-def _long_form(argument: str) -> str:
+def long_form(argument: str) -> str:
     """The argument, with the key whose usual name is a word of Python's own."""
     key, equals, value = argument.partition("=")
     return f"{key}_run{equals}{value}" if key.lstrip("+") == "data.subwords.from" else argument

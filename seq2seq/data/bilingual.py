@@ -26,6 +26,7 @@ ENDINGS = {
     "xliff": (".xlf", ".xliff", ".sdlxliff", ".mxliff", ".mqxliff", ".mxlf"),
 }
 FORMATS = ".zip (Moses), .tmx, .xlf, .xliff, also with .gz, .bz2, .xz, .zst"
+READING = 2  # to be raised whenever other units of a file are read, so that older encodings of it are made anew
 LANGUAGES, SHOWN = 1_000, 20  # codes in a file, and in a message
 
 
@@ -68,7 +69,9 @@ def _marked(path: str, kind: str, data: DataConfig) -> Part:
             if src in unit.texts and tgt in unit.texts:
                 yield unit.texts[src], unit.texts[tgt]
 
-    return Part(path, size, f"{kind}/{digest.hexdigest()}/{src}/{tgt}", lambda: unchanged(translated(), size, path))
+    return Part(
+        path, size, f"{kind}/{READING}/{digest.hexdigest()}/{src}/{tgt}", lambda: unchanged(translated(), size, path)
+    )
 
 
 def _moses(path: str, data: DataConfig) -> Part:

@@ -48,6 +48,8 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
     given = [each for each in SPLITS if each == "train" or _is_given(data, each)]
     wanted = given if split is None else [split if split in (*given, *data.tests) else "train"]
     _check_keys(data, [*wanted, *data.tests] if split is None else wanted)
+    if split is None:
+        _check_columns(data)
     if data.source == "grammar":
         return _generate(data, SPLITS if split is None else (split,))
     if data.is_streamed:
@@ -209,6 +211,15 @@ def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
         raise UserError(
             f"data.tests.{next(iter(data.tests))}: the embedded corpus has no further test sets: leave it out"
         )
+
+
+def _check_columns(data: DataConfig) -> None:
+    """Refuse columns where nothing has any: in plain text and in the grammar. Codes in TMX and XLIFF are named so."""
+    split_options = [data.split_options(split) for split in (*SPLITS, *data.tests)]
+    has_columns = data.source != "grammar" and (data.source != "text" or any(each.file for each in split_options))
+    for key, value in {"data.src_column": data.src_column, "data.tgt_column": data.tgt_column}.items():
+        if value is not None and not has_columns:
+            raise UserError(f"{key}={value} is not read with data.source={data.source}, which has none: leave it out")
 
 
 def _has_both_sides(named: str | list[str] | None) -> bool:

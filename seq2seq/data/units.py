@@ -187,8 +187,8 @@ class _Tmx(_Reader):
             self.finish()
 
     def collected(self, text: str) -> None:
-        """The first ``tuv`` of a language counts."""
-        if self.unit is not None:
+        """The first ``tuv`` of a language that has text counts."""
+        if self.unit is not None and text:
             self.unit.texts.setdefault(self.code, text)
 
 
@@ -196,16 +196,16 @@ class _Xliff(_Reader):
     """XLIFF 1.2 (``trans-unit``) and 2 (``segment``), with ``source`` and ``target`` directly in them."""
 
     root = "xliff"
-    src = tgt = ""
+    src = tgt = src_of_all = tgt_of_all = ""
     is_target = untranslated = False
 
     def starts(self, name: str, attributes: dict[str, str]) -> None:
         """See ``_Reader``."""
         if name == "xliff":
-            self.src, self.tgt = attributes.get("srcLang", ""), attributes.get("trgLang", "")
+            self.src_of_all, self.tgt_of_all = attributes.get("srcLang", ""), attributes.get("trgLang", "")
         elif name == "file":
-            self.src = attributes.get("source-language", self.src)
-            self.tgt = attributes.get("target-language", self.tgt)
+            self.src = attributes.get("source-language", self.src_of_all)
+            self.tgt = attributes.get("target-language", self.tgt_of_all)
         elif name in ("trans-unit", "segment"):
             self.begin(self.src)
             self.untranslated = attributes.get("state") in UNTRANSLATED
@@ -220,8 +220,8 @@ class _Xliff(_Reader):
             self.finish()
 
     def collected(self, text: str) -> None:
-        """An empty target is none."""
-        if self.unit is not None and not (self.is_target and (self.untranslated or not text)):
+        """An empty source or target is none."""
+        if self.unit is not None and text and not (self.is_target and self.untranslated):
             self.unit.texts.setdefault(self.tgt if self.is_target else self.src, text)
 
 

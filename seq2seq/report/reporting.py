@@ -5,15 +5,16 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seq2seq.config.overrides import override
 from seq2seq.errors import UserError
 from seq2seq.report.data import ReportData, data_of_runs, data_of_study
-from seq2seq.report.model_runs import ModelRuns
+from seq2seq.report.model_runs import ModelRuns, grouped
 from seq2seq.report.page.write import check_place, require_charts, write_page, write_tensorboard
 from seq2seq.report.sections.assembly import page_of
-from seq2seq.runs.run import find
+from seq2seq.runs.run import Run, find
 from seq2seq.study.conduct import conduct
 from seq2seq.study.fairness import check_alike, check_parameters
 from seq2seq.study.options import StudyConfig
@@ -53,8 +54,8 @@ def report(
         corpus: whether the files and the cache that the runs' configs name may be used.
 
     Raises:
-        UserError: a run is not finished, the runs are not alike and ``anyway`` is false, or other files of the page's
-            names are in the folder.
+        UserError: a run is not finished, the runs are not alike and ``anyway`` is false, there are several language
+            models, or other files of the page's names are in the folder.
     """
     require_charts()
     check_place(folder)
@@ -65,7 +66,7 @@ def report(
         raise UserError(f"{sourceless[0].folder} reads no source: name runs of models that do beside it")
     found.sort(key=lambda run: run.load_config().model.sees == "positions")  # the baseline comes first
     warnings = check_alike([*found, *sourceless], anyway)
-    language_model = ModelRuns("language model", sourceless) if sourceless else None
+    language_model = _language_model(sourceless) if sourceless else None
     command = shlex.join(["seq2seq", "report", *given])
     data = data_of_runs(found, title, edges, corpus, language_model, warnings=warnings, commands=[command], gold=gold)
     warnings += check_parameters(
@@ -78,6 +79,15 @@ def report(
     warnings += [f"{label} failed: {why}" for label, why in failed.items()]
     write_report(data, folder)
     return 1 if failed else 0
+
+
+def _language_model(runs: Sequence[Run]) -> ModelRuns:
+    """The runs of one language model. Raises ``UserError`` for those of several, or two with one seed."""
+    group, *others = grouped(runs)
+    if others:
+        one, two = group.runs[0].folder, others[0].runs[0].folder
+        raise UserError(f"{one} and {two} are two language models: leave the runs of one out")
+    return replace(group, model="language model")
 
 
 def write_report(data: ReportData, folder: Path) -> None:

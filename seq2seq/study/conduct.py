@@ -6,20 +6,26 @@ the processes; what the figures mean is the report's matter.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
 
 import torch
 
 from seq2seq.analysis.measurements import missing
 from seq2seq.config.schema import Config
+from seq2seq.config.validation import sections
 from seq2seq.data.encoded import Corpus, prepare
 from seq2seq.errors import UserError
 from seq2seq.models.build import build, parameters_by_part
 from seq2seq.runs.fingerprint import fingerprint
-from seq2seq.runs.run import Run, differences
+from seq2seq.runs.run import FREE_TO_DIFFER, Run, differences
 from seq2seq.study.fairness import (
     OF_EQUAL_COST,
     check_alike,
@@ -41,7 +47,8 @@ from seq2seq.study.tasks import (
     measuring_tasks,
     training_task,
 )
-from seq2seq.system.files import new_folder
+from seq2seq.system.files import new_folder, write_json
+from seq2seq.system.typed_json import read_record
 from seq2seq.terminal.tables import print_table
 
 
@@ -72,6 +79,7 @@ def conduct(study: Study) -> Outcome:
     workers = options.workers or default_workers(config.device, options.threads)
     if study.launcher:
         workers = at_a_time(study.launcher, len(draft))
+    _check_language_model(study.language_model(study.draft))
     announce(study, workers)
     corpus = prepare(config.data)
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
@@ -145,6 +153,13 @@ def _is_there(planned: Planned) -> bool:
     Whether its config is the one that is planned is asked when the trials have decided it, not of a draft.
     """
     return planned.run.finished or planned.run.checkpoint("last").exists()
+
+
+def _check_language_model(reference: Planned | None) -> None:
+    """Raise ``UserError`` for a language model that reads the source, which the others would be measured against."""
+    if reference and reference.config.model.sees != "nothing":
+        advice = "name an experiment of a model that sees nothing, such as language_model, or null for none"
+        raise UserError(f"language_model={reference.model} reads the source: {advice}")
 
 
 def _check_sizes(sizes: Sequence[int], pairs: int) -> None:
@@ -233,18 +248,57 @@ def count_parameters(planned: Planned, corpus: Corpus) -> int:
 def cost_of_a_token(study: Study, parameters: dict[str, int], settings: dict[str, Setting]) -> dict[str, float] | None:
     """Cost of a target token in each model, in the unit that ``match`` makes equal; None if that is the parameters.
 
-    Seconds are the mean of the model's trials and finals with the optimiser that was chosen. Operations are six for
-    each parameter and token (two in the forward pass, four in the backward pass), as is usual; products of attention,
-    which grow with the length, are not counted.
+    Seconds are the mean of the model's trials and finals with the optimiser that was chosen, and stay what they were
+    when first asked for (``kept_costs``): one more trial would change the tokens of runs that are finished. Operations
+    are six for each parameter and token (two in the forward pass, four in the backward pass), as is usual; products of
+    attention, which grow with the length, are not counted.
     """
     if study.options.match == "parameters":
         return None
     if study.options.match == "flops":
         return {model: 6.0 * count for model, count in parameters.items()}
     tried = [planned for planned in (*study.trials, *study.finals) if planned.run.finished]
+    origins = {one.model: _origin(one.config) for one in study.runs(settings)}
+    kept = kept_costs(study)
     cost: dict[str, float] = {}
     for model in study.options.models:
+        if model in kept and kept[model]["origin"] == origins[model]:
+            cost[model] = kept[model]["seconds"]
+            continue
         chosen = [one for one in tried if one.subject == model and one.setting.optimizer == settings[model].optimizer]
         tokens, seconds = zip(*(cost_of_training(one.run) for one in chosen), strict=True)
         cost[model] = sum(seconds) / sum(tokens)
+        kept[model] = {"origin": origins[model], "seconds": cost[model]}
+    write_json(_cost_file(study), {"seconds_of_a_token": kept})
     return cost
+
+
+class Cost(TypedDict):
+    """Seconds that a target token takes in training, and a hash of what they are of."""
+
+    origin: str
+    seconds: float
+
+
+class Costs(TypedDict):
+    """``cost.json`` in the folder of a study's runs: by model, what its tokens were shared out by."""
+
+    seconds_of_a_token: dict[str, Cost]
+
+
+def kept_costs(study: Study) -> dict[str, Cost]:
+    """The costs that the runs of a study were planned with; none before, or where the file is damaged."""
+    with suppress(UserError):
+        return read_record(_cost_file(study), Costs, "cost of a study", "remove it")["seconds_of_a_token"]
+    return {}
+
+
+def _cost_file(study: Study) -> Path:
+    return Path(study.options.outputs) / study.options.folder / "cost.json"
+
+
+def _origin(config: Config) -> str:
+    """A hash of what decides how long a token takes: all but the seed, the place, and the rate."""
+    left_out = (*FREE_TO_DIFFER, "seed", "trainer.optimizer.lr")
+    told = {key: value for key, _, value in sections(config) if key not in left_out}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()

@@ -102,5 +102,5 @@ def check_parameters(counts: dict[str, int], tolerance: float, anyway: bool) -> 
     excess = counts[most] / counts[least] - 1
     reason = f"{most} has {counts[most]:,} parameters, {excess:.1%} more than {least}'s {counts[least]:,}"
     if not anyway:
-        raise UserError(f"{reason}, above the tolerance of {tolerance:.0%}: change a width, or say anyway")
+        raise UserError(f"{reason}, above the tolerance of {100 * tolerance:g}%: change a width, or say anyway")
     return [reason]

@@ -31,6 +31,9 @@ OF_ITS_PLACE = ("seed", "name", "outputs", "trainer.threads", "overwrite")
 OF_ITS_TRIALS = ("trainer.optimizer.lr", "trainer.optimizer.name")
 """Those that trials choose, so that ``overrides`` would train all of them alike."""
 
+OF_ITS_MODELS = ("model", "experiment")
+"""Those that say what a model is, so that one value for all would train one model under several names."""
+
 BUCKETS = f"{','.join(map(str, EDGES))} words, or {','.join(map(str, CHARACTERS.edges(None)))} characters"
 """Default upper ends of the buckets of source length, as the help tells them."""
 
@@ -129,7 +132,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    from seq2seq.config.compose import check_choice, hydra_explained
+    from seq2seq.config.compose import check_choice, hydra_explained, long_form
     from seq2seq.config.validation import canonical, known_keys
     from seq2seq.config.verbatim import GROUPS, for_hydra, parse, text_fields, text_options
     from seq2seq.errors import nearest
@@ -139,7 +142,7 @@ def study_of(arguments: Sequence[str]) -> tuple[StudyConfig, list[str]]:
     lists = {"models", "overrides", "trials"}  # in Hydra's grammar: their elements may hold lists
     text = dict(text_options()) | {key: kind for key, kind in text_fields(StudyConfig()).items() if key not in lists}
     text |= {"study": "str"}
-    for argument in arguments:
+    for argument in map(long_form, arguments):
         if "=" not in argument:
             raise UserError(f"{argument!r} is not understood: give key=value, e.g. seeds=[1,2] or study=smoke")
         key = argument.partition("=")[0]
@@ -198,6 +201,8 @@ def check(study: StudyConfig) -> StudyConfig:
     for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{key}={values}: the same twice: leave one out")
+    if len({f"{rate:g}" for rate in study.rates}) < len(study.rates):
+        raise UserError(f"rates={study.rates}: two are the same to six digits, which name their trials: leave one out")
     if not study.models or not study.seeds:
         raise UserError("models and seeds must not be empty: a study needs at least one run")
     if study.buckets != sorted(study.buckets) or any(edge < 1 for edge in study.buckets):
@@ -209,6 +214,14 @@ def check(study: StudyConfig) -> StudyConfig:
     for key, name in (("name", study.name), ("runs", study.runs)):
         if name is not None and not is_folder_name(name):
             raise UserError(f"{key}={name!r}: a study is one folder below {study.outputs}/studies: give a plain name")
+    for model in study.models:
+        if not is_folder_name(model):
+            corpus, _, name = model.rpartition("/")
+            advice = f"give {name}, and experiment={corpus}/{{model}}" if corpus and name else "give a plain name"
+            raise UserError(f"models: {model!r} is no folder's name: {advice}")
+    if study.language_model in study.models:
+        told = "is one of models, which the others are not measured against: leave it out of one of the two"
+        raise UserError(f"language_model={study.language_model} {told}")
     taken = {*study.models, study.language_model, *OTHER_FOLDERS}
     taken |= {f"{model}-{size}" for model in study.models for size in study.sizes}
     for variant in study.variants:
@@ -230,10 +243,18 @@ def _check_overrides(study: StudyConfig) -> None:
     """Refuse ``key=value`` that the study would set otherwise, or that would make all its trials one. ``UserError``."""
     chosen = OF_ITS_TRIALS if study.rates else ()
     lists = [("overrides", study.overrides, chosen), ("trials", study.trials, chosen)]
-    lists += [(f"variants: {variant.name}", variant.overrides, ()) for variant in study.variants]
+    for variant in study.variants:
+        own = chosen if variant.tuned or variant.optimizer else ()
+        lists.append((f"variants: {variant.name}", variant.overrides, own))
     for where, arguments, more in lists:
         for argument in arguments:
-            key = argument.partition("=")[0]
+            key = argument.partition("=")[0].lstrip("+")
             if key in (*OF_ITS_PLACE, *more):
                 hint = SET_BY_THE_STUDY.get(key, ": the study gives each run its own folder")
                 raise UserError(f"{where}: {argument} is not for the runs of a study{hint}")
+    of_all = [] if any("{model}" in argument for argument in study.overrides) else study.overrides
+    for where, arguments in (("overrides", of_all), ("trials", study.trials)):
+        for argument in arguments:
+            if argument.partition("=")[0].lstrip("+") in OF_ITS_MODELS and "{model}" not in argument:
+                told = "would make all models one: leave it out, or give {model} in it"
+                raise UserError(f"{where}: {argument} {told}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from seq2seq.config.compose import compose
+from seq2seq.config.compose import compose, long_form
 from seq2seq.config.schema import Config
 from seq2seq.config.sweep import Launcher
 from seq2seq.config.validation import validate
@@ -289,7 +289,7 @@ class Study:
         options = self.options
         arguments = [f"experiment={options.experiment}", *options.overrides]
         arguments += [f"data.take={options.sizes[-1]}"] if options.sizes else []
-        filled = [argument.replace("{model}", model) for argument in [*arguments, *self.arguments, *more]]
+        filled = [long_form(argument.replace("{model}", model)) for argument in [*arguments, *self.arguments, *more]]
         # Only the last argument for each key: Hydra refuses a group that is chosen twice.
         last = {argument.partition("=")[0]: argument for argument in filled}
         where = f"{options.folder}/{name}"

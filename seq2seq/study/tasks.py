@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +46,8 @@ def measuring_tasks(
     whether the files and the cache that the runs' configs name may be used. Of ``language_models``, which read no
     source, forgetting alone is measured, to be subtracted.
     """
-    measuring = partial(_measuring_task, logs=logs, gold=bool(gold), corpus=corpus)
+    labels = _labels([run.folder for run in (*(run for run, _ in runs), *language_models)])
+    measuring = partial(_measuring_task, labels=labels, logs=logs, gold=bool(gold), corpus=corpus)
     alone = (FORGETTING.name,)
     aligner = next((run for run, config in runs if config.model.sees == "positions"), None)
     if gold or aligner is None or runs[0][1].data.source == "grammar":
@@ -66,12 +67,24 @@ def measuring_tasks(
     return tasks + [measuring(run, links, aligned, alone) for run in (*(run for run, _ in runs), *language_models)]
 
 
+def _labels(folders: Sequence[Path]) -> dict[Path, str]:
+    """The last two parts of each folder's path, or as many as tell all of them apart."""
+    paths = {folder: folder.absolute().parts for folder in folders}
+    labels = dict[Path, str]()
+    for length in range(2, max(map(len, paths.values()), default=2) + 1):
+        labels = {folder: "/".join(parts[-length:]) for folder, parts in paths.items()}
+        if len(set(labels.values())) == len(set(paths.values())):
+            break
+    return labels
+
+
 def _measuring_task(
     run: Run,
     links: Path | None,
     aligned: Callable[[], bool] = lambda: True,
     only: Sequence[str] = tuple(MEASUREMENTS),
     *,
+    labels: Mapping[Path, str],
     logs: Path,
     gold: bool,
     corpus: bool,
@@ -81,11 +94,12 @@ def _measuring_task(
     def ready() -> bool:
         return run.finished and aligned()
 
-    label = f"measuring {'/'.join(run.folder.parts[-2:])}" + f" ({only[0]})" * (len(only) == 1)
+    label = f"measuring {labels[run.folder]}" + f" ({only[0]})" * (len(only) == 1)
     command = ["seq2seq.analysis.measurements", str(run.folder)]
     command += ([] if links is None else ["--links", str(links)]) + ["--gold"] * gold + ["--corpus"] * corpus
     command += ["--only", ",".join(only)] if len(only) < len(MEASUREMENTS) else []
-    log = logs / f"{re.sub('[^A-Za-z0-9.]+', '-', label).strip('-')}.log"
+    name = re.sub(r"[^\w.]+", "-", label).strip("-")
+    log = logs / f"{name}.log"
 
     def done() -> bool:
         return ready() and not set(missing(run, links, gold)) & set(only)

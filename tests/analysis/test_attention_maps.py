@@ -279,7 +279,7 @@ def close(found: Any, expected: Any) -> None:
 
 
 def test_batches_and_padding_change_nothing(
-    name: str,
+    telling: str,
     tiny: Tiny,
     tiny_subwords: Subwords,
     text: tuple[list[str], list[str], list[Links]],
@@ -287,7 +287,7 @@ def test_batches_and_padding_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(faithfulness, "POSITIONS", 20)
-    run = run_of(*tiny(name), tiny_subwords, *text)
+    run = run_of(*tiny(telling), tiny_subwords, *text)
     whole = measure(run)
     assert whole["attention"] == ("maps" in whole) == ("alignment" in whole) == ("attended" in whole["masking"])
     assert whole["sentences"] == 12  # not the empty one

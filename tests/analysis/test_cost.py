@@ -18,7 +18,7 @@ Pairs = list[tuple[str, str]]
 Texts = Callable[[LoadedRun, list[str], DecodeConfig], list[str]]
 
 
-def test_every_output_is_made_as_long_as_its_source(make: Make, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_every_output_is_made_as_long_as_its_source(make: Make, monkeypatch: pytest.MonkeyPatch, telling: str) -> None:
     monkeypatch.setattr(cost, "LENGTHS", (3, 6))
     monkeypatch.setattr(cost, "REPEATS", 1)
     made: list[tuple[int, int]] = []
@@ -30,7 +30,7 @@ def test_every_output_is_made_as_long_as_its_source(make: Make, monkeypatch: pyt
         return found
 
     monkeypatch.setattr(cost, "search", watched)
-    rows = cost.measure(make(name))["rows"]
+    rows = cost.measure(make(telling))["rows"]
     assert all(source == output for source, output in made)
     assert [row["pieces"] for row in rows for _ in range(4)] == [source for source, _ in made]
     assert all(row["greedy_seconds"] > 0 and row["beam_seconds"] > 0 for row in rows)

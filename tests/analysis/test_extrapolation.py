@@ -56,8 +56,8 @@ def test_the_grammar_goes_on_where_its_training_ends(make: Make, monkeypatch: py
     assert [each["references"] for each in german] == [each["src"] for each in sets]
 
 
-def test_other_corpora_are_only_joined(make: Make, name: str, texts: Texts, options: DecodeConfig) -> None:
-    run = make(name)
+def test_other_corpora_are_only_joined(make: Make, telling: str, texts: Texts, options: DecodeConfig) -> None:
+    run = make(telling)
     found = extrapolation.measure(run)
     assert [each["kind"] for each in found["sets"]] == ["joined"] * 3 and found["beam"] == 3
     for each in found["sets"]:

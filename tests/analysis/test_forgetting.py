@@ -39,6 +39,14 @@ def test_rows_sum_to_what_the_evaluation_counts(make: Make, pairs: Pairs, name: 
     assert correct / tokens == pytest.approx(figures["token_accuracy"])
 
 
+def test_of_long_lines_as_many_tokens_count_as_the_evaluation_reads(make: Make, pairs: Pairs) -> None:
+    run = make("lstm")
+    short = replace(run, config=replace(run.config, decode=replace(run.config.decode, max_input=4)))
+    figures, _ = reference_likelihood(run.translator, run.src, run.references, longest=4)
+    rows = measure(replace(short, links=diagonal(pairs)))["rows"]
+    assert sum(row[2] for row in rows) == figures["target_tokens"] == 4 * len(pairs)
+
+
 def test_the_order_of_the_sentences_changes_nothing(make: Make, pairs: Pairs) -> None:
     forwards = measure(make("bahdanau", gold=diagonal(pairs)))["rows"]
     backwards = measure(make("bahdanau", pairs[::-1], diagonal(pairs)[::-1]))["rows"]
@@ -88,7 +96,9 @@ def test_a_missing_alignment_is_told(make: Make) -> None:
         measure(make("lstm", gold=[set(), set()]))
 
 
-def test_a_side_without_spaces_is_measured_by_characters(make: Make, pairs: Pairs) -> None:
+def test_a_side_without_spaces_is_measured_by_characters(
+    make: Make, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a Chinese source: lengths and places in the record, the explorer's elements, and the tokens of a latency."""
     src = ["今天下雨。", "我们去公园散步，那里有300棵树。", "他昨天买了三本书。"]
     test = [(line, reference) for line, (_, reference) in zip(src, pairs, strict=False)]
@@ -98,5 +108,7 @@ def test_a_side_without_spaces_is_measured_by_characters(make: Make, pairs: Pair
     assert ["|".join(sentence["src"]) for sentence in explored][::2] == ["今|天|下|雨|。", "他|昨|天|买|了|三|本|书|。"]
     assert len(explored[1]["src"]) == 15
     assert all(len(row) == 15 for matrix in explored[1]["attention"] for row in matrix)
+    monkeypatch.setattr(cost, "LENGTHS", cost.LENGTHS[:1])
+    monkeypatch.setattr(cost, "REPEATS", 1)
     tokens = sum(len(ids) - 1 for ids in run.translator.subwords.encode_src(src))
     assert cost.measure(run)["rows"][0]["pieces"] == round(10 * 2 * tokens / 29)

@@ -93,8 +93,8 @@ def overridden(model: Seq2Seq) -> list[SourceAttention]:
     return [module for module in modules if module.attention_override is not None]
 
 
-def test_trained_is_what_greedy_search_gives(make: Make, name: str) -> None:
-    run = make(name)
+def test_trained_is_what_greedy_search_gives(make: Make, telling: str) -> None:
+    run = make(telling)
     rows = {row["attention"]: row["hypotheses"] for row in measure(run)["rows"]}
     plain = [best.text for (best,) in run.translator.translate(run.src, GREEDY)]
     assert rows["trained"] == plain

@@ -92,7 +92,7 @@ def context(
     return Bench(plan.QUICK, "cpu", 1, tmp_path), text, found
 
 
-@pytest.mark.parametrize("kind", ["script", "module"])
+@pytest.mark.parametrize("kind", ["script", pytest.param("module", marks=pytest.mark.slow)])
 def test_the_code_of_the_commit_runs_in_turns_with_ours(
     kind: str, context: tuple[Bench, Text, dict[str, str]], fake: Callable[..., Row]
 ) -> None:

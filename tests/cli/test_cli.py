@@ -476,7 +476,8 @@ torch.set_num_threads(2)
 assert main(["translate", {str(attentive)!r}, "--in", {str(tmp_path / "in")!r}, "trainer.threads=1"]) == 0
 print(torch.get_num_threads())
 """
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    (tmp_path / "asked.py").write_text(asked)
+    done = run_command(module=str(tmp_path / "asked.py"))
     assert done.stdout.splitlines()[-1] == "1", done.stderr
 
 

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seq2seq.cli.main import main
+from tests.processes import run_command
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 SENTENCES = [
@@ -366,14 +368,9 @@ def test_a_list_of_evaluations_scores_nothing(more: list[str], capfd: Any) -> No
 
 
 def test_input_that_is_not_utf8_is_one_line(trained: Path) -> None:
-    done = subprocess.run(
-        [SEQ2SEQ, "translate", str(trained)],
-        input=b"ab ca\n\xff\n",
-        capture_output=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = run_command("translate", str(trained), stdin=b"ab ca\n\xff\n")
     assert done.returncode == 2
-    assert done.stderr == b"seq2seq: error: standard input:2: not UTF-8 (byte 0xff): convert the file to UTF-8\n"
+    assert done.stderr == "seq2seq: error: standard input:2: not UTF-8 (byte 0xff): convert the file to UTF-8\n"
 
 
 # ------------------------------------------------------------------------------------------------------ a full disk
@@ -383,20 +380,13 @@ def test_input_that_is_not_utf8_is_one_line(trained: Path) -> None:
     ("limit", "options", "full"),
     [
         (40_000, ["model.encoder.width=64"], "/checkpoints/best.safetensors"),
-        (12_000, ["trainer.max_steps=300", "trainer.valid_every=300", "trainer.log_every=1"], ""),
+        (12_000, ["trainer.max_steps=120", "trainer.valid_every=120", "trainer.log_every=1"], ""),
     ],
 )
 def test_a_disk_that_fills_while_training_is_one_line(limit: int, options: list[str], full: str, corpus: Path) -> None:
     """The largest file that the process may write is smaller than what it has to write."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [SEQ2SEQ, *train(*options)],
-        cwd=corpus,
-        env=environment,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+    done = run_command(*train(*options), cwd=corpus, first=limited)
     assert done.returncode == 2
     said = done.stderr.splitlines()
     assert said[-1].startswith(f"seq2seq: error: outputs/text/lstm/seed1{full}: the disk is full")

@@ -18,6 +18,7 @@ from seq2seq.data.arriving import batches_of_lines
 from seq2seq.decoding.translator import Translation
 from seq2seq.errors import UserError
 from tests.cli.test_cli import ENVIRONMENT, SEQ2SEQ, run, train_arguments
+from tests.processes import start_command
 
 GERMAN = "für ölige äpfel grüßt"
 
@@ -108,13 +109,14 @@ def test_output_is_utf8_in_every_locale_and_a_byte_order_mark_is_no_text(trained
 def test_a_line_of_any_length_is_answered_with_those_around_it(trained: Path, tmp_path: Path, by: str) -> None:
     (tmp_path / "long").write_text("for oily apples greets\n" + "oily " * 3_500_000 + "\nfor oily apples greets\n")
     source = ["--in", str(tmp_path / "long")] if by == "file" else []
-    with (tmp_path / "long").open("rb") as stdin:
-        command = [SEQ2SEQ, "translate", str(trained), "decode.beam=1", "decode.max_input=20", *source]
-        done = subprocess.run(command, stdin=stdin, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0
-    first, _, last = done.stdout.splitlines()
+    streams = [tmp_path / "long", tmp_path / "out", tmp_path / "err"]
+    given = ["translate", str(trained), "decode.beam=1", "decode.max_input=20", *source]
+    process = start_command(*given, streams=streams, env=ENVIRONMENT)
+    process.join(120)
+    assert process.exitcode == 0
+    first, _, last = streams[1].read_text().splitlines()
     assert first == last != ""
-    assert "line 2: more than decode.max_input=20 tokens: only the first are read" in done.stderr
+    assert "line 2: more than decode.max_input=20 tokens: only the first are read" in streams[2].read_text()
 
 
 @pytest.mark.parametrize("end", ["\n", "\u3000\n", " \u200b\r\n", ""])

@@ -75,7 +75,10 @@ def test_the_language_model_has_as_many_parameters_as_the_models_it_is_compared_
     assert abs(own / other - 1) < 0.02, (own, other)
 
 
-@pytest.mark.parametrize("name", EQUAL)
+FEW = ("lstm", "deep-2", "width-1024", "slots-16", "hybrid-slots-1", "lstm-mingru", "uniform")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in EQUAL])
 def test_changed_models_have_as_many_parameters_as_the_presets(name: str) -> None:
     assert parameters(compose(EQUAL[name])) == pytest.approx(1_460_000, rel=0.02)
 
@@ -137,7 +140,7 @@ def test_no_two_experiments_share_a_run_folder() -> None:
     assert len(set(folders)) == len(folders)
 
 
-@pytest.mark.parametrize("group", ["data", "model", "trainer", "decode"])
+@pytest.mark.parametrize("group", ["data", pytest.param("model", marks=pytest.mark.slow), "trainer", "decode"])
 def test_every_choice_of_a_group_composes(group: str) -> None:
     for choice in options_of(group):
         assert isinstance(compose([f"{group}={choice}"]), Config), choice

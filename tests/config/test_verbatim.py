@@ -22,7 +22,12 @@ STRANGE = [
 TEXT = ["experiment=text/lstm"]
 
 
-@pytest.mark.parametrize("value", STRANGE)
+FEW = ("1e5", "true", "ü,b.en", "a=b.en", "#c.en", "it's.en", "[x.en", "{x}.en", "$HOME", "a b", "a\\", "a\nb")
+
+
+@pytest.mark.parametrize(
+    "value", [pytest.param(value, marks=[pytest.mark.slow] * (value not in FEW)) for value in STRANGE]
+)
 def test_a_path_or_a_name_is_taken_as_it_stands(value: str) -> None:
     keys = ["data.train.src", "data.valid.file", "data.cache", "data.name", "data.hub.name", "outputs", "name"]
     keys += ["data.tests.news.src", "model.name"]
@@ -34,7 +39,13 @@ def test_a_path_or_a_name_is_taken_as_it_stands(value: str) -> None:
     assert [changed.data.test.src, changed.data.cache, changed.data.tests["more"].file] == [value] * 3
 
 
-@pytest.mark.parametrize("value", [value for value in STRANGE if "{" not in value])
+HANDED_ON = ("1e5", "ü,b.en", "#c.en", "it's.en", "a b", "a\nb")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [pytest.param(value, marks=[pytest.mark.slow] * (value not in HANDED_ON)) for value in STRANGE if "{" not in value],
+)
 def test_a_study_hands_them_on(value: str) -> None:
     name = value.replace("/", "-")  # that of a folder
     small = ["study=text", "models=[lstm]", "seeds=[1]"]

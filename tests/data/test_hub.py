@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from seq2seq.config.schema import DataConfig, HubConfig, SplitConfig
 from seq2seq.data import revisions
 from tests import hub_server
+from tests.processes import run_command
 
 NASTY = '\u2028 \x85 \x0b a\rb \t " e\u0301 😀 NA'
 
@@ -49,15 +48,10 @@ print(json.dumps(answers))
 def ask(endpoint: str, folder: Path, cases: dict[str, DataConfig]) -> tuple[dict[str, Any], str]:
     """What a fresh process makes of the configs, by name, and all that it wrote to stderr."""
     told = json.dumps({name: asdict(data) for name, data in cases.items()})
-    done = subprocess.run(
-        [sys.executable, "-c", CLIENT],
-        input=told,
-        env=hub_server.client_environment(endpoint, folder),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    program = folder / "client.py"
+    program.write_text(CLIENT)
+    environment = hub_server.client_environment(endpoint, folder)
+    done = run_command(module=str(program), stdin=told.encode(), env=environment, cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 

@@ -173,7 +173,7 @@ def test_a_hub_that_fails_is_said_in_a_line_where_a_stream_goes_on(
     ("options", "said"),
     [
         ({"take": 5}, "data.take=5 needs a whole corpus"),
-        ({"weights": [2.0]}, "data.weights=[2.0] needs a whole corpus"),
+        pytest.param({"weights": [2.0]}, "data.weights=[2.0] needs a whole corpus", marks=pytest.mark.slow),
     ],
 )
 def test_what_needs_a_whole_corpus_is_refused(hub: Hub, tmp_path: Path, options: dict[str, Any], said: str) -> None:

@@ -101,7 +101,10 @@ def assert_same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]])
 
 @pytest.mark.parametrize("leave", [1.0, 0.0])
 @torch.inference_mode()
-def test_a_beam_of_one_is_greedy(leave: float, model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_beam_of_one_is_greedy(
+    leave: float, telling_model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = telling_model
     monkeypatch.setattr(searching, "LEAVE", leave)
     options = DecodeConfig(max_ratio=1.0, max_extra=3)
     found = texts(search([model], src, options))
@@ -147,9 +150,10 @@ def test_attention_that_survives_the_beam_is_that_of_teacher_forcing(model: Seq2
 
 @pytest.mark.parametrize("leave", [1.0, 0.5, 0.0])
 def test_sentences_are_translated_together_as_alone(
-    leave: float, model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
+    leave: float, telling_model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some finish early and leave the batch, at once or together; padding and order change nothing either."""
+    model = telling_model
     monkeypatch.setattr(searching, "LEAVE", leave)
     options = DecodeConfig(beam=3, nbest=3, max_ratio=1.0, max_extra=2)
     together = search([model], src, options)

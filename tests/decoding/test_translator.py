@@ -31,8 +31,8 @@ def texts(found: list[list[Translation]]) -> list[list[str]]:
     return [[t.text for t in translations] for translations in found]
 
 
-def test_translations_come_in_the_order_of_the_lines(name: str, make: Callable[..., Translator]) -> None:
-    translator = make(name)
+def test_translations_come_in_the_order_of_the_lines(telling: str, make: Callable[..., Translator]) -> None:
+    translator = make(telling)
     found = translator.translate(LINES, OPTIONS)
     assert texts(found) == [texts(translator.translate([line], OPTIONS))[0] for line in LINES]
 

@@ -87,7 +87,12 @@ FAULTS: dict[str, tuple[str, Callable[[Pair], Pair]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+LIKE_OTHERS = ("a control character", "read as Windows-1252")
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=[pytest.mark.slow] * (fault in LIKE_OTHERS)) for fault in FAULTS]
+)
 def test_each_planted_fault_is_found_at_its_lines(fault: str, clean: list[Pair]) -> None:
     kind, harm = FAULTS[fault]
     pairs, places = clean[:900], [3, 77, 412, 899]

@@ -81,7 +81,9 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["lstm", "bahdanau", "transformer", "hybrid"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bahdanau", "hybrid"))]
+)
 def test_the_folder_translates_as_the_run_does_without_it(make_run: MakeRun, name: str, tmp_path: Path) -> None:
     run = make_run(name)
     moved = shutil.move(exported(run), tmp_path / "moved")

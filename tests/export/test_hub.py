@@ -141,7 +141,11 @@ def test_errors_before_anything_is_computed(make_run: MakeRun, hub: hub_pushes.H
 
 @pytest.mark.parametrize(
     ("route", "status", "message"),
-    [("create", 403, "the token may not write"), ("commit", 500, "try again later"), ("large", 403, "may not write")],
+    [
+        pytest.param("create", 403, "the token may not write", marks=pytest.mark.slow),
+        ("commit", 500, "try again later"),
+        ("large", 403, "may not write"),
+    ],
 )
 def test_errors_of_a_push_are_a_line_and_nothing_is_committed(
     make_run: MakeRun, hub: hub_pushes.Hub, client: Client, route: str, status: int, message: str

@@ -42,6 +42,7 @@ from seq2seq.models.loss import sequence_loss
 from seq2seq.models.recurrent import RecurrentEncoder
 from seq2seq.runs.run import Run
 from seq2seq.training import update
+from tests.processes import start_task
 
 ROOT = Path(__file__).parents[2]
 Build = Callable[..., Seq2Seq]
@@ -308,7 +309,10 @@ def small(folder: Path) -> list[str]:
     return [*SMALL, "trainer.max_tokens=2000", f"outputs={folder}/outputs", f"data.cache={folder}/data"]
 
 
-def test_the_command_trains_evaluates_and_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_trains_evaluates_and_prints_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seq2seq.study.runner.start", start_task)  # the slow test starts interpreters
     assert main(["--only", "4,5,6", "--seeds", "1", *small(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "1 of 1 trainings to do" in printed

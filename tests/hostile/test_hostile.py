@@ -221,7 +221,13 @@ def try_option(key: str, name: str) -> None:
         )
 
 
-@pytest.mark.parametrize(("key", "name"), [pytest.param(*row, id="-".join(row)) for row in grid(every=False)])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [  # of the two values of an option one is in the ordinary suite: of one option the first, of the next the second
+        pytest.param(*row, id="-".join(row), marks=[pytest.mark.slow] * (number % 2 != number // 2 % 2))
+        for number, row in enumerate(grid(every=False))
+    ],
+)
 def test_a_wrong_value_of_an_option_is_answered(key: str, name: str) -> None:
     try_option(key, name)
 

@@ -71,14 +71,17 @@ def changed(value: Any, limits: dict[str, Any], draw: random.Random) -> Any:
     return "".join(draw.choices(ALPHABET.replace("$", "").replace("\x01", ""), k=draw.randrange(1, 9)))
 
 
-@pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])])
-def test_a_config_that_is_possible_is_read_as_it_was_saved(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "each"), [(SEEDS[0], 2), *(pytest.param(seed, 1, marks=pytest.mark.slow) for seed in SEEDS)]
+)
+def test_a_config_that_is_possible_is_read_as_it_was_saved(seed: int, each: int, tmp_path: Path) -> None:
+    """In the ordinary suite every second option is changed."""
     draw = random.Random(seed)
     parts = draw.choice(list(ENCODERS.values())), draw.choice(list(DECODERS.values()))
     config = Config(model=ModelConfig(name="m", encoder=parts[0](), decoder=parts[1]()))
     config.trainer.max_steps = 1
     plain, taken = to_plain(config), 0
-    for key, field, value in list(sections(config)):
+    for key, field, value in list(sections(config))[::each]:
         *path, last = key.split(".")
         node = plain
         for name in path:

@@ -85,7 +85,12 @@ def preset(name: str) -> dict[str, int]:
         return parameters_by_part(build(compose([f"model={name}"]).model, 1_000, 1_000))
 
 
-@pytest.mark.parametrize("size", [name.removeprefix("lstm") for name in options_of("model") if name.startswith("lstm")])
+SIZES = [name.removeprefix("lstm") for name in options_of("model") if name.startswith("lstm")]
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=[pytest.mark.slow] * ("wmt" in size or "iwslt" in size)) for size in SIZES]
+)
 def test_presets_match_in_parameters_within_two_percent(size: str) -> None:
     counts = [preset(f"{name}{size}") for name in ("lstm", "bahdanau", "transformer")]
     assert len({count["embeddings"] for count in counts}) == 1

@@ -14,8 +14,17 @@ from seq2seq.config.schema import BOS, EOS
 from seq2seq.models import kernels
 from seq2seq.models.interface import Memory, Seq2Seq, State, Step
 
-NAMES = ["lstm", "bahdanau", "mingru", "transformer", "transformer-rotary"]
-SLOW = ["gru", "bahdanau-gru", "hybrid", "recurrent-transformer", "transformer-learned", "transformer-alibi"]
+NAMES = ["lstm", "bahdanau", "transformer-rotary"]
+SLOW = [
+    "mingru",
+    "transformer",
+    "gru",
+    "bahdanau-gru",
+    "hybrid",
+    "recurrent-transformer",
+    "transformer-learned",
+    "transformer-alibi",
+]
 TOKENS = 12  # length of a search
 
 

@@ -21,6 +21,7 @@ from seq2seq.config.schema import ModelConfig
 from seq2seq.models.build import build
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loss import sequence_loss
+from tests.processes import SERVER
 
 NAMES = ["lstm", "final-states", "bahdanau", "transformer", "hybrid"]
 PROCESSES = 2
@@ -77,4 +78,5 @@ def test_two_processes_give_the_loss_and_gradients_of_one(
 ) -> None:
     src, tgt = sentences([6, 3, 5, 4]), sentences([4, 7, 2, 5], seed=1)
     models = {name: tiny_models[name] for name in NAMES}
-    multiprocessing.spawn(work, (tmp_path / "meeting", models, src, tgt), nprocs=PROCESSES)
+    given = tmp_path / "meeting", models, src, tgt
+    multiprocessing.start_processes(work, given, nprocs=PROCESSES, start_method=SERVER)

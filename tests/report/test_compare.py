@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from seq2seq.report import reporting
 from seq2seq.runs.run import Run
 from seq2seq.study.resuming import differences
-from tests.processes import run_command
+from tests.processes import forking, run_command
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
@@ -22,9 +25,9 @@ NOUNS = {"the dog": "der hund", "the cat": "die katze", "a child": "ein kind", "
 VERBS = {"sees": "sieht", "knows": "kennt", "looks for": "sucht"}
 
 
-def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, code: int = 0, first: Callable[[], object] | None = None) -> subprocess.CompletedProcess[str]:
     """A real process; its exit code is checked."""
-    done = run_command(*arguments, env=ENVIRONMENT, timeout=300)
+    done = run_command(*arguments, env=ENVIRONMENT, timeout=300, first=first)
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
@@ -56,12 +59,22 @@ VARIANTS = "variants=[{name:lstm-initial,of:lstm,overrides:[model.decoder.contex
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished study, its page, and what the command printed."""
+    """A folder with a finished study, its page, and what the command printed.
+
+    Its trainings and measurements are forks; the slow tests start interpreters, as a user's study does.
+    """
     folder = tmp_path_factory.mktemp("compare")
     write_corpus(folder)
-    done = run("compare", *study(folder, VARIANTS))
+    done = run("compare", *study(folder, VARIANTS), first=forking)
     (folder / "out").write_text(done.stdout)
     return folder
+
+
+def brief() -> None:
+    """Let pages have their first figure alone: to draw them all takes a quarter of a minute."""
+    forking()
+    whole = reporting.page_of
+    reporting.page_of = lambda data: replace(whole(data), sections=[], explorer=None)
 
 
 def stamps(folder: Path) -> dict[str, int]:
@@ -118,7 +131,9 @@ def test_report_refuses_what_is_not_alike_and_marks_it_when_told_to_go_on(place:
     runs = [str(place / "outputs/studies/text" / name) for name in ("lstm/seed1", "trials/bahdanau-adamw-0.02")]
     assert "trainer.max_steps" in run("report", *runs, "--out", str(tmp_path / "no"), code=2).stderr
     assert not (tmp_path / "no").exists()
-    marked = run("report", *runs, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway", "--corpus").stdout
+    marked = run(
+        "report", *runs, "--out", str(tmp_path / "yes"), "--buckets", "5", "--anyway", "--corpus", first=brief
+    ).stdout
     assert "is not like" in " ".join(marked.split()) and "yes/report.html" in marked
     assert "is not like" in (tmp_path / "yes/report.html").read_text()
 

@@ -408,3 +408,10 @@ def test_tensorboard_shows_the_answer_and_the_figures(written: Path, sample: Pag
     assert (picture.width, picture.height) == (1440, 720)
     (text,) = found.Tensors("comparison/summary/text_summary")
     assert sample.answer[0].split("(")[0] in text.tensor_proto.string_val[0].decode()
+
+
+def test_every_kind_of_chart_is_of_vega_lites_schema(sample: Page) -> None:
+    assert {figure.kind for figure in sample.figures} == {"lines", "bars", "points", "heat"}
+    for figure in sample.figures:  # by the functions without their decorator, which turns the check off
+        checked: Any = charts.on_page
+        assert checked.__wrapped__(figure, sample.colours) == charts.on_page(figure, sample.colours)

@@ -147,7 +147,8 @@ def test_further_test_sets_have_a_table_each_if_all_runs_were_tested_on_their_te
     monkeypatch.chdir(tmp_path)  # where the corpus is made
     texts = {"WMT14": (["dog", "cat moon"], ["Hund da .", "Katze Mond da ."]), "talks": (["key"], ["Schlüssel"])}
     found = {"lstm": ["Hund da", "Katze da ."], "transformer": texts["WMT14"][1]}
-    runs = [fake_run(name, name, 1, text[1], "data.grammar.pairs=50") for name in found]
+    few = [f"data.grammar.{key}" for key in ("pairs=50", "valid=4", "test=4")]
+    runs = [fake_run(name, name, 1, text[1], *few) for name in found]
     for run, name in zip(runs, found, strict=True):
         for test, (src, references) in texts.items():
             save_split(run, test, src, references if test == "WMT14" else [f"{name}'s own"])

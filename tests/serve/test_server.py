@@ -74,7 +74,7 @@ class Held:
         monkeypatch.setattr(kind, "answers", wait)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_when_what_has_come_is_answered(stop: signal.Signals, arguments: list[str]) -> None:
     command = [sys.executable, "-c", SLOW, *arguments]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)

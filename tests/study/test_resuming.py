@@ -12,11 +12,13 @@ from seq2seq.runs import checkpoint
 from seq2seq.runs.run import LOCK, Run
 from seq2seq.study.resuming import differences, prove
 from seq2seq.system.files import UNFINISHED
+from tests.processes import start_server
 
 MODELS = ("lstm", "bahdanau", "transformer")
 
 
 def test_a_kill_changes_nothing(tmp_path: Path) -> None:
+    start_server()
     proof = prove("transformer", 1, tmp_path, seed=1, say=print)
     assert proof.kills == 1
     assert proof.finished

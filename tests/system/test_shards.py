@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from seq2seq.system.shards import clip, own_part, placed, whole
+from tests.processes import SERVER
 from tests.training.test_ranks import free_port
 
 SIZES = [(1, 4), (2,), (3, 2), (4, 1, 2), (7, 3), (64,)]
@@ -45,4 +46,4 @@ def work(rank: int, world: int, port: int) -> None:
 
 
 def test_parts_are_what_the_whole_is() -> None:
-    multiprocessing.spawn(work, (3, free_port()), nprocs=3)
+    multiprocessing.start_processes(work, (3, free_port()), nprocs=3, start_method=SERVER)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.hub_server import client_environment
+from tests.processes import run_command
 
 CLIENT = """
 import json, os
@@ -63,10 +62,9 @@ with Hub() as hub:
 
 def test_a_run_goes_on_at_the_commit_that_it_began_with(tmp_path: Path) -> None:
     """Where no revision is given, where a branch is, and in a stream; another branch is another config."""
-    environment = client_environment("", tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", CLIENT], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200
-    )
+    program = tmp_path / "client.py"
+    program.write_text(CLIENT)
+    done = run_command(module=str(program), env=client_environment("", tmp_path), cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])
     commit = answers["commit"]

@@ -125,7 +125,7 @@ def attended(trainer: Trainer) -> float:
     return total / tokens
 
 
-@pytest.mark.parametrize("model", ["bahdanau", "transformer", "hybrid"])
+@pytest.mark.parametrize("model", ["bahdanau", "transformer", pytest.param("hybrid", marks=pytest.mark.slow)])
 def test_attention_learns_the_gold_links(
     model: str, grammar_data: DataConfig, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:

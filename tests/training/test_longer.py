@@ -136,13 +136,19 @@ def test_the_average_is_of_the_weights_that_were_validated_since(make: MakeConfi
     assert read(run.checkpoint("averaged"))[1]["step"] == steps
 
 
+@pytest.fixture(scope="module")
+def expected(toy_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """What comes of the killed run where nothing kills it."""
+    made = toy_config("transformer", max_steps=4, valid_every=2, warmup_steps=2, schedule="cosine")
+    whole = replace(made, outputs=str(tmp_path_factory.mktemp("whole")), name="whole")
+    session.train(whole)
+    return session.train(longer(whole, save_every=1))
+
+
 @pytest.mark.parametrize("moment", ["leg saved", "summary gone", "mid-leg", "before the new summary"])
-def test_a_kill_changes_nothing(make: MakeConfig, monkeypatch: Any, moment: str) -> None:
+def test_a_kill_changes_nothing(make: MakeConfig, monkeypatch: Any, expected: Run, moment: str) -> None:
     config = make("killed", schedule="cosine")
     session.train(config)
-    whole = make("whole", schedule="cosine")
-    session.train(whole)
-    expected = session.train(longer(whole, save_every=1))
 
     def die(*_: object) -> None:
         raise SystemExit(9)

@@ -29,9 +29,12 @@ from seq2seq.system.processes import Group
 from seq2seq.training import initial
 from seq2seq.training.following import follow
 from seq2seq.training.trainer import Stopped, Trainer
+from tests.processes import SERVER
 from tests.training.test_trainer import metrics, stop_after, tensors
 
 MODELS = ["lstm", "bahdanau", "transformer", "hybrid"]
+THEN_ALONE, HALF = ["bahdanau", "transformer"], ["lstm", "transformer"]
+"""Those with which the ordinary suite goes on in one process, and trains in bf16."""
 Job = tuple[Config, Path, int | None]
 """What to train, where, and the update after which a stop comes."""
 MakeConfig = Callable[..., Config]
@@ -85,7 +88,8 @@ def train(world: int, jobs: Sequence[Job]) -> None:
         for job in jobs:
             lead(*job, Group())
         return
-    multiprocessing.spawn(work, (world, [free_port() for _ in jobs], jobs), nprocs=world)
+    given = world, [free_port() for _ in jobs], jobs
+    multiprocessing.start_processes(work, given, nprocs=world, start_method=SERVER)
 
 
 LEFT = ("train/padding", "valid/bleu", "valid/chrf", "valid/length_ratio", "valid/token_accuracy")
@@ -130,8 +134,8 @@ def make(toy_config: MakeConfig, toy_data: DataConfig) -> MakeConfig:
     return made
 
 
-def variants(make: MakeConfig, folder: Path, **more: Any) -> list[Job]:
-    """All four models, of which each has another of the options."""
+def variants(make: MakeConfig, folder: Path, models: Sequence[str] = MODELS, **more: Any) -> list[Job]:
+    """The models, of which each has another of the options."""
     options: list[dict[str, Any]] = [
         {},
         {"accumulate": 2},
@@ -139,7 +143,7 @@ def variants(make: MakeConfig, folder: Path, **more: Any) -> list[Job]:
         {"freeze": ["encoder.*"]},
     ]
     chosen = zip(MODELS, options, strict=True)
-    return [job(make, model, folder / model, **each, **more) for model, each in chosen]
+    return [job(make, model, folder / model, **each, **more) for model, each in chosen if model in models]
 
 
 def stopped(jobs: list[Job]) -> list[Job]:
@@ -154,26 +158,51 @@ def folder(make: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def of(name: str, **options: Any) -> list[Job]:
         return variants(make, root / name, **options)
 
-    bf16 = {"precision": "bf16"}
-    in_bf16 = multiplies_bf16(torch.device("cpu"))
     muon = {kind: job(make, "lstm", root / kind / "muon", name="muon") for kind in ("1", "2")}
     two = [
         *of("2"),
         muon["2"],
         *of("sharded", shard=True),
-        *stopped(of("sharded, then 1", shard=True)),
-        *stopped(of("2, then 4")),
+        *stopped(of("sharded, then 1", shard=True, models=THEN_ALONE)),
     ]
-    train(2, [*two, *(of("bf16, 2", **bf16) if in_bf16 else [])])
-    train(1, [*of("1"), muon["1"], *of("sharded, then 1"), *(of("bf16, 1", **bf16) if in_bf16 else [])])
+    in_bf16 = multiplies_bf16(torch.device("cpu"))
+    half = {kind: of(f"bf16, {kind}", precision="bf16", models=HALF) if in_bf16 else [] for kind in ("1", "2")}
+    train(2, [*two, *half["2"]])
+    train(1, [*of("1"), muon["1"], *of("sharded, then 1", models=THEN_ALONE), *half["1"]])
     return root
 
 
+@pytest.fixture(scope="module")
+def more(folder: Path, make: MakeConfig) -> Path:
+    """The folder, with what the slow tests compare as well."""
+
+    def of(name: str, models: Sequence[str] = MODELS, **options: Any) -> list[Job]:
+        return variants(make, folder / name, models, **options)
+
+    alone, half = ([model for model in MODELS if model not in few] for few in (THEN_ALONE, HALF))
+    in_bf16 = multiplies_bf16(torch.device("cpu"))
+    bf16 = {kind: of(f"bf16, {kind}", half, precision="bf16") if in_bf16 else [] for kind in ("1", "2")}
+    train(2, [*stopped(of("sharded, then 1", alone, shard=True)), *stopped(of("2, then 4")), *bf16["2"]])
+    train(1, [*of("sharded, then 1", alone), *bf16["1"]])
+    return folder
+
+
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("kind", ["2", "sharded", "sharded, then 1"])
+@pytest.mark.parametrize("kind", ["2", "sharded"])
 def test_several_processes_train_what_one_trains(kind: str, model: str, folder: Path) -> None:
-    """A checkpoint is one file, from which any number of processes goes on."""
     assert_close(folder / kind / model, folder / "1" / model, 2e-5)
+
+
+@pytest.mark.parametrize("model", THEN_ALONE)
+def test_one_process_goes_on_with_what_several_began(model: str, folder: Path) -> None:
+    """A checkpoint is one file, from which any number of processes goes on."""
+    assert_close(folder / "sharded, then 1" / model, folder / "1" / model, 2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in THEN_ALONE])
+def test_one_process_goes_on_with_what_several_began_of_every_model(model: str, more: Path) -> None:
+    assert_close(more / "sharded, then 1" / model, more / "1" / model, 2e-5)
 
 
 def test_two_processes_train_by_muon_what_one_trains(folder: Path) -> None:
@@ -181,16 +210,23 @@ def test_two_processes_train_by_muon_what_one_trains(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_four_processes_train_what_one_trains(folder: Path, make: MakeConfig) -> None:
+def test_four_processes_train_what_one_trains(more: Path, make: MakeConfig) -> None:
+    folder = more
     train(4, [*variants(make, folder / "4"), *variants(make, folder / "2, then 4")])
     for kind in ("4", "2, then 4"):
         for model in MODELS:
             assert_close(folder / kind / model, folder / "1" / model, 2e-5)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", HALF)
 def test_two_processes_in_bf16(model: str, folder: Path, bf16: torch.dtype) -> None:
     assert_close(folder / "bf16, 2" / model, folder / "bf16, 1" / model, 2e-2, LEFT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in HALF])
+def test_two_processes_in_bf16_with_every_model(model: str, more: Path, bf16: torch.dtype) -> None:
+    assert_close(more / "bf16, 2" / model, more / "bf16, 1" / model, 2e-2, LEFT)
 
 
 class Place(Group):

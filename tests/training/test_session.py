@@ -61,7 +61,7 @@ def test_overwriting_leaves_what_is_not_the_runs(config: Config) -> None:
     assert not list(folder.rglob(".*"))
 
 
-@pytest.mark.parametrize("kind", ["new", "init", "overwrite"])
+@pytest.mark.parametrize("kind", ["new", "init", pytest.param("overwrite", marks=pytest.mark.slow)])
 def test_a_beginning_that_is_cut_short_anywhere_is_made_again_by_the_same_command(
     config: Config, kind: str, monkeypatch: Any
 ) -> None:
@@ -154,7 +154,7 @@ def interrupted(config: Config, monkeypatch: Any, step: int) -> Run:
     return run_of(config)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.3, 0.6, 0.99])
+@pytest.mark.parametrize("share", [0.001, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.3, 0.6)), 0.99])
 def test_a_flipped_byte_is_found_and_the_checkpoint_before_goes_on(
     config: Config, share: float, monkeypatch: Any, tmp_path: Path
 ) -> None:

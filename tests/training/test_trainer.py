@@ -105,7 +105,9 @@ def train_with_stops(start: Start, config: Config, folder: Path, stops: list[int
 # ------------------------------------------------------------------------------------------------------- learning
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("lstm-initial", "hybrid"))) for name in MODELS]
+)
 def test_ten_sentences_are_learned_by_heart(
     name: str, ten: DataConfig, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +19,7 @@ from typing import Any
 
 import altair as alt
 import vl_convert
+from altair.utils.schemapi import debug_mode
 
 from seq2seq.report.page.document import Figure, Row, is_number
 from seq2seq.report.page.theme import DASHES, HUES, LIGHT, ON_PAGE, SHAPES, STEPS, vega_config
@@ -71,6 +73,14 @@ def legend(figure: Figure, colours: tuple[str, ...]) -> list[Key]:
     ]
 
 
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Turn off Altair's check of every part against Vega-Lite's schema, a third of a chart's time: the tests check."""
+    with debug_mode(False):
+        yield
+
+
+@unchecked()
 def on_page(figure: Figure, colours: tuple[str, ...]) -> PageChart:
     """The figure for the page: its colours are CSS variables, so that a chart follows the page's theme at once."""
     plan = _Plan(figure, colours, in_file=False)
@@ -82,6 +92,7 @@ def on_page(figure: Figure, colours: tuple[str, ...]) -> PageChart:
     return PageChart(panels, plan.keys, plan.span)
 
 
+@unchecked()
 def to_svg(figure: Figure, colours: tuple[str, ...]) -> str:
     """The figure as a self-contained SVG picture on white."""
     plan = _Plan(figure, colours, in_file=True)

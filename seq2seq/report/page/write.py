@@ -16,6 +16,8 @@ from seq2seq.report.page.markdown import as_markdown
 from seq2seq.system.files import os_errors_as_user_errors, write_atomically, write_json
 
 OWN_EVENTS = ".report"  # ends the names of the page's event files, which alone are replaced
+PAGE = ("report.html", "report.md", "report.json")
+"""The files of every page, beside those of its figures and tables."""
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -30,23 +32,40 @@ def require_charts() -> None:
 
 
 def check_place(folder: Path) -> None:
-    """Check that a page in ``folder`` would replace none but an earlier page. Raises ``UserError`` for other files."""
+    """Check, before anything is measured, that a page in ``folder`` would replace none but an earlier page.
+
+    The names of its figures and tables are not known yet: without an earlier page their folders must be empty.
+
+    Raises:
+        UserError: files that are of no page are there, or the folder cannot be read.
+    """
     if _files_named_in(folder / "report.json"):
         return
-    for name in ("report.html", "report.md", "report.json"):
-        if (folder / name).exists():
-            raise UserError(f"{folder / name} is there, and of no page of this program: choose another folder")
+    with os_errors_as_user_errors(folder):
+        inside = [
+            path for name in ("figures", "tables") if (folder / name).is_dir() for path in (folder / name).iterdir()
+        ]
+    _refuse_if_there(folder, [*map(Path, PAGE), *sorted(path.relative_to(folder) for path in inside)])
+
+
+def _refuse_if_there(folder: Path, paths: Sequence[Path]) -> None:
+    """Raise ``UserError`` for the first of the ``paths``, relative to ``folder``, that is there."""
+    for path in paths:
+        if (folder / path).exists():
+            raise UserError(f"{folder / path} is there, and of no page of this program: choose another folder")
 
 
 def write_page(page: Page, folder: Path) -> Path:
     """Write ``report.html``, after the files beside it: numbers as JSON, figures, tables, Markdown. Returns its path.
 
+    The numbers come first, since they name the files that are the page's: one that was cut off is replaced later.
+
     Raises:
-        UserError: a package of the extra ``report`` is not installed, the folder cannot be written, or ``check_place``.
+        UserError: a package of the extra ``report`` is not installed, the folder cannot be written, or it holds a file
+            of no page that would be replaced.
         ValueError: two figures, tables or sections share a name, or a name is no safe file name.
     """
     require_charts()
-    check_place(folder)
     from seq2seq.report.page import charts, html
 
     for named in (page.figures, page.tables, page.sections):
@@ -54,7 +73,14 @@ def write_page(page: Page, folder: Path) -> Path:
         for name in names:
             if not _SAFE_NAME.fullmatch(name) or names.count(name) > 1:
                 raise ValueError(f"{name!r} must be a file name of a-z, 0-9, dots and dashes, and only one may have it")
-    earlier = _files_named_in(folder / "report.json")
+    figures, tables = [figure.name for figure in page.figures], [table.name for table in page.tables]
+    earlier, own = _files_named_in(folder / "report.json"), _files_of(figures, tables)
+    _refuse_if_there(folder, [*([] if earlier else map(Path, PAGE)), *sorted(own - earlier)])
+    with os_errors_as_user_errors(folder):
+        for path in earlier - own:  # of other runs: they would pass for this page's
+            (folder / path).unlink(missing_ok=True)
+    explorer = pack_explorer(page.explorer) if page.explorer else None
+    write_json(folder / "report.json", plain(asdict(replace(page, explorer=None)) | {"explorer": explorer}))
     for figure in page.figures:
         svg = charts.to_svg(figure, page.colours)
         write_atomically(folder / "figures" / f"{figure.name}.svg", svg)
@@ -62,11 +88,6 @@ def write_page(page: Page, folder: Path) -> Path:
         write_atomically(folder / "figures" / f"{figure.name}.csv", to_csv(figure.numbers))
     for table in page.tables:
         write_atomically(folder / "tables" / f"{table.name}.csv", to_csv(table))
-    explorer = pack_explorer(page.explorer) if page.explorer else None
-    figures, tables = [figure.name for figure in page.figures], [table.name for table in page.tables]
-    for path in earlier - _files_of(figures, tables):  # of other runs: they would pass for this page's
-        (folder / path).unlink(missing_ok=True)
-    write_json(folder / "report.json", plain(asdict(replace(page, explorer=None)) | {"explorer": explorer}))
     write_atomically(folder / "report.md", as_markdown(page))
     write_atomically(folder / "report.html", html.as_html(page, explorer))
     return folder / "report.html"

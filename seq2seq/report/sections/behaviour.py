@@ -40,9 +40,11 @@ def extrapolation(data: ReportData) -> Section:
         own = [row for row in rows if row["kind"] == kind]
         for ending, more, value in (("", "", "BLEU"), ("-length", ": output length", "output / reference")):
             figures.append(_figure(f"extrapolation-{kind}{ending}", title + more, own, data.source_length, value))
+    if not rows:
+        return Section("extrapolation", "Extrapolation, kept apart")
     text = [_what_is_beyond(data), *_verdicts(data, rows)]
     table = table_of("extrapolation", "Longer sentences", rows)
-    return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table] if rows else [])
+    return Section("extrapolation", "Extrapolation, kept apart", text, figures, [table])
 
 
 def _what_is_beyond(data: ReportData) -> str:
@@ -98,6 +100,8 @@ def search(data: ReportData) -> Section:
             rows.append({**own, "BLEU": value})
         for way, label in (("total", "log-probability"), ("average", "mean over the tokens")) if found else ():
             errors.append({"model": group.model, "by": label, **mean_row([one["preference"][way] for one in found])})
+    if not rows:
+        return Section("search", "Search")
     beams = [row for row in rows if row["length penalty"] == "average"]
     wide = [row["beam"] for row in rows if row["length penalty"] != "average"][:1]
     penalties = [row for row in rows if [row["beam"]] == wide]

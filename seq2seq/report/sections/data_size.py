@@ -11,6 +11,7 @@ from seq2seq.evaluation.onset import Crossover, crossover
 from seq2seq.evaluation.statistics import System, difference, holm, interval
 from seq2seq.report.data import ReportData
 from seq2seq.report.level import Level
+from seq2seq.report.model_runs import ModelRuns, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import TESTED, mean_score, spread
 from seq2seq.report.sections.scales import CERTAIN, chance
@@ -18,6 +19,7 @@ from seq2seq.terminal.numbers import number
 
 TITLE = "Which architecture wins where, by the number of training pairs"
 PAIRS = "training pairs"
+ALIKE = 1.02  # a training ends with the first update beyond its tokens
 LOST = f"No two models have runs at every number of {PAIRS}, so none is compared."
 Systems = Mapping[str, list[System]]
 """By model: its system at each size, in the order of the sizes."""
@@ -45,22 +47,48 @@ def data_size(data: ReportData) -> Section:
         "Test BLEU of the same test at every size, with 95 % intervals.",
         rows, "lines", PAIRS, "BLEU", "model", "low", "high", y_title="test BLEU", log_x=True,
     )  # fmt: skip
+    how = _how(data, by_size, full)
     if len(systems) < 2:
-        return Section("sizes", TITLE, [_how(full), *([LOST] if data.others else [])], [figure])
+        return Section("sizes", TITLE, [how, *([LOST] if data.others else [])], [figure])
     levels = [data.level_of({model: own[n] for model, own in systems.items()}) for n in range(len(sizes))]
     best = _best(systems, sizes)
     crossings, said = _crossings(systems, sizes, levels)
-    text = [_how(full), *_winners(best, levels), *said]
+    text = [how, *_winners(best, levels), *said]
     return Section("sizes", TITLE, text, [figure], [best, *([crossings] if crossings.rows else [])])
 
 
-def _how(full: int) -> str:
+def _how(data: ReportData, by_size: Mapping[int, Sequence[ModelRuns]], full: int) -> str:
+    """How the runs were made: their setting, target tokens and weights, as the study and the runs' summaries say."""
+    chosen = f"that its trials chose on {full:,} pairs" if data.trials else "of its experiment"
+    groups = [group for at_size in by_size.values() for group in at_size]
+    tested = {summary["checkpoint"] for group in groups for summary in group.summaries}
+    averaged = f"the mean weights of the last {data.config.trainer.average} validations"
+    weights = {"best": "the weights that validation chooses", "averaged": averaged}
     return (
         "Each model is trained on the first so many training pairs, the same for all, with the optimiser and the rate "
-        f"that its trials chose on {full:,} pairs, and with the subwords of these; for the same number of target "
-        "tokens, so that few pairs are seen more often, and tested with the weights that validation chooses. With "
-        "trials at each size a small difference might turn out another way."
+        f"{chosen}, and with the same subwords at every number; {_for_how_long(groups)}; and tested with "
+        f"{' or '.join(text for name, text in weights.items() if name in tested)}. With trials at each size a small "
+        "difference might turn out another way."
     )
+
+
+def _for_how_long(groups: Sequence[ModelRuns]) -> str:
+    """A phrase for the target tokens that the runs at all sizes were trained on: of which they are equal, or none."""
+    tokens: dict[str, list[float]] = {}
+    for group in groups:
+        tokens.setdefault(group.model, []).append(mean(summary["tokens"] for summary in group.summaries))
+    if _alike([each for own in tokens.values() for each in own]):
+        return "for the same number of target tokens, so that few pairs are seen more often"
+    if all(map(_alike, tokens.values())):
+        told = ", ".join(f"{model} {round(mean(own)):,}" for model, own in tokens.items())
+        return f"each for as many target tokens at every number ({told}), so that few pairs are seen more often"
+    told = ", ".join(f"{model} {round(min(own)):,} to {round(max(own)):,}" for model, own in tokens.items())
+    return f"for unequal numbers of target tokens ({told}), which the scores are of as well"
+
+
+def _alike(tokens: Sequence[float]) -> bool:
+    """Whether numbers of tokens are equal but for the last batch of a training."""
+    return max(tokens) <= ALIKE * min(tokens)
 
 
 def _best(systems: Systems, sizes: list[int]) -> Table:

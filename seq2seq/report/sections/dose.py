@@ -89,10 +89,17 @@ def _by_optimiser(doses: dict[str, ModelRuns]) -> str:
     return f", and by which optimiser, the likelier on the validation split ({told})"
 
 
-def _more(doses: dict[str, ModelRuns]) -> str:
-    """How many more parameters the model with the most vectors has."""
+def _parameters(doses: dict[str, ModelRuns], of: str) -> str:
+    """A sentence: how many more parameters the model with the most vectors has, or how many fewer."""
     *_, most, whole = doses.values()
-    return f"{most.parameters - whole.parameters:,} more"
+    more = most.parameters - whole.parameters
+    if more < 0:
+        fewer = f"The model with the most vectors has {-more:,} parameters fewer than {of} itself ({EVERY})"
+        return f"{fewer}, so a loss may be one of parameters."
+    return (
+        "The queries and what reads the states for them come on top of the parameters of "
+        f"{of} itself ({EVERY}), {more:,} more, so a loss is not one of parameters."
+    )
 
 
 def _rows(data: ReportData, doses: dict[str, ModelRuns], metric: Metric) -> list[Row]:
@@ -118,8 +125,7 @@ def _response(data: ReportData, doses: dict[str, ModelRuns], of: str) -> list[st
     ends = (sound[0], sound[-1])
     text = [
         f"{of}'s encoder and decoder with learned queries between them, trained alike: what differs is how many "
-        f"vectors of the source the decoder sees{_by_optimiser(doses)}. The queries and what reads the states for them "
-        f"come on top of the parameters of {of} itself ({EVERY}), {_more(doses)}, so a loss is not one of parameters."
+        f"vectors of the source the decoder sees{_by_optimiser(doses)}. {_parameters(doses, of)}"
     ]
     for bucket in ends:
         whole, least = (at(data.system(doses[name], BLEU), bucket) for name in (most, fewest))

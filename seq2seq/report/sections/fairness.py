@@ -156,6 +156,13 @@ def _at_the_edge(data: ReportData, subject: str) -> list[Trial]:
     return found
 
 
+def _others(data: ReportData) -> str:
+    """A phrase for what has trials and no finals, such as the language model."""
+    final = {trial.subject for trial in data.trials if trial.final}
+    others = dict.fromkeys(trial.subject for trial in data.trials if trial.subject not in final)
+    return f" ({' and '.join(others)}: between the trials)" if others else ""
+
+
 def _about_trials(data: ReportData) -> str:
     subjects = dict.fromkeys(trial.subject for trial in data.trials)
     chosen = "; ".join(f"{name} {data.settings[name]}" for name in subjects if name in data.settings)
@@ -171,7 +178,8 @@ def _about_trials(data: ReportData) -> str:
         of_each = " of each optimiser" if _optimizers(data) > 1 else ""
         said += (
             f"Since short trainings may favour another setting than long ones, the likeliest{of_each} were then "
-            f"trained in full, for {max(finals):,} target tokens, and the choice is between these finals. "
+            f"trained in full, for {max(finals):,} target tokens, and the choice is between these finals"
+            f"{_others(data)}. "
         )
     said += (
         "The one with the lowest validation NLL is chosen, of equals the smaller rate. "

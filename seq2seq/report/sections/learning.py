@@ -17,6 +17,7 @@ from seq2seq.report.model_runs import ModelRuns, mean
 from seq2seq.report.page.document import Figure, Row, Section, Table
 from seq2seq.report.sections.quality import at, behind_from, mean_score
 from seq2seq.report.sections.varied import of_seed, variants_by_model, varied_by
+from seq2seq.terminal.numbers import number
 
 
 def undertraining(data: ReportData) -> Section:
@@ -87,6 +88,7 @@ def _curve(group: ModelRuns, references: list[str], data: ReportData, buckets: l
 
 
 SHARE = "share closed"
+MANY = 5.0  # times as many tokens
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _closed(data: ReportData, longer: Sequence[_Longer]) -> Table:
     models = {each.model.model for each in longer}
     columns = ["training", "gap to", data.source_length, f"BLEU of {' or '.join(sorted(models))}"]
     columns += ["BLEU of the training", "gap", "left", SHARE]
-    note = "Test BLEU, beam search; the longer training and its model's run with the same seed."
+    search = "beam search" if data.config.decode.beam > 1 else "greedy"
+    note = f"Test BLEU, {search}; the longer training and its model's run with the same seed."
     return Table("closed", "What a longer training closes of the gap", columns, rows, note)
 
 
@@ -174,17 +177,18 @@ def _what_it_closes(data: ReportData, each: _Longer, closed: Table) -> str:
     times = group.summaries[0]["tokens"] / base.summaries[0]["tokens"]
     ahead = [other for other in each.others if ends[other.model][-1] is not None]
     return (
-        f"Trained on {times:.0f} times as many tokens, {group.model} closes {' and '.join(said)} (test; {base.model}'s "
-        f"run with the same seed). {_long_onset(data, group, ahead)}"
+        f"Trained on {number(times, 1 if times < 10 else 0)} times as many tokens, {group.model} closes "
+        f"{' and '.join(said)} (test; {base.model}'s run with the same seed). {_long_onset(data, group, ahead, times)}"
     )
 
 
-def _long_onset(data: ReportData, group: ModelRuns, others: Sequence[ModelRuns]) -> str:
-    """A sentence: the source length from which on a long training is behind each of the ``others``."""
+def _long_onset(data: ReportData, group: ModelRuns, others: Sequence[ModelRuns], times: float) -> str:
+    """A sentence: the source length from which on a training of ``times`` the tokens is behind the ``others``."""
+    trained = "many more" if times >= MANY else "more" if times > 1 else "no more"
     own, lengths = data.system(group, BLEU), data.lengths.tolist()
     onsets = [(other.model, onset(data.system(other, BLEU), own, lengths, BLEU)) for other in others]
     said = " and ".join(f"{model} {behind_from(found, data.unit)}" for model, found in onsets)
-    return f"On the test, {group.model}, trained on many more tokens, is behind {said}."
+    return f"On the test, {group.model}, trained on {trained} tokens, is behind {said}."
 
 
 def cost(data: ReportData) -> Section:

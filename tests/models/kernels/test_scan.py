@@ -62,7 +62,7 @@ def test_gradients_of_the_lstm_scan_are_those_of_finite_differences(inputs: dict
     assert torch.autograd.gradcheck(lstm_scan, [inputs[name] for name in ("gates", "recurrent", "state", "cell")])
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_gradients_of_the_attentive_scan_are_those_of_finite_differences(
     inputs: dict[str, Tensor], after: bool
 ) -> None:
