@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from seq2seq.config.compose import compose
 from seq2seq.config.schema import (
     BOS,
     EOS,
     PAD,
     AttentionDecoderConfig,
+    Config,
     ConstantEncoderConfig,
     FixedContextDecoderConfig,
     ModelConfig,
@@ -153,6 +156,23 @@ def telling(request: pytest.FixtureRequest) -> str:
 def telling_model(telling: str, build_tiny: Build) -> Seq2Seq:
     """The model of ``telling``."""
     return build_tiny(telling)
+
+
+_composed: dict[str, Config] = {}
+
+
+@pytest.fixture
+def composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and studies take the config that was composed before from the same arguments: a third of a second."""
+
+    def once(arguments: Sequence[str], model: ModelConfig | None = None) -> Config:
+        key = f"{list(arguments)} {model}"
+        if key not in _composed:
+            _composed[key] = compose(arguments, model)
+        return deepcopy(_composed[key])
+
+    for module in ("seq2seq.config.compose", "seq2seq.study.plan"):
+        monkeypatch.setattr(f"{module}.compose", once)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,8 +23,6 @@ import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.cli.train import config_of
 from seq2seq.cli.verbs import VERBS
-from seq2seq.config.compose import compose
-from seq2seq.config.schema import Config, ModelConfig
 from seq2seq.config.sweep import combinations, take_launcher
 from seq2seq.grammar import sentence
 from seq2seq.study.sweep import plan
@@ -55,21 +51,7 @@ RUNS = {*VERBS} - {"compare", "serve"}  # verbs that are run; the others have to
 LONG = {"onnx", "argos", "ctranslate2", "report"}  # exports compare many translations, and a page asks every run much
 
 
-_composed: dict[str, Config] = {}
-
-
-@pytest.fixture(autouse=True)
-def composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same arguments stand in many places: to compose a config takes a third of a second."""
-
-    def once(arguments: Sequence[str], model: ModelConfig | None = None) -> Config:
-        key = f"{list(arguments)} {model}"
-        if key not in _composed:
-            _composed[key] = compose(arguments, model)
-        return deepcopy(_composed[key])
-
-    for module in ("seq2seq.config.compose", "seq2seq.study.plan"):
-        monkeypatch.setattr(f"{module}.compose", once)
+pytestmark = pytest.mark.usefixtures("composed_once")  # the same arguments stand in many places
 
 
 @pytest.fixture(scope="module")

@@ -50,15 +50,15 @@ def validate(given: Arguments) -> Trained:
     scoring = {"--src": given.src, "--ref": given.ref, "--ter": given.ter, "--out": given.out, "--corpus": given.corpus}
     if given.listed and (idle := [flag for flag, value in scoring.items() if value]):
         raise UserError(f"--list scores nothing: leave {idle[0]} out")
-    if given.out and Path(given.out).exists() and not Path(given.out).is_dir():
-        raise UserError(f"--out {given.out} is a file: name a folder")
     if given.out:
         _check_place(Path(given.out))
     return runs_and_config(given)
 
 
 def _check_place(folder: Path) -> None:
-    """Raise ``UserError`` for a folder with files that an evaluation would replace and that are of none."""
+    """Raise ``UserError`` for a file, and for a folder with files that an evaluation would replace and are of none."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder} is a file: name a folder")
     taken = [name for name in EVALUATION_FILES if (folder / name).exists()]
     if taken:
         try:

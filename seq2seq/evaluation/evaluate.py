@@ -163,9 +163,11 @@ def reference_likelihood(
 
 def _characters_read(subwords: Subwords, references: Sequence[str], longest: int) -> int:
     """The characters of the references, of one that is longer than ``longest`` tokens those that were read."""
-    cut = subwords.too_long(1, references, longest)
-    read = subwords.decode_tgt(subwords.encode_tgt([references[n] for n in cut], longest))
-    return sum(map(len, references)) - sum(len(references[n]) for n in cut) + sum(map(len, read))
+    read, cut = list(references), subwords.too_long(1, references, longest)
+    beginnings = subwords.decode_tgt(subwords.encode_tgt([references[n] for n in cut], longest))
+    for n, beginning in zip(cut, beginnings, strict=True):
+        read[n] = beginning
+    return sum(map(len, read))
 
 
 def token_log_probs(

@@ -259,7 +259,8 @@ def cost_of_a_token(study: Study, parameters: dict[str, int], settings: dict[str
         return {model: 6.0 * count for model, count in parameters.items()}
     tried = [planned for planned in (*study.trials, *study.finals) if planned.run.finished]
     origins = {one.model: _origin(one.config) for one in study.runs(settings)}
-    kept = kept_costs(study)
+    known = kept_costs(study)
+    kept = dict(known)
     cost: dict[str, float] = {}
     for model in study.options.models:
         if model in kept and kept[model]["origin"] == origins[model]:
@@ -269,7 +270,8 @@ def cost_of_a_token(study: Study, parameters: dict[str, int], settings: dict[str
         tokens, seconds = zip(*(cost_of_training(one.run) for one in chosen), strict=True)
         cost[model] = sum(seconds) / sum(tokens)
         kept[model] = {"origin": origins[model], "seconds": cost[model]}
-    write_json(_cost_file(study), {"seconds_of_a_token": kept})
+    if kept != known:
+        write_json(_cost_file(study), {"seconds_of_a_token": kept})
     return cost
 
 

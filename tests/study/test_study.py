@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +34,7 @@ from seq2seq.system.files import write_json
 FakeRun = Callable[..., Run]
 
 
-_composed = cache(compose)  # a third of a second of Hydra, once for all studies whose runs are composed alike
-
-
-@pytest.fixture(autouse=True)
-def composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Studies take the configs that an earlier test's study composed from the same arguments."""
-    monkeypatch.setattr("seq2seq.study.plan.compose", _composed)
+pytestmark = pytest.mark.usefixtures("composed_once")  # studies whose runs are composed alike
 
 
 def study(*arguments: str) -> Study:

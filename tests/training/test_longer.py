@@ -48,6 +48,18 @@ def curve(run: Run, tag: str) -> dict[int, float]:
     return run.curve(tag)
 
 
+def dying_at(step: int) -> Callable[[Trainer], None]:
+    """``Trainer._log_training`` of a process that is killed at an update."""
+    log = Trainer._log_training
+
+    def die(trainer: Trainer) -> None:
+        if trainer.state.step == step:
+            raise SystemExit(9)
+        log(trainer)
+
+    return die
+
+
 @pytest.mark.parametrize(
     ("model", "schedule"), [("lstm", "constant"), ("bahdanau", "inverse_sqrt"), ("transformer", "inverse_sqrt")]
 )
@@ -94,7 +106,7 @@ def test_a_cosine_that_has_not_ended_goes_on_where_only_saving_changes(make: Mak
             raise SystemExit(9)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(Trainer, "_log_training", die_at_six)
+        patched.setattr(Trainer, "_log_training", dying_at(6))
         session.train(config)
     run = session.train(longer(config, save_every=3))
     assert curve(run, "train/lr") == curve(one, "train/lr") and weights(run) == weights(one)
@@ -112,15 +124,8 @@ def test_validations_are_spread_over_the_leg_and_patience_begins_anew(make: Make
 
 def test_validations_go_on_where_their_interval_is_given_up(make: MakeConfig, monkeypatch: Any) -> None:
     config = make("interval", max_steps=30, valid_every=1)
-    log = Trainer._log_training
-
-    def die_at_25(trainer: Trainer) -> None:
-        if trainer.state.step == 25:
-            raise SystemExit(9)
-        log(trainer)
-
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(Trainer, "_log_training", die_at_25)
+        patched.setattr(Trainer, "_log_training", dying_at(25))
         session.train(config)
     run = session.train(longer(config, max_steps=30, valid_every=None))
     validated = list(curve(run, "valid/bleu"))
@@ -153,17 +158,10 @@ def test_a_kill_changes_nothing(make: MakeConfig, monkeypatch: Any, expected: Ru
     def die(*_: object) -> None:
         raise SystemExit(9)
 
-    log = Trainer._log_training
-
-    def die_at_six(trainer: Trainer) -> None:
-        if trainer.state.step == 6:
-            raise SystemExit(9)
-        log(trainer)
-
     target: dict[str, tuple[Any, str, Any]] = {
         "leg saved": (session, "fingerprint", None),
         "summary gone": (Run, "save_config", die),
-        "mid-leg": (Trainer, "_log_training", die_at_six),
+        "mid-leg": (Trainer, "_log_training", dying_at(6)),
         "before the new summary": (Run, "save_summary", die),
     }
     place, name, instead = target[moment]
@@ -205,15 +203,8 @@ def test_what_may_not_change_is_refused_and_the_run_stays(make: MakeConfig) -> N
 def test_an_unfinished_run_is_extended_too_and_goes_on_by_the_same_command(make: MakeConfig, monkeypatch: Any) -> None:
     config = make("unfinished", max_steps=6, save_every=1)
 
-    log = Trainer._log_training
-
-    def die_at_three(trainer: Trainer) -> None:
-        if trainer.state.step == 3:
-            raise SystemExit(9)
-        log(trainer)
-
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(Trainer, "_log_training", die_at_three)
+        patched.setattr(Trainer, "_log_training", dying_at(3))
         session.train(config)
     run = session.train(longer(config))
     assert list(curve(run, "train/lr")) == list(range(1, 9))
