@@ -27,11 +27,6 @@ class EncoderConfig:
         return True
 
     @property
-    def changes_self_attention(self) -> bool:
-        """Whether positions enter inside self-attention."""
-        return False
-
-    @property
     def output_width(self) -> int:
         """Units D of the encoder's output at a source position; each kind of encoder says its own."""
         raise UserError(
@@ -52,11 +47,6 @@ class DecoderConfig:
     @property
     def needs_final_states(self) -> bool:
         """Whether each layer begins in the state in which the same layer of a recurrent encoder ends."""
-        return False
-
-    @property
-    def changes_self_attention(self) -> bool:
-        """As of an encoder."""
         return False
 
     @property
@@ -188,11 +178,6 @@ class TransformerOptions:
         low=2,
         high=1 << 20,
     )
-
-    @property
-    def changes_self_attention(self) -> bool:
-        """Whether positions enter inside self-attention, not as a signal that is added to the embedding."""
-        return self.positions in ("rotary", "alibi")
 
 
 @dataclass

@@ -35,7 +35,8 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
     weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
     for side, ours, stack in (("encoder", model.encoder, spec.encoder), ("decoder", model.decoder, spec.decoder)):
         _set_stack(stack, side, weights)
-        stack.position_encodings.encodings = _position_encodings(ours, positions)
+        if hasattr(stack, "position_encodings"):  # a decoder with rotary positions has none
+            stack.position_encodings.encodings = _position_encodings(ours, positions)
     spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
     spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]
     spec.decoder.projection.weight, spec.decoder.projection.bias = weights["output.weight"], weights["output.bias"]
@@ -50,7 +51,10 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
 
 
 def _settings(part: Any) -> dict[str, Any]:
-    return {"pre_norm": part.norm == "pre", "activation": ACTIVATIONS[part.activation]}
+    settings = {"pre_norm": part.norm == "pre", "activation": ACTIVATIONS[part.activation]}
+    if part.positions == "rotary":
+        settings |= {"rotary_dim": 0, "rotary_interleave": True}  # all units of a head; 2n and 2n + 1 are a pair
+    return settings
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
@@ -59,7 +63,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _position_encodings(side: Any, positions: int) -> np.ndarray[Any, Any]:
-    """The position encodings of an encoder or decoder, learned or sinusoidal, or zeros for none: (positions, D)."""
+    """What is added to the embeddings of an encoder or decoder, zeros for none and for rotary: (positions, D)."""
     places = torch.arange(positions)
     with torch.inference_mode():
         return _array(side.positions(torch.zeros(1, positions, side.positions.width), places)[0])

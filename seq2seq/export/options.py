@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from seq2seq.config.architectures import TransformerOptions
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError, nearest
 from seq2seq.runs.run import ONNX, Run, find
@@ -24,7 +25,7 @@ class Target:
         packages: Python packages that it needs, which ``extra`` installs.
         layers: the types of encoders and decoders that it can compute; None: all.
         refusal: why it takes no others.
-        refuses_changed_attention: whether it takes no positions inside self-attention, rotary or alibi.
+        refuses_alibi: whether it takes no ALiBi positions.
         slots: whether it takes a decoder that reads slots, or a constant, in place of a state for each position.
         card: whether a model card is written, which names the license.
         pushed: whether it goes to a repository of the hub in place of a new folder.
@@ -37,7 +38,7 @@ class Target:
     extra: str = ""
     layers: frozenset[str] | None = None
     refusal: str = ""
-    refuses_changed_attention: bool = False
+    refuses_alibi: bool = False
     slots: bool = False
     card: bool = False
     pushed: bool = False
@@ -53,7 +54,7 @@ TARGETS = {
         "export",
         frozenset({"transformer"}),
         "CTranslate2 has no recurrent layers; it takes transformer runs (--to onnx takes recurrent ones)",
-        refuses_changed_attention=True,
+        refuses_alibi=True,
     ),
     "onnx": Target("to_onnx", ("none", "int8"), ("onnx", "onnxruntime"), "onnx"),
     "argos": Target(
@@ -63,7 +64,7 @@ TARGETS = {
         "argos",
         frozenset({"transformer"}),
         "Argos Translate runs CTranslate2, which has no recurrent layers (--to onnx takes them)",
-        refuses_changed_attention=True,
+        refuses_alibi=True,
         suffix=".argosmodel",
     ),
     "folder": Target("to_folder", slots=True, card=True),
@@ -116,13 +117,11 @@ def requested(given: argparse.Namespace) -> Request:
         raise UserError(f"{run.folder} holds the {read}: --to {given.to} cannot compute it (--to folder can)")
     if target.layers is not None and not {config.model.encoder.type, config.model.decoder.type} <= target.layers:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
-    if target.refuses_changed_attention:
+    if target.refuses_alibi:
         for part, kind in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
-            if kind.changes_self_attention:
-                raise UserError(
-                    f"{run.folder} has model.{part}.positions that enter self-attention (rotary, alibi), which "
-                    f"--to {given.to} cannot compute (--to onnx can)"
-                )
+            if isinstance(kind, TransformerOptions) and kind.positions == "alibi":
+                has = f"{run.folder} has model.{part}.positions=alibi"
+                raise UserError(f"{has}, which --to {given.to} cannot compute (--to onnx can)")
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"
     out = Path(given.out) if given.out else run.folder / "export" / f"{name}{target.suffix}"
     if not target.pushed:
