@@ -33,9 +33,10 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
         TransformerDecoderSpec(decoder.layers, decoder.heads, alignment_heads=decoder.heads, **_settings(decoder)),
     )
     weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
-    for side, ours, stack in (("encoder", model.encoder, spec.encoder), ("decoder", model.decoder, spec.decoder)):
+    for side, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
         _set_stack(stack, side, weights)
-        if hasattr(stack, "position_encodings"):  # a decoder with rotary positions has none
+        ours = getattr(model, side)
+        if getattr(options, side).positions != "rotary":  # which their self-attention has without a table
             stack.position_encodings.encodings = _position_encodings(ours, positions)
     spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
     spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]
@@ -63,7 +64,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _position_encodings(side: Any, positions: int) -> np.ndarray[Any, Any]:
-    """What is added to the embeddings of an encoder or decoder, zeros for none and for rotary: (positions, D)."""
+    """What is added to the embeddings of an encoder or decoder, zeros for none: (positions, D)."""
     places = torch.arange(positions)
     with torch.inference_mode():
         return _array(side.positions(torch.zeros(1, positions, side.positions.width), places)[0])
