@@ -156,7 +156,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     judge = Judge(test.gold, test.words[1])
-    bound = bounds([gold.sure for gold in test.gold], *test.words)
+    bound = bounds(test.gold, *test.words)
     rows: list[tuple[str, str, WordAgreement]] = [
         *(("eflomal", name, judge.agreement(list(map(merge, forward, reverse)))) for name, merge in MERGED.items()),
         *found,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import cycle
 from pathlib import Path
 
 from seq2seq.errors import UserError
@@ -23,7 +24,7 @@ def draw(runs: list[Run], out: Path) -> None:
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for run, marker in zip(runs, MARKERS, strict=False):
+    for run, marker in zip(runs, cycle(MARKERS), strict=False):
         name = run.load_config().model.name
         curve = run.curve("valid/bleu")
         left.plot(list(curve), list(curve.values()), label=name, marker=marker, markersize=3)
@@ -31,7 +32,7 @@ def draw(runs: list[Run], out: Path) -> None:
         labels = [f"{row['third']}\n{row['from_words']}–{row['to_words']} words" for row in rows]
         right.plot(labels, [row["bleu"] for row in rows], label=name, marker=marker)
     left.set(xlabel="updates", ylabel="validation BLEU (greedy)", ylim=(0, 100))
-    right.set(xlabel="third of the test sentences, by source length", ylabel="test BLEU (beam 5)", ylim=(0, 100))
+    right.set(xlabel="third of the test sentences, by source length", ylabel="test BLEU", ylim=(0, 100))
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()

@@ -45,8 +45,10 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """
     from seq2seq.config.compose import compose
     from seq2seq.data import encoded
+    from seq2seq.training.initial import with_subwords
 
-    corpus = encoded.prepare(compose([*arguments]).data)
+    config, taken = with_subwords(compose([*arguments]), None)
+    corpus = encoded.prepare(config.data, taken)
     if corpus.fingerprint != DATA:
         raise Refused(f"the data are others: fingerprint {corpus.fingerprint[:12]}, not {DATA[:12]}")
     return list(corpus.splits["valid"].lines(1))
@@ -120,7 +122,7 @@ def record(config: str, options: Sequence[str], seeds: Sequence[int], mark: floa
     references = prepare(arguments)
     for seed in seeds:
         run = out / name / f"seed-{seed}"
-        place = [f"seed={seed}", f"outputs={out}", f"name={name}/seed-{seed}"]
+        place = [f"seed={seed}", "device=cpu", f"outputs={out}", f"name={name}/seed-{seed}"]
         found = until(mark, [sys.executable, "-m", "seq2seq", "train", *arguments, *place], run)
         check(run, found, references)
         runs.append({"seed": seed, **found})

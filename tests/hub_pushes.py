@@ -8,8 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+import yaml
 
 from tests import hub_server
 
@@ -43,7 +46,7 @@ class Hub(hub_server.Hub):
         elif "create" in parts:
             self._create(request, json.loads(body))
         elif "validate-yaml" in parts:
-            self._reply(request, 200, {})
+            self._validate(request, json.loads(body)["content"])
         elif "preupload" in parts:
             files = [self._mode("/".join(parts[2:4]), each["path"]) for each in json.loads(body)["files"]]
             self._reply(request, 200, {"files": files})
@@ -54,6 +57,12 @@ class Hub(hub_server.Hub):
         else:
             return False
         return True
+
+    def _validate(self, request: BaseHTTPRequestHandler, card: str) -> None:
+        codes = yaml.safe_load(card.split("---")[1]).get("language", [])
+        wrong = [code for code in codes if not re.fullmatch("[a-z]{2,3}", code)]
+        errors = [{"message": f'"language" must be lower-case ISO 639 codes, not {code}'} for code in wrong]
+        self._reply(request, 400 if wrong else 200, {"errors": errors, "warnings": []})
 
     def _create(self, request: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
         if asked["organization"] != OWNER:

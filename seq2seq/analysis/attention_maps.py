@@ -22,7 +22,6 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.evaluation.alignment import (
     STATES,
     Gold,
-    Links,
     agreements,
     map_names,
     most_attended,
@@ -44,24 +43,25 @@ def measure(run: LoadedRun) -> Attention:
     """Measure the maps on the test, and the effects of hiding source words."""
     numbers = draw(run.src, run.references, SENTENCES)
     pairs = run.encode_pairs([run.src[n] for n in numbers], [run.references[n] for n in numbers])
-    links = None if run.gold is None else [run.gold[n] for n in numbers]
+    gold = None if run.gold is None else [run.gold[n] for n in numbers]
     positions = draw_positions(pairs)
     looks = bool(run.config.model.attention_maps)
     maps: AttentionMaps = {}
     attended: dict[Position, int] = {}
     masking: Masking = {"drawn": len(positions)}
     if looks:
-        maps, attended = measure_maps(run, pairs, positions, links)
+        maps, attended = measure_maps(run, pairs, positions, gold)
         masking["attended"] = compare(run.translator, pairs, attended)
-    if links is not None:
-        masking["gold"] = compare(run.translator, pairs, aligned(pairs, positions, links))
+    if gold is not None:
+        sure = [pair.sure for pair in gold]
+        masking["gold"] = compare(run.translator, pairs, aligned(pairs, positions, sure))
     if run.config.model.sees == "positions":
         masking["zeroed"] = compare(run.translator, pairs, attended, zeroing=True)
     return {"attention": looks, "sentences": len(numbers), **maps, "masking": masking}
 
 
 def measure_maps(
-    run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], links: Sequence[Links] | None
+    run: LoadedRun, pairs: Sequence[Pair], positions: Sequence[Position], gold: Sequence[Gold] | None
 ) -> tuple[AttentionMaps, dict[Position, int]]:
     """Figures of every map, and the source word most attended at each position."""
     names, sharpness = map_names(run.config.model.attention_maps), Sharpness()
@@ -73,27 +73,33 @@ def measure_maps(
         sharpness.add(maps[0])
         attended |= attended_words(pairs[n], attention, [p for p in positions if p.sentence == n])
     found: AttentionMaps = {"maps": sharpness.figures(names)}
-    if links is not None:
-        gold = [Gold(pair, pair) for pair in links]
+    if gold is not None:
         words = [pair.tgt.words for pair in pairs]
         found["alignment"] = agreements([choices[n] for n in range(len(pairs))], words, gold, names)
         found["chosen"] = choose_map(run, names, found["alignment"])
-        found["bounds"] = bounds(links, [pair.src.words for pair in pairs], words)
+        found["bounds"] = bounds(gold, [pair.src.words for pair in pairs], words)
     return found, attended
 
 
-def bounds(links: Sequence[Links], src: Sequence[list[str]], tgt: Sequence[list[str]]) -> list[MapAgreement]:
+def bounds(gold: Sequence[Gold], src: Sequence[list[str]], tgt: Sequence[list[str]]) -> list[MapAgreement]:
     """The agreement of two alignments without a model, which have one link a target word as an argmax has: ``BOUNDS``.
 
-    The best has a gold link for each word that has any, so that no attention map can be better by its argmax.
+    The best has a sure link for each word that has any, else a possible one, so that no attention map can be better by
+    its argmax.
     """
     choices = []
-    for gold, sources, targets in zip(links, map(len, src), map(len, tgt), strict=True):
-        best = [min((i for i, j in gold if j == target), default=0) for target in range(targets)]
+    for pair, sources, targets in zip(gold, map(len, src), map(len, tgt), strict=True):
+        best = [_linked(pair, target) for target in range(targets)]
         diagonal = [int((target + 0.5) * sources / targets) for target in range(targets)]
         choices.append(torch.tensor([best, diagonal]).expand(len(STATES), -1, -1))
-    rows = agreements(choices, tgt, [Gold(gold, gold) for gold in links], BOUNDS)
+    rows = agreements(choices, tgt, gold, BOUNDS)
     return rows[:: len(STATES)]  # the same in each state
+
+
+def _linked(gold: Gold, target: int) -> int:
+    """The first source word that is surely linked to this target word, else possibly; 0 for a word without a link."""
+    sure, possible = ([i for i, j in links if j == target] for links in gold)
+    return min(sure or possible, default=0)
 
 
 def choose_map(run: LoadedRun, names: Sequence[MapName], test: Sequence[MapAgreement]) -> ChosenMap | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seq2seq.analysis.loaded_run import LoadedRun, evenly
-from seq2seq.config.schema import DecodeConfig
 from seq2seq.decoding.translator import Translation
 from seq2seq.evaluation.alignment import word_attention
 from seq2seq.evaluation.evaluate import reference_likelihood
@@ -25,8 +24,8 @@ def measure(run: LoadedRun) -> Explored:
     src, references = ([side[n] for n in chosen] for side in (run.src, run.references))
     split, split_tgt = (splitter(run.config, side) for side in (run.src, run.references))
     found = run.translator.translate(src, run.search_options(), attention=True)
-    _, log_probability = reference_likelihood(run.translator, src, references)
-    sizes = map(len, run.translator.subwords.encode_tgt(references, DecodeConfig.max_input))
+    _, log_probability = reference_likelihood(run.translator, src, references, longest=run.longest)
+    sizes = map(len, run.translator.subwords.encode_tgt(references, run.longest))
     sentences = []
     for n, (best,), total, size in zip(chosen, found, log_probability, sizes, strict=True):
         text, reference = run.src[n], run.references[n]

@@ -29,7 +29,7 @@ def measure(run: LoadedRun) -> Extrapolation:
 
 
 def generated(run: LoadedRun) -> list[TranslatedSet]:
-    """Sentences longer than the longest of the grammar's corpus; none for another corpus."""
+    """Sentences with more English words than the longest of the grammar's corpus; none for another corpus."""
     data = run.config.data
     if data.source != "grammar":
         return []
@@ -40,7 +40,7 @@ def generated(run: LoadedRun) -> list[TranslatedSet]:
         pairs = [grammar.sentence(rng, first + n % SPAN, *kind) for n in range(SENTENCES)]
         english, german = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
         src, references = (english, german) if data.codes[0] == "en" else (german, english)
-        name = f"{first}–{first + SPAN - 1} words"
+        name = f"{first}–{first + SPAN - 1} {'words' if src is english else 'English words'}"
         sets.append(TranslatedSet(name=name, kind="grammar", parts=1, src=src, references=references, hypotheses=[]))
     return sets
 

@@ -29,9 +29,8 @@ def measure(run: LoadedRun) -> Forgetting:
     if len(run.links) != len(run.src):
         raise UserError(f"{len(run.links):,} alignments but {len(run.src):,} test sentences: give one for each")
     split, unit = splitter(run.config, run.src), unit_of(run.src)
-    longest = run.config.decode.max_input
-    pairs = run.encode_pairs(run.src, run.references, longest=longest)
-    scored = token_log_probs(run.translator, run.src, run.references, lambda count: None, longest)
+    pairs = run.encode_pairs(run.src, run.references)
+    scored = token_log_probs(run.translator, run.src, run.references, lambda count: None, run.longest)
     sums: dict[tuple[int, int | None], tuple[int, float, int]] = defaultdict(lambda: (0, 0.0, 0))
     for line, links, pair, (log_probs, is_argmax) in zip(run.src, run.links, pairs, scored, strict=True):
         spaced = unit.split(line)

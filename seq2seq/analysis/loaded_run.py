@@ -19,7 +19,7 @@ from seq2seq.data.blank import is_blank
 from seq2seq.data.lengths import unit_of
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import UserError
-from seq2seq.evaluation.alignment import Links, parse_links, read_gold
+from seq2seq.evaluation.alignment import Gold, Links, parse_links, read_gold
 from seq2seq.evaluation.words import Pair, encode_pairs, splitter
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.loading import gold_file, load, saved_split, split_of_source
@@ -38,13 +38,18 @@ class LoadedRun:
     src: list[str]  # of the test split, as the run has saved it
     references: list[str]
     valid: tuple[list[str], list[str]]
-    gold: list[Links] | None = None  # correct alignments, where the corpus has them or the user gave them
+    gold: list[Gold] | None = None  # correct alignments, where the corpus has them or the user gave them
     links: list[Links] | None = None  # alignments that may be another model's
 
     @property
     def model(self) -> Seq2Seq:
         """The model of the run."""
         return self.translator.models[0]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a line, EOS included, that are read of it, here as in the run's test."""
+        return self.config.decode.max_input
 
     @classmethod
     def open(cls, folder: Path, links: Path | None = None, correct: bool = False, corpus: bool = False) -> LoadedRun:
@@ -64,22 +69,21 @@ class LoadedRun:
             raise UserError(f"{folder}: not finished: start the same `seq2seq train` again")
         config = override(run.load_config(), [], corpus)
         file = gold_file(config, "test", test)
-        gold = None if file is None else [parse_links(line) for line in files.lines(str(file))]
+        own = None if file is None else [parse_links(line) for line in files.lines(str(file))]
+        gold = None if own is None else [Gold(sure, sure) for sure in own]
         valid = saved_split(run, "valid") or split_of_source(config, "valid")
         loaded = load([(run, checkpoint)], config)
-        opened = cls(run, config, loaded.translator, *test, valid, gold, gold)
+        opened = cls(run, config, loaded.translator, *test, valid, gold, own)
         if links is None:
             return opened
         src, references = ([*map(splitter(config, side), side)] for side in test)
-        given = [pair.possible for pair in read_gold(str(links), src, references)]
-        return replace(opened, links=given, gold=given if correct else gold)
+        given = read_gold(str(links), src, references)
+        return replace(opened, links=[pair.possible for pair in given], gold=given if correct else gold)
 
-    def encode_pairs(
-        self, src: Sequence[str], references: Sequence[str], *, longest: int = DecodeConfig.max_input
-    ) -> list[Pair]:
-        """Segment pairs with the run's vocabulary, into the corpus's words; of longer lines, ``longest`` tokens."""
+    def encode_pairs(self, src: Sequence[str], references: Sequence[str]) -> list[Pair]:
+        """Segment pairs with the run's vocabulary, into the corpus's words; of longer lines what the run reads."""
         split, split_tgt = (splitter(self.config, side) for side in (self.src, self.references))
-        return encode_pairs(self.translator.subwords, src, references, split, longest, split_tgt)
+        return encode_pairs(self.translator.subwords, src, references, split, self.longest, split_tgt)
 
     def search_options(self, **changes: Any) -> DecodeConfig:
         """Options of a search that can be compared between runs: one deterministic answer; ``changes`` to the rest."""

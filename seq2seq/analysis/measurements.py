@@ -35,7 +35,7 @@ from seq2seq.runs.run import Run, find
 from seq2seq.system.files import to_json, write_atomically
 from seq2seq.system.typed_json import read_record
 
-VERSION = 3  # to be raised whenever a measurement changes, so that older records are made anew
+VERSION = 4  # to be raised whenever a measurement changes, so that older records are made anew
 Record = TypeVar("Record", bound=Mapping[str, object], covariant=True)
 """One of the records of ``runs/records``."""
 

@@ -66,7 +66,7 @@ def measure(run: LoadedRun) -> Probe:
         )
     unit = unit_of(run.src)
     asked = frequent(text, unit)
-    sets = [examples(run.translator, lines, asked, unit) for lines in (text, run.valid[0], run.src)]
+    sets = [examples(run.translator, lines, asked, unit, run.longest) for lines in (text, run.valid[0], run.src)]
     narrow = [projected(each) for each in sets]
     dealt = [deal(each) for each in narrow]
     found, guessed = answers(*sets), answers(*dealt)
@@ -128,9 +128,12 @@ def fitting_text(run: LoadedRun) -> list[str]:
     data, test = run.config.data, set(run.src)
     if data.source == "grammar":
         rng = random.Random("probe")
-        lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in run.src)
+        english = run.src if data.codes[0] == "en" else run.references  # the grammar counts words of the English side
+        lengths = sorted(max(len(line.split()), data.grammar.min_words) for line in english)
+        rounds, rest = divmod(FITTED, len(lengths))
+        wanted = lengths * rounds + [lengths[n * len(lengths) // rest] for n in range(rest)]
         kind = data.grammar.version, data.grammar.exponent
-        pairs = (grammar.sentence(rng, lengths[n % len(lengths)], *kind) for n in range(FITTED))
+        pairs = (grammar.sentence(rng, length, *kind) for length in wanted)
         lines = [pair.src if data.codes[0] == "en" else pair.tgt for pair in pairs]
     else:
         lines = [src for src, _ in islice(_as_trained(run.config), FITTED)]
@@ -150,14 +153,20 @@ def frequent(lines: Sequence[str], unit: Unit = WORDS) -> dict[str, int]:
     return {word: number for number, word in enumerate(kept[:ASKED])}
 
 
-def examples(translator: Translator, lines: Sequence[str], asked: dict[str, int], unit: Unit = WORDS) -> Examples:
+def examples(
+    translator: Translator,
+    lines: Sequence[str],
+    asked: dict[str, int],
+    unit: Unit = WORDS,
+    longest: int = DecodeConfig.max_input,
+) -> Examples:
     """Encode lines to vectors, and look up which of the words they have.
 
     A vector is the decoder's bottleneck, or the encoder's sentence vector if the decoder has none.
     """
     words = [normal(line, unit) for line in lines]
     present = torch.tensor([[word in has for word in asked] for has in map(set, words)], dtype=torch.bool)
-    encoded = translator.subwords.encode_src(lines, DecodeConfig.max_input)
+    encoded = translator.subwords.encode_src(lines, longest)
     [model] = translator.models
     vectors: dict[int, Tensor] = {}
     for rows in batched([len(ids) for ids in encoded]):

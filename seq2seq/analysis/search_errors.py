@@ -9,7 +9,6 @@ import time
 from collections import Counter
 
 from seq2seq.analysis.loaded_run import LoadedRun, evenly
-from seq2seq.config.schema import DecodeConfig
 from seq2seq.data.files import lines
 from seq2seq.evaluation.evaluate import reference_likelihood
 from seq2seq.runs.records import Searched, SearchErrors
@@ -45,10 +44,8 @@ def preference(run: LoadedRun) -> dict[str, dict[str, float]]:
     """
     folder = run.run.evaluation("test")
     own, scored = (list(lines(str(folder / name))) for name in ("hypotheses.txt", "log_probability.txt"))
-    _, found = reference_likelihood(run.translator, run.src, own)
-    sizes = [
-        map(len, run.translator.subwords.encode_tgt(side, DecodeConfig.max_input)) for side in (own, run.references)
-    ]
+    _, found = reference_likelihood(run.translator, run.src, own, longest=run.longest)
+    sizes = [map(len, run.translator.subwords.encode_tgt(side, run.longest)) for side in (own, run.references)]
     counts = {"total": Counter[str](), "average": Counter[str]()}
     for text, wanted, ours, theirs, *tokens in zip(own, run.references, found, map(float, scored), *sizes, strict=True):
         for name, (a, b) in (("total", (1, 1)), ("average", tokens)):

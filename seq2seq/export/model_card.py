@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 
 from seq2seq.config.schema import Config, DataConfig
+from seq2seq.data.languages import Language
 from seq2seq.runs.records import Fingerprint, Scores, Summary
 from seq2seq.terminal.numbers import number
 
@@ -47,7 +49,8 @@ def model_card(
 
 
 def _head(config: Config, license: str | None) -> str:
-    codes = [code for code in config.data.codes if code]
+    known = (Language.of(code).code for code in config.data.codes if code)
+    codes = list(dict.fromkeys(code for code in known if re.fullmatch("[a-z]{2,3}", code)))  # hubs take no others
     fields: dict[str, Any] = {"language": codes} if codes else {}
     fields |= {"license": license} if license else {}
     fields |= {"pipeline_tag": "translation", "library_name": "seq2seq-trainer", "tags": ["translation"]}
@@ -100,7 +103,7 @@ def _origin(data: DataConfig) -> str:
     if data.source == "grammar":
         return f"{data.grammar.pairs:,} English-German pairs made by the grammar of seq2seq-trainer"
     if data.source == "hub":
-        options = (f"{key} {value}" for key, value in asdict(data.hub).items() if value)
+        options = (f"{key} {value}" for key, value in asdict(data.hub).items() if value and key != "sample")
         return f"a repository of the hub, {', '.join(options)}"
     return f"files ({data.source}) of whoever trained it"
 

@@ -33,7 +33,8 @@ def sample_of(run: Run, subwords: Subwords, split: str = "test", sentences: int 
         lengths = [len(ids) for ids in subwords.encode_src(saved[0])]
         pairs = [pair for pair, n in zip(zip(*saved, strict=True), lengths, strict=True) if 1 < n <= LONGEST]
         pairs = [pair for pair in pairs if not is_blank(pair[0])]
-        chosen = pairs[:: max(len(pairs) // sentences, 1)][:sentences]
+        count = min(sentences, len(pairs))
+        chosen = [pairs[n * len(pairs) // count] for n in range(count)]
         if chosen:
             return Sample(f"of the run's {split}", [src for src, _ in chosen], [ref for _, ref in chosen])
     draw = random.Random(1)

@@ -14,7 +14,7 @@ import onnx.parser
 
 PAD, OTHER, SPACE, DOT, MARK, CLOSING, LOWER, UPPER, WIDE = range(9)
 """Classes of characters; ``UPPER``: capitals and digits, ``WIDE``: a mark that no space follows."""
-CHARACTERS = {SPACE: " ", DOT: ".", MARK: "!?…‽।॥؟۔", CLOSING: "\"'”’»)]", WIDE: "。！？"}
+CHARACTERS = {SPACE: " ", DOT: ".", MARK: "!?…‽।॥؟۔։።", CLOSING: "\"'”’»)]」』）】》〉］", WIDE: "。！？｡។။"}
 CASED = range(0x21, 0x590)  # Latin, Greek, Cyrillic and Armenian letters
 CONFIG = {
     "skip_newline": False,

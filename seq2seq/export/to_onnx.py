@@ -25,6 +25,7 @@ from seq2seq.export.onnx_graphs import export_graphs
 from seq2seq.export.onnx_int8 import quantise
 from seq2seq.export.options import Request
 from seq2seq.export.samples import Sample, sample_of
+from seq2seq.export.to_folder import portable
 from seq2seq.runs import loading as trained
 from seq2seq.runs.onnx_files import ENCODER, STEP, write_record
 from seq2seq.runs.onnx_model import onnxruntime
@@ -52,7 +53,7 @@ def export(request: Request) -> None:
     with new_folder(request.out) as folder:
         export_graphs(loaded.translator.models[0], subwords.sizes, folder)
         subwords.save(folder / SUBWORDS)
-        Run(folder).save_config(replace(config, outputs=Config().outputs))
+        Run(folder).save_config(replace(portable(config), device="cpu"))
         logits = _agreeing(folder, loaded, sample)
         if request.quantization != "none":
             quantise(folder)

@@ -108,6 +108,10 @@ def checksum(tensors: dict[str, Tensor], state: str) -> str:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and plain state of a checkpoint. Raises ``UserError``: no file, one cut short, or not of this program."""
     try:
+        str(path).encode()  # safetensors takes no other path
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: the path is not UTF-8: rename the folder") from error
+    try:
         # safetensors calls every file that it cannot open a missing one.
         with path.open("rb"), safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

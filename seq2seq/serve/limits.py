@@ -24,7 +24,8 @@ class Limits:
     beam: int = 16  # hypotheses of the search
     queue: int = 128  # tasks that wait: of a request, one for each of its models
     sending: float = 10.0  # a client may take to send a request
-    reading: float = 20.0  # and to take the answer
+    reading: float = 20.0  # and to take ``slowest`` bytes more of the answer, or its rest
+    slowest: int = 1 << 18
     answering: float = 60.0  # a request may wait for its answer
     ending: int = 20  # requests have to be finished when the server is asked to stop
 

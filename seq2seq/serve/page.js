@@ -8,7 +8,7 @@
   const text = at("text"), status = at("status"), beam = at("beam"), alternatives = at("alternatives");
   const chosen = new Map(data.models.map((model) => [model.name, { map: -1 }]));
   const numberOf = (name) => data.models.findIndex((model) => model.name === name); // of its colour, dashes and shape
-  const examples = data.models.find((model) => model.examples.length)?.examples ?? [];
+  const { examples, between } = data.models.find((model) => model.examples.length) ?? { examples: [], between: " " };
   const BLIND = {
     nothing: "There is nothing to look at: this model sees nothing of the source.",
     vector: "There is nothing to look at: all that this model knew of the source came through one vector.",
@@ -196,7 +196,7 @@
   at("join").addEventListener("click", () => {
     const before = text.value.trim(), first = growth[0]?.source;
     const again = first && before.startsWith(first) ? first : before; // without examples, the typed one once more
-    const joined = `${before} ${next() || again}`.trim();
+    const joined = (before + between + (next() || again)).trim();
     if (joined.length > data.limits.characters) return say(`The text would have more than ${data.limits.characters} characters.`, true);
     text.value = joined;
     return translate();

@@ -82,6 +82,7 @@ class ServedModel:
             "beam": self.options.beam,
             "longest": self.options.max_input,
             "examples": self.examples,
+            "between": unit_of(self.examples).between,
         }
 
     def lengths_of(self, texts: Sequence[str]) -> list[int]:
@@ -178,7 +179,9 @@ def names_of(models: Sequence[str], folders: Sequence[Path]) -> list[str]:
     paths = [path.resolve() for path in folders]
     if len(set(paths)) < len(paths):  # checkpoints of one run
         return [f"{model} {n}" for n, model in enumerate(models, start=1)]
-    top = os.path.commonpath(paths)
+    top = Path(os.path.commonpath(paths))
+    if top in paths:  # a run beside its own export
+        top = top.parent
     return [os.path.relpath(path, top).replace(os.sep, "/") for path in paths]
 
 

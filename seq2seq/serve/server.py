@@ -128,23 +128,27 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
 
     class Impatient(H11Protocol):
         deadline: asyncio.TimerHandle | None = None  # of a request whose head is not here yet
+        unread: asyncio.TimerHandle | None = None  # looks again at an answer that was not taken at once
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._await_head()
 
         def data_received(self, data: bytes) -> None:
+            if not self.transport.get_write_buffer_size():
+                self._forget_unread()
             super().data_received(data)
             self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget_deadline()
+            self._forget_unread()
             super().connection_lost(exc)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.transport.get_write_buffer_size():
-                self.loop.call_later(limits.reading, self._drop_unread)
+            if self.unread is None:
+                self._await_reading()
 
         def _await_head(self) -> None:
             if self.cycle is not None and not self.cycle.response_complete:
@@ -157,8 +161,19 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
                 self.deadline.cancel()
                 self.deadline = None
 
-        def _drop_unread(self) -> None:
-            if self.transport.get_write_buffer_size():
+        def _await_reading(self) -> None:
+            left = self.transport.get_write_buffer_size()
+            self.unread = self.loop.call_later(limits.reading, self._drop_unread, left) if left else None
+
+        def _drop_unread(self, before: int) -> None:
+            if self.transport.get_write_buffer_size() > max(before - limits.slowest, 0):
                 self.transport.abort()
+            else:
+                self._await_reading()
+
+        def _forget_unread(self) -> None:
+            if self.unread is not None:
+                self.unread.cancel()
+                self.unread = None
 
     return Impatient

@@ -18,7 +18,6 @@ from typing import TypedDict
 
 import torch
 
-from seq2seq.analysis.measurements import missing
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import sections
 from seq2seq.data.encoded import Corpus, prepare
@@ -30,6 +29,7 @@ from seq2seq.study.fairness import (
     OF_EQUAL_COST,
     check_alike,
     check_as_now,
+    check_configs,
     check_fingerprints,
     check_of_other_text,
     check_parameters,
@@ -39,7 +39,7 @@ from seq2seq.study.options import VariantConfig
 from seq2seq.study.plan import OWN, Planned, Setting, Study
 from seq2seq.study.runner import Task, minutes, run_all
 from seq2seq.study.tasks import (
-    MEASURING_SECONDS,
+    ALIGNING,
     check_gold,
     cost_of_training,
     default_workers,
@@ -50,6 +50,7 @@ from seq2seq.study.tasks import (
 from seq2seq.system.files import new_folder, write_json
 from seq2seq.system.typed_json import read_record
 from seq2seq.terminal.tables import print_table
+from seq2seq.training.initial import with_subwords
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,11 @@ def conduct(study: Study) -> Outcome:
     if study.launcher:
         workers = at_a_time(study.launcher, len(draft))
     _check_language_model(study.language_model(study.draft))
+    allowed = () if options.match == "parameters" else OF_EQUAL_COST
+    check_configs([(one.label, one.config) for one in draft], options.anyway, allowed)
     announce(study, workers)
-    corpus = prepare(config.data)
+    resolved, taken = with_subwords(config, None)
+    corpus = prepare(resolved.data, taken)
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
@@ -99,12 +103,11 @@ def conduct(study: Study) -> Outcome:
     aside = [*([reference] if reference else []), *(planned for _, planned in planned_variants)]
     tasks = [training_task(study, planned) for planned in [*planned_runs, *aside]]
     tasks += [training_task(study, planned, planned_runs[0]) for _, planned in planned_sized]
-    tasks += measuring_tasks(
-        [(one.run, one.config) for one in planned_runs],
-        study.logs, options.gold, corpus=True, language_models=[reference.run] if reference else [],
-    )  # fmt: skip
+    tasks += _measuring(study, planned_runs, reference)
     failed |= _run(study, tasks, workers)
     finished = [planned for planned in planned_runs if planned.finished]
+    if 0 < len(finished) < len(planned_runs):
+        failed = _measure_others(study, finished, reference, failed, workers)
     runs = [planned.run for planned in sorted(finished, key=lambda planned: options.models.index(planned.model))]
     warnings += [f"{label} failed and is left out: {why}" for label, why in failed.items()]
     if not runs:
@@ -116,6 +119,21 @@ def conduct(study: Study) -> Outcome:
     for _, run in sized:
         warnings += check_of_other_text(runs[0], run, options.anyway, own_subwords=False)
     return Outcome(study, settings, runs, variants, language_model, sized, warnings, failed)
+
+
+def _measuring(study: Study, planned: Sequence[Planned], reference: Planned | None) -> list[Task]:
+    """The tasks that measure these runs and the language model."""
+    runs, others = [(one.run, one.config) for one in planned], [reference.run] if reference else []
+    return measuring_tasks(runs, study.logs, study.options.gold, corpus=True, language_models=others)
+
+
+def _measure_others(
+    study: Study, finished: Sequence[Planned], reference: Planned | None, failed: dict[str, str], workers: int
+) -> dict[str, str]:
+    """Measure what waited for a run that failed: that whose attention was to align words. What has failed then."""
+    again = _measuring(study, finished, reference if reference and reference.finished else None)
+    labels = {task.label for task in again} | {ALIGNING}
+    return {label: why for label, why in failed.items() if label not in labels} | _run(study, again, workers)
 
 
 def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], config: Config) -> list[str]:
@@ -220,7 +238,7 @@ def announce(study: Study, workers: int) -> None:
             there = sum(one.run.finished for one in planned)
             rows.append((name, str(len(planned)), str(there), "" if there == len(planned) else minutes(seconds)))
             left += seconds
-    left += sum(MEASURING_SECONDS for one in runs if not one.run.finished or missing(one.run)) / workers
+    left += sum(task.seconds for task in _measuring(study, runs, reference) if not task.done()) / workers
     print_table(f"study {options.name}", ("", "runs", "there", "to do"), rows)
     by = f" by hydra/launcher={study.launcher.name}" if study.launcher else ""
     print(f"{workers} at a time{by}, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")

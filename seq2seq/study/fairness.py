@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.records import Fingerprint
 from seq2seq.runs.run import Run, differences
@@ -28,11 +29,26 @@ def unlike(runs: Sequence[Run], allowed: Sequence[str] = ()) -> list[str]:
     config = first.load_config()
     reasons = []
     for other in others:
-        keys = [d for d in differences(config, other.load_config()) if not d.startswith((*MAY_DIFFER, *allowed))]
-        differing = [*unlike_entries(first, other), *keys]
+        differing = [*unlike_entries(first, other), *_unlike_options(config, other.load_config(), allowed)]
         if differing:
             reasons.append(f"{other.folder} is not like {first.folder}: {'; '.join(differing[:4])}")
     return reasons
+
+
+def _unlike_options(one: Config, two: Config, allowed: Sequence[str]) -> list[str]:
+    """Each option in which two configs disagree but should not."""
+    return [told for told in differences(one, two) if not told.startswith((*MAY_DIFFER, *allowed))]
+
+
+def check_configs(configs: Sequence[tuple[str, Config]], anyway: bool, allowed: Sequence[str] = ()) -> None:
+    """``check_alike`` of what is planned, by its labels: of the configs alone, before there are runs.
+
+    Raises:
+        UserError: two differ in more than they should, and ``anyway`` is false.
+    """
+    (label, first), *others = configs
+    unlike = [(name, told) for name, config in others if (told := _unlike_options(first, config, allowed))]
+    _refuse([f"{name} is not like {label}: {'; '.join(told[:4])}" for name, told in unlike], anyway)
 
 
 def unlike_entries(first: Run, other: Run) -> list[str]:

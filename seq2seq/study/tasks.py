@@ -20,18 +20,20 @@ from seq2seq.study.runner import Task
 from seq2seq.system.devices import choose_device
 from seq2seq.system.processes import usable_cores
 
+ALIGNING = "aligning"  # the label of the task
 MEASURING_SECONDS = 100.0  # for all measurements of a run
 
 
 def training_task(study: Study, planned: Planned, after: Planned | None = None) -> Task:
-    """``seq2seq train``, which continues a run that was cut off; it waits until the run ``after`` is finished."""
+    """``seq2seq train``, which continues a run that was cut off; it waits until ``after``, whose subwords it takes, has
+    saved its state."""
     return Task(
         planned.label,
         ["seq2seq", "train", *planned.arguments],
         study.logs / f"{planned.label.replace('/', '-')}.log",
         expected_seconds(study, planned),
         lambda: planned.finished,
-        lambda: after is None or after.run.finished,
+        lambda: after is None or after.run.finished or after.run.checkpoint("last").exists(),
     )
 
 
@@ -61,7 +63,7 @@ def measuring_tasks(
         newest = aligner.summary_file.stat().st_mtime if aligner.finished else math.inf
         return links.exists() and links.stat().st_mtime >= newest
 
-    tasks = [Task("aligning", command, logs / "aligning.log", OVERHEAD_SECONDS, aligned, lambda: aligner.finished)]
+    tasks = [Task(ALIGNING, command, logs / "aligning.log", OVERHEAD_SECONDS, aligned, lambda: aligner.finished)]
     others = tuple(name for name in MEASUREMENTS if name not in alone)
     tasks += [measuring(run, None, only=others) for run, _ in runs]
     return tasks + [measuring(run, links, aligned, alone) for run in (*(run for run, _ in runs), *language_models)]

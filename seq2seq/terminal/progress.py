@@ -35,9 +35,9 @@ class Display:
         self.began = self.said = time.monotonic()
         self.first: tuple[float, float] | None = None  # share done and time of the first update
         bar, remaining = BarColumn(bar_width=None), TimeLeft(compact=True)
-        columns = ("{task.description}", bar, "{task.percentage:>3.0f}%", remaining, "{task.fields[figures]}")
+        columns = ("{task.description}", bar, "{task.fields[share]}", remaining, "{task.fields[figures]}")
         self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
-        self.task = self.progress.add_task("", total=1.0, figures="")
+        self.task = self.progress.add_task("", total=1.0, share="  0%", figures="")
 
     def __enter__(self) -> Display:
         self.progress.start()
@@ -46,14 +46,18 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def update(self, share: float, figures: str) -> None:
-        """Show the share done (0 to 1), and figures beside it."""
-        self.progress.update(self.task, completed=share, figures=figures)
+    def update(self, share: float | None, figures: str) -> None:
+        """Show the share done (0 to 1; None: unknown), and figures beside it."""
+        if share is None:
+            self.progress.update(self.task, total=None, share="", figures=figures)
+        else:
+            self.progress.update(self.task, total=1.0, completed=share, share=f"{share:4.0%}", figures=figures)
         now = time.monotonic()
-        self.first = self.first or (share, now)
+        self.first = self.first or (share or 0.0, now)
         if not self.live and now - self.said >= max(PLAIN_SECONDS, PLAIN_SHARE * (now - self.began)):
             self.said = now
-            print(f"{share:5.1%}  {self._left(share, now)}{figures}", file=sys.stderr, flush=True)
+            done = "" if share is None else f"{share:5.1%}  {self._left(share, now)}"
+            print(f"{done}{figures}", file=sys.stderr, flush=True)
 
     def _left(self, share: float, now: float) -> str:
         """The time until the end at the pace since the first update, as the beginning of a text; empty if unknown."""
@@ -81,6 +85,6 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         def done(count: int) -> None:
             nonlocal finished
             finished += count
-            display.update(finished / total if total else 0.0, f"{finished}/{total or '?'}")
+            display.update(finished / total if total else None, f"{finished}/{total or '?'}")
 
         yield done

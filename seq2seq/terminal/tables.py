@@ -62,7 +62,7 @@ def shortened(name: str, longest: int) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as people say them: ``1 h 5 min``, ``2 min 3 s``, ``4.5 s``."""
-    minutes, rest = divmod(seconds, 60)
+    minutes, rest = divmod(round(seconds) if seconds >= 59.95 else seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     if hours:
         return f"{hours} h {minutes} min"

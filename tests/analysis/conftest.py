@@ -12,7 +12,7 @@ from seq2seq.analysis.loaded_run import LoadedRun
 from seq2seq.config.schema import Config, DataConfig, DecodeConfig, ModelConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.alignment import Links
+from seq2seq.evaluation.alignment import Gold, Links
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.runs.run import Run
 
@@ -24,6 +24,10 @@ Pairs = list[tuple[str, str]]
 def options() -> DecodeConfig:
     """The search of the runs that ``make`` makes."""
     return DecodeConfig(beam=3, max_ratio=1.0, max_extra=2)
+
+
+def _sure(links: list[Links] | None) -> list[Gold] | None:
+    return None if links is None else [Gold(pair, pair) for pair in links]
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def make(
         src, references = ([pair[side] for pair in test] for side in (0, 1))
         valid_src, valid_references = ([pair[side] for pair in pairs[12:18]] for side in (0, 1))
         valid = valid_src, valid_references
-        return LoadedRun(Run(tmp_path), config, translator, src, references, valid, gold, gold)
+        return LoadedRun(Run(tmp_path), config, translator, src, references, valid, _sure(gold), gold)
 
     return run_of
 

@@ -29,7 +29,7 @@ from seq2seq.config.schema import (
 from seq2seq.data import batches
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.translator import Translator
-from seq2seq.evaluation.alignment import Links
+from seq2seq.evaluation.alignment import Gold, Links
 from seq2seq.evaluation.words import encode_pairs, words_of_tokens
 from seq2seq.models.interface import AttentionOverride, DecoderOutput, Seq2Seq
 from seq2seq.runs.run import Run
@@ -84,12 +84,13 @@ def run_of(
     subwords: Subwords,
     src: Sequence[str],
     references: Sequence[str],
-    gold: list[Links] | None,
+    links: list[Links] | list[Gold] | None,
     valid: tuple[list[str], list[str]] = ([], []),
     source: str = "grammar",
 ) -> LoadedRun:
     translator = Translator([model], subwords, torch.device("cpu"))  # type: ignore[list-item]
     config = Config(data=DataConfig(source=source), model=options)
+    gold = links and [pair if isinstance(pair, Gold) else Gold(pair, pair) for pair in links]
     return LoadedRun(Run(Path("run")), config, translator, list(src), list(references), valid, gold)
 
 
@@ -147,6 +148,17 @@ def test_a_model_that_looks_where_it_reads_aligns_without_error_and_depends_on_t
         assert effect["word"]["prediction_changes"] == 1
         assert effect["random"] == {"change": 0, "standard_error": 0, "prediction_changes": 0}
         assert effect["difference"]["change"] == pytest.approx(-10, abs=1e-5)
+
+
+def test_possible_links_are_no_errors_and_need_not_be_found(tiny_subwords: Subwords, valid_gold: None) -> None:
+    """Och and Ney (2003): precision asks for possible links, recall for sure ones."""
+    gold = [Gold(pair, pair | {(0, n) for n in range(len(pair))}) for pair in diagonal(LINES)]
+    found = measure(run_of(*copier(), tiny_subwords, LINES, LINES, gold, VALID))
+    for row in (found["alignment"][0], found["bounds"][0]):
+        assert (row["aer"], row["precision"], row["recall"]) == (0, 1, 1)
+    gold = [Gold({(0, 0)}, pair) for pair in diagonal(LINES)]
+    found = measure(run_of(*copier(), tiny_subwords, LINES, LINES, gold, VALID))
+    assert (found["alignment"][0]["aer"], found["alignment"][0]["recall"]) == (0, 1)
 
 
 def test_a_model_that_looks_one_step_ahead_of_its_query_aligns_after_the_step(
@@ -214,7 +226,7 @@ def test_even_attention_has_the_highest_entropy_and_covers_all() -> None:
 def test_no_argmax_is_better_than_the_best_single_links() -> None:
     """Three gold links of two target words, and a third word without any: 2 of 3 links hit, 2 of 3 are found."""
     src, tgt = [["the", "cat", "sees"], ["home"]], [["die", "Katze", "sieht"], ["heim"]]
-    best, diagonal = attention_maps.bounds([{(2, 0), (0, 1), (1, 1)}, set()], src, tgt)
+    best, diagonal = attention_maps.bounds([Gold(one, one) for one in ({(2, 0), (0, 1), (1, 1)}, set())], src, tgt)
     assert best["map"] == "the best single links" and best["precision"] == 2 / 4 and best["recall"] == 2 / 3
     assert best["aer"] == pytest.approx(1 - 4 / 7)
     assert diagonal["map"] == "the diagonal" and diagonal["recall"] == 1 / 3  # (1, 1)

@@ -52,6 +52,7 @@ def test_the_grammar_goes_on_where_its_training_ends(make: Make, monkeypatch: py
     german = extrapolation.generated(
         make("lstm", source="grammar", src="de", tgt="en", grammar=GrammarConfig(max_words=12))
     )
+    assert [each["name"] for each in german] == [f"{n}–{n + 19} English words" for n in (13, 33, 53)]
     assert [each["src"] for each in german] == [each["references"] for each in sets]
     assert [each["references"] for each in german] == [each["src"] for each in sets]
 

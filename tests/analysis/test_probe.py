@@ -203,6 +203,18 @@ def test_the_grammar_writes_new_sentences_of_the_lengths_of_the_test(
     assert lines[0] not in probe.fitting_text(tested)
 
 
+@pytest.mark.parametrize("fitted", [4, 30, 12 * 3])
+def test_sentences_of_all_lengths_are_written_whatever_the_size_of_the_test(
+    run: LoadedRun, monkeypatch: pytest.MonkeyPatch, fitted: int
+) -> None:
+    monkeypatch.setattr(probe, "FITTED", fitted)
+    test = sorted(run.src, key=lambda line: len(line.split()))
+    generated = replace(run, src=test, config=Config(data=DataConfig(source="grammar")))
+    wanted = [max(len(line.split()), 3) for line in test]
+    lengths = [len(line.split()) for line in probe.fitting_text(generated)]
+    assert abs(sum(lengths) / len(lengths) - sum(wanted) / len(wanted)) < 0.25 * (max(wanted) - min(wanted))
+
+
 def test_without_a_sentence_of_its_own_there_is_no_probe(run: LoadedRun, pairs: Pairs) -> None:
     with pytest.raises(UserError, match="every training sentence is a test sentence too"):
         probe.measure(replace(run, src=[src for src, _ in pairs]))

@@ -48,7 +48,17 @@ def test_whether_the_model_prefers_its_own_output(make: Make, monkeypatch: pytes
     ours = [0.0] * 4 + [-1.0, -1.0, -1.0] + [-9.0] * 5
     theirs = [0.0] * 4 + [-9.0 * length[run.references[4]], *(-1.01 for _ in range(2)), *[-2.0] * 5]
     assert all(length[line] > length["die Katze"] * 1.1 for line in run.references[5:7])
-    monkeypatch.setattr(search_errors, "reference_likelihood", lambda *_: ({}, ours))
+    monkeypatch.setattr(search_errors, "reference_likelihood", lambda *_, longest: ({}, ours))
     found = search_errors.preference(evaluated(run, own, theirs))
     assert found["total"] == {"higher": 3 / 12, "lower": 5 / 12, "same": 4 / 12}
     assert found["average"] == {"higher": 1 / 12, "lower": 7 / 12, "same": 4 / 12}
+
+
+def test_own_output_is_cut_where_the_reference_was(make: Make) -> None:
+    run = make("lstm")
+    short = replace(run.config, decode=replace(run.config.decode, max_input=4))
+    cut = replace(run, config=short)
+    _, scored = reference_likelihood(run.translator, run.src, run.references, longest=4)
+    own = [f"{reference} {reference}" for reference in run.references]  # begin as the references do
+    found = search_errors.preference(evaluated(cut, own, [value - 1e-3 for value in scored]))
+    assert found["total"]["higher"] == found["average"]["higher"] == 1

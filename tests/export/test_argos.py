@@ -176,6 +176,9 @@ def test_the_splitter_ends_sentences_at_punctuation() -> None:
     assert split("Dr. No z. B. am 12. Mai, bzw. morgen") == ["Dr. No z. B. am 12. Mai, bzw. morgen"]
     assert split("你好。再见！好") == ["你好。", "再见！", "好"]
     assert split("It is 3.5 of U.S. gold") == ["It is 3.5 of U.S. gold"]
+    assert split("彼は「こんにちは。」と言った。雨が降った。") == ["彼は「こんにちは。」と言った。", "雨が降った。"]
+    for mark in ["។", "။", "։", "።", "｡"]:
+        assert split(f"ខ្ញុំទៅ{mark} គាត់មក{mark} ល្អ") == [f"ខ្ញុំទៅ{mark}", f"គាត់មក{mark}", "ល្អ"]
 
 
 @pytest.mark.slow

@@ -245,6 +245,16 @@ def test_a_longer_learned_table_is_kept_whole() -> None:
     assert exporting.positions_of(model) == 5000
 
 
+@pytest.mark.parametrize("sentences", [40, 25, 3])
+def test_the_sample_is_of_the_whole_split(sentences: int, make_run: MakeRun, tiny_subwords: Subwords) -> None:
+    """It may be sorted by length or by where the text comes from."""
+    run = make_run(model_of())
+    every = sample_of(run, tiny_subwords).src
+    chosen = sample_of(run, tiny_subwords, sentences=sentences).src
+    places = [every.index(each) for each in chosen]
+    assert len(places) == sentences and places[0] == 0 and len(every) - places[-1] <= -(-len(every) // sentences)
+
+
 # ------------------------------------------------------------------------------------------------ what is written
 
 

@@ -16,9 +16,10 @@ import yaml
 
 import seq2seq
 from seq2seq.cli.main import main
-from seq2seq.config.schema import Config, DataConfig, ModelConfig, SplitConfig, TrainerConfig
+from seq2seq.config.schema import Config, DataConfig, HubConfig, ModelConfig, SplitConfig, TrainerConfig
 from seq2seq.data.subwords import Subwords
 from seq2seq.export import to_folder
+from seq2seq.export.model_card import model_card
 from seq2seq.models.build import build
 from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
@@ -143,6 +144,26 @@ def test_the_card_says_what_is_known(make_run: MakeRun, capsys: pytest.CaptureFi
     ):
         assert fact.replace("\\|", "|") in card or fact in card, fact
     assert "no license" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt", "told"),
+    [
+        ("en", "zh-CN", ["en", "zh"]),
+        ("zho_Hans", "zho_Hant", ["zh"]),
+        ("deu_Latn", "x-", ["de"]),
+        (None, None, None),
+    ],
+)
+def test_the_head_of_the_card_has_codes_that_a_hub_takes(src: Any, tgt: Any, told: Any) -> None:
+    card = model_card(Config(data=DataConfig(src=src, tgt=tgt)), {"total": 1}, (9, 9), None, None, None)
+    assert yaml.safe_load(card.split("---\n")[1]).get("language") == told
+
+
+def test_the_card_names_what_was_read_of_the_hub() -> None:
+    data = DataConfig(source="hub", hub=HubConfig(repo="iwslt2017", name="de-en"))
+    card = model_card(Config(data=data), {"total": 1}, (9, 9), None, None, None)
+    assert "a repository of the hub, repo iwslt2017, name de-en |" in card
 
 
 def test_scores_of_other_weights_are_left_out(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,16 @@ import onnx
 
 import seq2seq
 from seq2seq.cli.main import main
-from seq2seq.config.schema import BOS, Config, DataConfig, DecodeConfig, ModelConfig, SplitConfig, TrainerConfig
+from seq2seq.config.schema import (
+    BOS,
+    Config,
+    DataConfig,
+    DecodeConfig,
+    ModelConfig,
+    SplitConfig,
+    SubwordConfig,
+    TrainerConfig,
+)
 from seq2seq.data.subwords import Subwords
 from seq2seq.decoding.ensemble import teacher_forced_log_probs
 from seq2seq.errors import UserError
@@ -226,8 +235,9 @@ def test_a_folder_draws_attention_and_is_evaluated(runs: Runs, tmp_path: Path, c
 
 def test_what_the_folder_holds_and_what_is_said(make_run: MakeRun, capsys: Any) -> None:
     train = SplitConfig(src=["/home/me/a.en"], tgt=["/home/me/a.de"])
-    secret = DataConfig(source="text", train=train, cache="/home/me/c")
-    run = make_run("lstm", data=secret, decode=DecodeConfig(max_input=99))
+    subwords = SubwordConfig(from_run="/home/me/a-run")
+    secret = DataConfig(source="text", train=train, cache="/home/me/c", subwords=subwords)
+    run = make_run("lstm", data=secret, decode=DecodeConfig(max_input=99), init="/home/me/first")
     assert main(["export", str(run.folder), "--to", "onnx"]) == 0
     said = capsys.readouterr()
     assert "100.0%" in said.out and max(map(len, said.out.splitlines()[:-1])) <= 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,15 @@ def test_the_weights_of_another_vocabulary_are_refused(build_tiny: Build, tmp_pa
     checkpoint.save_weights(path, checkpoint.weights_of(build_tiny("lstm", vocab=21)), {})
     with pytest.raises(UserError, match="another model"):
         checkpoint.load_weights(path, build_tiny("lstm", vocab=20))
+
+
+def test_a_folder_whose_name_is_not_utf8_is_no_damage(build_tiny: Build, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xff")
+    folder.mkdir()
+    checkpoint.save_weights(tmp_path / "best.safetensors", checkpoint.weights_of(build_tiny("lstm")), {})
+    (tmp_path / "best.safetensors").rename(folder / "best.safetensors")
+    with pytest.raises(UserError, match="the path is not UTF-8: rename the folder"):
+        checkpoint.read(folder / "best.safetensors")
 
 
 def test_too_many_open_files_are_no_matter_of_the_checkpoint(build_tiny: Build, tmp_path: Path) -> None:

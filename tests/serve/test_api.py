@@ -265,3 +265,4 @@ def test_names_are_architectures_or_else_what_differs() -> None:
     assert names_of(["lstm", "gru"], [Path("a"), Path("a")]) == ["lstm", "gru"]
     assert names_of(["lstm", "lstm"], [Path("out/a/lstm/1"), Path("out/b/lstm/1")]) == ["a/lstm/1", "b/lstm/1"]
     assert names_of(["lstm", "lstm"], [Path("a"), Path("a")]) == ["lstm 1", "lstm 2"]
+    assert names_of(["lstm", "lstm"], [Path("runs/a"), Path("runs/a/export/onnx")]) == ["a", "a/export/onnx"]

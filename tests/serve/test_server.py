@@ -258,6 +258,28 @@ def test_who_never_reads_is_not_waited_for(running: Any) -> None:
         assert health(server.url)["status"] == "ok"
 
 
+def test_who_reads_slowly_gets_all_of_a_large_answer(running: Any, monkeypatch: Any) -> None:
+    """For longer than ``reading`` seconds, and a second answer is not cut off by the first one's time."""
+    large = 12_000_000
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % large)]})
+            await send({"type": "http.response.body", "body": bytes(large)})
+
+    monkeypatch.setattr("seq2seq.serve.server.application", lambda *_: answer)
+    with running(reading=0.5, slowest=1000) as server, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        slow.settimeout(20)
+        slow.connect(("127.0.0.1", server.port))
+        for pause in (0.02, 0.0, 0.02):
+            slow.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+            got = 0
+            while got < large:
+                got += len(slow.recv(1 << 17))
+                time.sleep(pause)
+
+
 def test_what_is_no_http_is_refused(running: Any) -> None:
     with running() as server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as strange:
         strange.sendall(b"\x16\x03\x01 hello\r\n\r\n")

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from seq2seq.config.compose import compose
+from seq2seq.data.subwords import Subwords
 from seq2seq.errors import UserError
+from seq2seq.runs import checkpoint
 from seq2seq.runs.run import Run
 from seq2seq.study import conduct
 from seq2seq.study.fairness import check_parameters
@@ -57,6 +60,53 @@ def test_the_subwords_of_a_run_are_named_in_short_as_in_train() -> None:
     [sized, *_] = [each for _, each in planned.sized(planned.draft)]
     assert sized.config.data.subwords.from_run == "outputs/studies/x/lstm/seed1"
     assert sum("subwords.from" in argument for argument in sized.arguments) == 1
+
+
+def test_a_study_on_the_subwords_of_a_run_has_its_corpus_with_them(
+    tiny_subwords: Subwords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With others its parameters would be counted on another vocabulary, and no finished run would be like it."""
+    run, seen = Run(tmp_path / "run"), list[Subwords | None]()
+    run.folder.mkdir()
+    run.save_config(compose(["experiment=lstm"]))
+    tiny_subwords.save(run.subwords)
+    checkpoint.save_weights(run.checkpoint("best"), {"weight": torch.zeros(1)}, {})
+
+    def prepare(data: object, taken: Subwords | None = None) -> None:
+        seen.append(taken)
+        raise UserError("enough")
+
+    monkeypatch.setattr(conduct, "prepare", prepare)
+    for told in (f"data.subwords.from={run.folder}", f"init={run.folder}", "data.subwords.from=new"):
+        with pytest.raises(UserError, match="enough"):
+            conduct.conduct(Study(*study_of(["name=x", "models=[lstm]", told, f"outputs={tmp_path}"])))
+    assert [taken and taken.models for taken in seen] == [tiny_subwords.models, tiny_subwords.models, None]
+
+
+def test_experiments_that_are_not_alike_are_refused_before_anything_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conduct, "prepare", lambda *_: pytest.fail("it went on"))
+    for model, more in (("lstm", ""), ("bahdanau", "  batch_tokens: 900\n")):
+        text = f"defaults:\n  - override /model: {model}\ntrainer:\n  optimizer: {{lr: 0.001}}\n{more}"
+        (tmp_path / f"{model}.yaml").write_text(text)
+    given = ["name=x", "models=[lstm,bahdanau]", f"experiment={tmp_path}/{{model}}.yaml", f"outputs={tmp_path}"]
+    with pytest.raises(UserError, match=r"bahdanau/seed1 is not like lstm/seed1: trainer.batch_tokens: \d+ -> 900"):
+        conduct.conduct(Study(*study_of([*given, "language_model=null"])))
+
+
+def test_another_run_aligns_where_the_first_that_attends_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = ["data=text", "data.train.src=a", "data.train.tgt=b", f"outputs={tmp_path}", "experiment=text/{model}"]
+    planned = Study(*study_of(["name=x", "models=[lstm,bahdanau,transformer]", "seeds=[1]", *text]))
+    lstm, bahdanau, transformer = planned.runs(planned.draft)
+    monkeypatch.setattr(conduct, "_run", lambda study, tasks, workers: {"": str([t.command for t in tasks])})
+    failed = {"bahdanau/seed1": "x", "aligning": "y", "measuring lstm/seed1 (forgetting)": "y"}
+    left = conduct._measure_others(planned, [lstm, transformer], None, failed, 1)
+    commands = left.pop("")
+    assert left == {"bahdanau/seed1": "x"}
+    assert f"'align', '{transformer.run.folder}'" in commands and str(bahdanau.run.folder) not in commands
 
 
 def test_a_language_model_that_reads_the_source_is_refused_before_anything_is_trained(

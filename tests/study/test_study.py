@@ -279,6 +279,8 @@ def test_runs_on_fewer_pairs_wait_for_the_subwords_of_the_first(fake_run: FakeRu
     [first], [(_, small)] = planned.runs(planned.draft), planned.sized(planned.draft)
     task = training_task(planned, small, first)
     assert not task.ready() and training_task(planned, first).ready()
+    write_json(first.run.checkpoint("last"), {})
+    assert task.ready(), "its subwords are there"
     trained(fake_run, first)
     assert task.ready()
 

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from seq2seq.terminal.progress import Display
+from seq2seq.terminal.progress import Display, progress
 
 
 def test_without_a_terminal_the_display_says_plain_lines(capsys: Any, monkeypatch: Any) -> None:
@@ -18,6 +18,19 @@ def test_without_a_terminal_the_display_says_plain_lines(capsys: Any, monkeypatc
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "50.0%  loss 1.0\nstep [1] done\n"
+
+
+def test_of_a_pipe_no_share_is_said(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("seq2seq.terminal.progress.PLAIN_SECONDS", 0.0)
+    with progress("translating", None) as done:
+        done(2000)
+    assert capsys.readouterr().err == "2000/?\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Display() as display:
+        display.console.file = screen = io.StringIO()
+        display.update(None, "2000/?")
+        display.progress.refresh()
+    assert "2000/?" in screen.getvalue() and "%" not in screen.getvalue().splitlines()[-1]
 
 
 def test_plain_lines_say_the_time_that_is_left_and_come_less_often_the_longer_it_takes(

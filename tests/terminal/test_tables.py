@@ -19,7 +19,13 @@ def test_a_table_folds_long_names_and_takes_them_literally(capsys: pytest.Captur
     assert line == "[bold]" + "z" * 100
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(4.5, "4.5 s"), (123, "2 min 3 s"), (3900, "1 h 5 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((4.5, "4.5 s"), (123, "2 min 3 s"), (3900, "1 h 5 min")),
+        *((59.97, "1 min 0 s"), (119.7, "2 min 0 s"), (3599.8, "1 h 0 min")),
+    ],
+)
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
