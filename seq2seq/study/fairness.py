@@ -47,8 +47,8 @@ def check_configs(configs: Sequence[tuple[str, Config]], anyway: bool, allowed: 
         UserError: two differ in more than they should, and ``anyway`` is false.
     """
     (label, first), *others = configs
-    unlike = [(name, told) for name, config in others if (told := _unlike_options(first, config, allowed))]
-    _refuse([f"{name} is not like {label}: {'; '.join(told[:4])}" for name, told in unlike], anyway)
+    differing = [(name, told) for name, config in others if (told := _unlike_options(first, config, allowed))]
+    _refuse([f"{name} is not like {label}: {'; '.join(told[:4])}" for name, told in differing], anyway)
 
 
 def unlike_entries(first: Run, other: Run) -> list[str]:
