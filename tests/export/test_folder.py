@@ -156,7 +156,7 @@ def test_the_card_says_what_is_known(make_run: MakeRun, capsys: pytest.CaptureFi
     ],
 )
 def test_the_head_of_the_card_has_codes_that_a_hub_takes(src: Any, tgt: Any, told: Any) -> None:
-    card = model_card(Config(data=DataConfig(src=src, tgt=tgt)), {"total": 1}, (9, 9), None, None, None)
+    card = model_card(Config(data=DataConfig(source="text", src=src, tgt=tgt)), {"total": 1}, (9, 9), None, None, None)
     assert yaml.safe_load(card.split("---\n")[1]).get("language") == told
 
 

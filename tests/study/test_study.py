@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,7 @@ def test_runs_on_fewer_pairs_wait_for_the_subwords_of_the_first(fake_run: FakeRu
     assert not task.ready() and training_task(planned, first).ready()
     write_json(first.run.checkpoint("last"), {})
     assert task.ready(), "its subwords are there"
+    shutil.rmtree(first.run.folder)
     trained(fake_run, first)
     assert task.ready()
 
