@@ -27,6 +27,11 @@ class EncoderConfig:
         return True
 
     @property
+    def biased_by_distance(self) -> bool:
+        """Whether self-attention is biased by the distance of positions."""
+        return False
+
+    @property
     def output_width(self) -> int:
         """Units D of the encoder's output at a source position; each kind of encoder says its own."""
         raise UserError(
@@ -47,6 +52,11 @@ class DecoderConfig:
     @property
     def needs_final_states(self) -> bool:
         """Whether each layer begins in the state in which the same layer of a recurrent encoder ends."""
+        return False
+
+    @property
+    def biased_by_distance(self) -> bool:
+        """As of an encoder."""
         return False
 
     @property
@@ -178,6 +188,11 @@ class TransformerOptions:
         low=2,
         high=1 << 20,
     )
+
+    @property
+    def biased_by_distance(self) -> bool:
+        """Whether self-attention is biased by the distance of positions: ALiBi."""
+        return self.positions == "alibi"
 
 
 @dataclass

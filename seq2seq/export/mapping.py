@@ -33,10 +33,10 @@ def specification(model: Seq2Seq, options: Any, vocabularies: tuple[list[str], l
         TransformerDecoderSpec(decoder.layers, decoder.heads, alignment_heads=decoder.heads, **_settings(decoder)),
     )
     weights = {name: _array(tensor) for name, tensor in model.state_dict().items()}
-    for side, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
+    sides = ("encoder", encoder, model.encoder, spec.encoder), ("decoder", decoder, model.decoder, spec.decoder)
+    for side, kind, ours, stack in sides:
         _set_stack(stack, side, weights)
-        ours = getattr(model, side)
-        if getattr(options, side).positions != "rotary":  # which their self-attention has without a table
+        if kind.positions != "rotary":  # which their self-attention has without a table
             stack.position_encodings.encodings = _position_encodings(ours, positions)
     spec.encoder.embeddings[0].weight = weights["encoder.embedding.weight"]
     spec.decoder.embeddings.weight = weights["decoder.embedding.weight"]

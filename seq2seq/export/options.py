@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from seq2seq.config.architectures import TransformerOptions
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError, nearest
 from seq2seq.runs.run import ONNX, Run, find
@@ -119,7 +118,7 @@ def requested(given: argparse.Namespace) -> Request:
         raise UserError(f"{run.folder} holds the model {config.model.name}: {target.refusal}")
     if target.refuses_alibi:
         for part, kind in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
-            if isinstance(kind, TransformerOptions) and kind.positions == "alibi":
+            if kind.biased_by_distance:
                 has = f"{run.folder} has model.{part}.positions=alibi"
                 raise UserError(f"{has}, which --to {given.to} cannot compute (--to onnx can)")
     name = given.to if given.quantization == "none" else f"{given.to}-{given.quantization}"

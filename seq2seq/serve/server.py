@@ -123,57 +123,60 @@ class _Server(Server):
             yield
 
 
-def _protocol(limits: Limits) -> type[H11Protocol]:
+class _Impatient(H11Protocol):
     """uvicorn's HTTP, without patience for clients that send or read a little at a time."""
 
-    class Impatient(H11Protocol):
-        deadline: asyncio.TimerHandle | None = None  # of a request whose head is not here yet
-        unread: asyncio.TimerHandle | None = None  # looks again at an answer that was not taken at once
+    limits = Limits()
+    deadline: asyncio.TimerHandle | None = None  # of a request whose head is not here yet
+    unread: asyncio.TimerHandle | None = None  # looks again at an answer that was not taken at once
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._await_head()
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._await_head()
 
-        def data_received(self, data: bytes) -> None:
-            if not self.transport.get_write_buffer_size():
-                self._forget_unread()
-            super().data_received(data)
-            self._await_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget_deadline()
+    def data_received(self, data: bytes) -> None:
+        if not self.transport.get_write_buffer_size():
             self._forget_unread()
-            super().connection_lost(exc)
+        super().data_received(data)
+        self._await_head()
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self.unread is None:
-                self._await_reading()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        self._forget_unread()
+        super().connection_lost(exc)
 
-        def _await_head(self) -> None:
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._forget_deadline()
-            elif self.deadline is None:
-                self.deadline = self.loop.call_later(limits.sending, self.transport.abort)
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.unread is None:
+            self._await_reading()
 
-        def _forget_deadline(self) -> None:
-            if self.deadline is not None:
-                self.deadline.cancel()
-                self.deadline = None
+    def _await_head(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget_deadline()
+        elif self.deadline is None:
+            self.deadline = self.loop.call_later(self.limits.sending, self.transport.abort)
 
-        def _await_reading(self) -> None:
-            left = self.transport.get_write_buffer_size()
-            self.unread = self.loop.call_later(limits.reading, self._drop_unread, left) if left else None
+    def _forget_deadline(self) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
 
-        def _drop_unread(self, before: int) -> None:
-            if self.transport.get_write_buffer_size() > max(before - limits.slowest, 0):
-                self.transport.abort()
-            else:
-                self._await_reading()
+    def _await_reading(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self.unread = self.loop.call_later(self.limits.reading, self._drop_unread, left) if left else None
 
-        def _forget_unread(self) -> None:
-            if self.unread is not None:
-                self.unread.cancel()
-                self.unread = None
+    def _drop_unread(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() > max(before - self.limits.slowest, 0):
+            self.transport.abort()
+        else:
+            self._await_reading()
 
-    return Impatient
+    def _forget_unread(self) -> None:
+        if self.unread is not None:
+            self.unread.cancel()
+            self.unread = None
+
+
+def _protocol(limits: Limits) -> type[H11Protocol]:
+    """The protocol with these limits."""
+    return type("Impatient", (_Impatient,), {"limits": limits})

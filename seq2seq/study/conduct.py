@@ -81,11 +81,9 @@ def conduct(study: Study) -> Outcome:
     if study.launcher:
         workers = at_a_time(study.launcher, len(draft))
     _check_language_model(study.language_model(study.draft))
-    allowed = () if options.match == "parameters" else OF_EQUAL_COST
-    check_configs([(one.label, one.config) for one in draft], options.anyway, allowed)
+    check_configs([(one.label, one.config) for one in draft], options.anyway, _may_differ(study))
     announce(study, workers)
-    resolved, taken = with_subwords(config, None)
-    corpus = prepare(resolved.data, taken)
+    corpus = _corpus(config)
     parameters = {planned.model: count_parameters(planned, corpus) for planned in draft[: len(options.models)]}
     warnings = check_parameters(parameters, options.tolerance, options.anyway or options.match != "parameters")
     check_gold(options.gold, len(corpus.splits["test"]))
@@ -121,6 +119,17 @@ def conduct(study: Study) -> Outcome:
     return Outcome(study, settings, runs, variants, language_model, sized, warnings, failed)
 
 
+def _may_differ(study: Study) -> tuple[str, ...]:
+    """Options in which the study's models may differ, besides those that always may."""
+    return () if study.options.match == "parameters" else OF_EQUAL_COST
+
+
+def _corpus(config: Config) -> Corpus:
+    """The corpus of the runs, with the subwords that they take along, if they do."""
+    config, taken = with_subwords(config, None)
+    return prepare(config.data, taken)
+
+
 def _measuring(study: Study, planned: Sequence[Planned], reference: Planned | None) -> list[Task]:
     """The tasks that measure these runs and the language model."""
     runs, others = [(one.run, one.config) for one in planned], [reference.run] if reference else []
@@ -139,7 +148,7 @@ def _measure_others(
 def _check_same(study: Study, runs: Sequence[Run], aside: Sequence[Planned], config: Config) -> list[str]:
     """Warnings where trials and the runs ``aside`` differ from ``runs`` in more than they should (``anyway``)."""
     options = study.options
-    warnings = check_alike(runs, options.anyway, () if options.match == "parameters" else OF_EQUAL_COST)
+    warnings = check_alike(runs, options.anyway, _may_differ(study))
     others = [planned for planned in (*study.trials, *study.finals, *aside) if planned.finished]
     same = [planned.run for planned in others if planned.config.data == config.data]
     warnings += check_fingerprints([runs[0], *same], options.anyway)
