@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from seq2seq.errors import UserError
 from seq2seq.study.runner import GRACE_SECONDS, POLL_SECONDS, Running, Task, last_words, run_all, start, told_share
 from seq2seq.system.files import write_json
 from seq2seq.system.processes import usable_cores
-from seq2seq.system.signals import STOPS, handling
+from seq2seq.system.signals import stop_flag
 from seq2seq.terminal.progress import Display
 
 SLURM = "submitit_slurm"
@@ -91,7 +90,7 @@ def run_through(launcher: Launcher, tasks: Sequence[Task], threads: int | None, 
 
     Raises:
         UserError: the launcher itself failed.
-        KeyboardInterrupt: on SIGINT or one of ``STOPS``, after every task has stopped and has saved its state.
+        KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after every task has stopped and has saved its state.
     """
     if launcher.name == IN_TURN:
         return run_all(tasks, 1, threads)
@@ -118,10 +117,12 @@ def _launch(launcher: Launcher, tasks: Sequence[Task], threads: int | None, fold
         arguments.append(f"hydra.launcher.n_jobs={at_a_time(launcher, len(tasks))}")  # no idle workers
     write_json(one.file, {"launcher": arguments, "threads": threads, "stop": str(one.stop), "tasks": plan})
     host = Task(launcher.name, ["seq2seq.study.launching", str(one.file)], place / "launcher.log", 1.0, lambda: False)
-    with Display() as display, handling(signal.default_int_handler, signal.SIGINT, *STOPS):
+    with Display() as display, stop_flag() as asked_to_stop:
         running = start(host, None)
         try:
             while running.process.poll() is None:
+                if asked_to_stop.asked:
+                    raise KeyboardInterrupt
                 now = ", ".join(f"{task.label} {told_share(task) or 0:.0%}" for task in one.running())
                 done = sum(task.done() for task in tasks)
                 display.update(one.share(), f"{done}/{len(tasks)} done  {now}")

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seq2seq.system.signals import STOPS, handling
+from seq2seq.system.signals import stop_flag
 from seq2seq.terminal.progress import Display
 
 STOPPED = 130  # the exit code of a process that was asked to stop and has saved its state
@@ -83,16 +83,17 @@ def run_all(
         The reason for each failure, by the label of the task.
 
     Raises:
-        KeyboardInterrupt: on SIGINT or one of ``STOPS``, after every process has stopped and has saved its state.
+        KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after every process has stopped and has saved its state.
     """
     waiting = [task for task in tasks if not task.done()]
     known, total = {task.label for task in tasks}, sum(task.seconds for task in tasks)
     running: list[Running] = []
     failed: dict[str, str] = {}
-    # SIGINT too: a shell that starts us in the background has it ignored.
-    with Display() as display, handling(signal.default_int_handler, signal.SIGINT, *STOPS):
+    with Display() as display, stop_flag() as asked_to_stop:
         try:
             while waiting or running:
+                if asked_to_stop.asked:  # here, and not within ``start``: every process that was started is known
+                    raise KeyboardInterrupt
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     if not one.task.done():

@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,23 @@ def test_a_stop_reaches_every_child_and_lets_it_save(tmp_path: Path, number: sig
     os.kill(parent.pid, number)
     parent.wait(30)
     wait_for(tmp_path / "a.saved", tmp_path / "b.saved")
+
+
+def test_a_stop_while_a_process_is_started_reaches_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "task_a.py").write_text(STOPPABLE)
+    monkeypatch.chdir(tmp_path)
+    real = subprocess.Popen
+
+    def stopped_there(*given: Any, **options: Any) -> Any:
+        process = real(*given, **options)
+        wait_for(tmp_path / "a.started")
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", stopped_there)
+    with pytest.raises(KeyboardInterrupt):
+        run_all([Task("a", ["task_a", str(tmp_path / "a")], tmp_path / "a.log", 1.0, lambda: False)], 1, 1)
+    assert (tmp_path / "a.saved").exists()
 
 
 def wait_for(*paths: Path) -> None:
