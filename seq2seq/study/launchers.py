@@ -117,16 +117,16 @@ def _launch(launcher: Launcher, tasks: Sequence[Task], threads: int | None, fold
         arguments.append(f"hydra.launcher.n_jobs={at_a_time(launcher, len(tasks))}")  # no idle workers
     write_json(one.file, {"launcher": arguments, "threads": threads, "stop": str(one.stop), "tasks": plan})
     host = Task(launcher.name, ["seq2seq.study.launching", str(one.file)], place / "launcher.log", 1.0, lambda: False)
-    with Display() as display, stop_flag() as asked_to_stop:
+    with Display() as display, stop_flag() as stopping:
         running = start(host, None)
         try:
             while running.process.poll() is None:
-                if asked_to_stop.asked:
-                    raise KeyboardInterrupt
+                stopping.check()
                 now = ", ".join(f"{task.label} {told_share(task) or 0:.0%}" for task in one.running())
                 done = sum(task.done() for task in tasks)
                 display.update(one.share(), f"{done}/{len(tasks)} done  {now}")
                 time.sleep(POLL_SECONDS)
+            stopping.check()
         finally:
             one.stop.touch()  # for what is left of it
             _wait(running)

@@ -89,11 +89,10 @@ def run_all(
     known, total = {task.label for task in tasks}, sum(task.seconds for task in tasks)
     running: list[Running] = []
     failed: dict[str, str] = {}
-    with Display() as display, stop_flag() as asked_to_stop:
+    with Display() as display, stop_flag() as stopping:
         try:
             while waiting or running:
-                if asked_to_stop.asked:  # here, and not within ``start``: every process that was started is known
-                    raise KeyboardInterrupt
+                stopping.check()  # not within ``start``: every process that was started is known here
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     if not one.task.done():
@@ -115,6 +114,7 @@ def run_all(
                 now = ", ".join(f"{one.task.label} {one.share():.0%}" for one in running)
                 display.update(1 - left / max(total, 1.0), f"{minutes(left / workers)} left  {now}")
                 time.sleep(POLL_SECONDS)
+            stopping.check()  # asked while the last of them ended
         finally:
             stop(running)
     return failed

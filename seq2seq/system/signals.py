@@ -21,6 +21,11 @@ class StopFlag:
 
     asked = False
 
+    def check(self) -> None:
+        """Raise ``KeyboardInterrupt`` if it was: for a place where all that has to be stopped is known."""
+        if self.asked:
+            raise KeyboardInterrupt
+
 
 @contextmanager
 def handling(handler: Handler | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,20 @@ def test_a_stop_while_a_process_is_started_reaches_it_too(tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         run_all([Task("a", ["task_a", str(tmp_path / "a")], tmp_path / "a.log", 1.0, lambda: False)], 1, 1)
     assert (tmp_path / "a.saved").exists()
+
+
+def test_a_stop_while_the_last_process_ends_is_not_lost(task: Callable[..., Task]) -> None:
+    one, asked = task("one", DONE), list[bool]()
+
+    def done() -> bool:
+        if one.done() and not asked:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        return one.done()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([replace(one, done=done)], 1, 1)
+    assert one.done()
 
 
 def wait_for(*paths: Path) -> None:

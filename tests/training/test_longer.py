@@ -98,13 +98,7 @@ def test_a_cosine_that_has_ended_begins_anew_with_its_warmup(make: MakeConfig) -
 
 def test_a_cosine_that_has_not_ended_goes_on_where_only_saving_changes(make: MakeConfig, monkeypatch: Any) -> None:
     one = session.train(make("one", schedule="cosine", max_steps=8))
-    config, log = make("stopped", schedule="cosine", max_steps=8), Trainer._log_training
-
-    def die_at_six(trainer: Trainer) -> None:
-        log(trainer)
-        if trainer.state.step == 6:
-            raise SystemExit(9)
-
+    config = make("stopped", schedule="cosine", max_steps=8)
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
         patched.setattr(Trainer, "_log_training", dying_at(6))
         session.train(config)
