@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seq2seq.system.signals import stop_flag
@@ -24,6 +24,7 @@ from seq2seq.terminal.progress import Display
 STOPPED = 130  # the exit code of a process that was asked to stop and has saved its state
 POLL_SECONDS = 0.3  # between two looks at the processes
 GRACE_SECONDS = 180.0  # for a process to save its state before it is killed
+PLAN_SECONDS = 300.0  # of work for which the plan's estimate counts, beside the pace that is seen
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,37 @@ class Running:
     task: Task
     process: subprocess.Popen[bytes]
     started: float  # ``time.monotonic()``
+    before: float | None = None  # share done by earlier processes: the first that the log tells
 
     def share(self) -> float:
         """Share of the work done, 0 to 1: the last percentage in the log, else an estimate by the clock."""
         told = told_share(self.task)
+        self.before = told if self.before is None else self.before
         by_clock = (time.monotonic() - self.started) / max(self.task.seconds, 1.0)
         return min(by_clock if told is None else told, 0.99)
+
+    def worked(self, share: float) -> float:
+        """What this process has done by the time that ``share`` of the task is done, in seconds by its estimate."""
+        return self.task.seconds * (share - (self.before or 0.0))
+
+
+@dataclass
+class Plan:
+    """How much there is to do, in seconds by the tasks' estimates, and how much of it processes have done so far."""
+
+    workers: int
+    total: float
+    worked: float = 0.0  # by processes that have ended
+    began: float = field(default_factory=time.monotonic)
+
+    def show(self, display: Display, waiting: Sequence[Task], running: Sequence[Running]) -> None:
+        """Say how far everything is, and how long it will take at the pace so far."""
+        shares = [(one, one.share()) for one in running]
+        left = sum(task.seconds for task in waiting) + sum(one.task.seconds * (1 - share) for one, share in shares)
+        worked = (self.worked + sum(one.worked(share) for one, share in shares)) / self.workers
+        pace = (time.monotonic() - self.began + PLAN_SECONDS) / (worked + PLAN_SECONDS)  # seconds a second of the plan
+        now = ", ".join(f"{one.task.label} {share:.0%}" for one, share in shares)
+        display.update(1 - left / max(self.total, 1.0), now, left=left / self.workers * pace)
 
 
 def told_share(task: Task) -> float | None:
@@ -86,7 +112,7 @@ def run_all(
         KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after every process has stopped and has saved its state.
     """
     waiting = [task for task in tasks if not task.done()]
-    known, total = {task.label for task in tasks}, sum(task.seconds for task in tasks)
+    known, plan = {task.label for task in tasks}, Plan(workers, sum(task.seconds for task in tasks))
     running: list[Running] = []
     failed: dict[str, str] = {}
     with Display() as display, stop_flag() as stopping:
@@ -95,13 +121,15 @@ def run_all(
                 stopping.check()  # not within ``start``: every process that was started is known here
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
+                    plan.worked += one.worked(1.0)
                     if not one.task.done():
                         failed[one.task.label] = _why(one)
                         display.say(f"{one.task.label} failed: {failed[one.task.label]}")
                         continue
                     new = [task for task in more() if task.label not in known]
                     waiting += [task for task in new if not task.done()]
-                    known, total = known | {task.label for task in new}, total + sum(task.seconds for task in new)
+                    known |= {task.label for task in new}
+                    plan.total += sum(task.seconds for task in new)
                 startable = sorted((task for task in waiting if task.ready()), key=lambda task: -task.seconds)
                 for task in startable[: workers - len(running)]:
                     waiting.remove(task)
@@ -109,10 +137,7 @@ def run_all(
                 if waiting and not running:
                     failed |= {task.label: "what it waited for did not come" for task in waiting}
                     break
-                left = sum(task.seconds for task in waiting)
-                left += sum(one.task.seconds * (1 - one.share()) for one in running)
-                now = ", ".join(f"{one.task.label} {one.share():.0%}" for one in running)
-                display.update(1 - left / max(total, 1.0), f"{minutes(left / workers)} left  {now}")
+                plan.show(display, waiting, running)
                 time.sleep(POLL_SECONDS)
             stopping.check()  # asked while the last of them ended
         finally:

@@ -22,6 +22,8 @@ class TimeLeft(TimeRemainingColumn):
 
     def render(self, task: Task) -> Text:
         """``0:12 left``; nothing where the time cannot be estimated yet."""
+        if task.fields["left"] is not None:
+            return Text(f"{duration(task.fields['left'])} left", style="progress.remaining")
         time_left = super().render(task)
         return Text(f"{time_left.plain} left", style=time_left.style) if task.time_remaining is not None else Text("")
 
@@ -37,7 +39,7 @@ class Display:
         bar, remaining = BarColumn(bar_width=None), TimeLeft(compact=True)
         columns = ("{task.description}", bar, "{task.fields[share]}", remaining, "{task.fields[figures]}")
         self.progress = Progress(*columns, console=self.console, disable=not self.live, transient=True)
-        self.task = self.progress.add_task("", total=1.0, share="  0%", figures="")
+        self.task = self.progress.add_task("", total=1.0, share="  0%", left=None, figures="")
 
     def __enter__(self) -> Display:
         self.progress.start()
@@ -46,25 +48,29 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def update(self, share: float | None, figures: str) -> None:
-        """Show the share done (0 to 1; None: unknown), and figures beside it."""
+    def update(self, share: float | None, figures: str, left: float | None = None) -> None:
+        """Show the share done (0 to 1; None: unknown), and figures beside it.
+
+        ``left``: seconds until the end, where the caller knows more than the pace so far.
+        """
         if share is None:
-            self.progress.update(self.task, total=None, share="", figures=figures)
+            self.progress.update(self.task, total=None, share="", left=left, figures=figures)
         else:
-            self.progress.update(self.task, total=1.0, completed=share, share=f"{share:4.0%}", figures=figures)
+            of = f"{share:4.0%}"
+            self.progress.update(self.task, total=1.0, completed=share, share=of, left=left, figures=figures)
         now = time.monotonic()
         self.first = self.first or (share or 0.0, now)
         if not self.live and now - self.said >= max(PLAIN_SECONDS, PLAIN_SHARE * (now - self.began)):
             self.said = now
-            done = "" if share is None else f"{share:5.1%}  {self._left(share, now)}"
+            done = "" if share is None else f"{share:5.1%}  {self._left(share, now, left)}"
             print(f"{done}{figures}", file=sys.stderr, flush=True)
 
-    def _left(self, share: float, now: float) -> str:
-        """The time until the end at the pace since the first update, as the beginning of a text; empty if unknown."""
+    def _left(self, share: float, now: float, left: float | None) -> str:
+        """The time until the end as the beginning of a text: as told, or at the pace so far; empty if unknown."""
         first_share, first_time = self.first or (share, now)
-        if share <= first_share:
-            return ""
-        return f"{duration((now - first_time) / (share - first_share) * (1 - share))} left  "
+        if left is None and share > first_share:
+            left = (now - first_time) / (share - first_share) * (1 - share)
+        return "" if left is None else f"{duration(left)} left  "
 
     def doing(self, what: str) -> None:
         """Show the name of the phase: training, validating."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from seq2seq.study.runner import Running, Task, minutes, run_all, tail
+from seq2seq.study.runner import Plan, Running, Task, minutes, run_all, tail
 
 
 @pytest.fixture
@@ -173,6 +173,30 @@ def test_the_share_is_the_last_percentage_of_the_log(task: Callable[..., Task], 
     assert running.share() == 0.415
     one.log.write_text("100.0%\n")
     assert running.share() == 0.99
+
+
+class Told:
+    """A display that keeps the last share and the last time that it was told."""
+
+    def update(self, share: float, figures: str, left: float) -> None:
+        self.share, self.figures, self.left = share, figures, left
+
+
+def test_the_time_left_is_the_plans_until_another_pace_is_seen(task: Callable[..., Task], tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    plan, told = Plan(workers=2, total=3000.0), Told()
+    later, one = task("later", DONE, seconds=1000.0), task("one", DONE, seconds=2000.0)
+    running = Running(one, process, time.monotonic())
+    plan.show(told, [later], [running])  # type: ignore[arg-type]
+    assert told.left == pytest.approx(1500, rel=0.01) and told.share == pytest.approx(0, abs=0.01)
+    one.log.write_text("50.0%\n")  # another process had come so far before: nothing is known of the pace
+    plan.show(told, [later], [running])  # type: ignore[arg-type]
+    assert told.left == pytest.approx(1000, rel=0.01) and told.figures == "one 50%"
+    one.log.write_text("50.0%\n80.0%\n")  # 300 of the plan's seconds for each worker, in twice the time
+    plan.began -= 600
+    plan.show(told, [later], [running])  # type: ignore[arg-type]
+    assert told.left == pytest.approx(700 * 900 / 600, rel=0.01)
 
 
 def test_the_tail_is_the_end_of_a_file(tmp_path: Path) -> None:

@@ -48,6 +48,19 @@ def test_plain_lines_say_the_time_that_is_left_and_come_less_often_the_longer_it
     ]
 
 
+def test_the_time_left_that_is_told_is_the_one_that_is_said(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("seq2seq.terminal.progress.PLAIN_SECONDS", 0.0)
+    with Display() as display:
+        display.update(0.1, "a 10%", left=7200.0)
+    assert capsys.readouterr().err == "10.0%  2 h 0 min left  a 10%\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Display() as display:
+        display.console.file = screen = io.StringIO()
+        display.update(0.1, "a 10%", left=7200.0)
+        display.progress.refresh()
+    assert "2 h 0 min left" in screen.getvalue()
+
+
 def test_the_bar_says_that_its_time_is_what_is_left(monkeypatch: Any) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Display() as display:
