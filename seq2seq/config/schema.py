@@ -274,7 +274,9 @@ class DecodeConfig:
     temperature: float = option(1.0, "divides the logits when sampling", above=0)
     top_k: int = option(0, "sample from the k likeliest tokens (0: all)", low=0)
     top_p: float = option(1.0, "sample from the likeliest tokens whose probabilities sum to this", above=0, high=1)
-    batch_tokens: int = option(4_000, "batch size of the search, in padded source tokens", low=1)
+    batch_tokens: int = option(
+        4_000, "batch size of the search, in padded source tokens (a beam of less than 4: more in proportion)", low=1
+    )
     max_input: int = option(
         1_024, "longest line that is read, source or reference, in tokens, EOS included", low=2, high=1 << 20
     )

@@ -18,6 +18,10 @@ from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.linear import prepacked_weights
 from seq2seq.system.processes import ALONE, Group
 
+ROOMY_BEAM = 4
+"""The width of a beam from which a batch has ``batch_tokens`` source tokens. A narrower one has more, as many as have
+the same number of hypotheses: a step of few hypotheses costs hardly less."""
+
 
 @dataclass(frozen=True)
 class Translation:
@@ -76,8 +80,9 @@ class Translator:
         todo = [n for n, line in enumerate(lines) if not is_blank(line) and n not in refused]
         done(len(lines) - len(todo))
         beams = options.nbest if options.sample else options.beam
+        positions = options.batch_tokens * max(ROOMY_BEAM, beams) // beams
         with prepacked_weights():
-            for rows in self.group.share([*batched([len(encoded[n]) for n in todo], options.batch_tokens, beams)]):
+            for rows in self.group.share([*batched([len(encoded[n]) for n in todo], positions, beams)]):
                 batch = [todo[row] for row in rows]
                 src = torch.from_numpy(pad([encoded[n] for n in batch])).to(self.device)
                 with self.autocast():

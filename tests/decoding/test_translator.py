@@ -69,11 +69,28 @@ def test_batches_hold_their_source_positions(
         return search(models, src, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "search", watched)
-    make("lstm").translate(LINES, DecodeConfig(batch_tokens=20, max_ratio=0.1, max_extra=1))
+    make("lstm").translate(LINES, DecodeConfig(batch_tokens=20, max_ratio=0.1, max_extra=1))  # a beam of 5
     assert sum(count for count, _ in sizes) == 4
     assert all(count == 1 or count * longest <= 20 for count, longest in sizes)
     assert any(count > 1 for count, _ in sizes)
     assert [longest for _, longest in sizes] == sorted((longest for _, longest in sizes), reverse=True)
+
+
+def test_a_narrow_beam_takes_more_sentences_at_once(
+    make: Callable[..., Translator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets: list[int] = []
+
+    def watched(lengths: list[int], positions: int, beams: int) -> list[list[int]]:
+        budgets.append(positions)
+        return [[*range(len(lengths))]]
+
+    monkeypatch.setattr(module, "batched", watched)
+    translator = make("lstm")
+    searches = [DecodeConfig(batch_tokens=20, max_extra=1, beam=beam) for beam in (1, 2, 3, 4, 5)]
+    for options in [*searches, DecodeConfig(batch_tokens=20, max_extra=1, sample=True, nbest=2)]:
+        translator.translate(LINES, options)
+    assert budgets == [80, 40, 26, 20, 20, 40]
 
 
 def test_done_counts_every_line_once(make: Callable[..., Translator]) -> None:
