@@ -69,7 +69,7 @@ def test_batches_hold_their_source_positions(
         return search(models, src, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "search", watched)
-    make("lstm").translate(LINES, DecodeConfig(batch_tokens=20, max_ratio=0.1, max_extra=1))  # a beam of 5
+    make("lstm").translate(LINES, DecodeConfig(beam=4, batch_tokens=20, max_ratio=0.1, max_extra=1))
     assert sum(count for count, _ in sizes) == 4
     assert all(count == 1 or count * longest <= 20 for count, longest in sizes)
     assert any(count > 1 for count, _ in sizes)
