@@ -32,7 +32,7 @@ VERSION = 2
 ABSENT = -1
 """In place of a row, where a joined pair has fewer parts than another."""
 DRAWN = 1
-"""Sets the draws of joined lengths apart from all other draws of a block."""
+"""Sets the draws of joined lengths apart from those that shuffle the same block."""
 Rows = NDArray[np.int64]
 Sizes = tuple[int, ...]
 

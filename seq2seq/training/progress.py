@@ -98,10 +98,11 @@ class RunningMetrics:
 
     loss: Tensor | float = 0.0
     nll: Tensor | float = 0.0
-    norm: Tensor | float = 0.0
+    norm: Tensor | float = 0.0  # of the gradient, in the updates that were not skipped
     tokens: int = 0
     positions: int = 0
     updates: int = 0
+    skipped: int = 0
     seconds: float = 0.0
 
     def plain(self) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Trainer:
                 if self._validation_due():  # a stop fell into the validation
                     self._validate()
                 while self._progress() < 1 and not self._out_of_patience():
-                    self._update(self._next_batches())
+                    self._update()
                     if line := pace.line(self.state, self._progress()):
                         self.display.say(line)
                     if self.state.step % self.options.log_every == 0:
@@ -103,11 +103,12 @@ class Trainer:
         self.state.seconds += seconds
         self.metrics.seconds += seconds
 
-    def _update(self, batches: list[Batch]) -> None:
-        """One update at the learning rate of this step."""
-        done = schedule_progress(self.state, self.options, self.batches.epoch)
+    def _update(self) -> None:
+        """One update on the next batches, at the learning rate of this step."""
         state = self.state
+        done = schedule_progress(state, self.options, self.batches.epoch)  # before they are taken, and count as seen
         rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
+        batches = self._next_batches()
         with self._timed():
             self.group.tell("update", rate=rate)
             self.updater.update(batches, rate, self.state, self.metrics)
@@ -151,12 +152,12 @@ class Trainer:
     def _log_training(self) -> None:
         """One point of the training curves, from the running metrics, which begin anew."""
         metrics, self.metrics = self.metrics, RunningMetrics()
-        nll = float(metrics.nll) / metrics.tokens
+        nll, made = float(metrics.nll) / metrics.tokens, metrics.updates - metrics.skipped
         figures = {
             "train/loss": float(metrics.loss) / metrics.tokens,
             "train/nll": nll,
             "train/ppl": math.exp(min(nll, 100.0)),
-            "train/grad_norm": float(metrics.norm) / metrics.updates,
+            "train/grad_norm": float(metrics.norm) / made if made else math.inf,
             "train/lr": self.updater.optimizer.param_groups[0]["lr"],
             "train/tokens_per_s": metrics.tokens / metrics.seconds,
             "train/padding": 1 - metrics.tokens / metrics.positions,

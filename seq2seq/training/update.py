@@ -88,15 +88,16 @@ class Updater:
         if torch.isfinite(norm):
             self.scaler.step(self.optimizer)
             state.skipped = 0
+            metrics.norm += norm
         else:
             state.skipped += 1
+            metrics.skipped += 1
         self.scaler.update()
         self.optimizer.zero_grad()
         if self.average is not None:
             update_ema(self.average, self.model, self.options.ema, state.step)
         state.step += 1
         state.tokens += tokens
-        metrics.norm += norm
         metrics.tokens += tokens
         metrics.positions += positions
         metrics.updates += 1

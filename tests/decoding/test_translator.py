@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from seq2seq.decoding import translator as module
 from seq2seq.decoding.search import Hypothesis
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.system.processes import Group
 
 LINES = ["the cat sees a dog", "", "home", "  ", "our old house runs home quickly and sees a small cat", "the dog"]
 OPTIONS = DecodeConfig(beam=2, nbest=2, max_ratio=1.0, max_extra=3)
@@ -182,3 +185,25 @@ def test_a_line_that_is_too_long_can_be_refused(make: Callable[..., Translator])
     assert refused.too_long and not refused.text and not refused.src_tokens
     assert texts(others) == texts(make("bahdanau").translate(LINES, options))
     assert sum(counts) == 1 + len(LINES)
+
+
+def test_the_leader_has_the_translations_of_all_processes_without_their_attention(
+    make: Callable[..., Translator],
+) -> None:
+    """Both processes are played by one: what they tell each other is plain data."""
+
+    class Two(Group):
+        world = 2
+
+        def share(self, items: Sequence[Any]) -> Sequence[Any]:
+            return items
+
+        def collect(self, own: Any) -> list[Any]:
+            return [json.loads(json.dumps(own))]
+
+    translator = make("bahdanau")
+    alone = translator.translate(LINES, OPTIONS, attention=True)
+    translator.group = Two()
+    found = translator.translate(LINES, OPTIONS, attention=True)
+    assert texts(found) == texts(alone)
+    assert all(each.attention is None for nbest in found for each in nbest)

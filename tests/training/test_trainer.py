@@ -29,8 +29,10 @@ from seq2seq.errors import UserError
 from seq2seq.evaluation.evaluate import evaluate
 from seq2seq.runs import checkpoint
 from seq2seq.system import devices
+from seq2seq.terminal.progress import Display
 from seq2seq.training import validation
-from seq2seq.training.progress import TrainState
+from seq2seq.training.logging import RunLog
+from seq2seq.training.progress import RunningMetrics, TrainState
 from seq2seq.training.trainer import Stopped, Trainer
 
 MakeConfig = Callable[..., Config]
@@ -326,7 +328,7 @@ def test_the_gradient_is_clipped_to_its_bound(
             step()
 
         monkeypatch.setattr(learner.updater.optimizer, "step", seen)
-        learner._update(learner._next_batches())
+        learner._update()
         norms[f"logged {bound}"] = learner.metrics.norm
     assert norms[0.01] == pytest.approx(0.01, rel=1e-3)
     assert norms[0.0] == pytest.approx(float(norms["logged 0.0"]), rel=1e-5)
@@ -338,17 +340,32 @@ def test_an_update_without_a_finite_gradient_changes_no_weight(
     optimizer: str, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:
     learner = start(toy_config(max_steps=10, max_skipped=3, name=optimizer), tmp_path)
-    learner._update(learner._next_batches())
+    learner._update()
     before = vector(learner)
     bias = learner.model.output.bias
     hook = bias.register_hook(lambda grad: grad * math.nan)
-    learner._update(learner._next_batches())
+    learner._update()
     assert torch.equal(vector(learner), before)
-    assert learner.state.skipped == 1
+    assert learner.state.skipped == 1 and learner.metrics.skipped == 1
+    assert math.isfinite(learner.metrics.norm), "one update that was skipped leaves the curve's other norms"
     hook.remove()
-    learner._update(learner._next_batches())
+    learner._update()
     assert not torch.equal(vector(learner), before)
     assert learner.state.skipped == 0
+
+
+def test_the_norm_of_a_point_is_the_mean_over_updates_that_were_made(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    learner = start(toy_config(max_steps=6, log_every=3, valid_every=50), tmp_path)
+    learner.metrics = RunningMetrics(norm=4.0, tokens=1, positions=1, updates=3, seconds=1.0, skipped=1)
+    learner.log = RunLog(learner.run, 0, learner.config)
+    learner.display = Display()
+    learner._log_training()
+    learner.metrics = RunningMetrics(norm=0.0, tokens=1, positions=1, updates=2, seconds=1.0, skipped=2)
+    learner._log_training()
+    learner.log.close()
+    assert [line["train/grad_norm"] for line in metrics(tmp_path)] == [2.0, None]
 
 
 def test_many_skipped_updates_in_a_row_end_the_training(toy_config: MakeConfig, start: Start, tmp_path: Path) -> None:
@@ -367,13 +384,34 @@ def test_smoothing_changes_the_loss_and_not_what_is_called_nll(
     windows = {}
     for smoothing in (0.0, 0.2):
         learner = start(toy_config(max_steps=10, label_smoothing=smoothing), tmp_path)
-        learner._update(learner._next_batches())
+        learner._update()
         windows[smoothing] = learner.metrics
     assert windows[0.0].nll == windows[0.2].nll == windows[0.0].loss
     assert windows[0.2].loss != windows[0.2].nll
 
 
 # ---------------------------------------------------------------------------------------------------------- limits
+
+
+def test_the_rate_of_a_training_does_not_depend_on_what_limits_it(
+    toy_config: MakeConfig, start: Start, tmp_path: Path
+) -> None:
+    """Eight updates are one pass: the cosine reaches its end after the last of them, not with it."""
+    rates: dict[str, list[float]] = {}
+    for limit, value in (("max_steps", 8), ("max_epochs", 1)):
+        options = {limit: value, "schedule": "cosine", "final_lr": 0.0, "warmup_steps": 0}
+        learner = start(toy_config(**options, valid_every=1_000), tmp_path / limit)
+        assert len(learner.batches.shard(0)) == 8
+        update = learner.updater.update
+
+        def watched(batches: Any, rate: float, *rest: Any, update: Any = update, limit: str = limit) -> None:
+            rates.setdefault(limit, []).append(rate)
+            update(batches, rate, *rest)
+
+        learner.updater.update = watched  # type: ignore[method-assign]
+        learner.train()
+    assert rates["max_epochs"] == pytest.approx(rates["max_steps"])
+    assert min(rates["max_steps"]) > 0
 
 
 @pytest.mark.parametrize(

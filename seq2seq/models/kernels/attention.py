@@ -51,14 +51,14 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, values, weights = ctx.saved_tensors
-        low, sizes = queries.dtype, of_y.shape[:2]
-        of_y = of_y.reshape(-1, *of_y.shape[2:])
-        of_values = torch.bmm(weights.to(low).transpose(1, 2), of_y)
-        of_weights = torch.bmm(of_y, values.transpose(1, 2)).float()
-        of_energies = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        of_energies = of_energies.div_(math.sqrt(queries.shape[-1])).to(low)
-        of_queries = torch.bmm(of_energies, keys)
-        of_keys = torch.bmm(of_energies.transpose(1, 2), queries)
-        return *(x.view(*sizes, *x.shape[1:]) for x in (of_queries, of_keys, of_values)), None, None
+        low, sizes = queries.dtype, grad_y.shape[:2]
+        grad_y = grad_y.reshape(-1, *grad_y.shape[2:])
+        grad_values = torch.bmm(weights.to(low).transpose(1, 2), grad_y)
+        grad_weights = torch.bmm(grad_y, values.transpose(1, 2)).float()
+        grad_energies = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        grad_energies = grad_energies.div_(math.sqrt(queries.shape[-1])).to(low)
+        grad_queries = torch.bmm(grad_energies, keys)
+        grad_keys = torch.bmm(grad_energies.transpose(1, 2), queries)
+        return *(x.view(*sizes, *x.shape[1:]) for x in (grad_queries, grad_keys, grad_values)), None, None

@@ -79,8 +79,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if low.itemsize == 2:
                 rows, places = F.pad(rows, (0, 0, 0, -count % ROWS)), F.pad(target, (0, -count % ROWS))
                 size -= size % ROWS if size > ROWS else 0
-            of_rows = torch.empty_like(rows, dtype=weight.dtype)
-            of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+            grad_rows = torch.empty_like(rows, dtype=weight.dtype)
+            grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
             index = torch.arange(min(size, len(rows)), device=rows.device)
             likelihoods, at_target = weight.new_empty(len(rows)), weight.new_empty(len(rows))
             for start in range(0, count, size):
@@ -94,23 +94,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 unlikely = of_target.clamp_(min=torch.finfo(torch.float32).tiny).log_()
                 likelihoods[here] = torch.where(others < 0.5, torch.log1p(-others), unlikely)
                 at_target[here] = smoothing - others  # t
-                of_rows[here] = predicted @ table
-                of_weight += predicted.t() @ rows[here]
-                of_bias += predicted[: count - start].sum(0)
-            of_rows, at_target, nll = of_rows[:count], at_target[:count], -likelihoods[:count].sum()
+                grad_rows[here] = predicted @ table
+                grad_weight += predicted.t() @ rows[here]
+                grad_bias += predicted[: count - start].sum(0)
+            grad_rows, at_target, nll = grad_rows[:count], at_target[:count], -likelihoods[:count].sum()
             right = weight[target]
-            of_rows += at_target[:, None] * right
-            of_weight.index_add_(0, target, at_target[:, None] * hidden)
-            of_bias.index_add_(0, target, at_target)
+            grad_rows += at_target[:, None] * right
+            grad_weight.index_add_(0, target, at_target[:, None] * hidden)
+            grad_bias.index_add_(0, target, at_target)
             loss = nll.clone()
             if smoothing:
                 all_rows, mean = hidden.sum(0, dtype=weight.dtype), weight.mean(0)
-                of_rows -= smoothing * mean
-                of_weight -= smoothing / len(weight) * all_rows
-                of_bias -= smoothing / len(weight) * count
+                grad_rows -= smoothing * mean
+                grad_weight -= smoothing / len(weight) * all_rows
+                grad_bias -= smoothing / len(weight) * count
                 of_targets = (hidden * right).sum() + bias[target].sum()
                 loss += smoothing * (of_targets - (all_rows @ mean + count * bias.mean()))
-        ctx.save_for_backward(of_rows, of_weight, of_bias)
+        ctx.save_for_backward(grad_rows, grad_weight, grad_bias)
         ctx.kind = hidden.dtype
         ctx.mark_non_differentiable(nll)
         return loss, nll
@@ -118,8 +118,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        of_rows, of_weight, of_bias = ctx.saved_tensors
-        return (of_rows * scale).to(ctx.kind), of_weight * scale, of_bias * scale, None, None
+        grad_rows, grad_weight, grad_bias = ctx.saved_tensors
+        return (grad_rows * scale).to(ctx.kind), grad_weight * scale, grad_bias * scale, None, None
 
 
 def _softmax_(logits: Tensor, type_: torch.dtype) -> Tensor:

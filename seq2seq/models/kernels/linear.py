@@ -86,15 +86,15 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         rows, matrix, *y = ctx.saved_tensors
-        of_y = of_y.reshape(-1, of_y.shape[-1])
+        grad_y = grad_y.reshape(-1, grad_y.shape[-1])
         if y:
-            of_y = torch.ops.aten.threshold_backward(of_y, y[0], 0)
+            grad_y = torch.ops.aten.threshold_backward(grad_y, y[0], 0)
         needs = ctx.needs_input_grad
-        of_x = (of_y @ matrix).view(ctx.shape).to(ctx.types[0]) if needs[0] else None
-        of_weight = (of_y.t() @ rows).to(ctx.types[1]) if needs[1] else None
-        return of_x, of_weight, of_y.sum(0).to(ctx.types[1]) if needs[2] else None, None
+        grad_x = (grad_y @ matrix).view(ctx.shape).to(ctx.types[0]) if needs[0] else None
+        grad_weight = (grad_y.t() @ rows).to(ctx.types[1]) if needs[1] else None
+        return grad_x, grad_weight, grad_y.sum(0).to(ctx.types[1]) if needs[2] else None, None
 
 
 def _of_ready_weight(packed: Packed, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:

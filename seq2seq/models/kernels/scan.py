@@ -4,8 +4,9 @@ Autograd would add to the gradient of every weight at every step. Here a step co
 the gradient of a weight is one matrix product after the loop. The inputs' part of the gates is computed before it.
 
 Matrix products, and the sums of gates, are in autocast's type; cells, and sums over steps, in float32 or better. On a
-CPU tanh costs three times as much as the sigmoid, so it is written as tanh x = 2σ(2x) - 1. Tensors are (T, B, …), so
-that a step is one block of memory.
+CPU tanh costs three times as much as the sigmoid, so it is written as tanh x = 2σ(2x) - 1. In bf16 σ has steps of 2⁻⁸
+near ½, so that tanh x errs by up to 0.004, evenly to both sides, where bf16's own would err by 0.002 of its size.
+Tensors are (T, B, …), so that a step is one block of memory.
 
 Shapes: T steps, B sentences, S source positions, D units of the state, C of a source position, A of the energies. In
 equations ⊙ multiplies element by element, and dx is the gradient of the loss with respect to x.
@@ -65,21 +66,21 @@ class Cells:
         cell.addcmul_(input_, candidate, value=2).sub_(input_)
         return torch.mul(cell, 2).sigmoid_().mul_(2).sub_(1).mul_(output)
 
-    def backward(self, t: int, state: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradients da_t (B, 4D) and dc_{t-1} (B, D), from dh_t = ``state`` and dc_t = ``cell`` (B, D)."""
-        gates = self.gates[t].to(cell.dtype)
+    def backward(self, t: int, grad_state: Tensor, grad_cell: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients da_t (B, 4D) and dc_{t-1} (B, D), from dh_t (B, D) and, from step t + 1, dc_t (B, D)."""
+        gates = self.gates[t].to(grad_cell.dtype)
         input_, forget, candidate, output = gates.chunk(4, -1)
         squashed = torch.mul(self.cells[t + 1], 2).sigmoid_().mul_(2).sub_(1)
         through = torch.addcmul(output, torch.mul(output, squashed), squashed, value=-1)  # o (1 - tanh²(c_t))
-        cell = torch.addcmul(cell, state, through)
+        grad_cell = torch.addcmul(grad_cell, grad_state, through)
         slopes = torch.addcmul(gates, gates, gates, value=-1)  # σ(1 - σ) of all four
         to_input, to_forget, to_candidate, to_output = slopes.chunk(4, -1)
         to_input.mul_(candidate.mul(2).sub_(1))  # g = 2s - 1
         to_forget.mul_(self.cells[t])
         to_candidate.mul_(input_).mul_(4)  # 1 - g² = 4s(1 - s)
-        to_output.mul_(squashed).mul_(state)
-        slopes.unflatten(-1, (4, -1))[:, :3].mul_(cell[:, None])
-        return slopes, cell.mul_(forget)
+        to_output.mul_(squashed).mul_(grad_state)
+        slopes.unflatten(-1, (4, -1))[:, :3].mul_(grad_cell[:, None])
+        return slopes, grad_cell.mul_(forget)
 
 
 def lstm_scan(gates: Tensor, weight: Tensor, state: Tensor, cell: Tensor) -> Tensor:
@@ -119,18 +120,18 @@ class _LSTMScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Gradients:
+    def backward(ctx: Any, grad_states: Tensor) -> Gradients:
         weight, states = ctx.saved_tensors
         low, cells = states.dtype, ctx.cells
         weight = weight.to(low)
-        gates = torch.empty_like(cells.gates)
-        cell = torch.zeros_like(cells.cells[0])
-        state = torch.zeros_like(cell)
-        for t in reversed(range(len(gates))):
-            gates[t], cell = cells.backward(t, state.add_(grad[t]), cell)
-            state = (gates[t] @ weight).to(cell.dtype)
-        of_weight = gates.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
-        found = gates, of_weight, state, cell
+        grad_gates = torch.empty_like(cells.gates)
+        grad_cell = torch.zeros_like(cells.cells[0])
+        grad_state = torch.zeros_like(grad_cell)
+        for t in reversed(range(len(grad_gates))):
+            grad_gates[t], grad_cell = cells.backward(t, grad_state.add_(grad_states[t]), grad_cell)
+            grad_state = (grad_gates[t] @ weight).to(grad_cell.dtype)
+        grad_weight = grad_gates.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
+        found = grad_gates, grad_weight, grad_state, grad_cell
         return tuple(x.to(type_) for x, type_ in zip(found, ctx.types, strict=True))
 
 
@@ -227,45 +228,48 @@ class _AttentiveScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_states: Tensor | None, of_contexts: Tensor | None, given: Tensor | None) -> Gradients:
+    def backward(
+        ctx: Any, grad_states: Tensor | None, grad_contexts: Tensor | None, grad_attention: Tensor | None
+    ) -> Gradients:
         both, query, energy, memory, inputs, squashed, weights = ctx.saved_tensors
         cells, after, low = ctx.cells, ctx.after, inputs.dtype
         steps, sentences, width = len(inputs) - 1, inputs.shape[1], both.shape[1] - memory.shape[2]
-        of_states = inputs.new_zeros(steps, sentences, width) if of_states is None else of_states
-        of_contexts = inputs.new_zeros(steps, sentences, memory.shape[2]) if of_contexts is None else of_contexts
+        grad_states = inputs.new_zeros(steps, sentences, width) if grad_states is None else grad_states
+        grad_contexts = inputs.new_zeros(steps, sentences, memory.shape[2]) if grad_contexts is None else grad_contexts
         low_query = query.to(low)
-        gates, queries = torch.empty_like(cells.gates), inputs.new_empty(steps, sentences, len(query))
-        contexts, energies = torch.empty_like(inputs[:-1, :, width:]), torch.empty_like(weights)
-        cell = torch.zeros_like(cells.cells[0])
-        state = torch.zeros_like(cell)
-        keys = torch.zeros(squashed.shape[1:], dtype=cell.dtype, device=cell.device)
-        inner = (energy * 4).to(cell.dtype)
+        grad_gates, grad_queries = torch.empty_like(cells.gates), inputs.new_empty(steps, sentences, len(query))
+        read, grad_energies = torch.empty_like(inputs[:-1, :, width:]), torch.empty_like(weights)  # read: all dr_t
+        grad_cell = torch.zeros_like(cells.cells[0])
+        grad_state = torch.zeros_like(grad_cell)
+        grad_keys = torch.zeros(squashed.shape[1:], dtype=grad_cell.dtype, device=grad_cell.device)
+        inner = (energy * 4).to(grad_cell.dtype)
         through = torch.zeros_like(inputs[0])  # the gradients of h and r from the cell that reads them
         for t in reversed(range(steps)):
             if not after:
-                gates[t], cell = cells.backward(t, state.add_(of_states[t]), cell)
-                through = gates[t] @ both
-            torch.add(through[:, width:], of_contexts[t], out=contexts[t])
-            of_weights = torch.bmm(memory, contexts[t][:, :, None]).squeeze(-1).to(cell.dtype)
-            if given is not None:
-                of_weights += given[t]
-            attention = weights[t].to(cell.dtype)
-            of_weights -= (attention * of_weights).sum(-1, keepdim=True)
-            energies[t] = attention * of_weights
+                grad_gates[t], grad_cell = cells.backward(t, grad_state.add_(grad_states[t]), grad_cell)
+                through = grad_gates[t] @ both
+            torch.add(through[:, width:], grad_contexts[t], out=read[t])
+            grad_weights = torch.bmm(memory, read[t][:, :, None]).squeeze(-1).to(grad_cell.dtype)
+            if grad_attention is not None:
+                grad_weights += grad_attention[t]
+            attention = weights[t].to(grad_cell.dtype)
+            grad_weights -= (attention * grad_weights).sum(-1, keepdim=True)
+            grad_energies[t] = attention * grad_weights
             slope = torch.addcmul(squashed[t], squashed[t], squashed[t], value=-1)  # z(1 - z)
-            queries[t] = torch.bmm(energies[t][:, None], slope).squeeze(1) * inner
-            keys += slope.mul_(energies[t][:, :, None])
-            state = torch.addmm(through[:, :width], queries[t], low_query).to(cell.dtype)
+            grad_queries[t] = torch.bmm(grad_energies[t][:, None], slope).squeeze(1) * inner
+            grad_keys += slope.mul_(grad_energies[t][:, :, None])
+            grad_state = torch.addmm(through[:, :width], grad_queries[t], low_query).to(grad_cell.dtype)
             if after:
-                gates[t], cell = cells.backward(t, state.add_(of_states[t]), cell)
-                through = gates[t] @ both
+                grad_gates[t], grad_cell = cells.backward(t, grad_state.add_(grad_states[t]), grad_cell)
+                through = grad_gates[t] @ both
         if after:
-            state = through[:, :width]
-        flat = gates.flatten(0, 1)
-        of_both = flat.t() @ inputs[:-1].flatten(0, 1)
-        of_query = queries.flatten(0, 1).t() @ inputs[after : steps + after, :, :width].flatten(0, 1)
-        of_energy = (energies.flatten()[None] @ squashed.flatten(0, 2)).squeeze(0) * 2
-        of_memory = torch.bmm(weights.permute(1, 2, 0), contexts.transpose(0, 1))
-        found = (gates, of_both[:, :width], of_both[:, width:], of_query, of_energy, keys * inner, of_memory)
-        typed = [x.to(type_) for x, type_ in zip((*found, state, cell), ctx.types, strict=True)]
+            grad_state = through[:, :width]
+        flat = grad_gates.flatten(0, 1)
+        grad_both = flat.t() @ inputs[:-1].flatten(0, 1)
+        grad_query = grad_queries.flatten(0, 1).t() @ inputs[after : steps + after, :, :width].flatten(0, 1)
+        grad_energy = (grad_energies.flatten()[None] @ squashed.flatten(0, 2)).squeeze(0) * 2
+        grad_memory = torch.bmm(weights.permute(1, 2, 0), read.transpose(0, 1))
+        into_cell = grad_gates, grad_both[:, :width], grad_both[:, width:]
+        found = (*into_cell, grad_query, grad_energy, grad_keys * inner, grad_memory, grad_state, grad_cell)
+        typed = [x.to(type_) for x, type_ in zip(found, ctx.types, strict=True)]
         return None, None, *typed[:7], None, *typed[7:]
