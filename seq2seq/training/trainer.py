@@ -76,7 +76,7 @@ class Trainer:
                 if self._validation_due():  # a stop fell into the validation
                     self._validate()
                 while self._progress() < 1 and not self._out_of_patience():
-                    self._update()
+                    self._update(self._next_batches())
                     if line := pace.line(self.state, self._progress()):
                         self.display.say(line)
                     if self.state.step % self.options.log_every == 0:
@@ -91,6 +91,10 @@ class Trainer:
                 self.log.close()
 
     def _next_batches(self) -> list[Batch]:
+        """The batches of the next update, whose rate is that of the progress before: once taken, they count as seen."""
+        state = self.state
+        done = schedule_progress(state, self.options, self.batches.epoch)
+        self.rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
         with self._timed():
             return self.batches.take(self.options.accumulate, self.group)
 
@@ -103,15 +107,11 @@ class Trainer:
         self.state.seconds += seconds
         self.metrics.seconds += seconds
 
-    def _update(self) -> None:
-        """One update on the next batches, at the learning rate of this step."""
-        state = self.state
-        done = schedule_progress(state, self.options, self.batches.epoch)  # before they are taken, and count as seen
-        rate = learning_rate(self.options.optimizer, state.step, done, state.plateau, state.leg.step)
-        batches = self._next_batches()
+    def _update(self, batches: list[Batch]) -> None:
+        """One update, at the rate of this step."""
         with self._timed():
-            self.group.tell("update", rate=rate)
-            self.updater.update(batches, rate, self.state, self.metrics)
+            self.group.tell("update", rate=self.rate)
+            self.updater.update(batches, self.rate, self.state, self.metrics)
         if self.state.skipped >= self.options.max_skipped:
             raise UserError(
                 f"the gradient was not finite in {self.state.skipped} updates in a row, up to step "

@@ -328,7 +328,7 @@ def test_the_gradient_is_clipped_to_its_bound(
             step()
 
         monkeypatch.setattr(learner.updater.optimizer, "step", seen)
-        learner._update()
+        learner._update(learner._next_batches())
         norms[f"logged {bound}"] = learner.metrics.norm
     assert norms[0.01] == pytest.approx(0.01, rel=1e-3)
     assert norms[0.0] == pytest.approx(float(norms["logged 0.0"]), rel=1e-5)
@@ -340,16 +340,16 @@ def test_an_update_without_a_finite_gradient_changes_no_weight(
     optimizer: str, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:
     learner = start(toy_config(max_steps=10, max_skipped=3, name=optimizer), tmp_path)
-    learner._update()
+    learner._update(learner._next_batches())
     before = vector(learner)
     bias = learner.model.output.bias
     hook = bias.register_hook(lambda grad: grad * math.nan)
-    learner._update()
+    learner._update(learner._next_batches())
     assert torch.equal(vector(learner), before)
     assert learner.state.skipped == 1 and learner.metrics.skipped == 1
     assert math.isfinite(learner.metrics.norm), "one update that was skipped leaves the curve's other norms"
     hook.remove()
-    learner._update()
+    learner._update(learner._next_batches())
     assert not torch.equal(vector(learner), before)
     assert learner.state.skipped == 0
 
@@ -384,7 +384,7 @@ def test_smoothing_changes_the_loss_and_not_what_is_called_nll(
     windows = {}
     for smoothing in (0.0, 0.2):
         learner = start(toy_config(max_steps=10, label_smoothing=smoothing), tmp_path)
-        learner._update()
+        learner._update(learner._next_batches())
         windows[smoothing] = learner.metrics
     assert windows[0.0].nll == windows[0.2].nll == windows[0.0].loss
     assert windows[0.2].loss != windows[0.2].nll
