@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -34,6 +36,7 @@ from seq2seq.system.devices import multiplies_bf16
 
 pytest_plugins = ["tests.fake_runs"]
 
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as once it is activated
 torch.set_num_threads(1)  # tiny products are seven times slower on two threads that share two busy cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
 

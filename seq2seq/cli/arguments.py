@@ -12,6 +12,7 @@ from seq2seq.config.schema import EVALUATION, Config
 from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find
 from seq2seq.system.files import is_there
+from seq2seq.terminal.program import program
 
 Trained = tuple[list[tuple[Run, str]], Config]
 """Runs, each with the name of a checkpoint, and the config to use them with."""
@@ -68,7 +69,7 @@ def runs_and_options(given: Arguments) -> tuple[list[tuple[Run, str]], list[str]
 
 def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
     """Print the command that continues a stopped one; returns the exit code of a stop."""
-    again = shlex.join(["seq2seq", verb, *arguments])
+    again = shlex.join([program(), verb, *arguments])
     print(f"{done}; to go on, the same command again: {again}", file=sys.stderr)
     return 130
 

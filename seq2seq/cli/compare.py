@@ -53,4 +53,4 @@ def run(given: Arguments, valid: tuple[StudyConfig, list[str], Launcher | None])
             options, of_runs, launcher = valid
             return compare(Study(options, of_runs, given.arguments, launcher))
     except KeyboardInterrupt:
-        return say_how_to_go_on("stopped and saved", "compare", given.arguments)
+        return say_how_to_go_on("stopped; all that was trained is saved", "compare", given.arguments)

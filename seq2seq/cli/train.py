@@ -129,7 +129,7 @@ def _run_sweep(given: Arguments, sweep: Sweep) -> int:
     try:
         return conduct(sweep)
     except KeyboardInterrupt:
-        return say_how_to_go_on("stopped and saved", "train", ["-m", *_to_go_on(given.arguments)])
+        return say_how_to_go_on("stopped; all that was trained is saved", "train", ["-m", *_to_go_on(given.arguments)])
 
 
 def _to_go_on(arguments: Sequence[str]) -> list[str]:

@@ -127,7 +127,9 @@ class DataConfig(Codes):
     test: SplitConfig = field(default_factory=SplitConfig)
     tests: dict[str, SplitConfig] = several({}, "further test sets, each as test: data.tests.NAME.src=… and so on")
     reverse: bool = option(False, "train the other direction: sides, columns and codes change places, name gets both")
-    holdout: int = option(1_000, "pairs held out of train for each of valid and test that is not given", low=1)
+    holdout: int = option(
+        1_000, "pairs held out of train for each of valid and test that is not given (a small text: a twentieth)", low=1
+    )
     take: Optional[int] = option(None, "use at most so many training pairs", low=1)
     join: Optional[int] = option(
         None,

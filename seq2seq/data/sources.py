@@ -7,6 +7,7 @@ languages, and ``hub`` all that goes through the library ``datasets``.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -27,11 +28,13 @@ from seq2seq.data.streams import Member, Place
 from seq2seq.errors import UserError
 from seq2seq.system.continued import one_at_a_time
 from seq2seq.system.files import new_folder
+from seq2seq.terminal.progress import progress
 
 __all__ = ["SPLITS", "Pair", "TextCorpus", "open_source"]
 
 ADVICE = "set data.cache to a folder that can be written"
 SPLITS = ("train", "valid", "test")
+SMALL_SHARE = 20  # of a text too small for ``data.holdout``, one pair of so many is held out for each split
 SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # all other sources: ("file",)
 
 
@@ -168,14 +171,14 @@ def _check_weights(weights: Sequence[float], train: Part) -> None:
 
 
 def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, frozenset[int]]:
+    """The rows of each missing split: ``count``, or of a text of less than three times as many a twentieth."""
     if train.size < 3 * count * len(missing):
-        most = train.size // (3 * len(missing))
-        lower = f"set data.holdout={most} or lower, or " if most else ""
+        asked, count = count, train.size // SMALL_SHARE
         keys = " and ".join(f"data.{split}" for split in missing)
-        raise UserError(
-            f"{train.where} has {train.size:,} pairs, too few to hold {count:,} out for each of {keys}: "
-            f"{lower}give {keys}"
-        )
+        few = f"{train.where} has {train.size:,} pairs, too few to hold {asked:,} out for each of {keys}"
+        if not count:
+            raise UserError(f"{few}: give {keys}")
+        _say_once(f"{few}: {count:,} are")
     order: dict[int, None] = {}
     for draw in itertools.count():
         if len(order) == count * len(missing):
@@ -183,6 +186,12 @@ def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, froz
         order[int.from_bytes(hashlib.sha256(f"holdout {draw}".encode()).digest()[:8], "big") % train.size] = None
     drawn = iter(order)
     return {split: frozenset(itertools.islice(drawn, count)) for split in missing}
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    """A note on stderr: one command may open a corpus several times."""
+    print(line, file=sys.stderr)
 
 
 def _check_keys(data: DataConfig, splits: Sequence[str]) -> None:
@@ -327,7 +336,8 @@ def _generate_into(folder: Path, options: dict[str, Any]) -> None:
     if folder.is_dir():
         return
     print(f"generating the embedded corpus ({options['pairs']:,} pairs) into {folder}", file=sys.stderr)
-    corpus = grammar.corpus(**options)
+    with progress("generating sentences", options["pairs"] + options["valid"] + options["test"]) as done:
+        corpus = grammar.corpus(**options, done=done)
     with new_folder(folder, shared=True, advice=ADVICE) as place:
         for split in SPLITS:
             _write(place / f"{split}.en", (pair.src for pair in corpus[split]))

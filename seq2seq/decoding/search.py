@@ -64,11 +64,10 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Translate ``src`` (B, S) ids: for each sentence its ``options.nbest`` hypotheses, the best first.
 
-    A sentence is closed when as many hypotheses as the beam is wide have ended, or when none can be continued. With
-    ``length_penalty=average`` one that is still open could reach a higher score; fairseq closes by the same rule. A
-    closed sentence stays in the batch, with scores of -inf, until several can leave it together.
-    Where no hypothesis can end (because of the options, or because the model gives NaN), the result is an empty
-    hypothesis of score -inf. Sampling draws from torch's global generator.
+    A sentence is closed when as many hypotheses as the beam is wide have ended (as in fairseq, though by
+    ``length_penalty=average`` an open one could still score higher), or when none can be continued. It stays in the
+    batch, with scores of -inf, until several can leave it together. Where no hypothesis can end (by the options, or
+    because the model gives NaN), the result is an empty one of score -inf. Sampling draws from torch's generator.
 
     Args:
         attention: whether hypotheses keep the attention weights of their steps; with ``mean``, H is 1, the maps' mean.

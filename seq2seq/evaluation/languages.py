@@ -30,7 +30,7 @@ def read_language(code: str | None, lines: Sequence[str], option: str) -> tuple[
         option: that sets it, such as ``data.tgt``.
 
     Returns:
-        The code, None where the letters do not tell it; and the line, "" for a code that is given.
+        The code, None where the script does not tell it; and the line, "" for a code that is given.
     """
     if code is not None:
         return code, ""
@@ -41,7 +41,7 @@ def read_language(code: str | None, lines: Sequence[str], option: str) -> tuple[
             found.code,
             f"{option} is not given: text in {IN_WORDS[found.script]} is taken as {found.code}; {cure}",
         )
-    return None, f"{option} is not given, and letters do not tell it: BLEU uses sacreBLEU's tokeniser 13a; {cure}"
+    return None, f"{option} is not given, and the script does not tell it: BLEU uses sacreBLEU's tokeniser 13a; {cure}"
 
 
 def word_notices(code: str, references: Sequence[str], option: str) -> Iterator[str]:

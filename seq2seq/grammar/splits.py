@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+from collections.abc import Callable
 
 from seq2seq.grammar import lexicon
 from seq2seq.grammar.sentences import AlignedPair, sentence
@@ -38,8 +39,9 @@ def _split(
     taken: set[str],
     version: int = lexicon.LATEST,
     exponent: float | None = None,
+    done: Callable[[int], None] = lambda count: None,
 ) -> list[AlignedPair]:
-    """One split, without duplicates and without the sentences in `taken`.
+    """One split, without duplicates and without the sentences in `taken`. `done` is told of each sentence.
 
     There are few sentences of three words: if a length is exhausted, the longer ones share what is missing, again in
     proportion to 1 / length.
@@ -57,6 +59,7 @@ def _split(
                 continue
             own.add(pair.src)
             pairs.append(pair)
+            done(1)
             missing, failures = missing - 1, 0
         if missing and length + 1 in lengths:
             for longer, more in quotas(missing, range(length + 1, lengths.stop)).items():
@@ -78,19 +81,21 @@ def corpus(
     seed: int,
     version: int = lexicon.LATEST,
     exponent: float | None = None,
+    done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, list[AlignedPair]]:
     """The splits "train" (`pairs` sentences), "valid" and "test", of `min_words` to `max_words` English words.
 
     No sentence of either language is in two splits, and no English sentence is twice in a split. If there are too few
     sentences even of the longest length, the split is smaller. Test and valid are made first, so that they do not
     depend on the size of train. `version` is 1 or 2: version 1 gives the sentences of published figures.
-    `exponent` is that of Zipf's law (None: the rules' own): 0 makes all words of a class equally frequent.
+    `exponent` is that of Zipf's law (None: the rules' own): 0 makes all words of a class equally frequent. `done` is
+    told of each sentence that is made.
     """
     lengths = range(min_words, max_words + 1)
     taken: set[str] = set()
     splits: dict[str, list[AlignedPair]] = {}
     for name, total in (("test", test), ("valid", valid), ("train", pairs)):
-        splits[name] = _split(name, total, lengths, seed, taken, version, exponent)
+        splits[name] = _split(name, total, lengths, seed, taken, version, exponent, done)
         taken.update(text for pair in splits[name] for text in (pair.src, pair.tgt))
     return {name: splits[name] for name in ("train", "valid", "test")}
 

@@ -33,6 +33,7 @@ from seq2seq.system.devices import choose_device, choose_precision, prepare_proc
 from seq2seq.system.files import os_errors_as_user_errors, write_json
 from seq2seq.system.processes import ALONE, Group
 from seq2seq.terminal import tables
+from seq2seq.terminal.program import program
 from seq2seq.training import further_tests, gains, initial, longer
 from seq2seq.training.further_tests import Texts
 from seq2seq.training.limits import Size, choose_limits, notices
@@ -380,5 +381,6 @@ def print_result(run: Run, summary: Summary) -> None:
     for sample in summary["samples"]:
         texts = {"source": sample["src"], "translation": sample["translation"], "reference": sample["reference"]}
         tables.print_texts(texts)
-    tables.say(f"\nnext:  seq2seq translate {folder}\n       seq2seq evaluate {folder} decode.beam=1")
+    name = program()
+    tables.say(f"\nnext:  {name} translate {folder}\n       {name} evaluate {folder} decode.beam=1")
     tables.say("       make tensorboard")

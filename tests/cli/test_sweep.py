@@ -110,11 +110,11 @@ def test_a_stop_saves_what_runs_and_the_same_command_goes_on(tmp_path: Path, lau
     assert state(said, "embedded/lstm/seed1") == "unfinished" and state(said, "embedded/lstm/seed3") == "not begun"
     assert "to go on, the same command again: seq2seq train -m experiment=lstm" in said and "Traceback" not in said
     output = tmp_path / "outputs/sweeps/embedded/lstm/seed1.log"
-    assert "stopped and saved" in output.read_text() and not first.finished
+    assert "stopped; all that was trained is saved" in output.read_text() and not first.finished
     with started(given, log):
         waited_for(lambda: output.exists() and "going on with" in output.read_text())
     # Killed, it asks nobody to stop; who runs for it stops all the same.
-    waited_for(lambda: "stopped and saved" in output.read_text())
+    waited_for(lambda: "stopped; all that was trained is saved" in output.read_text())
     waited_for(lambda: not processes_below(tmp_path))
     assert not Run(tmp_path / "outputs/embedded/lstm/seed3").folder.exists()
 

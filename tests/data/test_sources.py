@@ -306,16 +306,19 @@ def test_holdout_only_of_what_is_missing(here: Path) -> None:
     assert not set(source.pairs("train")) & set(source.pairs("valid"))
 
 
-def test_too_small_a_corpus_says_how_to_lower_the_holdout(here: Path) -> None:
+def test_of_a_small_corpus_a_twentieth_is_held_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_text(here, "train", numbered(59))
     data = DataConfig(source="text", train=SplitConfig(src="train.en", tgt="train.de"), holdout=10)
-    assert refuse(data) == (
-        "train.en + train.de has 59 pairs, too few to hold 10 out for each of data.valid and data.test: "
-        "set data.holdout=9 or lower, or give data.valid and data.test"
-    )
+    for _ in range(2):
+        assert [len(list(open_source(data).pairs(split))) for split in SPLITS] == [59 - 4, 2, 2]
+    few = "train.en + train.de has 59 pairs, too few to hold 10 out for each of data.valid and data.test: 2 are\n"
+    assert capsys.readouterr().err == few, "said once"
     assert len(list(open_source(replace(data, holdout=9)).pairs("train"))) == 59 - 18
-    write_text(here, "train", numbered(2))
-    assert refuse(data).endswith("for each of data.valid and data.test: give data.valid and data.test")
+    write_text(here, "train", numbered(19))
+    assert refuse(data) == (
+        "train.en + train.de has 19 pairs, too few to hold 10 out for each of data.valid and data.test: "
+        "give data.valid and data.test"
+    )
 
 
 def test_take_shortens_train_and_moves_no_other_split(here: Path) -> None:
@@ -522,9 +525,9 @@ class Grammar(ModuleType):
     def fingerprint(self, version: int) -> str:
         return f"{self.version} {version}"
 
-    def corpus(self, *, pairs: int, valid: int, test: int, **options: float | None) -> dict[str, list[Aligned]]:
+    def corpus(self, *, pairs: int, valid: int, test: int, **options: Any) -> dict[str, list[Aligned]]:
         self.generated += 1
-        assert set(options) == {"min_words", "max_words", "seed", "version", "exponent"}
+        assert set(options) == {"min_words", "max_words", "seed", "version", "exponent", "done"}
         sizes = {"train": pairs, "valid": valid, "test": test}
         return {
             split: [

@@ -64,7 +64,7 @@ def test_letters_that_do_not_tell_are_said_once(
     lines = [line for line in told.err.splitlines() if "not given" in line]
     assert [line.partition(":")[0] for line in lines] == [
         "data.src is not given",
-        "data.tgt is not given, and letters do not tell it",
+        "data.tgt is not given, and the script does not tell it",
     ]
     assert "back: zh → ?" in told.out
     assert "longest third (7–7 characters)" in told.out
