@@ -125,7 +125,7 @@ class FixedContextDecoderConfig(RecurrentDecoderConfig):
         choices=("every_step", "initial", "final_states"),
     )
     context_width: int = option(
-        256, "units of the fixed vector c = tanh(V h), which final_states has not", low=1, high=1 << 16
+        256, "units of the fixed vector c = tanh(V h), which final_states does not have", low=1, high=1 << 16
     )
 
     @property

@@ -233,7 +233,7 @@ class TrainerConfig:
         0.0, "EMA decay per update; the EMA weights are evaluated and saved (0: off)", low=0, high=0.9999
     )
     average: int = option(0, "test with the mean weights of the last so many validations (0: the best)", low=0)
-    keep: int = option(0, "keep the weights of the last so many validations and of the so many best", low=0)
+    keep: int = option(0, "keep the weights of the last N validations and of the N best", low=0)
     max_skipped: int = option(20, "stop after so many updates in a row with a non-finite gradient", low=1)
     threads: Optional[int] = option(None, "CPU threads (default: torch's choice)", low=1)
     track: list[str] = several(

@@ -35,7 +35,7 @@ QUADRATIC = 512
 
 
 class Batch(NamedTuple):
-    """``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS, ``tgt_out`` (B, T) ending with EOS; int64, PAD behind.
+    """``src`` (B, S), ``tgt_in`` (B, T) beginning with BOS, ``tgt_out`` (B, T) ending with EOS; int64, padded with PAD.
 
     ``links`` (B, T, S), where attention is guided: of the source tokens that are linked with a token of ``tgt_out``
     each has an equal share of 1; a token without links has zeros.
@@ -155,9 +155,9 @@ class BatchStream:
         Args:
             budget: padded positions of a batch.
             sampler: segments each batch anew, within the budget on average.
-            weights: times that the pairs of each of the split's ``files`` are seen in an epoch (default: once); of the
-                fraction behind the point another random part in each epoch.
-            join: how neighbouring pairs are joined, anew in each epoch; each pair is as often in one as it is seen.
+            weights: how often the pairs of each of the split's ``files`` are seen in an epoch (default: once); a
+                fraction shows a random part of them, another one in each epoch.
+            join: how neighbouring pairs are joined, anew in each epoch; each time a pair is seen, it is in one of them.
         """
         self.split, self.budget, self.seed = split, budget, seed
         self.sampler, self.join = sampler, join
@@ -287,7 +287,7 @@ def _shares(links: RaggedArray, rows: Rows, targets: int, sources: int) -> Tenso
 
 
 def gather(ragged: RaggedArray, rows: Rows, multiple: int = MULTIPLE) -> NDArray[np.int64]:
-    """(B, L) ids of ``rows``, (B,) or joined (B, P), PAD behind, L a multiple of ``multiple``."""
+    """(B, L) ids of ``rows``, (B,) or joined (B, P), padded with PAD, L a multiple of ``multiple``."""
     lengths = lengths_of(ragged, rows)
     inside = np.arange(int(round_up(lengths.max(), multiple))) < lengths[:, None]
     found = np.full(inside.shape, PAD, np.int64)
@@ -296,7 +296,7 @@ def gather(ragged: RaggedArray, rows: Rows, multiple: int = MULTIPLE) -> NDArray
 
 
 def pad(sequences: list[list[int]], multiple: int = MULTIPLE) -> NDArray[np.int64]:
-    """(B, L) ids, PAD behind, L a multiple of ``multiple``."""
+    """(B, L) ids, padded with PAD, L a multiple of ``multiple``."""
     longest = np.array(max(map(len, sequences)))
     padded = np.full((len(sequences), int(round_up(longest, multiple))), PAD, np.int64)
     for row, sequence in zip(padded, sequences, strict=True):

@@ -136,7 +136,7 @@ def join_of(data: DataConfig, valid: Sequence[Sequence[str]]) -> Join:
 
 
 def stacked(joined: Sequence[Rows]) -> Rows:
-    """The rows of joined pairs as one array (N, P), ``ABSENT`` behind."""
+    """The rows of joined pairs as one array (N, P), padded with ``ABSENT``."""
     found = np.full((len(joined), max(map(len, joined), default=1)), ABSENT, np.int64)
     for row, parts in zip(found, joined, strict=True):
         row[: len(parts)] = parts

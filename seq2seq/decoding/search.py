@@ -212,7 +212,7 @@ def collect_finished(
 
 
 def prune(candidates: Candidates, width: int, sampled: bool) -> Candidates:
-    """Candidates to continue: the best K that do not end; of samples all, those that ended with score -inf."""
+    """The hypotheses of the next step: the K best that have not ended; of samples all, ended ones with score -inf."""
     ended = candidates.ends | (candidates.tokens == EOS)
     scores = candidates.scores.masked_fill(ended, float("-inf"))
     if sampled:

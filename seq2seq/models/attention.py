@@ -99,7 +99,7 @@ def append(cache: Tensor, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]
 class SelfAttention(nn.Module):
     """Multi-head attention of each position to the positions of its own sequence.
 
-    ``positions`` "rotary" turns queries and keys (``rotate``), "alibi" adds ``distance_bias``; others do nothing here.
+    ``positions`` "rotary" rotates queries and keys (``rotate``), "alibi" adds ``distance_bias``; others nothing.
     """
 
     def __init__(self, width: int, heads: int, positions: str = "none") -> None:

@@ -16,8 +16,8 @@ from seq2seq.models.interface import Encoder, Memory
 class ConstantEncoder(Encoder):
     """A memory of one state, which is also the sentence vector; the source gives nothing but the number of sentences.
 
-    The loss then bounds from above what the target says of itself, H(y); a translation model's loss less than that is
-    the information that it takes from the source.
+    The loss is then an upper bound of the target's entropy H(y). Its difference from a translation model's loss
+    estimates the information that the latter takes from the source.
     """
 
     def __init__(self, options: ConstantEncoderConfig, embedding: Embedding, dropout: float) -> None:

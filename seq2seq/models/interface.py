@@ -44,8 +44,8 @@ class Memory(NamedTuple):
     def over_positions(self, weights: Tensor | None) -> Tensor | None:
         """Attention weights over the states (B, …, S) as weights over source positions (B, …, S').
 
-        Of slots they are composed with the slots' own weights, by a matrix product. None where there are no weights,
-        and where the states know no source position (S' = 0).
+        Weights over slots are multiplied by the slots' own weights, a matrix product. None where there are no weights,
+        and where the states do not depend on the source (S' = 0).
         """
         if weights is None or not self.pooling:
             return weights
@@ -135,7 +135,7 @@ AttentionOverride = Callable[[Tensor, Tensor], Tensor]
 
 
 class SourceAttention(nn.Module):
-    """Base of the modules that weigh source positions, which use ``attention_override``'s weights if it is set."""
+    """Base of the modules that attend to the source. They use the weights of ``attention_override``, if it is set."""
 
     attention_override: AttentionOverride | None = None
 

@@ -8,13 +8,13 @@ from seq2seq.config.schema import PAD
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.kernels.cross_entropy import Loss, linear_cross_entropy
 
-LEAST = 1e-7  # an attention weight below this has the logarithm of this, and no gradient
+LEAST = 1e-7  # attention weights are raised to this before their logarithm; those below have no gradient
 
 
 def sequence_loss(model: Seq2Seq, hidden: Tensor, target: Tensor, smoothing: float) -> Loss:
     """Loss of ``hidden`` (B, T, D) against ``target`` (B, T) ids, of which PAD is left out.
 
-    Perplexity is exp(nll / tokens): it does not depend on the smoothing (Szegedy et al. 2016, section 7).
+    ``smoothing`` is label smoothing (Szegedy et al. 2016, section 7). Perplexity is exp(nll / tokens), without it.
     """
     real = (target != PAD).nonzero(as_tuple=True)  # looked up once, because a GPU waits for it
     output = model.output

@@ -15,7 +15,7 @@ def hidden_matrices(model: nn.Module) -> dict[nn.Parameter, Parts]:
     """The weights of products of hidden states, each with the matrices that lie in it.
 
     The gates of a torch RNN are such matrices, and what a ``Linear`` says of itself; any other weight is a single one.
-    Tables are none: embeddings, learned positions, and the output layer, whose rows belong to tokens or positions. A
+    Tables are left out: embeddings, learned positions and the output layer, whose rows are of tokens or positions. A
     weight of more than two dimensions, such as a convolution's, counts as the matrix of its first by all others.
     """
     modules = list(model.modules())

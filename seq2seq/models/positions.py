@@ -14,7 +14,10 @@ from seq2seq.config.schema import TransformerOptions
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Position signals (…) to (…, D), sines in the first half, cosines in the second (Vaswani et al., section 3.5)."""
+    """Positions (…) to signals (…, D): sines, then cosines (Vaswani et al. 2017, section 3.5, as in tensor2tensor).
+
+    The rates fall from 1 to 1/10,000, both included, in equal ratios.
+    """
     half = width // 2
     rates = torch.exp(torch.arange(half, device=positions.device) * -(math.log(10_000) / max(half - 1, 1)))
     angles = positions[..., None].float() * rates
@@ -23,7 +26,7 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
 
 
 class Positions(nn.Module):
-    """Adds a signal of its position to each embedding, where positions are not the matter of self-attention alone."""
+    """Adds a sinusoidal or learned signal of its position to each embedding; the identity for all other positions."""
 
     def __init__(self, options: TransformerOptions) -> None:
         super().__init__()

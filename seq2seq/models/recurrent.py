@@ -75,8 +75,8 @@ class RecurrentEncoder(Encoder):
     The backward direction is a second layer over reversed input, because packed sequences are slower on a CPU.
 
     Attributes:
-        hands_over: whether the sentence vector is h and c of every layer in which its only direction ends, in the
-            order of a decoder's states, in place of h of the last layer.
+        hands_over: whether the sentence vector is the last h and c of every layer, side by side in the order of a
+            decoder's states, in place of the last h of the last layer. There is one direction then.
     """
 
     hands_over = False
@@ -129,9 +129,9 @@ class Context(nn.Module, ABC):
     """The part of an RNN decoder that reads the memory: one vector (B, C) of the source at each step."""
 
     width: int  # C
-    first_width: int  # C'; 0: ``first`` is the decoder's first state itself
+    first_width: int  # C', of the vector that the first state is computed from; 0: it is that state
     changes: bool  # whether the vector depends on the decoder's state
-    after = False  # whether that is the state after the step, so that only the next step's cell reads the vector
+    after = False  # whether that is the state after the cell, so that the next step's cell reads the vector
 
     @abstractmethod
     def precompute(self, memory: Memory) -> Memory:
@@ -168,7 +168,7 @@ class Context(nn.Module, ABC):
 
 
 class RecurrentDecoder(Decoder):
-    """s_i = cell(y_{i-1}, c_i, s_{i-1}), then a readout of s_i, y_{i-1} and c_i (Bahdanau et al. 2014, appendix A.2.2).
+    """s_i = cell(y_{i-1}, c_i, s_{i-1}), then a readout of s_i, y_{i-1} and c_i, after Bahdanau et al. 2014, A.2.2.
 
     The order is RNNsearch's: the previous state determines the context, which enters the cell of the next state. Where
     the context is chosen ``after`` the step, s_i = cell(y_{i-1}, c_{i-1}, s_{i-1}) determines c_i, and c_0 = 0.
@@ -189,7 +189,7 @@ class RecurrentDecoder(Decoder):
         self.readout = Linear(width + inputs, embedding.embedding_dim)
 
     def precompute(self, memory: Memory) -> Memory:
-        """Add the part of gates (B, 1, G) and of readout (B, 1, E) of a context that never changes, as the last two."""
+        """Append what a context that never changes adds to the gates (B, 1, G) and to the readout (B, 1, E)."""
         memory = self.context.precompute(memory)
         if self.context.changes:
             return memory

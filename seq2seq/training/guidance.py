@@ -58,9 +58,10 @@ def _type_of(max_length: int) -> str:
 
 
 def chunks_of_links(config: Config, corpus: Corpus) -> Iterator[list[list[int]]]:
-    """The links of the training pairs that were kept, in their order: those that have the ids of the next one.
+    """The links of the training pairs that were kept, in their order.
 
-    What was dropped is too long, empty or was there before, so that it never has.
+    The source also yields pairs that the filters dropped. A pair is the next one that was kept if it has that one's
+    ids; one that was dropped, because it is too long, empty or a repetition, never has them.
     """
     source, train, row = open_source(config.data, "train"), corpus.splits["train"], 0
     file = source.alignment_file("train")
@@ -70,7 +71,7 @@ def chunks_of_links(config: Config, corpus: Corpus) -> Iterator[list[list[int]]]
     with progress("aligning tokens", len(train)) as done:
         for chunk in chunks(texts, CHUNK):
             src, tgt = zip(*(pair for pair, _ in chunk), strict=True)
-            longest = config.data.filters.max_length + 1  # cut to it, a line that was too long still is
+            longest = config.data.filters.max_length + 1  # one token more, so that a line that is too long stays so
             pairs = encode_pairs(
                 corpus.subwords, src, tgt, splitter(config, src), longest, split_tgt=splitter(config, tgt)
             )

@@ -1,8 +1,10 @@
-"""Muon, which moves a matrix by an orthogonal one. Knows parameters and how they are stacked; no model.
+"""Muon: a matrix is updated by its orthogonalised momentum. Knows parameters and how they are stacked; no model.
 
 The momentum of a matrix's gradients is M = U S Vᵀ; the step is U Vᵀ, in which all directions weigh the same (Jordan et
 al. 2024, "Muon: an optimizer for hidden layers"). Times 0.2 √(longer side), its elements are as large as AdamW's
 usually are, so that both take one learning rate (Liu et al. 2025, "Muon is scalable for LLM training", equation 4).
+Unlike theirs, this one moves matrices at every second update, twice as far, which takes half of the products
+(docs/performance-notes.md has what it costs in quality).
 
 U Vᵀ comes from products alone. X ← (a + b X Xᵀ + c (X Xᵀ)²) X maps each singular value s to a s + b s³ + c s⁵, and a
 few such steps bring all of them near 1, with the coefficients that are best for an interval of singular values (Amsel
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from seq2seq.models.matrices import Parts
 
 MOMENTUM = 0.95  # with Nesterov's look ahead, as Jordan et al.
-EVERY = 2  # updates; momentum takes in each gradient, but moves a matrix at the second alone, then twice as far
+EVERY = 2  # updates: momentum takes in each gradient, a matrix moves at the last of them, as far as in all
 RMS = 0.2  # of an element of AdamW's steps, at a learning rate of 1
 STEPS = (
     (8.0132, -22.9258, 16.5994),
@@ -43,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float,
         precision: torch.dtype,
     ) -> None:
-        """Train weights, each with the matrices that lie in it, and by ``adamw`` all parameters that are its own."""
+        """``matrices``: weights that Muon trains, each with how it parts into matrices; ``adamw`` has all others."""
         super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "step": 0})
         self.adamw = adamw
         self.parts: dict[Tensor, Parts] = {}
@@ -97,7 +99,9 @@ def blocks(weight: Tensor, parts: Parts) -> Tensor:
 
 
 def orthogonalised(x: Tensor) -> Tensor:
-    """U Vᵀ of each matrix U S Vᵀ of (N, R, C), R ≤ C, but for singular values within ``BAND`` of 1.
+    """U Vᵀ of each matrix U S Vᵀ of (N, R, C), R ≤ C, but for singular values within ``BAND`` of 1, or less.
+
+    They are less where a singular value of the matrix is below ``LEAST`` of the largest: 0.38 at half of it.
 
     Matrices are divided by a bound on their largest singular value, (Σ s⁸)^⅛, which (X Xᵀ)² of the first step gives
     (Grishina et al. 2025). Measured on momenta it is 1.02 times the largest, where Frobenius's norm is twice.

@@ -42,7 +42,7 @@ class Replica:
 
     @contextmanager
     def synchronising(self, last: bool) -> Iterator[None]:
-        """A context of a batch: gradients are averaged in the ``last`` one of an update alone."""
+        """The context of a batch: gradients are averaged over processes only in the ``last`` batch of an update."""
         if self.sharded:
             self.forward.set_requires_gradient_sync(last)  # type: ignore[operator]  # fully_shard adds the method
         ddp = self.forward if isinstance(self.forward, nn.parallel.DistributedDataParallel) else None

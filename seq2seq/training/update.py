@@ -113,7 +113,7 @@ class Updater:
         return loss, nll
 
     def _clip(self, most: float) -> Tensor:
-        """Scale the gradient so that its norm is ``most``, where it is longer; returns the norm before."""
+        """Clip the norm of the whole gradient to ``most``; returns the norm before."""
         parameters = list(self.model.parameters())
         if self.replica.sharded:
             return clip([each.grad for each in parameters if each.grad is not None], most)
@@ -153,7 +153,7 @@ class Updater:
             self.scaler.load_state_dict(scaler)
 
     def _shard(self) -> None:
-        """Keep a part of the weights and moments alone, and a whole copy of the weights for evaluation."""
+        """Keep only a part of the weights and moments (FSDP), and a whole copy of the weights for evaluation."""
         self.eval_model = copy.deepcopy(self.eval_model).requires_grad_(False)
         moments = {name: self.optimizer.state.get(p, {}) for name, p in self.model.named_parameters()}
         self.replica = Replica(self.model, self.group, shard=True)
