@@ -76,7 +76,7 @@ class TrainingText:
 
     @property
     def cut(self) -> bool:
-        """Whether there are more pairs than were read; asked after the last. Of a stream a sample alone is at hand."""
+        """Whether there are more pairs than were read; asked after the last. Of a stream only a sample is at hand."""
         of_stream = self._sample is not None and self.read >= self._sample
         return of_stream or next(self._pairs, None) is not None
 

@@ -42,7 +42,7 @@ def validate(given: Arguments) -> Trained:
         raise UserError("standard input is closed: give the text with --in FILE")
     runs, config = runs_and_config(given, TRANSLATION)
     if given.attention and config.decode.nbest > 1:
-        raise UserError(f"--attention draws the best translation alone: leave decode.nbest={config.decode.nbest} out")
+        raise UserError(f"--attention draws only the best translation: leave decode.nbest={config.decode.nbest} out")
     return runs, config
 
 

@@ -1,4 +1,4 @@
-"""The list of verbs, stated once: help, completion and ``main`` read it. Knows names and sentences alone.
+"""The list of verbs, stated once: help, completion and ``main`` read it. Knows only names and sentences.
 
 The verb NAME is the module ``seq2seq.cli.NAME``. Each has three functions, called in this order:
 

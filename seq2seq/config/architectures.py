@@ -72,7 +72,7 @@ class RecurrentEncoderConfig(EncoderConfig):
     type: str = option("recurrent", "kind of encoder", choices=("recurrent",))
     cell: str = option(
         "lstm",
-        "recurrent cell; mingru, whose gates read no state (Feng et al. 2024), in the encoder alone",
+        "recurrent cell; mingru, whose gates read no state (Feng et al. 2024), only in the encoder",
         choices=("lstm", "gru", "mingru"),
     )
     width: int = option(128, "units a direction", low=1, high=1 << 16)

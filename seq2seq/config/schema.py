@@ -241,7 +241,7 @@ class TrainerConfig:
         "where curves go beside metrics.jsonl: [tensorboard,trackio]",
         choices=("tensorboard", "trackio"),
     )
-    compile: bool = option(False, "compile the model's forward and backward pass with torch.compile (on CUDA alone)")
+    compile: bool = option(False, "compile the model's forward and backward pass with torch.compile (only on CUDA)")
     shard: bool = option(False, "several processes: each keeps a part of every layer (FSDP), not the whole model (DDP)")
     freeze: list[str] = several([], "parameters that keep their values, as patterns: ['embedding*','encoder.*']")
 

@@ -64,5 +64,5 @@ class Arriving:
 def _is_readable(descriptor: int) -> bool:
     try:
         return bool(select.select([descriptor], [], [], PATIENCE)[0])
-    except (OSError, ValueError):  # Windows can wait for sockets alone; a descriptor above 1,023
+    except (OSError, ValueError):  # Windows can wait only for sockets; a descriptor above 1,023
         return True

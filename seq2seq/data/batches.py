@@ -1,6 +1,6 @@
 """Batches of padded ids, planned by length under a budget of positions. Knows ids and lengths; no model.
 
-Text is needed for subword sampling and for joined pairs alone. Lengths and batch sizes may be rounded to a multiple: in
+Text is needed only for subword sampling and for joined pairs. Lengths and batch sizes may be rounded to a multiple: in
 bf16 every new shape costs a new kernel, and every padded position costs as much as a real one.
 """
 

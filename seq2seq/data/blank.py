@@ -1,4 +1,4 @@
-"""Which lines hold nothing that can be seen. Knows characters alone."""
+"""Which lines hold nothing that can be seen. Knows only characters."""
 
 from __future__ import annotations
 

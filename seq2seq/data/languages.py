@@ -1,7 +1,7 @@
 """Languages by their codes, by the names of files, and by the letters and words of a text. Knows no metric.
 
 A code may be BCP 47 (``zh-Hans-CN``), ISO 639-1, -2 or -3 (``zh``, ``chi``, ``zho``), as in FLORES (``zho_Hans``) or in
-mBART (``zh_CN``), in any case. What a text says is a guess: by its letters, or for warnings alone by its words. Imports
+mBART (``zh_CN``), in any case. What a text says is a guess: by its letters, or (for warnings only) its words. Imports
 nothing heavy.
 """
 

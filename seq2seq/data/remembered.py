@@ -1,6 +1,6 @@
 """What was once found in a large file, so that a file of gigabytes is not read again to learn that it is the same.
 
-A file counts as the same while its path, size, inode and time of change are. Knows files by these alone.
+A file counts as the same while its path, size, inode and time of change are. Knows only files by these.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def remembered(path: Path, what: str, cache: Path, find: Callable[[], T]) -> T:
         return result
     result = find()
     if time.time() - stat.st_mtime > SETTLED:
-        with suppress(UserError):  # a cache that cannot be written costs time alone
+        with suppress(UserError):  # a cache that cannot be written costs only time
             write_json(record, [identity, result])
     return result
 

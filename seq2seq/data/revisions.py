@@ -1,4 +1,4 @@
-"""Revisions of a repository of the hub, and the commits that they are pinned to. Knows their text alone.
+"""Revisions of a repository of the hub, and the commits that they are pinned to. Knows only their text.
 
 A branch moves on, so a run keeps the commit that it was begun with: as ``COMMIT`` where no revision was given, and as
 ``NAME@COMMIT`` where a branch or a tag was.

@@ -108,7 +108,7 @@ def members(archive: str) -> list[str]:
     with _zip(archive) as opened_archive:
         found = [member for member in opened_archive.infolist() if not member.is_dir()]
     if len(found) > MEMBERS:
-        raise UserError(f"{archive}: more than {MEMBERS:,} files: pack the two of the corpus alone")
+        raise UserError(f"{archive}: more than {MEMBERS:,} files: pack only the two of the corpus")
     for member in found:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", member.filename):

@@ -63,7 +63,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class TextMetric(Metric, ABC):
-    """A metric of texts alone."""
+    """A metric that needs only the texts."""
 
     width: int = 2  # k
 

@@ -55,7 +55,7 @@ def reverse(x: Tensor, mask: Tensor) -> Tensor:
 def lstm_to_the_end(layer: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The states (B, S, D) of an LSTM layer over ``x`` (B, S, I), and its cell (B, D) after each sequence's last input.
 
-    torch gives the cell after the padding alone. So a further input, 1 at padding, closes the input gate and opens the
+    torch gives the cell only after the padding. So a further input, 1 at padding, closes the input gate and opens the
     forget gate there: the cell stays as it is.
     """
     weight, *others = matrices_of(layer)

@@ -78,7 +78,7 @@ def _first_line(error: Exception) -> str:
 
 
 class OnnxEncoder(Encoder):
-    """The encoder's graph. Of the memory, ``precomputed`` alone holds anything: the graph's outputs."""
+    """The encoder's graph. Of the memory, only ``precomputed`` holds anything: the graph's outputs."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()

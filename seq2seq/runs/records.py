@@ -1,4 +1,4 @@
-"""The JSON files of a run folder, typed, so that a misspelt key is found by the type checker. Knows names alone."""
+"""The JSON files of a run folder, typed, so that a misspelt key is found by the type checker. Knows only names."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class Effect(TypedDict, total=False):
 
 
 class Masked(TypedDict, total=False):
-    """Effects of hiding a word; ``positions`` alone if there is none."""
+    """Effects of hiding a word; only ``positions`` if there is none."""
 
     positions: int
     log_probability: float  # mean, with nothing hidden

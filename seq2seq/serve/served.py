@@ -28,7 +28,7 @@ from seq2seq.serve.messages import Wanted
 
 EXAMPLES, EXAMPLE_LENGTH = 30, 150  # sentences of the test split that the page offers, and their characters at most
 ATTENTION_TOKENS = 512  # of a batch whose attention is kept: 256 source tokens are then two of the longest texts
-WEIGHTS = 200_000  # of the attention of one translation; of more, the mean of the maps alone is told
+WEIGHTS = 200_000  # of the attention of one translation; of more, only the mean of the maps is told
 MEAN = "mean"
 
 

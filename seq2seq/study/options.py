@@ -84,7 +84,7 @@ class StudyConfig:
     widen: int = option(
         3, "how many further rates, by factors of two, are tried while the best one lies at an end of rates", low=0
     )
-    trials: list[str] = several([], "key=value for the trials alone")
+    trials: list[str] = several([], "key=value for only the trials")
     finals: int = option(
         0, "how many of each optimiser's best trials are trained as long as a run, to choose from (0: of the trials)",
         low=0,

@@ -158,7 +158,7 @@ def start(task: Task, threads: int | None) -> Running:
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **settings},
-            start_new_session=True,  # so that Ctrl-C reaches us alone, and we stop the processes
+            start_new_session=True,  # so that Ctrl-C reaches only us, and we stop the processes
             preexec_fn=_end_with_the_parent if sys.platform == "linux" else None,
         )
     return Running(task, process, time.monotonic())

@@ -1,4 +1,4 @@
-"""The device and the precision of computations. Knows torch and the hardware alone."""
+"""The device and the precision of computations. Knows only torch and the hardware."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype of matrix products; ``auto`` is bf16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        UserError: fp16 elsewhere than on CUDA, since gradients are scaled into its range there alone; bf16 on a CPU
+        UserError: fp16 elsewhere than on CUDA, since gradients are scaled into its range only there; bf16 on a CPU
             that emulates it, where products take hundreds of times as long and LSTM layers have no kernel.
     """
     if name == "auto":
@@ -86,7 +86,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def gpu_load(device: torch.device) -> dict[str, float]:
-    """Points of curves, of a GPU alone: GiB that this process has held at most, and their share of its memory.
+    """Points of curves, only of a GPU: GiB that this process has held at most, and their share of its memory.
 
     With the package nvidia-ml-py also the share of the last second or less in which the GPU was computing.
     """

@@ -212,7 +212,7 @@ def refuse_existing(path: Path, advice: str = ADVICE) -> None:
 def sync(folder: Path) -> None:
     """Put the files of a folder on the disk."""
     for path in filter(Path.is_file, folder.rglob("*")):
-        with path.open("r+b") as file:  # Windows syncs writable files alone
+        with path.open("r+b") as file:  # Windows syncs only writable files
             os.fsync(file.fileno())
 
 

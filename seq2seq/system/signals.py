@@ -32,7 +32,7 @@ def handling(handler: Handler | signal.Handlers, *numbers: signal.Signals) -> It
     """Inside, ``handler`` answers these signals; afterwards the earlier handlers do again.
 
     SIGTERM and SIGHUP stay ignored where this process was told to ignore them, as by ``nohup``.
-    Python handles signals in the main thread alone: in another thread nothing changes.
+    Python handles signals only in the main thread: in another thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

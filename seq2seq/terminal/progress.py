@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar in a terminal, a line now and then elsewhere. Knows shares and texts alone."""
+"""Progress on stderr: a bar in a terminal, a line now and then elsewhere. Knows only shares and texts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training: the loop, and what it needs. Knows models and batches through their interfaces alone."""
+"""Training: the loop, and what it needs. Knows only models and batches through their interfaces."""

@@ -599,7 +599,7 @@ def test_pipes_of_the_shell_are_translated_evaluated_and_aligned(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["translate", "RUN", "--attention", "decode.nbest=2"], "--attention draws the best translation alone"),
+        (["translate", "RUN", "--attention", "decode.nbest=2"], "--attention draws only the best translation"),
         (["translate", "RUN", "data.split=valid"], "data.split changes no translation"),
         (["translate", "RUN", "data.test.src=a"], "data.test.src changes no translation"),
         (["serve", "RUN", "data.tgt=fr"], "data.tgt changes no translation"),

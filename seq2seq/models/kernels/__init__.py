@@ -1,4 +1,4 @@
-"""Fast kernels behind the plain operations of the models, and the switch that turns them off. Knows tensors alone."""
+"""Fast kernels behind the plain operations of the models, and the switch that turns them off. Knows only tensors."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class Quality:
         """What has not learned enough to be compared, if anything; then the result in a few sentences."""
         base, notice, compared = self.data.baseline, self.data.level.notice(), self.data.compared
         if not self.data.others:
-            return [*notice, f"There are runs of {base.model} alone: nothing to compare it with."]
+            return [*notice, f"There are only runs of {base.model}: nothing to compare it with."]
         if not compared:
             return notice
         if self.ends is None:
