@@ -18,8 +18,8 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo; echo '  CONFIG=lstm|bahdanau|transformer|multi30k/lstm|…|path/to/mine.yaml'
-	@echo '  STUDY=embedded (the default)|quick|smoke|causes|flat|positions|'
-	@echo '        multi30k|joined|unjoined|sizes|bible|text'
+	@echo '  STUDY=embedded (the default)|quick (minutes)|smoke (tries every step, learns nothing)|'
+	@echo '        causes|flat|positions|multi30k|joined|unjoined|sizes|bible|text'
 	@echo '  BENCH=full (the default)|quick   DEVICE=cpu (the default)|cuda'
 	@echo '  DEVICES=N processes train   SCALE=full (the default)|quick'
 	@echo '  ARGS="key=value …" overrides any option   RUN=outputs/…'

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"\w[\w.+-]{0,19}")  # of a metric that was computed elsewhere
 TAKEN = ("bleu", "chrf", "ter", "system", "files")  # names that such a metric cannot have
-WORDS = ("system", "less", "in")  # columns that hold no figures
+WORDS = ("system", "minus", "in")  # columns that hold no figures
 P_VALUES = """p-values. boot.: the paired bootstrap as in sacreBLEU, which is lenient, or from
 three seeds on the t of the interval; rand.: approximate randomisation, of these
 very outputs; Holm: corrected for the number of pairs"""
@@ -207,7 +207,7 @@ def _print(report: dict[str, Any], decimals: Mapping[str, int]) -> None:
         print_table(f"{report['sentences']:,} sentences", ("system", "seeds", *shown), rows, WORDS)
     if report["differences"]:
         for name in names:
-            columns = ("system", "less", name, "boot.", "Holm", "rand.", "Holm")
+            columns = ("system", "minus", name, "boot.", "Holm", "rand.", "Holm")
             chosen = (row for row in report["differences"] if row["metric"] == name)
             gaps = [(row["a"], row["b"], *_gap(row, decimals, "", "_holm")) for row in chosen]
             print_table(f"differences in {name}", columns, gaps, WORDS)
@@ -245,11 +245,11 @@ def _print_lengths(by_length: Sequence[dict[str, Any]], names: Sequence[str], de
             None,
         ]
     if any(gaps):
-        columns = (unit, "system", "less", "in", "points", "boot.", "rand.")
+        columns = (unit, "system", "minus", "in", "points", "boot.", "rand.")
         print_table(f"differences by {unit} of the source", columns, gaps, (unit, *WORDS))
         print("p-values by Holm, corrected for all pairs and buckets")
     if any(bucket["small"] for bucket in by_length):
-        print(f"* fewer than {SMALL} sentences: too few to speak")
+        print(f"* fewer than {SMALL} sentences: too few to conclude anything")
 
 
 def _portions(names: Sequence[str]) -> list[Sequence[str]]:

@@ -251,7 +251,8 @@ def announce(study: Study, workers: int) -> None:
     print_table(f"study {options.name}", ("", "runs", "there", "to do"), rows)
     by = f" by hydra/launcher={study.launcher.name}" if study.launcher else ""
     print(f"{workers} at a time{by}, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
-    print(f"{minutes(left)} in all, measuring included.\nStop it with Ctrl-C at will: the same command goes on.")
+    print(f"{minutes(left)} in all on idle cores, measuring included.")
+    print("Stop it with Ctrl-C at will: the same command goes on.")
 
 
 def _drafted_finals(study: Study, runs: Sequence[Planned]) -> list[Planned]:

@@ -29,8 +29,9 @@ def changes(run: Run, saved: Config, config: Config) -> list[str]:
     longer = all(change.partition(":")[0] in MAY_CHANGE for change in changed)
     if changed and not (longer and config.extend):
         advice = "to train it longer, add extend=true; otherwise " if longer and any(map(_is_limit, changed)) else ""
+        more = f"; {len(changed) - 5} more: see its config.yaml" if changed[5:] else ""
         raise UserError(
-            f"{run.folder} holds a run with another config ({'; '.join(changed[:5])}{'; …' if changed[5:] else ''}): "
+            f"{run.folder} holds a run with another config ({'; '.join(changed[:5])}{more}): "
             f"{advice}choose another name=… or throw it away with overwrite=true"
         )
     if changed and run.finished and not run.checkpoint("last").exists():

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -128,7 +129,8 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
         checkpoint.save_weights(run.checkpoint(initial.NAME), weights, {})
     if trainer.state.step:
         print(f"going on with {run.folder} at step {trainer.state.step}", file=sys.stderr)
-    print(f"watch it: tensorboard --logdir {config.outputs}  (or: make tensorboard)", file=sys.stderr)
+    or_make = "  (or: make tensorboard)" if Path("Makefile").exists() else ""
+    print(f"watch it: tensorboard --logdir {config.outputs}{or_make}", file=sys.stderr)
     return trainer
 
 
