@@ -134,11 +134,12 @@ def _print(examined: Examination, found: list[Finding], drop: str | None) -> Non
         say(f"{mark}: {each['split']}: {what}: {each['count']:,} of the pairs ({each['share']:.2%})")
         say(f"    lines {', '.join(each['first'])}{more}")
         say(f"    {each['todo']}")
-    if not found:
-        say("nothing found")
+    if not any(each["serious"] for each in found):
+        say("nothing serious was found: it can be trained on" if found else "nothing found")
     if drop:
         count = sum(map(len, findings.dropped(examined)))
-        say(f"{count:,} training pairs in {drop}: train with data.filters.drop={drop}")
+        use = f"train with data.filters.drop={drop}" if count else "there is nothing to leave out"
+        say(f"{count:,} training pairs in {drop}: {use}")
 
 
 def _resume(kills: int, seed: int) -> int:

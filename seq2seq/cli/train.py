@@ -55,8 +55,13 @@ def config_of(arguments: Sequence[str]) -> Config:
     if not names_model(arguments):
         init = _value_of("init", arguments)
         if init is None:
-            names = ", ".join(options_of("experiment"))
-            raise UserError(f"say what to train: experiment=NAME, where NAME is one of {names}; or init=RUN")
+            for argument in arguments:
+                if argument in options_of("experiment") or ("=" not in argument and argument.endswith(".yaml")):
+                    raise UserError(f"{argument!r} is not understood; did you mean experiment={argument}?")
+            compose([*arguments, "experiment=lstm"])  # complains of what is misspelt
+            raise UserError(
+                "say what to train: experiment=lstm, bahdanau, transformer, … (seq2seq configs lists all), or init=RUN"
+            )
         model = find(Path(init))[0].load_config().model
     return compose(arguments, model)
 

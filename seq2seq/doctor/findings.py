@@ -28,10 +28,12 @@ class Kind(NamedTuple):
 
 LEAVE = "leave them out: --drop FILE, then data.filters.drop=FILE"
 MEND = "mend these lines, or take them out of the file: validation and test are never filtered"
+EXCHANGE = "exchange data.src and data.tgt, if the codes are the wrong way round, or else the two files"
+MOST = 0.5  # of the pairs swapped: all are meant to be, and what is also taken for another language is the same fault
 KINDS = {
     "empty": Kind("a side is empty", 0.05, "training leaves them out; look whether lines are missing"),
     "misaligned": Kind("the words of the sides do not fit", 0.01, f"look for a missing line before; {LEAVE}"),
-    "swapped": Kind("the sides are swapped", 0.01, f"data.reverse=true if all are; else {LEAVE}"),
+    "swapped": Kind("the sides are swapped", 0.01, LEAVE),
     "language": Kind("a side is in another language", 0.05, f"check data.src and data.tgt; {LEAVE}"),
     "copy": Kind("both sides are the same text", 0.05, LEAVE),
     "in a test": Kind("also in validation or a test set (near-duplicates)", 0.01, LEAVE),
@@ -63,11 +65,14 @@ def findings(examined: Examination) -> Iterator[Finding]:
     """Every kind of fault in every split that has it."""
     for name, split in examined.splits.items():
         places = Places(examined.source.parts(name)) if name in ("train", "valid", "test") else Places(())
+        most_swapped = len(split.found.get("swapped", [])) > MOST * split.size
         for kind, told in KINDS.items():
             numbers = split.found.get(kind, [])
-            if numbers:
+            if numbers and not (most_swapped and kind == "language"):
                 share = len(numbers) / max(split.size, 1)
                 todo = (told.cure if name == "train" or kind == "in training" else MEND) + _detail(kind, split)
+                if most_swapped and kind == "swapped":
+                    todo = EXCHANGE
                 first = [places.name(number) for number in numbers[:SHOWN]]
                 serious = share >= told.serious
                 yield Finding(
@@ -78,7 +83,7 @@ def findings(examined: Examination) -> Iterator[Finding]:
 def _detail(kind: str, split: Split) -> str:
     """What more is known of a kind of fault in a split."""
     if kind == "language":
-        return f" (there is {', '.join(name for name, _ in split.others.most_common(3))})"
+        return f" (found: {', '.join(name for name, _ in split.others.most_common(3))})"
     if kind == "misaligned" and split.shifts:
         [(shift, count)] = split.shifts.most_common(1)
         side = "further down" if shift > 0 else "further up"

@@ -21,7 +21,7 @@ import yaml
 from seq2seq.config.schema import Config
 from seq2seq.config.validation import from_plain, sections, to_plain
 from seq2seq.data.revisions import stands_for
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, nearest
 from seq2seq.runs.curves import read_points
 from seq2seq.runs.records import Fingerprint, Summary
 from seq2seq.system.files import (
@@ -256,6 +256,12 @@ def run_of(config: Config) -> Run:
     return run
 
 
+def _hint(path: Path) -> str:
+    """What may have been meant, as the end of a message."""
+    beside = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
+    return nearest(path.name, beside) or "; seq2seq runs lists all runs below outputs"
+
+
 def find(path: Path) -> tuple[Run, str]:
     """The run and the checkpoint's name for a path: a run folder, one of its checkpoints, or an exported folder.
 
@@ -265,7 +271,7 @@ def find(path: Path) -> tuple[Run, str]:
     if path.is_file() and path.suffix == ".safetensors":
         return Run(path.parent.parent if len(path.parts) > 2 else path.resolve().parent.parent), path.stem
     if not path.is_dir():
-        raise UserError(f"{path}: no run folder and no checkpoint (.safetensors) there")
+        raise UserError(f"{path}: no run folder and no checkpoint (.safetensors) there{_hint(path)}")
     run = Run(path)
     run.load_config()
     for name in ("averaged", "best", "last", ONNX):

@@ -207,7 +207,11 @@ def test_a_compiled_step_is_refused_where_the_device_that_is_found_is_no_gpu(
             "model.decoder.heads=128 gives a head 1: choose heads so that it is even",
         ),
         (["experiment=lstn"], "unknown experiment lstn; did you mean lstm?"),
-        (["data=text"], "say what to train: experiment=NAME, where NAME is one of bahdanau"),
+        (["data=text"], "say what to train: experiment=lstm, bahdanau, transformer, … (seq2seq configs lists all)"),
+        (["experimnt=lstm"], "experimnt; did you mean experiment?"),
+        (["lstm"], "'lstm' is not understood; did you mean experiment=lstm?"),
+        (["mine.yaml"], "'mine.yaml' is not understood; did you mean experiment=mine.yaml?"),
+        (["lstm", "trainer.lr=1"], "did you mean experiment=lstm?"),
         (["experiment="], "unknown experiment"),
     ],
 )

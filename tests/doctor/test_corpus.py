@@ -19,6 +19,7 @@ from seq2seq.data.files import Pair
 from seq2seq.data.sources import open_source
 from seq2seq.doctor import signs
 from seq2seq.doctor.corpus import Split, examine
+from seq2seq.doctor.findings import findings
 from seq2seq.doctor.line_languages import identifier
 from seq2seq.errors import UserError
 from tests.hostile.corpora import GOOD
@@ -85,6 +86,16 @@ FAULTS: dict[str, tuple[str, Callable[[Pair], Pair]]] = {
     "read as Windows-1252": ("signs", lambda pair: (f"{pair[0]} it â€™ s", pair[1])),
     "too long": ("too long", lambda pair: (f"{pair[0]} " * 14, f"{pair[1]} " * 14)),
 }
+
+
+def test_the_cure_of_swapped_sides_cures_them(clean: list[Pair]) -> None:
+    swapped = config([(tgt, src) for src, tgt in clean[:1_200]], [(tgt, src) for src, tgt in clean[1_200:]])
+    found = [finding for finding in findings(examine(swapped, None)) if finding["serious"]]
+    assert [(finding["split"], finding["kind"]) for finding in found] == [
+        ("train", "swapped"), ("valid", "swapped"), ("test", "swapped")
+    ]  # fmt: skip
+    assert all("exchange data.src and data.tgt" in finding["todo"] for finding in found)
+    assert not [*findings(examine(replace(swapped, src=swapped.tgt, tgt=swapped.src), None))]
 
 
 LIKE_OTHERS = ("a control character", "read as Windows-1252")

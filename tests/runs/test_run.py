@@ -233,3 +233,19 @@ def test_only_a_runs_own_files_are_removed(config: Config, tmp_path: Path) -> No
     run.remove()
     assert sorted(path.name for path in run.folder.iterdir()) == ["notes.md"]
     assert (tmp_path / "elsewhere/precious").exists()
+
+
+def test_what_was_meant_is_named_where_it_is_near(tmp_path: Path) -> None:
+    checkpoints = tmp_path / "mine" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    for name in ("best", "last"):
+        (checkpoints / f"{name}.safetensors").touch()
+    told = {
+        checkpoints / "besst.safetensors": "there; did you mean best.safetensors?",
+        tmp_path / "mime": "there; did you mean mine?",
+        tmp_path / "quite" / "elsewhere": "there; seq2seq runs lists all runs below outputs",
+    }
+    for path, end in told.items():
+        with pytest.raises(UserError) as caught:
+            find(path)
+        assert str(caught.value).endswith(end)
