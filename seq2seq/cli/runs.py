@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,22 +66,29 @@ def _print_tables(rows: Sequence[Row], keys: Sequence[str]) -> None:
 
     heads = ("", "run", "state", "BLEU", "loss", "valid", "tokens", "time", "params")
     if not rows:
-        say("no run there")
+        say("no run there: seq2seq train makes them below outputs, or give another folder")
         return
     top = os.path.commonpath([Path(row.run).parent.absolute() for row in rows])
     lines = [(str(n), os.path.relpath(row.run, top), row.state, *_cells(row)) for n, row in enumerate(rows, start=1)]
     shown = top if os.path.relpath(top).startswith("..") else os.path.relpath(top)
-    print_table(f"{len(rows)} run{'s' * (len(rows) != 1)} below {shown}", heads, lines, left=("run", "state"))
+    print_table(f"{len(rows)} run{'s' * (len(rows) != 1)} below {shown}", heads, lines, ("run", "state"), heads[2:])
     if keys:
         short = short_keys(keys)
         told = [
-            " ".join(f"{short[key]}={text_of(row.options[key])}" for key in keys if key in row.options) for row in rows
+            " ".join(f"{short[key]}={text_of(row.options[key])}" for key in keys if _tells(key, row.options))
+            for row in rows
         ]
         title = "what differs"
         print_table(title, ("", "options"), [(str(n), each) for n, each in enumerate(told, start=1)], left=("options",))
     for row in rows:
         if row.state == DAMAGED:
             say(f"damaged: {row.why}")
+
+
+def _tells(key: str, options: Mapping[str, Any]) -> bool:
+    """Whether a run has the option, and it means something for the run: not where it is of another kind of corpus."""
+    of = key.removeprefix("data.").partition(".")[0]
+    return options.get(key) is not None and (of not in ("grammar", "hub") or options.get("data.source") == of)
 
 
 def _cells(row: Row) -> list[str]:

@@ -46,7 +46,7 @@ def rows_below(folders: Sequence[Path]) -> list[Row]:
     """A row for each run folder in ``folders`` or below them, by name. Raises ``UserError`` for a folder not there."""
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"{folder}: no folder there")
+            raise UserError(f"{folder}: no folder there: give the folder of the runs, or start where {folder} is")
     found = dict.fromkeys(path for folder in folders for path in _run_folders(folder))
     return [_row(Run(path)) for path in sorted(found)]
 

@@ -10,7 +10,11 @@ from rich.text import Text
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str] | None], left: Sequence[str] | None = None
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str] | None],
+    left: Sequence[str] | None = None,
+    whole: Sequence[str] = (),
 ) -> None:
     """Print a table; square brackets are text, not markup.
 
@@ -19,11 +23,12 @@ def print_table(
         columns: the heads.
         rows: a cell for each column; None draws a line between two sections.
         left: heads of the columns that hold words, not figures (default: the first).
+        whole: heads of the columns whose cells are not broken where the terminal is narrow, at the cost of the others.
     """
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         words = column in (columns[:1] if left is None else left)
-        table.add_column(column, justify="left" if words else "right", overflow="fold")
+        table.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=column in whole)
     for row in rows:
         if row is None:
             table.add_section()

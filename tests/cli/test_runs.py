@@ -126,3 +126,19 @@ def test_the_tables_are_80_columns_wide_and_csv_is_whole(folder: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 6 and {row["bleu"] for row in rows if row["state"] == "finished"} == {"50.0", "70.0"}
     assert [row["seed"] for row in rows] == ["", "", "1", "2", "3", "1"]
+
+
+def test_figures_and_states_are_not_broken_and_what_is_not_set_is_not_told(
+    fake_run: FakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = ("data.source=text", "data.train.src=a", "data.train.tgt=b", "data.grammar.pairs=7")
+    long = fake_run("outputs/of-the-embedded-corpus/and-a-long-name/lstm/seed1").summary_file
+    long.write_text(json.dumps(json.loads(long.read_text()) | {"seconds": 4_260.0}))
+    fake_run("outputs/of-the-embedded-corpus/and-a-long-name/lstm/seed2", "lstm", 2, (), *text).summary_file.unlink()
+    assert main(["runs", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert " unfinished " in told and " finished " in told and "1 h 11 min" in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert "src=a" in told and "null" not in told and "pairs=7" not in told
+    assert told.count("source=") == 2
