@@ -1,6 +1,6 @@
 """What was once found in a large file, so that a file of gigabytes is not read again to learn that it is the same.
 
-A file counts as the same while its path, size, inode and time of change are. Knows only files by these.
+A file counts as the same while its path, size, inode and time of change are. Knows files only by these.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def _hold_out(train: Part, missing: Sequence[str], count: int) -> dict[str, froz
         few = f"{train.where} has {train.size:,} pairs, too few to hold {asked:,} out for each of {keys}"
         if not count:
             raise UserError(f"{few}: give {keys}")
-        _say_once(f"{few}: {count:,} are")
+        _say_once(f"{few}: {count:,} are held out")
     order: dict[int, None] = {}
     for draw in itertools.count():
         if len(order) == count * len(missing):

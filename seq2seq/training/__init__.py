@@ -1,1 +1,1 @@
-"""Training: the loop, and what it needs. Knows only models and batches through their interfaces."""
+"""Training: the loop, and what it needs. Knows models and batches only through their interfaces."""
