@@ -242,7 +242,7 @@ class ModelConfig:
         "shared weights: none; output = target embedding and output layer; all = source embedding too",
         choices=("none", "output", "all"),
     )
-    dropout: float = option(0.0, "dropout probability", low=0, high=0.95)
+    dropout: float = option(0.0, "dropout probability, rounded to a multiple of 1/256", low=0, high=0.95)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
