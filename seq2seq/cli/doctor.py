@@ -54,7 +54,7 @@ def validate(given: Arguments) -> Config | None:
     if given.resume and sys.platform == "win32":
         raise UserError("--resume needs Linux or macOS: there are no such kills on Windows")
     if given.resume and (given.arguments or given.drop or given.json):
-        raise UserError("--resume goes alone: it trains on a corpus of its own")
+        raise UserError("--resume takes no corpus, --drop or --json: it trains on a corpus of its own")
     if not given.arguments:
         if given.drop:
             raise UserError("--drop needs a corpus: give data=… and its files as to seq2seq train")
@@ -98,7 +98,7 @@ def _corpus(data: DataConfig, drop: str | None, as_json: bool) -> int:
     data = replace(data, filters=replace(data.filters, drop=None))  # numbers are those of the files
     examined = examine(data, identifier(), partial(print, file=sys.stderr))
     found = list(findings.findings(examined))
-    if drop:
+    if drop and _can_drop(examined):
         write_drop(Path(drop), examined.source.parts("train"), findings.dropped(examined))
     if as_json:
         told = {
@@ -118,28 +118,65 @@ def _corpus(data: DataConfig, drop: str | None, as_json: bool) -> int:
 
 def _print(examined: Examination, found: list[Finding], drop: str | None) -> None:
     from seq2seq.doctor import findings
-    from seq2seq.terminal.tables import print_table, say
+    from seq2seq.terminal.tables import say
 
-    sizes = {name: f"{split.size:,}" for name, split in examined.splits.items()}
-    lengths = findings.histogram(examined)
-    rows = [(label, *(f"{lengths[name][label]:,}" for name in sizes)) for label in next(iter(lengths.values()))]
-    unit = examined.splits["test"].unit.name
-    print_table(f"sentences by source {unit}", (unit, *sizes), [*rows, None, ("all", *sizes.values())])
+    _print_lengths(examined)
     say(findings.bottleneck(examined))
     for limit in findings.limits(examined):
         say(limit)
     for each in found:
         mark, what = "serious" if each["serious"] else "note", findings.KINDS[each["kind"]].what
-        more = ", …" if each["count"] > len(each["first"]) else ""
-        say(f"{mark}: {each['split']}: {what}: {each['count']:,} of the pairs ({each['share']:.2%})")
-        say(f"    lines {', '.join(each['first'])}{more}")
+        say(f"{mark}: {each['split']}: {what}: {_amount(each, examined.splits[each['split']].size)}")
+        if each["first"]:
+            more = ", …" if each["count"] > len(each["first"]) and each["kind"] != "unequal" else ""
+            say(f"    line{'s' * (len(each['first']) > 1)} {', '.join(each['first'])}{more}")
         say(f"    {each['todo']}")
-    if not any(each["serious"] for each in found):
-        say("nothing serious was found: it can be trained on" if found else "nothing found")
     if drop:
-        count = sum(map(len, findings.dropped(examined)))
-        use = f"train with data.filters.drop={drop}" if count else "there is nothing to leave out"
-        say(f"{count:,} training pairs in {drop}: {use}")
+        say(_dropped(examined, drop))
+    if serious := sum(each["serious"] for each in found):
+        say(f"{serious} serious finding{'s' * (serious > 1)}: mend the corpus before it is trained on")
+    else:
+        say(f"nothing {'serious ' if found else ''}was found: it can be trained on")
+
+
+def _print_lengths(examined: Examination) -> None:
+    """The histogram, without the empty rows at its end."""
+    from seq2seq.doctor import findings
+    from seq2seq.terminal.tables import print_table
+
+    lengths = findings.histogram(examined)
+    sizes = {name: f"{split.size:,}" for name, split in examined.splits.items()}
+    labels = list(next(iter(lengths.values())))
+    while len(labels) > 1 and not any(counts[labels[-1]] for counts in lengths.values()):
+        labels.pop()
+    rows = [(label, *(f"{lengths[name][label]:,}" for name in sizes)) for label in labels]
+    unit = examined.splits["test"].unit.name
+    print_table(f"sentences by source {unit}", (unit, *sizes), [*rows, None, ("all", *sizes.values())])
+
+
+def _amount(each: Finding, size: int) -> str:
+    """How many pairs have a fault; of files, by how many lines one is longer."""
+    s = "s" * (each["count"] > 1)
+    if each["kind"] == "unequal":
+        return f"by {each['count']:,} line{s}"
+    return f"{each['count']:,} pair{s} of {size:,} ({each['share']:.2%})"
+
+
+def _dropped(examined: Examination, drop: str) -> str:
+    """What is in the filter file, and what to do with it."""
+    from seq2seq.doctor import findings
+
+    if not _can_drop(examined):
+        return f"{drop} is not written: it would be of a text that cannot be trained on before its files are mended"
+    count = sum(map(len, findings.dropped(examined)))
+    if not count:
+        return f"{drop} names no training pair: there is nothing to leave out"
+    return f"{count:,} training pair{'s' * (count > 1)} in {drop}: train with data.filters.drop={drop}"
+
+
+def _can_drop(examined: Examination) -> bool:
+    """Whether the training files are those that will be trained on: each as long as the other."""
+    return all(each.split != "train" for each in examined.unequal)
 
 
 def _resume(kills: int, seed: int) -> int:

@@ -13,14 +13,14 @@ import itertools
 import json
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import bilingual, dropping, files, hub, hub_stream
-from seq2seq.data.files import Pair, Part
+from seq2seq.data.files import Measure, Pair, Part
 from seq2seq.data.joining import VERSION as JOINING
 from seq2seq.data.joining import joined_pairs
 from seq2seq.data.remembered import remembered
@@ -32,18 +32,20 @@ from seq2seq.terminal.progress import progress
 
 __all__ = ["SPLITS", "Pair", "TextCorpus", "open_source"]
 
+OpenTexts = Callable[[Place, Place, Measure], Part]
 ADVICE = "set data.cache to a folder that can be written"
 SPLITS = ("train", "valid", "test")
 SMALL_SHARE = 20  # of a text too small for ``data.holdout``, one pair of so many is held out for each split
 SPLIT_KEYS = {"text": ("src", "tgt"), "hub": ("split",), "grammar": ()}  # all other sources: ("file",)
 
 
-def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
+def open_source(data: DataConfig, split: str | None = None, open_texts: OpenTexts = files.text_files) -> TextCorpus:
     """Open the corpus that ``data`` names, and check every file, split and column in it.
 
     Args:
         split: the only one whose pairs will be asked for, or the name of a further test set: no file of another split
             is opened, except those that it is held out of.
+        open_texts: what opens two text files.
 
     Raises:
         UserError: a file, split or column is missing, unreadable or empty, or the two sides differ in length.
@@ -61,7 +63,9 @@ def open_source(data: DataConfig, split: str | None = None) -> TextCorpus:
         tables = hub.open_repository(data, SPLITS if split is None else dict.fromkeys((*SPLITS, split)))
         return TextCorpus(data, tables, [each for each in SPLITS if each not in tables])
     held_out = [each for each in SPLITS if each not in given]
-    return TextCorpus(data, {each: _read(data, each) for each in wanted}, held_out if "train" in wanted else [])
+    return TextCorpus(
+        data, {each: _read(data, each, open_texts) for each in wanted}, held_out if "train" in wanted else []
+    )
 
 
 class TextCorpus:
@@ -241,7 +245,7 @@ def _is_given(data: DataConfig, split: str) -> bool:
     return any(value is not None for value in asdict(data.split_options(split)).values())
 
 
-def _read(data: DataConfig, split: str) -> Part:
+def _read(data: DataConfig, split: str, open_texts: OpenTexts) -> Part:
     """The pairs of one split, of all its files in their order; of text files, those at one place belong together."""
     given, place = data.split_options(split), data.key_of_split(split)
     if data.source != "text":
@@ -255,7 +259,7 @@ def _read(data: DataConfig, split: str) -> Part:
             f"{place}.src names {len(src):,} files ({src[0]}, …) but {place}.tgt {len(tgt):,} ({tgt[0]}, …): "
             "give as many of each, in the same order"
         )
-    return _joined([files.text_files(*pair, _measure(data)) for pair in zip(src, tgt, strict=True)])
+    return _joined([open_texts(*pair, _measure(data)) for pair in zip(src, tgt, strict=True)])
 
 
 def _joined(parts: Sequence[Part]) -> Part:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -20,18 +20,20 @@ from numpy.typing import NDArray
 from seq2seq.config.schema import DataConfig
 from seq2seq.data.blank import is_blank
 from seq2seq.data.files import Pair
-from seq2seq.data.languages import Language
+from seq2seq.data.languages import IN_WORDS, Language
 from seq2seq.data.lengths import WORDS, Unit, unit_of
 from seq2seq.data.sources import SPLITS, TextCorpus, open_source
 from seq2seq.doctor import fitting, signs
 from seq2seq.doctor.fitting import Fitting
 from seq2seq.doctor.line_languages import Identify, other_language, swapped
+from seq2seq.doctor.unequal import CommonLines, Unequal
 
 EDGES = (5, 10, 15, 20, 30, 40, 60, 100)  # of the histogram of lengths, in words; see ``edges``
 TOLD_BY = 1_000  # pairs by which the unit of lengths is decided
 UNLIKELY = 8.0  # evidence of a pair against its being a translation: about 3,000 times likelier at random, exp(8)
 AROUND = 5  # pairs on either side whose evidence counts with a pair's own
 SMOOTH, TIMES = 10, 3.0  # characters added to both lengths; how far a ratio may be from the corpus's median
+MOST = 0.5  # of the pairs of a split; if more are swapped, the sides of the whole split are
 READ = 1_000  # characters of a line from which words are learned
 ARRAYS = {"exact": "q", "near": "q", "src": "I", "tgt": "I", "evidence": "f"}
 """What is kept of each pair, with its type: hashes of its text and of its folded text, characters, evidence."""
@@ -55,6 +57,12 @@ class Split:
     unit: Unit = WORDS
     others: Counter[str] = field(default_factory=Counter)  # other languages, by name
     shifts: Counter[int] = field(default_factory=Counter)  # lines by which pairs that do not fit would
+    evidence: Any = ()  # of each pair that it is a translation
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether the sides of the whole split are swapped."""
+        return len(self.found.get("swapped", ())) > MOST * self.size
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,8 @@ class Examination:
     source: TextCorpus
     shift: int | None  # at which the words of the sides fit, over the whole corpus; None: nothing could be learned
     identified: bool  # whether py3langid looked at the lines
-    codes: tuple[str | None, str | None]
+    data: DataConfig
+    unequal: list[Unequal]
 
 
 def examine(
@@ -73,16 +82,18 @@ def examine(
 ) -> Examination:
     """Examine training, validation and test, and the further test sets. Raises ``UserError`` as ``open_source``."""
     data = replace(data, join=None)  # findings are numbered by the lines of the files
-    source = open_source(data)
+    texts = CommonLines()
+    source = open_source(data, open_texts=texts.open)
     say(f"examining {sum(part.size for part in source.parts('train')):,} training pairs")
     known = learn(source)
     names = [*SPLITS[1:], *data.tests]
     held: Held = defaultdict(list)
-    splits = {}
+    splits, parts = {}, {"train": source.parts("train")}
     for name in names:
-        corpus = open_source(data, name) if name in data.tests else source
+        corpus = open_source(data, name, texts.open) if name in data.tests else source
+        parts[name] = corpus.parts(name)
         splits[name] = _examine(name, corpus.pairs(name), data, known, identify)
-        if not corpus.parts(name):
+        if not parts[name]:
             splits[name].found.clear()  # it is held out of training, among whose pairs they are numbered
         else:
             for number, (src, tgt) in enumerate(corpus.pairs(name), start=1):
@@ -93,7 +104,9 @@ def examine(
     train = _examine("train", _leaks(pairs, held, splits, leaked), data, known, identify)
     train.found["in a test"] = leaked
     shift = None if known is None else known.shift
-    return Examination({"train": train, **splits}, source, shift, identify is not None, data.codes)
+    splits = {"train": train, **splits}
+    unequal = [each for name in splits for each in texts.unequal(name, parts[name], splits[name].evidence)]
+    return Examination(splits, source, shift, identify is not None, data, unequal)
 
 
 def learn(source: TextCorpus) -> Fitting | None:
@@ -144,6 +157,9 @@ def _examine(
         arrays["evidence"].append(around.evidence(number, frozenset(words[0]), frozenset(words[1])))
         split.size = number
     _whole(split, {kind: np.asarray(values) for kind, values in arrays.items()})
+    if split.is_swapped:
+        for other in chain.from_iterable(map(_called, data.codes)):
+            del split.others[other]
     split.shifts = around.shifts_of(split.found["misaligned"])
     return split
 
@@ -167,14 +183,26 @@ def _kinds(
                 for text, code, found in zip((src, tgt), codes, words, strict=True)
             ]
             if any(others):
-                yield "language"
+                yield "crossed" if _crossed(others, codes) else "language"
                 split.others.update(other for other in others if other)
     if signs.numbers_disagree(src, tgt):
         yield "numbers"
     if signs.is_odd(src) or signs.is_odd(tgt):
         yield "signs"
+    if "\r" in src or "\r" in tgt:
+        yield "carriage return"
     if max(map(len, words)) > data.filters.max_length:
         yield "too long"
+
+
+def _crossed(others: Sequence[str | None], codes: Sequence[str | None]) -> bool:
+    """Whether the sides that are in another language are in that of the other side."""
+    return all(other is None or other in _called(code) for other, code in zip(others, reversed(codes), strict=True))
+
+
+def _called(code: str | None) -> set[str]:
+    """What a language may be called in ``others``: by its code, or by its script."""
+    return {Language.of(code).code, IN_WORDS.get(Language.of(code).script, "")} if code else set()
 
 
 class _Around:
@@ -207,9 +235,13 @@ class _Around:
 
 
 def _whole(split: Split, arrays: dict[str, NDArray[np.generic]]) -> None:
-    """What only the whole split tells: repetitions, odd ratios, and pairs that do not fit."""
+    """What only the whole split tells: repetitions, odd ratios, pairs that do not fit, and sides that are swapped."""
+    split.evidence = arrays["evidence"]
+    crossed = split.found.pop("crossed", [])
     if not split.size:
         return
+    kind = "swapped" if split.is_swapped else "language"
+    split.found[kind] = sorted([*split.found[kind], *crossed])
     exact, near = _repeated(arrays["exact"]), _repeated(arrays["near"])
     empty = set(split.found["empty"])
     split.found["duplicate"] = [number for number in exact if number not in empty]
