@@ -250,8 +250,8 @@ def announce(study: Study, workers: int) -> None:
     left += sum(task.seconds for task in _measuring(study, runs, reference) if not task.done()) / workers
     print_table(f"study {options.name}", ("", "runs", "there", "to do"), rows)
     by = f" by hydra/launcher={study.launcher.name}" if study.launcher else ""
-    print(f"{workers} at a time{by}, {options.threads} thread{'s' * (options.threads > 1)} each; about", end=" ")
-    print(f"{minutes(left)} in all on idle cores, measuring included.")
+    print(f"{workers} at a time{by}, {options.threads} thread{'s' * (options.threads > 1)} each;")
+    print(f"about {minutes(left)} in all on idle cores, measuring included.")
     print("Stop it with Ctrl-C at will: the same command goes on.")
 
 
