@@ -112,8 +112,8 @@ def test_nbest_scores_and_attention(trained: TrainedModel) -> None:
         ({"beams": 2}, "unknown key decode.beams; did you mean decode.beam?"),
         ({"beam": 0}, "decode.beam=0 is too small"),
         ({"nbest": 2}, "translate gives the best translation of each line: for several, use translate_nbest"),
-        ({"beam": "two"}, "options: decode.beam: value 'two' of type 'str' could not be converted to Integer"),
-        ({"sample": "maybe"}, "options: decode.sample: value 'maybe' is not a valid bool"),
+        ({"beam": "two"}, "options: decode.beam=two: a whole number is needed"),
+        ({"sample": "maybe"}, "options: decode.sample=maybe: true or false is needed"),
         ({"length_penalty": "averag"}, "decode.length_penalty=averag is not possible"),
     ],
 )

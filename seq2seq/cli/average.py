@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seq2seq.cli.arguments import Arguments, Parser
 from seq2seq.errors import UserError
-from seq2seq.runs.run import Run
+from seq2seq.runs.run import Run, no_run
 
 ABOUT = """Write the mean of the weights of several checkpoints of one training, which
 often translates better than each of them. trainer.keep=K keeps the weights of
@@ -50,7 +50,7 @@ def validate(given: Arguments) -> Means:
             raise UserError("--last and --best choose among the checkpoints of a run: give one run, not files")
         missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise UserError(f"{missing[0]}: no run folder and no checkpoint (.safetensors) there")
+            raise no_run(missing[0])
         run, default = None, paths[0].with_name(f"average-of-{len(paths)}.safetensors")
     out = Path(given.out) if given.out else default
     if given.out and (out.exists() or out.suffix != ".safetensors"):

@@ -5,18 +5,32 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.arguments import Arguments, Parser
-from seq2seq.runs.listing import DAMAGED, FIGURES, Row, differing, filtered, in_order, key_of, rows_below, text_of
+from seq2seq.runs.listing import (
+    DAMAGED,
+    FIGURES,
+    Row,
+    differing,
+    filtered,
+    in_order,
+    key_of,
+    named_by_corpus,
+    rows_below,
+    tells,
+    text_of,
+)
 from seq2seq.system.files import to_json
 
 ABOUT = """List the runs below folders: scores, cost, and the options in which they
 differ. KEY is run, state, bleu, chrf, valid_bleu, nll, parameters, steps,
 tokens, seconds, tokens_per_second or an option, such as trainer.optimizer.lr;
 the end of its name is enough (lr)."""
+
+LONGEST_VALUE = 40  # characters of the value of an option, in the table
 
 
 def parser() -> Parser:
@@ -48,9 +62,22 @@ def run(given: Arguments, rows: list[Row]) -> int:
         writer.writerow(["run", "state", *FIGURES, *keys, "why"])
         for row in rows:
             writer.writerow([row.run, row.state, *row.figures.values(), *map(row.options.get, keys), row.why])
+    elif rows:
+        named = named_by_corpus(rows)
+        _print_tables(rows, [key for key in keys if key not in named])
     else:
-        _print_tables(rows, keys)
+        _say_that_none_is_there(given)
     return 0
+
+
+def _say_that_none_is_there(given: Arguments) -> None:
+    from seq2seq.terminal.tables import say
+
+    where = " or ".join(given.folders or ["outputs"])
+    if given.filter:
+        say(f"no run below {where} with {' and '.join(given.filter)}: leave --filter out, or give another folder")
+    else:
+        say(f"no run below {where}: seq2seq train makes them below outputs, or give another folder")
 
 
 def _plain(row: Row, keys: Sequence[str]) -> dict[str, Any]:
@@ -65,9 +92,6 @@ def _print_tables(rows: Sequence[Row], keys: Sequence[str]) -> None:
     from seq2seq.terminal.tables import print_table, say
 
     heads = ("", "run", "state", "BLEU", "loss", "valid", "tokens", "time", "params")
-    if not rows:
-        say("no run there: seq2seq train makes them below outputs, or give another folder")
-        return
     top = os.path.commonpath([Path(row.run).parent.absolute() for row in rows])
     lines = [(str(n), os.path.relpath(row.run, top), row.state, *_cells(row)) for n, row in enumerate(rows, start=1)]
     shown = top if os.path.relpath(top).startswith("..") else os.path.relpath(top)
@@ -75,7 +99,7 @@ def _print_tables(rows: Sequence[Row], keys: Sequence[str]) -> None:
     if keys:
         short = short_keys(keys)
         told = [
-            " ".join(f"{short[key]}={text_of(row.options[key])}" for key in keys if _tells(key, row.options))
+            " ".join(f"{short[key]}={_value(row.options[key])}" for key in keys if tells(key, row.options))
             for row in rows
         ]
         title = "what differs"
@@ -85,10 +109,11 @@ def _print_tables(rows: Sequence[Row], keys: Sequence[str]) -> None:
             say(f"damaged: {row.why}")
 
 
-def _tells(key: str, options: Mapping[str, Any]) -> bool:
-    """Whether a run has the option, and it means something for the run: not where it is of another kind of corpus."""
-    of = key.removeprefix("data.").partition(".")[0]
-    return options.get(key) is not None and (of not in ("grammar", "hub") or options.get("data.source") == of)
+def _value(value: Any) -> str:
+    """A value as it is typed; of a long one, its beginning and its end."""
+    from seq2seq.terminal.tables import shortened
+
+    return shortened(text_of(value), LONGEST_VALUE)
 
 
 def _cells(row: Row) -> list[str]:

@@ -7,6 +7,7 @@ stamp into the run's name. ``validation`` checks the composed config.
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,13 +27,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq.config.direction import directed
 from seq2seq.config.schema import DECODERS, ENCODERS, Config, ModelConfig
-from seq2seq.config.validation import canonical, explain, from_plain, known_keys
+from seq2seq.config.validation import canonical, explain, from_plain, known_keys, reworded
 from seq2seq.config.verbatim import GROUPS as GROUPS
 from seq2seq.config.verbatim import check_scalars, first_line, for_hydra, parse, parse_one, without_quotes
 from seq2seq.errors import UserError, nearest
 from seq2seq.system.yaml_text import check_plain, read_yaml_text
 
 OWN = "_own"
+IN_A_FILE = re.compile(r"In '(.*)': \w+ raised while composing config:\s*(.*?)\s*full_key: (\S+)", re.DOTALL)
+"""Hydra's words for a value that does not fit: the file, what OmegaConf says, and the key."""
 HYDRA = ("hydra/", "hydra.")  # begin the keys of Hydra's own options
 TOO_LATE = "a launcher chosen in an experiment comes too late, the runs are launched before it is read: give it on the"
 TOO_LATE += " command line, hydra/launcher=NAME"
@@ -128,6 +131,9 @@ def hydra_explained(own: str = "") -> Iterator[None]:
     except (OmegaConfBaseException, HydraException) as error:
         cause = error.__cause__ if isinstance(error, HydraException) else error
         line = explain(cause) if isinstance(cause, OmegaConfBaseException) else first_line(error)
+        if found := IN_A_FILE.match(str(error)):
+            file, message, key = found.groups()
+            line = f"{file}: {reworded(key, message)}"
         raise UserError(line.replace(f"experiment/{OWN}", own)) from error
 
 

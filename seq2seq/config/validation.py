@@ -31,6 +31,12 @@ from seq2seq.errors import UserError, nearest
 LONGEST_SYMBOL = 100  # of data.subwords.keep, in characters
 FILES, SPLITS = "Any", "dict[str, SplitConfig]"
 """The types of fields for which OmegaConf has no check: a path or a list of paths, and sections by name."""
+NEEDED = {"Integer": "a whole number is needed", "Float": "a number is needed", "bool": "true or false is needed"}
+OF_ANOTHER_TYPE = re.compile(
+    r"Value '(?P<value>.*)' (?:of type '\w+' could not be converted to|is not a valid) (?P<type>Integer|Float|bool)\b",
+    re.DOTALL,
+)
+"""OmegaConf's words for a value of another type than its option has; what is said instead is in ``NEEDED``."""
 
 
 def sections(node: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
@@ -315,7 +321,8 @@ def _first_of(key: str) -> str:
 def explain(error: Any) -> str:
     """One line for an error of OmegaConf: the key, the reason, and the nearest known key."""
     key = getattr(error, "full_key", None) or ""
-    message = str(getattr(error, "msg", None) or error).split("\n")[0].strip()
+    whole = str(getattr(error, "msg", None) or error)
+    message = whole.split("\n")[0].strip()
     if "not in struct" in message or "not in '" in message or type(error).__name__ == "ConfigKeyError":
         known = known_keys()
         if key in known:
@@ -325,4 +332,21 @@ def explain(error: Any) -> str:
         return f"{key} is a group of options, not a list: give lists to its options, such as {_first_of(key)}=[…,…]"
     if "Missing mandatory value" in message:
         return f"{key} has no value: set it"
-    return f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}"
+    return reworded(key, whole)
+
+
+def reworded(key: str, message: str) -> str:
+    """What OmegaConf says of a value that does not fit the type of the option ``key``, in our words and one line."""
+    if found := OF_ANOTHER_TYPE.match(message):
+        value = " ".join(found["value"].split())
+        return f"{key}={value.lower() if value in ('True', 'False') else value[:80]}: {NEEDED[found['type']]}"
+    if re.search(r"not a subclass of|annot assign \w+ to Dict", message) or _first_of(key) in known_keys():
+        return f"{key} is a group of options, not a value: give its options, such as {_first_of(key)}=…"
+    if "is not Optional" in message or message.startswith("Incompatible value 'None'"):
+        return f"{key}=null: a value is needed"
+    if re.match(r"Cannot convert '\w+' to string", message):
+        return f"{key}: text is needed, not a list or a section"
+    if "is not a ListConfig" in message:
+        return f"{key}: a list is needed, as in {key}=[…,…]"
+    line = message.split("\n")[0].strip()
+    return f"{key + ': ' if key else ''}{line[:1].lower()}{line[1:]}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from seq2seq.config.schema import DataConfig
 from seq2seq.config.validation import known_keys, sections
 from seq2seq.errors import UserError, nearest
 from seq2seq.runs.run import CONTENT, FREE_TO_DIFFER, Run
@@ -20,6 +21,11 @@ FIGURES = (*HIGHER_IS_BETTER, "nll", "parameters", "steps", "tokens", "seconds",
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
 TRACES = ("metrics.jsonl", "fingerprint.json", "summary.json", "checkpoints")
 """Files of which a run folder has at least two, even if its config is lost."""
+CORPUS = ("source", "src", "tgt", "src_column", "tgt_column", "train", "valid", "test", "tests", "hub")
+"""Options and sections of ``data`` that say where a corpus is and what it is, not what a training takes of it."""
+_OF_DATA = {f.name: f for f in fields(DataConfig)}
+SOURCES = _OF_DATA.keys() & set(_OF_DATA["source"].metadata["choices"])
+"""The sections of ``data`` that are called like a source: no other source reads them."""
 COMPARISON = re.compile(r"(?P<key>[\w.]+)(?P<sign>!=|>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     **{"=": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
@@ -96,6 +102,21 @@ def differing(rows: Sequence[Row]) -> list[str]:
     keys = dict.fromkeys(key for row in rows for key in row.options)
     seen = {key: {str(row.options[key]) for row in rows if key in row.options} for key in keys}
     return [key for key in keys if len(seen[key]) > 1 and key not in FREE_TO_DIFFER]
+
+
+def named_by_corpus(rows: Sequence[Row]) -> set[str]:
+    """The options that only say what a corpus is, and of which each ``data.name`` among the rows has one value."""
+    whole = [row.options for row in rows if row.options]
+    keys = {key for options in whole for key in options if key.startswith(tuple(f"data.{name}." for name in CORPUS))}
+    keys |= {f"data.{name}" for name in CORPUS}
+    names = {options["data.name"] for options in whole}
+    return {key for key in keys if len({(o["data.name"], str(o.get(key))) for o in whole}) == len(names)}
+
+
+def tells(key: str, options: Mapping[str, Any]) -> bool:
+    """Whether the option is set and means something for a run: not where it is of another source than the run's."""
+    of = key.removeprefix("data.").partition(".")[0]
+    return options.get(key) not in (None, [], {}) and (of not in SOURCES or options.get("data.source") == of)
 
 
 def key_of(typed: str, rows: Sequence[Row]) -> str:

@@ -5,6 +5,7 @@ A run folder is self-contained: with its config, its subwords and a checkpoint i
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shutil
@@ -52,6 +53,7 @@ LOCK = ".lock"
 KEPT = "step-"  # begins the names of the checkpoints that trainer.keep keeps; the update follows
 ANEW = "copy the run again, or train it anew with overwrite=true"
 ONNX = "onnx"  # in place of a checkpoint's name: the graphs of a folder that was exported to ONNX
+SEARCHED = 1_000  # folders, at most, that are looked into for a run below one that is none
 LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and temporary names are longer
 
 
@@ -207,9 +209,18 @@ class Run:
             UserError: not a run folder, or a config that this version does not know.
         """
         if not self.config_file.is_file():
-            raise UserError(f"{self.folder}: not a run folder, it has no {self.config_file.name}")
+            raise UserError(f"{self.folder}: not a run folder, it has no {self.config_file.name}{self._run_below()}")
         status = self.config_file.stat()
         return deepcopy(_read_config(self.config_file, (status.st_ino, status.st_mtime_ns, status.st_size)))
+
+    def _run_below(self) -> str:
+        """The first run by name below a folder that is none itself, as the end of a message."""
+        for folder, inner, _ in itertools.islice(os.walk(self.folder), SEARCHED):
+            inner[:] = sorted({*inner}.difference(CONTENT))
+            with suppress(OSError):
+                if Run(Path(folder)).has_config():
+                    return f"; a run below it is {folder}"
+        return ""
 
     @property
     def finished(self) -> bool:
@@ -256,10 +267,19 @@ def run_of(config: Config) -> Run:
     return run
 
 
-def _hint(path: Path) -> str:
-    """What may have been meant, as the end of a message."""
-    beside = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
-    return nearest(path.name, beside) or "; seq2seq runs lists all runs below outputs"
+def no_run(path: Path) -> UserError:
+    """The error for a path at which there is no run; it names what may have been meant."""
+    missing = path  # the first part of the path that is not there
+    while missing != missing.parent and not missing.parent.exists():
+        missing = missing.parent
+    beside: list[str] = []
+    with suppress(OSError):
+        beside = sorted(each.name for each in missing.parent.iterdir() if each.name != missing.name)
+    near = nearest(missing.name, beside)
+    if near and missing != path:
+        near = f"; there is no {missing}{near}"
+    hint = near or "; seq2seq runs lists all runs below outputs"
+    return UserError(f"{path}: no run folder and no checkpoint (.safetensors) there{hint}")
 
 
 def find(path: Path) -> tuple[Run, str]:
@@ -271,7 +291,7 @@ def find(path: Path) -> tuple[Run, str]:
     if path.is_file() and path.suffix == ".safetensors":
         return Run(path.parent.parent if len(path.parts) > 2 else path.resolve().parent.parent), path.stem
     if not path.is_dir():
-        raise UserError(f"{path}: no run folder and no checkpoint (.safetensors) there{_hint(path)}")
+        raise no_run(path)
     run = Run(path)
     run.load_config()
     for name in ("averaged", "best", "last", ONNX):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+WIDEST = 10_000  # columns of a terminal
 
 
 def print_table(
@@ -23,7 +26,8 @@ def print_table(
         columns: the heads.
         rows: a cell for each column; None draws a line between two sections.
         left: heads of the columns that hold words, not figures (default: the first).
-        whole: heads of the columns whose cells are not broken where the terminal is narrow, at the cost of the others.
+        whole: heads of the columns whose cells are not broken where the terminal is narrow, at the cost of the others;
+            there is no room beside the cells then.
     """
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
@@ -34,7 +38,10 @@ def print_table(
             table.add_section()
         else:
             table.add_row(*row)
-    Console(markup=False, emoji=False).print(table)
+    console = Console(markup=False, emoji=False)
+    if whole and Measurement.get(console, console.options.update(width=WIDEST), table).maximum > console.width:
+        table.padding = 0
+    console.print(table)
 
 
 def print_figures(title: str, figures: Mapping[str, str]) -> None:

@@ -135,10 +135,44 @@ def test_figures_and_states_are_not_broken_and_what_is_not_set_is_not_told(
     text = ("data.source=text", "data.train.src=a", "data.train.tgt=b", "data.grammar.pairs=7")
     long = fake_run("outputs/of-the-embedded-corpus/and-a-long-name/lstm/seed1").summary_file
     long.write_text(json.dumps(json.loads(long.read_text()) | {"seconds": 4_260.0}))
-    fake_run("outputs/of-the-embedded-corpus/and-a-long-name/lstm/seed2", "lstm", 2, (), *text).summary_file.unlink()
+    fake_run("outputs/of-text/and-a-long-name/lstm/seed2", "lstm", 2, (), *text).summary_file.unlink()
     assert main(["runs", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert " unfinished " in told and " finished " in told and "1 h 11 min" in told
+    assert "unfinished│" in told and "finished  │" in told and "│1 h 11 min│" in told
     assert max(map(len, told.splitlines())) <= 80
+    assert "│2│of-the-embedded-cor" in told, "the run's name has what is left, and no room is lost beside it"
     assert "src=a" in told and "null" not in told and "pairs=7" not in told
     assert told.count("source=") == 2
+
+
+def test_files_that_the_name_of_the_corpus_tells_apart_are_not_told(
+    fake_run: FakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    one, two = ("data.name=one", "data.train.src=a.en"), ("data.name=two", "data.train.src=b.en", "data.weights=[2]")
+    for n, options in enumerate((one, one, two)):
+        fake_run(f"run{n}", "lstm", 1, (), "data.source=text", "data.train.tgt=x", *options)
+    rows = listed(capsys, str(tmp_path))
+    assert rows[0]["differs"] == {"data.name": "one", "data.train.src": "a.en", "data.weights": []}
+    assert main(["runs", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "name=one" in told and ".en" not in told and "weights=[2.0]" in told and "weights=[]" not in told
+    path = f"/{'folder/' * 12}c.en"
+    fake_run("run3", "lstm", 1, (), "data.source=text", "data.train.tgt=x", "data.name=one", f"data.train.src={path}")
+    assert main(["runs", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "src=a.en" in told and "src=b.en" in told and "src=/folder/" in told and "/c.en" in told and path not in told
+
+
+def test_a_folder_without_runs_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "outputs").mkdir()
+    for arguments, said in [
+        ([], "no run below outputs: seq2seq train makes them below outputs, or give another folder\n"),
+        (["outputs", "sweeps"], "no run below outputs or sweeps: "),
+        (["embedded", "--filter", "seed>7"], "no run below embedded with seed>7: leave --filter out, or give another"),
+    ]:
+        assert main(["runs", *arguments]) == 0
+        assert capsys.readouterr().out.startswith(said)

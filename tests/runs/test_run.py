@@ -237,15 +237,32 @@ def test_only_a_runs_own_files_are_removed(config: Config, tmp_path: Path) -> No
 
 def test_what_was_meant_is_named_where_it_is_near(tmp_path: Path) -> None:
     checkpoints = tmp_path / "mine" / "checkpoints"
+    text = tmp_path / "text.src"
+    text.touch()
     checkpoints.mkdir(parents=True)
     for name in ("best", "last"):
         (checkpoints / f"{name}.safetensors").touch()
     told = {
         checkpoints / "besst.safetensors": "there; did you mean best.safetensors?",
         tmp_path / "mime": "there; did you mean mine?",
+        tmp_path / "mime" / "checkpoints" / "best.safetensors": f"there is no {tmp_path / 'mime'}; did you mean mine?",
         tmp_path / "quite" / "elsewhere": "there; seq2seq runs lists all runs below outputs",
+        text / "checkpoints": "there; seq2seq runs lists all runs below outputs",
+        text: "there; seq2seq runs lists all runs below outputs",
     }
     for path, end in told.items():
         with pytest.raises(UserError) as caught:
             find(path)
         assert str(caught.value).endswith(end)
+
+
+def test_a_folder_of_runs_names_one_of_them(config: Config, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (runs / "export" / "onnx").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"runs: not a run folder, it has no config\.yaml$"):
+        find(runs)
+    for name in ("export/onnx", "b/seed1", "a/lstm/seed2", "a/lstm/seed1"):
+        Run(runs / name).save_config(config)
+    with pytest.raises(UserError) as caught:
+        find(runs)
+    assert str(caught.value).endswith(f"it has no config.yaml; a run below it is {runs / 'a/lstm/seed1'}")

@@ -74,7 +74,7 @@ def test_keys_of_the_study_and_of_its_runs_are_told_apart() -> None:
         ("overwrite=true", "delete the folder"),
         ("seeds=[]", "must not be empty"),
         ("seeds=[1,1]", "the same twice"),
-        ("seeds=[one]", "could not be converted"),
+        ("seeds=[one]", "seeds[0]=one: a whole number is needed"),
         ("buckets=[20,10]", "give growing numbers"),
         ("widen=-1", "too small"),
         ("trainer.optimizer.name=muon", "optimizers=[…] says which are tried"),

@@ -171,6 +171,15 @@ def test_what_cannot_be_is_one_line(kept: Run, arguments: list[str], message: st
     assert before == {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*")}
 
 
+def test_a_misspelt_checkpoint_is_answered_with_the_nearest(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "best.safetensors").touch()
+    (tmp_path / "last.safetensors").touch()
+    assert main(["average", str(tmp_path / "last.safetensors"), str(tmp_path / "besst.safetensors")]) == 2
+    assert "besst.safetensors: no run folder and no checkpoint (.safetensors) there; did you mean best" in (
+        capsys.readouterr().err
+    )
+
+
 def test_strangers_and_broken_weights_are_refused(
     kept: Run, tmp_path: Path, toy_config: MakeConfig, capsys: Any
 ) -> None:
