@@ -47,9 +47,12 @@ def one_line(message: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 3]} […] {line[-LONGEST // 3 :]}"
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """``; did you mean X?`` for the known word nearest to ``word``, or an empty string where none is near."""
+def nearest(word: str, known: list[str], before: str = "") -> str:
+    """``; did you mean X?`` for the known word nearest to ``word``, or an empty string where none is near.
+
+    ``before``: what X begins with, such as the key whose value the word is.
+    """
     last = word.rsplit(".", 1)[-1]
     same_end = [name for name in known if "." in name and name.rsplit(".", 1)[-1] == last]  # trainer.lr
     close = same_end if len(same_end) == 1 else difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {before}{close[0]}?" if close else ""

@@ -10,7 +10,7 @@ from seq2seq.cli.arguments import Arguments, Parser, say_how_to_go_on
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import Config
 from seq2seq.config.sweep import combinations, take_launcher
-from seq2seq.errors import UserError, nearest
+from seq2seq.errors import UserError
 from seq2seq.runs.run import Run, find, run_of
 from seq2seq.study.launchers import check_launcher
 from seq2seq.study.sweep import Sweep, conduct, plan
@@ -38,7 +38,6 @@ def validate(given: Arguments) -> Config | Sweep | None:
     rank, world, _ = place()
     if rank:
         return None
-    _refuse_names(given.arguments)
     if not given.multirun:
         return check(config_of(given.arguments))
     if world > 1:
@@ -46,20 +45,6 @@ def validate(given: Arguments) -> Config | Sweep | None:
     launcher, arguments = take_launcher(given.arguments)
     check_launcher(launcher)
     return plan(combinations(arguments), launcher, config_of, check)
-
-
-def _refuse_names(arguments: Sequence[str]) -> None:
-    """Raise ``UserError`` for an experiment, or several, or a file, that is named without its key."""
-    from seq2seq.config.compose import options_of
-
-    experiments = options_of("experiment")
-    for argument in (argument for argument in arguments if "=" not in argument):
-        if all(name in experiments or name.endswith((".yaml", ".yml")) for name in argument.split(",")):
-            near = f"; did you mean experiment={argument}?"
-        else:
-            near = nearest(argument, experiments).replace("mean ", "mean experiment=")
-        if near:
-            raise UserError(f"{argument!r} is not understood{near}")
 
 
 def config_of(arguments: Sequence[str]) -> Config:

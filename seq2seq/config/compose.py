@@ -199,12 +199,23 @@ def _check_own_keys(node: Any, where: str, prefix: str = "") -> None:
             _check_own_keys(child, where, f"{dotted}.")
 
 
+def no_option(argument: str, example: str) -> UserError:
+    """The error for an argument of a training that is not ``key=value``: it names the experiments that may be meant.
+
+    They are one, or several as a sweep takes them, or a file.
+    """
+    known = options_of("experiment")
+    is_named = all(name in known or name.endswith((".yaml", ".yml")) for name in argument.split(","))
+    near = nearest(argument, [argument] if is_named else known, "experiment=")
+    return UserError(f"{argument!r} is not understood{near or f': give key=value, e.g. {example}'}")
+
+
 def check_arguments(arguments: Sequence[str], own: Path) -> None:
     """Raise ``UserError``, with the nearest known name, for an unknown key or an unknown choice of a group."""
     known = known_keys()
     for argument in arguments:
         if "=" not in argument or argument.startswith("~"):
-            raise UserError(f"{argument!r} is not understood: give key=value, e.g. trainer.max_steps=500")
+            raise no_option(argument, "trainer.max_steps=500")
         key = argument.partition("=")[0].lstrip("+")
         if key.startswith(HYDRA):
             raise UserError(f"{key} is for several trainings: seq2seq train -m …, or seq2seq compare")

@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from seq2seq.config.compose import HYDRA, hydra_explained, register_configs
+from seq2seq.config.compose import HYDRA, hydra_explained, no_option, register_configs
 from seq2seq.config.validation import canonical
 from seq2seq.config.verbatim import GROUPS, first_line, parse, text_options
 from seq2seq.errors import UserError, nearest
@@ -77,7 +77,7 @@ def _parse(argument: str) -> Override:
     """The argument as Hydra reads it, where it has several values; otherwise as a single training reads it."""
     key, equals, value = argument.partition("=")
     if not equals:
-        raise UserError(f"{argument!r} is not understood: give key=value, e.g. seed=1,2")
+        raise no_option(argument, "seed=1,2")
     try:
         loader = GlobalHydra.instance().config_loader()
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([argument])

@@ -103,8 +103,11 @@ class Translator:
         """On the leader, the translations of all processes; attention stays behind."""
         if self.group.world == 1:
             return results
-        found = [[replace(each, attention=None) for each in nbest] for nbest in results]
-        own = {n: [astuple(each) for each in nbest] for n, nbest in enumerate(found) if nbest[0].src_tokens}
+        own = {
+            n: [astuple(replace(each, attention=None)) for each in nbest]
+            for n, nbest in enumerate(results)
+            if nbest[0].src_tokens
+        }
         for part in self.group.collect(own):
             for n, nbest in part.items():
                 results[int(n)] = [Translation(*fields) for fields in nbest]

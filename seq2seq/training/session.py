@@ -385,4 +385,5 @@ def print_result(run: Run, summary: Summary) -> None:
         tables.print_texts(texts)
     name = program()
     tables.say(f"\nnext:  {name} translate {folder}\n       {name} evaluate {folder} decode.beam=1")
-    tables.say("       make tensorboard")
+    if Path("Makefile").exists():
+        tables.say("       make tensorboard")
