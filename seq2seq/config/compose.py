@@ -206,8 +206,9 @@ def no_option(argument: str, example: str) -> UserError:
     """
     known = options_of("experiment")
     is_named = all(name in known or name.endswith((".yaml", ".yml")) for name in argument.split(","))
-    near = nearest(argument, [argument] if is_named else known, "experiment=")
-    return UserError(f"{argument!r} is not understood{near or f': give key=value, e.g. {example}'}")
+    if near := nearest(argument, [argument] if is_named else known, "experiment="):
+        return UserError(f"{argument!r} is not understood{near}")
+    return UserError(f"{argument!r} is not understood: give key=value, e.g. {example}")
 
 
 def check_arguments(arguments: Sequence[str], own: Path) -> None:
