@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from seq2seq.config.schema import (
@@ -264,16 +265,24 @@ def from_plain(plain: Mapping[str, Any], where: str, trained: bool = False) -> C
 
     if "${" in str(plain):
         raise UserError(f"{where}: interpolations (${{…}}) are not allowed in a saved config")
-    schema = Config()
-    _check_sections(plain, schema, where)
-    schema.model.encoder = _part(plain, "encoder", ENCODERS, where)()
-    schema.model.decoder = _part(plain, "decoder", DECODERS, where)()
+    _check_sections(plain, Config(), where)
+    schema = _structured(_part(plain, "encoder", ENCODERS, where), _part(plain, "decoder", DECODERS, where))
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(plain))))
+        config = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.create(dict(plain))))
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {explain(error)}") from error
     assert isinstance(config, Config)
     return validate(config, trained)
+
+
+@cache
+def _structured(encoder: type, decoder: type) -> Any:
+    """The schema of such a model in OmegaConf's form, which takes longer to make than all else that reads a config."""
+    from omegaconf import OmegaConf
+
+    schema = Config()
+    schema.model.encoder, schema.model.decoder = encoder(), decoder()
+    return OmegaConf.structured(schema)
 
 
 def _check_sections(plain: Any, schema: Any, where: str, prefix: str = "") -> None:
