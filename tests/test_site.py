@@ -105,7 +105,7 @@ def test_docstrings_are_on_the_page_of_the_api(site: Path) -> None:
         assert f'id="{name}"' in page
 
 
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [360, pytest.param(1400, marks=pytest.mark.slow)])
 def test_the_search_works_from_a_disk_and_pages_fit(site: Path, width: int) -> None:
     with blank_page(viewport={"width": width, "height": 900}) as page:
         asked: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def run(given: Arguments, asked: Means) -> int:
     if asked.run:
         paths = averaging.best(asked.run, given.best) if given.best else averaging.last(asked.run, given.last)
     averaging.write(paths, asked.out)
+    if doubt := averaging.doubt(paths):
+        print(doubt, file=sys.stderr)
     print(f"{asked.out}: the mean of {', '.join(path.stem for path in paths)}")
     print(f"\nnext:  seq2seq evaluate {asked.out} data.split=valid")
     return 0

@@ -9,6 +9,9 @@ from seq2seq.config.validation import canonical, from_plain, known_keys, to_plai
 from seq2seq.config.verbatim import parse
 from seq2seq.errors import UserError, nearest
 
+OF_DRAWING = ("decode.temperature", "decode.top_k", "decode.top_p")
+"""Options that a search does not read."""
+
 
 def override(
     config: Config, arguments: Sequence[str], corpus: bool = False, sections: Sequence[str] = EVALUATION
@@ -33,9 +36,10 @@ def override(
         plain["data"]["filters"]["drop"] = None
         for split in (*(plain["data"][name] for name in ("train", "valid", "test")), *plain["data"]["tests"].values()):
             split |= dict.fromkeys(("src", "tgt", "file"))
+    keys = []
     for argument in arguments:
         parsed = parse(argument)
-        key = parsed.get_key_element()
+        keys.append(key := parsed.get_key_element())
         known = [name for name in known_keys() if is_in(name, sections)]
         if not is_in(key, EVALUATION):
             raise UserError(f"{key} cannot be changed on a trained run{nearest(key, known)}")
@@ -52,7 +56,10 @@ def override(
         for name in path:
             node = node.setdefault(name, {})  # a test set may be new
         node[last] = parsed.value()
-    return from_plain(plain, "options", trained=True)
+    changed = from_plain(plain, "options", trained=True)
+    if not changed.decode.sample and (drawing := [key for key in keys if key in OF_DRAWING]):
+        raise UserError(f"{drawing[0]} changes drawn translations alone: add decode.sample=true, or leave it out")
+    return changed
 
 
 def is_in(key: str, sections: Sequence[str]) -> bool:

@@ -64,6 +64,14 @@ def write(paths: Sequence[Path], out: Path) -> None:
     checkpoint.save_weights(out, mean, {"mean of": [path.name for path in paths]})
 
 
+def doubt(paths: Sequence[Path]) -> str | None:
+    """What speaks against a mean of these checkpoints, as a warning: units of two trainings mean different things."""
+    runs = {path.resolve().parent.parent for path in paths}
+    if sum(Run(folder).has_config() for folder in runs) < 2:
+        return None
+    return "warning: checkpoints of several trainings: their mean translates only if all began from the same weights"
+
+
 def _vocabulary(path: Path) -> list[bytes]:
     """The subword models of the run in which a checkpoint lies; none where it lies in no run."""
     return [model.read_bytes() for model in sorted(Run(path.parent.parent).subwords.glob("*.model"))]

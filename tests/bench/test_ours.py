@@ -71,7 +71,8 @@ def test_ours_learns_is_checked_and_translates(row: Callable[..., Row]) -> None:
         assert len(found) == 2 and "</s>" not in found[0]
 
 
-@pytest.mark.parametrize("beam", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("beam", [1, 3])
 def test_ours_decodes_hypotheses_of_the_length_asked_for(row: Callable[..., Row], beam: int) -> None:
     with start(row("decode", decode={"beam": beam, "batch": 4, "length": 6})) as worker:
         answer = worker.ask({"seconds": 0.1}, 60)  # the worker itself refuses hypotheses of another length

@@ -53,6 +53,7 @@ def test_a_slice_that_was_disturbed_is_made_again(fake: Callable[..., Row], monk
     assert [one["taken"] for one in rows[0].slices] == [0.02]
 
 
+@pytest.mark.slow
 def test_who_is_far_behind_and_takes_long_is_left_at_one_slice(fake: Callable[..., Row]) -> None:
     rows = [
         fake(contender="ours", sleep=0.02),

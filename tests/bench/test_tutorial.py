@@ -75,6 +75,7 @@ def test_the_worker_learns_is_checked_and_translates(tmp_path: Path) -> None:
     worker.stop()
 
 
+@pytest.mark.slow
 def test_the_worker_decodes_hypotheses_of_the_length_asked_for(tmp_path: Path) -> None:
     write_data(tmp_path)
     row = Row("tutorial", "fp32", COMMAND, spec_of("transformer", tmp_path, "decode"), tmp_path / "work")

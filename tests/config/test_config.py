@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from seq2seq.config.compose import compose
+from seq2seq.config.overrides import override
 from seq2seq.config.schema import (
     DECODERS,
     ENCODERS,
@@ -386,6 +387,14 @@ def test_draws_need_no_beam() -> None:
     assert validate(made, trained=True) is made
     with pytest.raises(UserError, match=r"decode\.nbest=9 is above decode\.beam=1"):
         validate(replace(made, decode=DecodeConfig(nbest=9, beam=1)), trained=True)
+
+
+@pytest.mark.parametrize("option", ["temperature=0.5", "top_k=4", "top_p=0.9"])
+def test_what_changes_draws_alone_is_refused_without_them(option: str) -> None:
+    made = config("recurrent", "attention")
+    with pytest.raises(UserError, match=rf"decode\.{option.partition('=')[0]} changes .* add decode\.sample=true"):
+        override(made, [f"decode.{option}"])
+    assert override(made, [f"decode.{option}", "decode.sample=true"]).decode.sample
 
 
 def test_nearest_says_nothing_where_nothing_is_near() -> None:

@@ -99,12 +99,15 @@ def assert_same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]])
 # --------------------------------------------------------------------------------------------- every architecture
 
 
+@pytest.fixture
+def model(telling_model: Seq2Seq) -> Seq2Seq:
+    """Every kind; the variants of each are searched by the slow tests."""
+    return telling_model
+
+
 @pytest.mark.parametrize("leave", [1.0, 0.0])
 @torch.inference_mode()
-def test_a_beam_of_one_is_greedy(
-    leave: float, telling_model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = telling_model
+def test_a_beam_of_one_is_greedy(leave: float, model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "LEAVE", leave)
     options = DecodeConfig(max_ratio=1.0, max_extra=3)
     found = texts(search([model], src, options))
@@ -150,10 +153,9 @@ def test_attention_that_survives_the_beam_is_that_of_teacher_forcing(model: Seq2
 
 @pytest.mark.parametrize("leave", [1.0, 0.5, 0.0])
 def test_sentences_are_translated_together_as_alone(
-    leave: float, telling_model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
+    leave: float, model: Seq2Seq, src: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some finish early and leave the batch, at once or together; padding and order change nothing either."""
-    model = telling_model
     monkeypatch.setattr(searching, "LEAVE", leave)
     options = DecodeConfig(beam=3, nbest=3, max_ratio=1.0, max_extra=2)
     together = search([model], src, options)

@@ -281,7 +281,7 @@ def cases(*ordinary: str) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "between", "own", "make", "metric"), cases("one-seed-mean", "seeds-alike-mean", "seeds-as-sentences-bleu")
+    ("seeds", "between", "own", "make", "metric"), cases("one-seed-mean", "seeds-as-sentences-bleu")
 )
 def test_intervals_cover_the_truth_as_often_as_they_say(make, metric: Metric, seeds: int, between: float, own: float):  # type: ignore[no-untyped-def]
     """The truth: the mean over many seeds of the score on very many sentences."""

@@ -20,9 +20,9 @@ BROKEN = "class Tagger:\n    def __init__(self, arguments):\n        raise Runti
 @pytest.mark.parametrize(
     ("verb", "part"),
     [
-        ("train", "without its dictionary"),
         ("score", "without its dictionary"),
         ("score", "without the package of the dictionary"),
+        pytest.param("train", "without its dictionary", marks=pytest.mark.slow),
         pytest.param("train", "without the package of the dictionary", marks=pytest.mark.slow),
     ],
 )

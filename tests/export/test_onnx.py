@@ -45,7 +45,7 @@ from seq2seq.runs.run import Run
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
 FEW = ("lstm", "bahdanau", "bahdanau-after", "transformer", "hybrid")
-SEARCHED = ("lstm", "bahdanau", "transformer", "mingru")
+SEARCHED = ("bahdanau", "transformer")
 LINES = ["the cat sees a small dog", "runs", "", "near our old house and runs home quickly", "a dog"]
 MakeRun = Callable[..., Run]
 

@@ -14,8 +14,9 @@ from seq2seq.config.schema import BOS, EOS
 from seq2seq.models import kernels
 from seq2seq.models.interface import Memory, Seq2Seq, State, Step
 
-NAMES = ["lstm", "bahdanau", "transformer-rotary"]
+NAMES = ["bahdanau", "transformer-rotary"]
 SLOW = [
+    "lstm",
     "mingru",
     "transformer",
     "gru",

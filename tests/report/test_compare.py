@@ -61,11 +61,11 @@ VARIANTS = "variants=[{name:lstm-initial,of:lstm,overrides:[model.decoder.contex
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished study, its page, and what the command printed.
 
-    Its trainings and measurements are forks; the slow tests start interpreters, as a user's study does.
+    Its trainings and measurements are forks, and its page is brief; the slow tests do as a user's study does.
     """
     folder = tmp_path_factory.mktemp("compare")
     write_corpus(folder)
-    done = run("compare", *study(folder, VARIANTS), first=forking)
+    done = run("compare", *study(folder, VARIANTS), first=brief)
     (folder / "out").write_text(done.stdout)
     return folder
 
@@ -127,6 +127,7 @@ def test_forgetting_on_text_without_gold_goes_by_attention(place: Path) -> None:
     assert json.loads(found.read_text())["rows"]
 
 
+@pytest.mark.slow
 def test_report_refuses_what_is_not_alike_and_marks_it_when_told_to_go_on(place: Path, tmp_path: Path) -> None:
     runs = [str(place / "outputs/studies/text" / name) for name in ("lstm/seed1", "trials/bahdanau-adamw-0.02")]
     assert "trainer.max_steps" in run("report", *runs, "--out", str(tmp_path / "no"), code=2).stderr

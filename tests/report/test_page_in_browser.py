@@ -171,7 +171,7 @@ def test_hostile_sentences_are_shown_as_text(opened: Opened, sample: Page) -> No
     assert opened.run("() => document.activeElement.textContent") == sentences(sample)[10][1]["words"][1]
 
 
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [360, pytest.param(1400, marks=pytest.mark.slow)])
 def test_nothing_is_wider_than_the_window(opened: Opened, width: int) -> None:
     page = opened.page
     page.set_viewport_size({"width": width, "height": 800})
@@ -218,7 +218,7 @@ def test_tables_sort_by_click_and_by_keyboard(opened: Opened) -> None:
     assert column(1) == ["bahdanau", "lstm", "transformer"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_everything_is_readable_light_and_dark(opened: Opened, scheme: str) -> None:
     page = opened.page
     page.emulate_media(color_scheme=scheme)

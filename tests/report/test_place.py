@@ -44,6 +44,7 @@ def test_figures_and_tables_of_the_users_are_told_before_anything_is_measured_an
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == files[1:] and files[1].read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_beside_an_earlier_page_only_its_own_files_are_replaced(small: Page, tmp_path: Path) -> None:
     without = replace(small, sections=[])
     write_page(without, tmp_path)

@@ -94,8 +94,8 @@ def test_report_json_is_strict_and_holds_all_numbers(written: Path, sample: Page
     assert [entry["src"] for entry in numbers["explorer"]["sentences"]] == sources
 
 
-def test_the_same_page_is_written_twice_to_the_same_bytes(written: Path, sample: Page, tmp_path: Path) -> None:
-    small = replace(sample, sections=sample.sections[:1], explorer=None)
+def test_the_same_page_is_written_twice_to_the_same_bytes(sample: Page, tmp_path: Path) -> None:
+    small = replace(sample, sections=[], explorer=None)
     first = write_page(small, tmp_path).read_bytes()
     assert write_page(small, tmp_path).read_bytes() == first
 

@@ -151,8 +151,13 @@ def test_what_the_server_refuses_is_said(opened: Opened) -> None:
     assert "413" in opened.complaints.pop()  # the browser's own words
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        *((360, "dark"), (1400, "light")),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((360, "light"), (1400, "dark"))),
+    ],
+)
 def test_it_fits_and_can_be_read(width: int, scheme: str, opened: Opened, tmp_path: Path) -> None:
     page = opened.page
     page.set_viewport_size({"width": width, "height": 800})

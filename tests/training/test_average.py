@@ -134,6 +134,16 @@ def test_the_mean_of_files(kept: Run, tmp_path: Path, capsys: Any) -> None:
     assert "next:  seq2seq evaluate" in capsys.readouterr().out
 
 
+def test_of_two_trainings_a_mean_is_doubted(kept: Run, tmp_path: Path, capsys: Any) -> None:
+    """It may be wanted, of two that began from one; else it is noise, and nothing about the file would tell."""
+    other = Run(Path(shutil.copytree(kept.folder, tmp_path / "other")))
+    files = [str(run.checkpoint("best")) for run in (kept, other)]
+    assert main(["average", *files, "--out", str(tmp_path / "mean.safetensors")]) == 0
+    assert "several trainings" in capsys.readouterr().err
+    assert main(["average", files[1], files[1], "--out", str(tmp_path / "one.safetensors")]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_an_earlier_mean_of_others_is_not_replaced(kept: Run, tmp_path: Path, capsys: Any) -> None:
     run = Run(Path(shutil.copytree(kept.folder, tmp_path / "run")))
     mean = run.checkpoint("average-of-2")

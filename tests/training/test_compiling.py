@@ -143,6 +143,7 @@ def test_only_the_training_step_is_compiled(
     assert len(metrics(tmp_path)) > 3
 
 
+@pytest.mark.slow
 def test_what_the_compiler_lacks_is_one_line(
     monkeypatch: pytest.MonkeyPatch, toy_config: MakeConfig, start: Start, tmp_path: Path
 ) -> None:

@@ -61,7 +61,12 @@ def dying_at(step: int) -> Callable[[Trainer], None]:
 
 
 @pytest.mark.parametrize(
-    ("model", "schedule"), [("lstm", "constant"), ("bahdanau", "inverse_sqrt"), ("transformer", "inverse_sqrt")]
+    ("model", "schedule"),
+    [
+        ("lstm", "constant"),
+        pytest.param("bahdanau", "inverse_sqrt", marks=pytest.mark.slow),
+        ("transformer", "inverse_sqrt"),
+    ],
 )
 def test_it_is_the_run_that_was_made_in_one_go(make: MakeConfig, model: str, schedule: str) -> None:
     parts, ema = make("parts", model, schedule=schedule), {"ema": 0.9}
@@ -106,6 +111,7 @@ def test_a_cosine_that_has_not_ended_goes_on_where_only_saving_changes(make: Mak
     assert curve(run, "train/lr") == curve(one, "train/lr") and weights(run) == weights(one)
 
 
+@pytest.mark.slow
 def test_validations_are_spread_over_the_leg_and_patience_begins_anew(make: MakeConfig) -> None:
     config = make("spread", valid_every=None, patience=1, lr=3.0)
     run = session.train(config)
@@ -144,7 +150,12 @@ def expected(toy_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -
     return session.train(longer(whole, save_every=1))
 
 
-@pytest.mark.parametrize("moment", ["leg saved", "summary gone", "mid-leg", "before the new summary"])
+MOMENTS = ("summary gone", "before the new summary")
+
+
+@pytest.mark.parametrize(
+    "moment", ["leg saved", *(pytest.param(m, marks=pytest.mark.slow) for m in MOMENTS), "mid-leg"]
+)
 def test_a_kill_changes_nothing(make: MakeConfig, monkeypatch: Any, expected: Run, moment: str) -> None:
     config = make("killed", schedule="cosine")
     session.train(config)
