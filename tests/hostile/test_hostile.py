@@ -126,9 +126,16 @@ def called(function: Callable[[], object]) -> int:
     return 0
 
 
+ALIKE = (
+    *(f"{name}.json" for name in ("interventions", "extrapolation", "search", "cost", "forgetting")),
+    *(f"prepared: {name}" for name in ("tgt.model", "train.tgt", "valid")),
+)
+"""Files that are read as others are, of which the ordinary suite has the cases."""
+
+
 def param(case: Case) -> Any:
     pages = case.door == REPORT and not case.name.endswith((": text", "17 lines"))  # a page takes half a second
-    slow = case.slow or pages or case.name.endswith((" at align", " at an ensemble"))
+    slow = case.slow or pages or case.name.startswith(ALIKE) or case.name.endswith((" at align", " at an ensemble"))
     return pytest.param(case, id=case.name, marks=[pytest.mark.slow] * slow)
 
 
