@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,24 +166,34 @@ def _scored(found: Translation) -> dict[str, Any]:
 
 def open_models(runs: Sequence[tuple[Run, str]], configs: Sequence[Config]) -> list[ServedModel]:
     """Load each run by its own config, under the name of its architecture, or of its folder where that is another's."""
-    names = names_of([config.model.name for config in configs], [run.folder for run, _ in runs])
+    names = names_of([config.model.name for config in configs], [(run.folder, checkpoint) for run, checkpoint in runs])
     return [
         ServedModel(name, load([found], config), _examples(found[0]))
         for name, found, config in zip(names, runs, configs, strict=True)
     ]
 
 
-def names_of(models: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """A name for each model, all different: the architecture's, else with the part of the folder that differs."""
+def names_of(models: Sequence[str], weights: Sequence[tuple[Path, str]]) -> list[str]:
+    """A name for each model, all different: the architecture's, else the part of its folder that differs.
+
+    ``weights``: folder and checkpoint of each. Of several checkpoints of one run the checkpoint is part of the name.
+    """
     if len(set(models)) == len(models):
         return list(models)
-    paths = [path.resolve() for path in folders]
-    if len(set(paths)) < len(paths):  # checkpoints of one run
-        return [f"{model} {n}" for n, model in enumerate(models, start=1)]
+    folders = [folder.resolve() for folder, _ in weights]
+    paths = [
+        path / checkpoint if folders.count(path) > 1 else path
+        for path, (_, checkpoint) in zip(folders, weights, strict=True)
+    ]
     top = Path(os.path.commonpath(paths))
     if top in paths:  # a run beside its own export
         top = top.parent
-    return [os.path.relpath(path, top).replace(os.sep, "/") for path in paths]
+    names = [os.path.relpath(path, top).replace(os.sep, "/") for path in paths]
+    seen: Counter[str] = Counter()
+    for n, name in enumerate(names):  # the same weights once more
+        seen[name] += 1
+        names[n] = f"{name} {seen[name]}" if seen[name] > 1 else name
+    return names
 
 
 def _examples(run: Run) -> list[str]:

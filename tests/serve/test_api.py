@@ -262,7 +262,12 @@ def test_a_fault_of_the_work_is_one_answer_and_the_service_goes_on(
 def test_names_are_architectures_or_else_what_differs() -> None:
     from seq2seq.serve.served import names_of
 
-    assert names_of(["lstm", "gru"], [Path("a"), Path("a")]) == ["lstm", "gru"]
-    assert names_of(["lstm", "lstm"], [Path("out/a/lstm/1"), Path("out/b/lstm/1")]) == ["a/lstm/1", "b/lstm/1"]
-    assert names_of(["lstm", "lstm"], [Path("a"), Path("a")]) == ["lstm 1", "lstm 2"]
-    assert names_of(["lstm", "lstm"], [Path("runs/a"), Path("runs/a/export/onnx")]) == ["a", "a/export/onnx"]
+    def named(models: str, *paths: str) -> list[str]:
+        return names_of(models.split(), [(Path(path).parent, Path(path).name) for path in paths])
+
+    assert named("lstm gru", "a/best", "a/best") == ["lstm", "gru"]
+    assert named("lstm lstm", "out/a/lstm/1/best", "out/b/lstm/1/best") == ["a/lstm/1", "b/lstm/1"]
+    assert named("lstm lstm", "a/best", "a/last") == ["best", "last"]
+    assert named("lstm lstm gru", "a/best", "a/last", "b/best") == ["a/best", "a/last", "b"]
+    assert named("lstm lstm", "a/best", "a/best") == ["best", "best 2"]
+    assert named("lstm lstm", "runs/a/best", "runs/a/export/onnx/best") == ["a", "a/export/onnx"]
