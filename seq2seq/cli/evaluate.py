@@ -119,6 +119,7 @@ def _note(given: Arguments, loaded: TrainedModel, scores: Scores, content: Seque
     scores["text"] = f"{given.src} {given.ref}" if given.src else split
     scores["options"] = options
     scores["models"] = loaded.models
+    scores["steps"] = loaded.steps
     scores["decode"] = asdict(loaded.config.decode)
     name = name_of(Path(given.src).name if given.src else split, loaded.models, options, content)
     return Path(given.out or loaded.run.evaluation(name))
@@ -142,10 +143,11 @@ def _list(runs: Sequence[Run], as_json: bool) -> int:
                 each["name"],
                 *(f"{metric.of(each['scores']):.2f}" if metric.key in each["scores"] else "" for metric in metrics),
                 f"{each['scores']['nll']:.3f}",
+                ", ".join("?" if step is None else f"{step:,}" for step in each["scores"].get("steps", [])),
             )
             for each in evaluations
         ]
-        columns = ("date", "evaluation", *(metric.label for metric in metrics), "loss")
+        columns = ("date", "evaluation", *(metric.label for metric in metrics), "loss", "updates")
         print_table(folder, columns, rows, left=("date", "evaluation"))
     return 0
 

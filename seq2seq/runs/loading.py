@@ -34,6 +34,7 @@ class TrainedModel:
         translator: text in, text out.
         config, run, checkpoint: of the first model.
         models: the checkpoints' files.
+        steps: of each, the updates after which its weights were saved; None where the file does not say.
     """
 
     translator: Translator
@@ -41,6 +42,7 @@ class TrainedModel:
     run: Run
     checkpoint: str
     models: list[str]
+    steps: list[int | None]
 
     def translate(
         self, lines: Sequence[str], *, attention: bool = False, done: Done = lambda n: None, **search: Any
@@ -88,26 +90,31 @@ def load(runs: Sequence[tuple[Run, str]], config: Config) -> TrainedModel:
         raise UserError(f"{graphs[0].folder} is computed in the precision that it was written with: {advice}")
     device = choose_device("cpu" if graphs else config.device)
     models: list[Seq2Seq] = []
+    steps: list[int | None] = []
     subwords = Subwords.load(runs[0][0].subwords)
     for run, name in runs:
         if Subwords.load(run.subwords).models != subwords.models:
             raise UserError(f"{run.folder}: other subwords than {runs[0][0].folder}: an ensemble must share them")
-        models.append(_model_of(run, name, subwords.sizes).to(device).eval())
+        model, step = _model_of(run, name, subwords.sizes)
+        models.append(model.to(device).eval())
+        steps.append(step)
     precision = autocast(device, choose_precision(config.trainer.precision, device))
     torch.manual_seed(config.seed)  # of sampling
     names = [str(run.checkpoint(name)) for run, name in runs]
-    return TrainedModel(Translator(models, subwords, device, precision), config, *runs[0], names)
+    return TrainedModel(Translator(models, subwords, device, precision), config, *runs[0], names, steps)
 
 
-def _model_of(run: Run, name: str, sizes: tuple[int, int]) -> Seq2Seq:
-    """The model of a checkpoint, or of exported graphs, for vocabularies of these sizes."""
+def _model_of(run: Run, name: str, sizes: tuple[int, int]) -> tuple[Seq2Seq, int | None]:
+    """The model of a checkpoint, or of exported graphs, for vocabularies of these sizes; and its updates, if known."""
     if name == ONNX:
         from seq2seq.runs.onnx_model import open_graphs  # of an extra
 
-        return open_graphs(run.folder, sizes[1])
+        return open_graphs(run.folder, sizes[1]), None
     model = build(run.load_config().model, *sizes)
-    checkpoint.load_weights(run.checkpoint(name), model)
-    return model
+    state = checkpoint.load_weights(run.checkpoint(name), model)
+    state = state.get("position", state)  # of a training's own state, and of the weights that it sets aside
+    step = state.get("step") if isinstance(state, dict) else None
+    return model, step if type(step) is int else None
 
 
 def corpus_of(config: Config, split: str | None = None) -> TextCorpus:

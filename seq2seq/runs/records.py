@@ -57,6 +57,7 @@ class Details(TypedDict, total=False):
     placeholders: list[Placeholder]
     by_length: list[Third]
     models: list[str]  # checkpoints of the ensemble
+    steps: list[int | None]  # of each, the updates after which its weights were saved, where it says so
     decode: dict[str, Any]  # options of the search
     date: str  # ISO 8601, with the time zone
     text: str  # the split, or the files that were scored

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -189,11 +188,8 @@ def names_of(models: Sequence[str], weights: Sequence[tuple[Path, str]]) -> list
     if top in paths:  # a run beside its own export
         top = top.parent
     names = [os.path.relpath(path, top).replace(os.sep, "/") for path in paths]
-    seen: Counter[str] = Counter()
-    for n, name in enumerate(names):  # the same weights once more
-        seen[name] += 1
-        names[n] = f"{name} {seen[name]}" if seen[name] > 1 else name
-    return names
+    earlier = [names[:n].count(name) for n, name in enumerate(names)]  # the same weights, once more
+    return [f"{name} {count + 1}" if count else name for name, count in zip(names, earlier, strict=True)]
 
 
 def _examples(run: Run) -> list[str]:

@@ -69,10 +69,10 @@ def check_texts(run: Run, texts: Texts) -> None:
             )
 
 
-def test_further(trainer: Trainer) -> dict[str, Scores]:
-    """Test the weights on each further test set. Raises ``UserError`` where the run has lost the text of one."""
-    tests = trainer.config.data.tests
-    return {name: run_test(trainer, kept_text(trainer.run, name), name, f"testing {name}").scores for name in tests}
+def test_further(trainer: Trainer, step: int) -> dict[str, Scores]:
+    """Test the weights of update ``step`` on further test sets. Raises ``UserError`` where the text of one is gone."""
+    texts = {name: kept_text(trainer.run, name) for name in trainer.config.data.tests}
+    return {name: run_test(trainer, text, name, f"testing {name}", step).scores for name, text in texts.items()}
 
 
 def kept_text(run: Run, name: str) -> Text:
@@ -83,8 +83,11 @@ def kept_text(run: Run, name: str) -> Text:
     return text
 
 
-def run_test(trainer: Trainer, text: Text, name: str, doing: str) -> Evaluation:
-    """Test the trainer's weights on a text, by the run's own search, and keep the scores as its evaluation ``name``."""
+def run_test(trainer: Trainer, text: Text, name: str, doing: str, step: int) -> Evaluation:
+    """Test the trainer's weights on a text, by the run's own search, and keep the scores as its evaluation ``name``.
+
+    ``step``: the updates after which the weights were saved.
+    """
     config, (src, references) = trainer.config, text
     with progress(doing, len(src)) as done:
         evaluation = evaluate_together(
@@ -92,6 +95,7 @@ def run_test(trainer: Trainer, text: Text, name: str, doing: str) -> Evaluation:
         )
     note_placeholders(evaluation, config.data.subwords.keep, src)
     evaluation.scores["decode"] = asdict(config.decode)
+    evaluation.scores["steps"] = [step]
     evaluation.save(trainer.run.evaluation(name))
     return evaluation
 

@@ -34,7 +34,7 @@ def measure(trainer: Trainer, scores: Mapping[str, Scores]) -> list[Gain]:
     checkpoint.load_weights(run.checkpoint(NAME), trainer.eval_model)
     for name, since in scores.items():
         text = kept_text(run, name)
-        before = run_test(trainer, text, f"{name}-{NAME}", f"testing the beginning on {name}")
+        before = run_test(trainer, text, f"{name}-{NAME}", f"testing the beginning on {name}", step=0)
         after = all_lines(str(run.evaluation(name) / "hypotheses.txt"))
         for metric in USUAL:
             texts = (after, [best[0].text for best in before.translations])

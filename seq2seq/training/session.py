@@ -235,11 +235,11 @@ def _finish(trainer: Trainer) -> Summary:
     """Test the chosen weights and write the result down; the summary comes last, since it marks a finished run."""
     config, run, state = trainer.config, trainer.run, trainer.state
     run.refuse_removed()
-    name = _choose_weights(trainer)
+    name, step = _choose_weights(trainer)
     test = trainer.corpus.splits["test"]
     src, references = test.lines(0), test.lines(1)
     save_split(run, "test", src, references)
-    evaluation = further_tests.run_test(trainer, (src, references), "test", "testing")
+    evaluation = further_tests.run_test(trainer, (src, references), "test", "testing", step)
     summary = Summary(
         checkpoint=name,
         steps=state.step,
@@ -252,7 +252,7 @@ def _finish(trainer: Trainer) -> Summary:
         samples=sample_translations(src, references, evaluation),
     )
     if config.data.tests:
-        summary["tests"] = further_tests.test_further(trainer)
+        summary["tests"] = further_tests.test_further(trainer, step)
     if config.init and not config.init_skip:
         summary["gains"] = gains.measure(trainer, {"test": summary["test"], **summary.get("tests", {})})
     log, figures = RunLog(run, state.step, config), evaluation.curves("test")
@@ -271,8 +271,8 @@ def _remove_spare(run: Run) -> None:
         path.unlink(missing_ok=True)
 
 
-def _choose_weights(trainer: Trainer) -> str:
-    """Load the weights to be tested, averaged or the best; returns the name of their checkpoint."""
+def _choose_weights(trainer: Trainer) -> tuple[str, int]:
+    """Load the weights to be tested, averaged or the best; returns the name of their checkpoint, and its update."""
     run, state = trainer.run, trainer.state
     name = "averaged" if trainer.options.average and state.recent else "best"
     if name == "averaged":
@@ -280,8 +280,8 @@ def _choose_weights(trainer: Trainer) -> str:
         recent = [path for step in state.recent if (path := run.checkpoint(f"recent-{step}")).exists()]
         if recent:
             checkpoint.save_weights(run.checkpoint(name), checkpoint.average(recent), asdict(state))
-    checkpoint.load_weights(run.checkpoint(name), trainer.eval_model)
-    return name
+    step: int = checkpoint.load_weights(run.checkpoint(name), trainer.eval_model)["step"]
+    return name, step
 
 
 def hyperparameters(config: Config, parameters: int) -> dict[str, Any]:

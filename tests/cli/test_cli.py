@@ -27,6 +27,7 @@ from seq2seq.cli.help import options_below
 from seq2seq.cli.main import main
 from seq2seq.cli.verbs import VERBS
 from seq2seq.config.schema import Config
+from seq2seq.runs.run import Run
 from tests.processes import run_command, start_command
 
 SEQ2SEQ = str(Path(sys.executable).parent / "seq2seq")
@@ -457,6 +458,10 @@ def test_evaluations_of_other_options_and_files_lie_apart_and_are_listed(
     by_name = {each["name"]: each for each in listed}
     assert by_name["test-best-beam=1"]["options"] == {"decode.beam": 1}
     assert by_name["test-best-beam=1"]["scores"]["decode"]["beam"] == 1
+    trained = Run(copied).load_summary()
+    assert by_name["test"]["scores"]["steps"] == by_name["test-best"]["scores"]["steps"] == [trained["best_step"]]
+    [of_ensemble] = [each["scores"]["steps"] for name, each in by_name.items() if "ensemble" in name]
+    assert sorted(of_ensemble) == sorted([trained["best_step"], trained["steps"]])
     assert "tok:zh|" in by_name["test-best-tgt=zho_Hans"]["scores"]["bleu_signature"]
     assert sorted(each["text"] for each in listed)[:2] == [f"{side[1]} {side[3]}" for side in sides]
     monkeypatch.setenv("COLUMNS", "80")

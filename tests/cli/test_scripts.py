@@ -29,7 +29,7 @@ TOKENIZERS = {
 }  # fmt: skip
 OTHERS = [language for language in TOKENIZERS if language != "en"]
 DIRECTIONS = [*(("en", other) for other in OTHERS), ("ar", "en"), ("hi", "en"), ("th", "en"), ("zh", "en")]
-ORDINARY = {("en", "zh"): "transformer", ("en", "ar"): "lstm"}
+ORDINARY = {("en", "zh"): "transformer", ("hi", "en"): "bahdanau", ("en", "ar"): "lstm"}
 """Directions that the ordinary suite trains, with their models; the slow one trains all, each model in turn."""
 SIZE = {
     "lstm": ["model.encoder.width=12", "model.decoder.width=12", "model.decoder.context_width=12"],

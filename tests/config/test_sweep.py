@@ -127,7 +127,7 @@ def test_names_tell_what_differs(tmp_path: Path) -> None:
 
 
 def test_names_of_values_that_no_folder_could_have_differ_all_the_same(tmp_path: Path) -> None:
-    values = ["a/b", "a-b", "'a,b'", "x" * 300, "y" * 300]
+    values = ["a/b", "a b", "a-b", "'a,b'", "x" * 300, "y" * 300, "'ä'"]
     found = names(tmp_path, "model=lstm", f"data.train.src={','.join(values)}")
     assert len({name.lower() for name in found}) == len(values)
     assert all("/" not in name.removeprefix("embedded/lstm/") and len(name.encode()) < 160 for name in found)

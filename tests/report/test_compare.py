@@ -61,7 +61,8 @@ VARIANTS = "variants=[{name:lstm-initial,of:lstm,overrides:[model.decoder.contex
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished study, its page, and what the command printed.
 
-    Its trainings and measurements are forks, and its page is brief; the slow tests do as a user's study does.
+    Its trainings and measurements are forks, and its page is brief; the slow tests start interpreters, and draw
+    all of it, as a user's study does.
     """
     folder = tmp_path_factory.mktemp("compare")
     write_corpus(folder)
@@ -115,7 +116,10 @@ def test_every_trial_run_variant_and_measurement_is_there(place: Path) -> None:
 
 
 def test_the_page_and_its_numbers_are_there(place: Path) -> None:
-    report = place / "outputs/studies/text/report"
+    check_page(place / "outputs/studies/text/report")
+
+
+def check_page(report: Path) -> None:
     assert (report / "report.html").stat().st_size < 6_000_000
     assert "bahdanau" in (report / "report.md").read_text()
     assert json.loads((report / "report.json").read_text())
@@ -150,6 +154,7 @@ def test_what_is_there_is_left_alone_and_a_run_that_fails_is_named(place: Path) 
     assert "lstm/seed2 failed" in done.stderr and "left out" in done.stdout
     assert (place / "outputs/studies/text/bahdanau/seed2/summary.json").exists()
     assert [stamps(folder) for folder in finished] == before
+    check_page(place / "outputs/studies/text/report")
 
 
 def test_models_of_unequal_size_are_refused_before_anything_is_trained(place: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_report_json_is_strict_and_holds_all_numbers(written: Path, sample: Page
 
 
 def test_the_same_page_is_written_twice_to_the_same_bytes(sample: Page, tmp_path: Path) -> None:
-    small = replace(sample, sections=[], explorer=None)
+    small = replace(sample, sections=sample.sections[:1], explorer=None)
     first = write_page(small, tmp_path).read_bytes()
     assert write_page(small, tmp_path).read_bytes() == first
 
