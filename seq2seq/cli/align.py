@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.cli.arguments import CORPUS, Arguments, Parser, Trained, is_own_split, pairs_of, runs_and_config
+from seq2seq.cli.arguments import (
+    CORPUS,
+    Arguments,
+    Parser,
+    Trained,
+    is_own_split,
+    pairs_of,
+    refuse_own_text,
+    runs_and_config,
+)
 from seq2seq.config.schema import Config
 from seq2seq.errors import UserError
 from seq2seq.runs.evaluations import name_of
@@ -37,6 +46,7 @@ def validate(given: Arguments) -> Trained:
     """The run, in a list, and the config. Raises ``UserError``, also for a model without attention."""
     if given.out and Path(given.out).is_dir():
         raise UserError(f"--out {given.out} is a folder: name a file in it")
+    refuse_own_text(given.out, **{"--src": given.src, "--ref": given.ref, "--gold": given.gold})
     runs, config = runs_and_config(given)
     if given.one_based and not given.gold:
         raise UserError("--one-based says how --gold counts: give --gold FILE")

@@ -90,6 +90,13 @@ def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], lis
     return (saved_split(run, name) if is_own_split(given, run, config) else None) or split_of_source(config, name)
 
 
+def refuse_own_text(out: str | None, **read: str | None) -> None:
+    """Raise ``UserError`` where ``out`` is a file that the command reads; ``read``: paths by their flags."""
+    for flag, path in read.items():
+        if out and path and Path(path).is_file() and Path(out).exists() and Path(out).samefile(path):
+            raise UserError(f"--out {out} is the text of {flag}, which would be lost: name another file")
+
+
 def is_own_split(given: Arguments, run: Run, config: Config) -> bool:
     """Whether what ``pairs_of`` gives is a split that the run was validated or tested on."""
     from seq2seq.config.overrides import override

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2seq.cli.arguments import RUNS, Arguments, Parser, Trained, runs_and_config
+from seq2seq.cli.arguments import RUNS, Arguments, Parser, Trained, refuse_own_text, runs_and_config
 from seq2seq.cli.help import reference
 from seq2seq.config.schema import TRANSLATION, DecodeConfig
 from seq2seq.errors import UserError
@@ -38,6 +38,7 @@ def validate(given: Arguments) -> Trained:
     """The runs and the config. Raises ``UserError``, also for a text or an ``--out`` that cannot be."""
     if given.out and Path(given.out).is_dir():
         raise UserError(f"--out {given.out} is a folder: name a file in it")
+    refuse_own_text(given.out, **{"--in": given.source})
     if given.source is None and sys.stdin is None:
         raise UserError("standard input is closed: give the text with --in FILE")
     runs, config = runs_and_config(given, TRANSLATION)

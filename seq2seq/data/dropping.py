@@ -15,7 +15,7 @@ from seq2seq.data.files import Part
 from seq2seq.errors import UserError
 from seq2seq.system.files import write_atomically
 
-HEAD = "# Pairs that data.filters.drop=THIS_FILE leaves out of training: number and reason. Delete the lines to keep.\n"
+HEAD = "# Pairs that data.filters.drop=THIS_FILE leaves out of training: number and reason. Delete the lines to keep."
 LONGEST_NUMBER = 15  # digits
 
 
@@ -25,12 +25,17 @@ def hash_of(part: Part) -> str:
 
 
 def write_drop(path: Path, parts: Iterable[Part], reasons: Sequence[Mapping[int, str]]) -> None:
-    """Write the file: for each part, the reason by the number of the pair. It replaces an earlier one of its kind."""
-    text = [HEAD]
+    """Write the file: for each part, the reason by the number of the pair. It replaces one that nobody has edited."""
+    text = []
     for part, found in zip(parts, reasons, strict=True):
         text.append(f"= {hash_of(part)} {part.size} {part.where}\n")
         text += [f"{number}\t{found[number]}\n" for number in sorted(found)]
-    write_atomically(path, "".join(text), follow=True)
+    write_atomically(path, _headed("".join(text)), follow=True)
+
+
+def _headed(text: str) -> str:
+    """The lists below the line that explains them and holds their hash, so that an edited file is known as one."""
+    return f"{HEAD} [{hashlib.sha256(text.encode()).hexdigest()[:16]}]\n{text}"
 
 
 def read_drop(path: str) -> list[tuple[str, set[int]]]:
@@ -59,7 +64,7 @@ def read_drop(path: str) -> list[tuple[str, set[int]]]:
 
 
 def check_drop_place(path: Path) -> None:
-    """Raise ``UserError`` where ``write_drop`` would replace a file that it has not written."""
+    """Raise ``UserError`` where ``write_drop`` would replace what it has not written or what was edited since."""
     if not path.is_file() or not path.stat().st_size:
         return
     try:
@@ -68,6 +73,9 @@ def check_drop_place(path: Path) -> None:
         known = False
     if not known:
         raise UserError(f"{path} is there, and is no list of pairs to leave out: name another file")
+    text = path.read_bytes().decode(errors="replace")
+    if text != _headed(text.partition("\n")[2]):
+        raise UserError(f"{path} has been edited since it was written: name another file, or remove it")
 
 
 def _number(text: str) -> bool:
