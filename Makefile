@@ -26,7 +26,7 @@ help: ## this list
 
 # Made anew whenever the dependencies change; the stamp is written only after everything is installed.
 $(VENV)/installed: pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV) # also completes one that was begun
 	@echo "installing into $(VENV) (some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,export,argos,onnx,zst,langid,sweep,serve,docs]'
 	@touch $@

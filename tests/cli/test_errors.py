@@ -361,6 +361,9 @@ def test_a_wrong_wish_of_a_run_is_one_line(mistake: str, trained: Path, copied: 
         (["translate", "RUN", "--in", "nowhere.txt"], "nowhere.txt: no such file"),
         (["translate", "RUN", "--in", "test.src", "--out", "folder"], "--out folder is a folder: name a file in it"),
         (["translate", "RUN", "--in", "test.src", "--out", "test.src/x"], "cannot be written"),
+        (["translate", "RUN", "--in", "test.src", "--out", "./test.src"], "is the text of --in, which would be lost"),
+        (["translate", "RUN", "--in", "test.src", "--out", "link"], "--out link is the text of --in"),
+        (["align", "RUN", "--src", "test.src", "--ref", "test.tgt", "--out", "test.tgt"], "is the text of --ref"),
         (["evaluate", "RUN", "--out", "test.src/x"], "cannot be written"),
         (["evaluate", "RUN", "--src", "test.src"], "--src and --ref belong together"),
         (["evaluate", "RUN", "--src", "test.src", "--ref", "one.tgt"], "test.src has 18 lines but one.tgt has 1"),
@@ -371,7 +374,10 @@ def test_wrong_files_are_one_line(arguments: list[str], message: str, trained: P
     (corpus / "folder").mkdir()
     (corpus / "one.tgt").write_text("one\n")
     (corpus / "bad.src").write_bytes(b"\xff\n")
+    (corpus / "link").symlink_to("test.src")
+    before = (corpus / "test.src").read_bytes(), (corpus / "test.tgt").read_bytes()
     assert message in complaint(capfd, [str(trained) if word == "RUN" else word for word in arguments])
+    assert ((corpus / "test.src").read_bytes(), (corpus / "test.tgt").read_bytes()) == before
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,12 @@ def test_a_list_of_pairs_to_leave_out_replaces_no_other_file(
     assert "train.en is there, and is no list of pairs to leave out" in capsys.readouterr().err
     assert Path("train.en").read_text() == text
     assert 2 not in [main(["doctor", *ARGUMENTS, "--drop", "drop.txt"]) for _ in range(2)]
+    with Path("drop.txt").open("a") as edited:
+        edited.write("# kept: the recipes\n")
+    mine = Path("drop.txt").read_text()
+    assert main(["doctor", *ARGUMENTS, "--drop", "drop.txt"]) == 2
+    assert "drop.txt has been edited since it was written: name another file, or remove it" in capsys.readouterr().err
+    assert Path("drop.txt").read_text() == mine
 
 
 def test_what_is_held_out_stays_the_same_when_pairs_are_left_out(clean: list[Pair]) -> None:
