@@ -22,12 +22,15 @@ def tokenizer_of(code: str) -> str:
     return "char" if script in ABUGIDAS else "13a"
 
 
-def read_language(code: str | None, lines: Sequence[str], option: str) -> tuple[str | None, str]:
+def read_language(
+    code: str | None, lines: Sequence[str], option: str, likely: str | None = None
+) -> tuple[str | None, str]:
     """The code of a text's language, read off its letters where it is not given, and a line that says so.
 
     Args:
         code: as given; then nothing is said.
         option: that sets it, such as ``data.tgt``.
+        likely: the code that ``init`` has; it is taken where the letters do not tell the language of either.
 
     Returns:
         The code, None where the script does not tell it; and the line, "" for a code that is given.
@@ -41,6 +44,8 @@ def read_language(code: str | None, lines: Sequence[str], option: str) -> tuple[
             found.code,
             f"{option} is not given: text in {IN_WORDS[found.script]} is taken as {found.code}; {cure}",
         )
+    if likely and not Language.of(likely).script:
+        return likely, f"{option} is not given: {likely}, as in the run of init; {cure}"
     return None, f"{option} is not given, and the script does not tell it: BLEU uses sacreBLEU's tokeniser 13a; {cure}"
 
 

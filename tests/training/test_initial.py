@@ -193,5 +193,21 @@ def test_the_command_takes_the_model_of_the_run(general: dict[str, Run], tmp_pat
     assert "or init=RUN" in capsys.readouterr().err
 
 
+def test_languages_that_the_letters_do_not_tell_are_those_of_the_run(
+    tuned: MakeConfig, general: dict[str, Run], tmp_path: Path, capsys: Any
+) -> None:
+    shutil.copytree(general["lstm"].folder, tmp_path / "english")
+    began = Run(tmp_path / "english").load_config()
+    Run(tmp_path / "english").save_config(replace(began, data=replace(began.data, src="en", tgt="de")))
+    config = tuned("own", "lstm", init=str(tmp_path / "english"))
+    config = replace(config, data=replace(config.data, src=None, tgt=None))
+    assert session.train(config).load_config().data.codes == ("en", "de")
+    assert "data.tgt is not given: de, as in the run of init; to set it: data.tgt=CODE" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "english")
+    assert session.train(replace(config, extend=True, trainer=replace(config.trainer, max_steps=5))).finished
+    russian = replace(config, name="russian", init=str(general["lstm"].folder))
+    assert session.train(russian).load_config().data.codes == general["lstm"].load_config().data.codes
+
+
 def test_the_usual_name_of_the_key_is_understood() -> None:
     assert compose(["experiment=lstm", "data.subwords.from=my run"]).data.subwords.from_run == "my run"
