@@ -56,3 +56,9 @@ def nearest(word: str, known: list[str], before: str = "") -> str:
     same_end = [name for name in known if "." in name and name.rsplit(".", 1)[-1] == last]  # trainer.lr
     close = same_end if len(same_end) == 1 else difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean {before}{close[0]}?" if close else ""
+
+
+def nearest_file(name: str, there: list[str]) -> str:
+    """The same for a file, whose name must be close, since a folder is full of names that nobody meant."""
+    close = difflib.get_close_matches(name, there, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -206,6 +206,8 @@ def no_option(argument: str, example: str) -> UserError:
     """
     known = options_of("experiment")
     is_named = all(name in known or name.endswith((".yaml", ".yml")) for name in argument.split(","))
+    if not is_named and Path(argument).is_file():
+        return UserError(f"{argument!r} is not understood: a text is given by data.train.src=… data.train.tgt=…")
     if near := nearest(argument, [argument] if is_named else known, "experiment="):
         return UserError(f"{argument!r} is not understood{near}")
     return UserError(f"{argument!r} is not understood: give key=value, e.g. {example}")

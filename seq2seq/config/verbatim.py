@@ -54,7 +54,10 @@ def parse(argument: str, options: Mapping[str, str] | None = None) -> Override:
         quoted = f"{key}={_in_quotes(value)}"
         quoted = shlex.quote(quoted) if re.search(r'["$`\\!]', quoted) else f'"{quoted}"'
         hint = f": if its value is text, quote it: {quoted}" if len(value) < 80 else ""
-        raise UserError(f"{argument[:80]!r} is not understood: {first_line(error)}{hint}") from error
+        if value.endswith(","):
+            hint = f": no space stands behind a comma: {key}=1,2"
+        reason = first_line(error).partition(" expecting {")[0]  # all signs that Hydra's grammar knows
+        raise UserError(f"{argument[:80]!r} is not understood: {reason}{hint}") from error
 
 
 def parse_one(argument: str) -> Override:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 from zipfile import BadZipFile, ZipFile
 
-from seq2seq.errors import UserError, nearest
+from seq2seq.errors import UserError, nearest_file
 from seq2seq.system.files import refuse_too_many_open
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
@@ -65,7 +65,7 @@ def is_regular(path: str) -> bool:
         refuse_too_many_open(path, error)
         there = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
         missing = "" if place.parent.is_dir() else f" (nor a folder {place.parent})"
-        raise UserError(f"{path}: no such file{missing}{nearest(place.name, there)}") from error
+        raise UserError(f"{path}: no such file{missing}{nearest_file(place.name, there)}") from error
     if stat.S_ISDIR(mode):
         raise UserError(f"{path} is a folder: name a file in it")
     opened = stat.S_ISFIFO(mode) and (path == "/dev/stdin" or DESCRIPTORS.fullmatch(str(place.parent.resolve())))

@@ -269,6 +269,9 @@ def run_of(config: Config) -> Run:
 
 def no_run(path: Path) -> UserError:
     """The error for a path at which there is no run; it names what may have been meant."""
+    if path.is_file():
+        how = f"a text is given by --in {path}, or --src FILE --ref FILE"
+        return UserError(f"{path}: no run folder and no checkpoint (.safetensors) there: {how}")
     missing = path  # the first part of the path that is not there
     while missing != missing.parent and not missing.parent.exists():
         missing = missing.parent

@@ -359,6 +359,8 @@ def test_a_wrong_wish_of_a_run_is_one_line(mistake: str, trained: Path, copied: 
     ("arguments", "message"),
     [
         (["translate", "RUN", "--in", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["translate", "RUN", "test.src"], "test.src: no run folder and no checkpoint (.safetensors) there: a text is"),
+        (["train", "test.src", "test.tgt"], "'test.src' is not understood: a text is given by data.train.src=…"),
         (["translate", "RUN", "--in", "test.src", "--out", "folder"], "--out folder is a folder: name a file in it"),
         (["translate", "RUN", "--in", "test.src", "--out", "test.src/x"], "cannot be written"),
         (["translate", "RUN", "--in", "test.src", "--out", "./test.src"], "is the text of --in, which would be lost"),

@@ -68,6 +68,7 @@ def test_an_argument_with_one_value_means_what_it_means_alone() -> None:
         (["model=glob(none*)"], "no value"),
         (["trainer.optimizer.lr=interval(0,1)"], "interval"),
         (["seed=1,,2"], "not understood"),
+        (["seed=1,", "2"], "'seed=1,' is not understood: [^{]*: no space stands behind a comma: seed=1,2"),
         (["data.train.src=a=b,c"], "quote each value"),
         (["name=1e5,x"], "read as 100000.0: quote it"),
     ],
