@@ -77,15 +77,21 @@ def say_how_to_go_on(done: str, verb: str, arguments: Sequence[str]) -> int:
 def pairs_of(given: Arguments, run: Run, config: Config) -> tuple[list[str], list[str]]:
     """Sources and references: of ``--src`` and ``--ref``, or of the split, as the run saved it if its options match.
 
+    Files that seem to be of other languages than the run's are warned of.
+
     Raises:
         UserError: as ``corpus_of`` does, where the split is not saved.
     """
     from seq2seq.data.files import all_lines
+    from seq2seq.data.sides import misplaced
     from seq2seq.runs.loading import saved_split, split_of_source
 
     if given.src:
         references = all_lines(given.ref)
-        return all_lines(given.src, references, given.ref), references
+        src = all_lines(given.src, references, given.ref)
+        for doubt in misplaced({"--src": given.src, "--ref": given.ref}, config.data.codes, (src, references)):
+            print(f"warning: {doubt}", file=sys.stderr)
+        return src, references
     name = config.data.split
     return (saved_split(run, name) if is_own_split(given, run, config) else None) or split_of_source(config, name)
 

@@ -5,7 +5,7 @@ Knows files, columns and the languages that they say; changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from seq2seq.config.schema import DataConfig
 from seq2seq.data import files, languages
@@ -51,6 +51,20 @@ def doubts(data: DataConfig, valid: Sequence[Sequence[str]]) -> Iterator[str]:
             yield f"{name[0]} is read as {code} (data.{side}), but its name says {name[1]}: {cure}"
         elif text:
             yield f"data.{side}={code}, but the validation text on this side looks like {text}: {cure}"
+
+
+def misplaced(paths: Mapping[str, str], codes: Sequence[str | None], texts: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A warning for each file given to a trained model whose name or text is of another language than the model's.
+
+    Args:
+        paths: of the source and the references, by their flags.
+        codes, texts: of both; of an unknown language nothing is doubted.
+    """
+    for (flag, path), code, lines in zip(paths.items(), codes, texts, strict=True):
+        named, text = _first_other([path], code or ""), languages.of_text(lines, code or "")
+        if named or text:
+            why = f"its name says {named[1]}" if named else f"it looks like {text}"
+            yield f"{flag} {path} is read as {code}, but {why}: give the other file, or set data.src or data.tgt"
 
 
 def _headers(data: DataConfig) -> Iterator[str]:

@@ -14,7 +14,7 @@ from seq2seq.config.compose import compose
 from seq2seq.config.direction import directed
 from seq2seq.config.schema import Config, DataConfig, SplitConfig
 from seq2seq.data import languages
-from seq2seq.data.sides import doubts, sides_of
+from seq2seq.data.sides import doubts, misplaced, sides_of
 from seq2seq.data.sources import open_source
 from seq2seq.runs.run import differences, run_of
 
@@ -155,3 +155,24 @@ def test_reverse_of_the_grammar_swaps_its_alignments_and_names_another_run() -> 
     assert "data.src: en -> de" in differences(there, back)
     assert directed(back) == back
     assert warned(there.data) == warned(back.data, "de", "en") == []
+
+
+@pytest.mark.parametrize(
+    ("names", "texts", "codes", "said"),
+    [
+        (("a.en", "a.de"), ("en", "de"), ("en", "de"), []),
+        (
+            ("a.de", "a.en"),
+            ("de", "en"),
+            ("en", "de"),
+            ["--src a.de is read as en, but its name says de", "--ref a.en"],
+        ),
+        (("a", "b"), ("de", "en"), ("en", "de"), ["--src a is read as en, but it looks like de", "--ref b is read"]),
+        (("a.de", "a.en"), ("de", "en"), (None, None), []),
+        (("/dev/fd/63", "a.de"), ("en", "fr"), ("en", "de"), ["--ref a.de is read as de, but it looks like fr"]),
+    ],
+)
+def test_files_given_to_a_trained_model_are_doubted(names: Any, texts: Any, codes: Any, said: list[str]) -> None:
+    found = list(misplaced(dict(zip(("--src", "--ref"), names, strict=True)), codes, [TEXT[text] for text in texts]))
+    assert len(found) == len(said)
+    assert all(doubt.startswith(begin) for doubt, begin in zip(found, said, strict=True))
