@@ -64,7 +64,7 @@ def misplaced(paths: Mapping[str, str], codes: Sequence[str | None], texts: Sequ
         named, text = _first_other([path], code or ""), languages.of_text(lines, code or "")
         if named or text:
             why = f"its name says {named[1]}" if named else f"it looks like {text}"
-            yield f"{flag} {path} is read as {code}, but {why}: give the other file, or set data.src or data.tgt"
+            yield f"{flag} {path} is read as {code}, but {why}: look whether --src and --ref are the right way round"
 
 
 def _headers(data: DataConfig) -> Iterator[str]:
