@@ -248,7 +248,7 @@ def test_what_was_meant_is_named_where_it_is_near(tmp_path: Path) -> None:
         tmp_path / "mime" / "checkpoints" / "best.safetensors": f"there is no {tmp_path / 'mime'}; did you mean mine?",
         tmp_path / "quite" / "elsewhere": "there; seq2seq runs lists all runs below outputs",
         text / "checkpoints": "there; seq2seq runs lists all runs below outputs",
-        text: "there; seq2seq runs lists all runs below outputs",
+        text: f"there: a text is given by --in {text}, or --src FILE --ref FILE",
     }
     for path, end in told.items():
         with pytest.raises(UserError) as caught:
