@@ -192,7 +192,7 @@ def test_a_study_by_joblib_gives_the_same_bits_and_loses_no_run_to_one_that_fail
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     done = run("compare", *study(place, f"outputs={tmp_path}/outputs", fails), *launcher, code=1)
     assert "lstm-half/seed1 failed and is left out" in " ".join(done.stdout.split())
-    for name in ("lstm/seed1", "bahdanau/seed1", "trials/lstm-0.02"):
+    for name in ("lstm/seed1", "bahdanau/seed1", "trials/lstm-adamw-0.02"):
         ours, theirs = (folder / "outputs/studies/text" / name for folder in (place, tmp_path))
         assert [each for each in differences(Run(ours), Run(theirs)) if not each.startswith("measurements/")] == []
     probes = [folder / "outputs/studies/text/lstm/seed1/measurements/probe.json" for folder in (place, tmp_path)]
