@@ -56,8 +56,7 @@ def parse(argument: str, options: Mapping[str, str] | None = None) -> Override:
         hint = f": if its value is text, quote it: {quoted}" if len(value) < 80 else ""
         if value.endswith(","):
             hint = f": no space stands behind a comma: {key}=1,2"
-        reason = first_line(error).partition(" expecting {")[0]  # all signs that Hydra's grammar knows
-        raise UserError(f"{argument[:80]!r} is not understood: {reason}{hint}") from error
+        raise UserError(f"{argument[:80]!r} is not understood: {first_line(error)}{hint}") from error
 
 
 def parse_one(argument: str) -> Override:
@@ -101,12 +100,12 @@ def _in_quotes(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The message of an error of Hydra or YAML, in one line."""
+    """The message of an error of Hydra or YAML, in one line, without the list of all signs of Hydra's grammar."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     if lines[0].endswith(":"):  # Hydra's first line is the place, the next the reason
         key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
         return f"{lines[0]} {key and f'{key}: '}{lines[1]}"
-    return lines[0]
+    return lines[0].partition(" expecting {")[0]
 
 
 def check_scalars(node: Any, plain: Any, where: str, prefix: str = "") -> None:

@@ -145,6 +145,16 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
     return state
 
 
+def step_of(state: dict[str, Any]) -> int | None:
+    """The updates after which weights were saved, by the state beside them; None where it does not say.
+
+    A training's own state has its counters under ``position``; beside weights that it sets aside they are all there is.
+    """
+    counters = state.get("position", state)
+    step = counters.get("step") if isinstance(counters, dict) else None
+    return step if type(step) is int else None
+
+
 def translating(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights that are validated and tested: the average of a training that has one, else its model's."""
     return part(tensors, "average") or part(tensors, "model")

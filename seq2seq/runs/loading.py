@@ -111,10 +111,7 @@ def _model_of(run: Run, name: str, sizes: tuple[int, int]) -> tuple[Seq2Seq, int
 
         return open_graphs(run.folder, sizes[1]), None
     model = build(run.load_config().model, *sizes)
-    state = checkpoint.load_weights(run.checkpoint(name), model)
-    state = state.get("position", state)  # of a training's own state, and of the weights that it sets aside
-    step = state.get("step") if isinstance(state, dict) else None
-    return model, step if type(step) is int else None
+    return model, checkpoint.step_of(checkpoint.load_weights(run.checkpoint(name), model))
 
 
 def corpus_of(config: Config, split: str | None = None) -> TextCorpus:

@@ -130,7 +130,7 @@ def _saved_step(run: Run) -> int:
     from seq2seq.runs import checkpoint
 
     path = run.checkpoint("last")
-    return int(checkpoint.read(path)[1]["position"]["step"]) if path.exists() else 0
+    return checkpoint.step_of(checkpoint.read(path)[1]) or 0 if path.exists() else 0
 
 
 def differences(straight: Run, killed: Run) -> list[str]:

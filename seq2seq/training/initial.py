@@ -41,14 +41,11 @@ def with_subwords(config: Config, run: Run | None) -> tuple[Config, Subwords | N
     return config, Subwords.load(source.subwords)
 
 
-def codes(config: Config, begun: Run | None) -> tuple[str | None, str | None]:
-    """The languages of the run that ``init`` names, for a text that gives neither of its own; else None.
-
-    ``begun``: a run that goes on, whose ``init`` may be gone, but which has kept them.
-    """
+def codes(config: Config) -> tuple[str | None, str | None]:
+    """The languages of the run that ``init`` names, for a text that gives neither of its own; else None."""
     if config.init is None or any(config.data.codes):
         return None, None
-    return (begun or find(Path(config.init))[0]).load_config().data.codes
+    return find(Path(config.init))[0].load_config().data.codes
 
 
 def unknown_notice(corpus: Corpus) -> str | None:

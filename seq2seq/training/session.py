@@ -99,7 +99,7 @@ def _begin(config: Config, run: Run, goes_on: bool, changed: list[str], group: G
     config, taken = initial.with_subwords(config, run if goes_on else None)
     corpus = prepare(config.data, taken, config.trainer.threads)
     config = _with_commit(config, corpus)
-    config = _with_languages(config, corpus, run if goes_on else None)
+    config = _with_languages(config, corpus, goes_on)
     texts = further_tests.scored_texts(config, corpus)
     _say_doubts(config, corpus, texts)
     print_corpus(config, corpus)
@@ -143,16 +143,14 @@ def _with_commit(config: Config, corpus: Corpus) -> Config:
     return replace(config, data=replace(data, hub=replace(hub, revision=pinned(hub.revision, corpus.commit))))
 
 
-def _with_languages(config: Config, corpus: Corpus, begun: Run | None) -> Config:
-    """The config with the languages that are read off the text, where it gives none; says what was read.
-
-    ``begun``: the run that goes on, with the languages that it began with.
-    """
-    valid, data, of_init = corpus.splits["valid"], config.data, initial.codes(config, begun)
+def _with_languages(config: Config, corpus: Corpus, goes_on: bool) -> Config:
+    """The config with the languages that are read off the text, where it gives none; says what was read."""
+    valid, data = corpus.splits["valid"], config.data
+    of_init = (None, None) if goes_on else initial.codes(config)  # which may be gone, but the run has kept them
     src, told_of_src = read_language(data.codes[0], valid.lines(0), "data.src", of_init[0])
     tgt, told_of_tgt = read_language(data.codes[1], valid.lines(1), "data.tgt", of_init[1])
     for notice in (told_of_src if src else "", told_of_tgt):  # an unknown source changes nothing
-        if notice and not begun:
+        if notice and not goes_on:
             print(notice, file=sys.stderr)
     return replace(config, data=replace(data, src=src, tgt=tgt))
 

@@ -205,8 +205,12 @@ def test_languages_that_the_letters_do_not_tell_are_those_of_the_run(
     assert "data.tgt is not given: de, as in the run of init; to set it: data.tgt=CODE" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "english")
     assert session.train(replace(config, extend=True, trainer=replace(config.trainer, max_steps=5))).finished
-    russian = replace(config, name="russian", init=str(general["lstm"].folder))
-    assert session.train(russian).load_config().data.codes == general["lstm"].load_config().data.codes
+    silent = replace(config, name="silent", init=str(general["lstm"].folder))
+    assert session.train(silent).load_config().data.codes == general["lstm"].load_config().data.codes == (None, None)
+    shutil.copytree(general["lstm"].folder, tmp_path / "cyrillic")
+    Run(tmp_path / "cyrillic").save_config(replace(began, data=replace(began.data, src="ru", tgt="uk")))
+    other = replace(config, name="other", init=str(tmp_path / "cyrillic"))
+    assert session.train(other).load_config().data.codes == (None, None), "of other letters than this text"
 
 
 def test_the_usual_name_of_the_key_is_understood() -> None:
